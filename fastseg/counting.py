@@ -1,0 +1,394 @@
+"""Cuts the work into jobs, runs a backend's counters on threads and folds their results, in order, into the statistics."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg import inputs
+from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, LabelCounts, _positions
+from fastseg.kernels import BACKENDS
+from fastseg.inputs import MAX_CLASSES, Classes, LabelInputs, MaskInputs
+from fastseg.layout import TO_BITS, TO_BOOL, TO_FLOAT64, Conversion, Layout
+from fastseg.pairs import MaskTally, Pairs, Span
+from fastseg.threads import get_num_threads, run_jobs
+
+__all__ = ["LabelTotals", "Rejected", "count_label_chunks", "count_label_inputs", "count_mask_inputs", "counter_of"]
+
+Array = npt.NDArray[Any]
+
+#: Below this many voxels the calling thread does the work alone: a hand-over to another costs 50 to 100 µs.
+SMALL = 1 << 21
+#: Samples are handed out together until they make up this many voxels.
+_GROUP_VOXELS = 1 << 21
+
+
+def counter_of(backend: str) -> Any:
+    """Return the module of a backend, which has a `PairCounter` and a `MaskCounter`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    """
+    name = "numba" if backend == "auto" else backend
+    if name not in BACKENDS:
+        raise ValueError(f"backend: expected 'auto' or one of {sorted(BACKENDS)}, found {backend!r}")
+    return importlib.import_module(BACKENDS[name])
+
+
+class Rejected(Exception):
+    """Something among the counted pairs is not allowed; the voxels are looked through once more to say where."""
+
+
+class LabelTotals:
+    """Pairs of values folded into matrices by the rules for ignored, unknown and open labels."""
+
+    def __init__(self, samples: int, classes: Classes, unknown: str, weighted: bool) -> None:
+        if unknown not in ("raise", "count"):
+            raise ValueError(f"unknown: expected 'raise' or 'count', found {unknown!r}")
+        self.classes, self.weighted = classes, weighted
+        self.count_unknown = unknown == "count"
+        self.consecutive = classes.consecutive
+        self.labels = np.empty(0, np.int64) if classes.labels is None else classes.labels
+        dtype, size = np.float64 if weighted else np.int64, self.labels.size
+        self.matrix = np.zeros((samples, size, size), dtype)
+        self.missed = np.zeros((samples, size), dtype)
+        self.voxels = np.zeros((samples, 4), np.int64)
+
+    def add(self, sample: int, pairs: Pairs) -> None:
+        """Fold in the pairs of a part of one sample; raise `Rejected` if one of them is not allowed."""
+        if pairs.bad_weights:
+            raise Rejected
+        voxels, times = self.voxels[sample], pairs.times
+        voxels[OUTSIDE] += pairs.outside
+        true, bad_true = inputs.whole_numbers(pairs.true)
+        pred, bad_pred = inputs.whole_numbers(pairs.pred)
+        if bad_true.any() or bad_pred.any():
+            raise Rejected
+        values: Array = times if pairs.weights is None else pairs.weights
+        if self.classes.ignored.size:
+            ignored = np.isin(true, self.classes.ignored)
+            if ignored.any():
+                voxels[IGNORED] += times[ignored].sum()
+                true, pred, times, values = true[~ignored], pred[~ignored], times[~ignored], values[~ignored]
+        rows, columns = self._places(true), self._places(pred)
+        if (rows < 0).any():
+            raise Rejected
+        missed = columns < 0
+        if missed.any():
+            if not self.count_unknown:
+                raise Rejected
+            voxels[UNKNOWN] += times[missed].sum()
+            np.add.at(self.missed[sample], rows[missed], values[missed])
+            rows, columns, times, values = rows[~missed], columns[~missed], times[~missed], values[~missed]
+        voxels[COUNTED] += times.sum()
+        np.add.at(self.matrix[sample], (rows, columns), values)
+
+    def _places(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+        if self.consecutive is not None:
+            return np.where((values >= 0) & (values < self.consecutive), values, -1)
+        if self.classes.labels is None:
+            self._admit(values)
+        return _positions(self.labels, values)
+
+    def _admit(self, values: npt.NDArray[np.int64]) -> None:
+        """Make room for labels that have not occurred before (open counts)."""
+        union = np.union1d(self.labels, values)
+        if union.size == self.labels.size:
+            return
+        if union.size > MAX_CLASSES:
+            raise ValueError(
+                f"labels: expected at most {MAX_CLASSES} distinct labels in y_true and y_pred, found more "
+                f"(such as {union[[0, 1, -2, -1]].tolist()}); pass labels= to say which are meant"
+            )
+        where = np.searchsorted(union, self.labels)
+        samples = self.matrix.shape[0]
+        matrix = np.zeros((samples, union.size, union.size), self.matrix.dtype)
+        matrix[:, where[:, None], where[None, :]] = self.matrix
+        missed = np.zeros((samples, union.size), self.missed.dtype)
+        missed[:, where] = self.missed
+        self.labels, self.matrix, self.missed = union, matrix, missed
+
+    def finish(self, given: int) -> LabelCounts:
+        """Return the counts, having checked that every voxel of each sample has gone somewhere."""
+        sums = self.voxels.sum(1)
+        conserved = (sums == given).all()
+        if not self.weighted:
+            conserved = conserved and np.array_equal(self.matrix.sum((1, 2)), self.voxels[:, COUNTED])
+            conserved = conserved and np.array_equal(self.missed.sum(1), self.voxels[:, UNKNOWN])
+        if not conserved:
+            raise RuntimeError(
+                f"voxels were lost or counted twice: {given} a sample were given, {sums.tolist()} counted; "
+                "this is a defect in fastseg, please report it"
+            )
+        return LabelCounts(self.labels, self.classes.labels is not None, self.matrix, self.missed, self.voxels)
+
+
+def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: str = "auto") -> LabelCounts:
+    """Count a pair of label maps; the inputs are checked already."""
+    module = counter_of(backend)
+    totals = LabelTotals(given.num_samples, given.classes, unknown, given.weight is not None)
+    voxels = given.y_true.size // max(1, given.num_samples)
+    if voxels:
+        conversions = (None, None, _mask_conversion(given.mask), _weight_conversion(given.weight))
+
+        def counter() -> Any:
+            return module.PairCounter(given.y_true.dtype, given.y_pred.dtype)
+
+        def layout(n: int) -> Layout:
+            return Layout(given.sample(n), conversions)
+
+        def fold(results: list[tuple[int, Pairs]]) -> None:
+            for sample, pairs in results:
+                totals.add(sample, pairs)
+
+        keep = given.num_samples == 1 and given.weight is None  # integers may be folded in any order, so at the end
+        try:
+            _run(given.num_samples, voxels, layout, counter, totals.consecutive, keep, fold)
+        except Rejected:
+            _explain_labels(given, count_unknown=totals.count_unknown)
+    return totals.finish(voxels)
+
+
+def _run(
+    samples: int,
+    voxels: int,
+    layout: Callable[[int], Layout],
+    counter: Callable[[], AbstractContextManager[Any]],
+    classes: int | None,
+    keep: bool,
+    fold: Callable[[list[tuple[int, Any]]], None],
+) -> None:
+    """Hand out jobs: parts of a large sample, or several small samples."""
+    if samples == 1 and voxels <= SMALL:
+        with counter() as one:
+            fold(_Worker(one, classes, keep=False).count(0, layout(0), None))
+        return
+    first = layout(0)
+    group = max(1, _GROUP_VOXELS // voxels) if first.jobs == 1 else 1
+    jobs = -(-samples // group) * first.jobs
+
+    @contextmanager
+    def open_worker() -> Iterator[_Jobs]:
+        with counter() as one:
+            yield _Jobs(_Worker(one, classes, keep), layout, samples, group, first.jobs)
+
+    run_jobs(jobs, open_worker, fold, threads=1 if samples * voxels <= SMALL else get_num_threads())
+
+
+class _Worker:
+    """A backend's counter and what it does with a layout."""
+
+    def __init__(self, counter: Any, classes: int | None, keep: bool) -> None:
+        self.counter, self.classes, self.keep = counter, classes, keep
+
+    def count(self, sample: int, layout: Layout, job: int | None) -> list[tuple[int, Any]]:
+        """Count a job of a layout, or all of it; with `keep`, what need not come out stays in the tables."""
+        results = []
+        for number in range(layout.jobs) if job is None else (job,):
+            for span in layout.spans(number):
+                while not self.counter.update(span):
+                    results.append((sample, self.counter.take()))
+        if not self.keep:
+            results.append((sample, self.counter.take(self.classes)))
+        return results
+
+
+class _Jobs:
+    """Jobs 0, 1, …: `parts` jobs for each sample, or one for each `group` of samples."""
+
+    def __init__(self, worker: _Worker, layout: Callable[[int], Layout], samples: int, group: int, parts: int) -> None:
+        self.worker, self.layout, self.samples, self.group, self.parts = worker, layout, samples, group, parts
+        self.current: tuple[int, Layout] | None = None
+
+    def job(self, index: int) -> list[tuple[int, Any]]:
+        if self.parts > 1:
+            sample, part = divmod(index, self.parts)
+            if self.current is None or self.current[0] != sample:
+                self.current = (sample, self.layout(sample))
+            return self.worker.count(sample, self.current[1], part)
+        several = range(index * self.group, min((index + 1) * self.group, self.samples))
+        return [result for n in several for result in self.worker.count(n, self.layout(n), None)]
+
+    def finish(self) -> list[tuple[int, Any]]:
+        return [(0, self.worker.counter.take(self.worker.classes))] if self.worker.keep else []
+
+
+def count_label_chunks(
+    chunks: Iterable[tuple[Array, Array]], dtypes: tuple[np.dtype[Any], np.dtype[Any]], classes: Classes, unknown: str
+) -> tuple[LabelTotals, int]:
+    """Count pairs of 1-D chunks as they come, on the calling thread; return the totals and the number of voxels.
+
+    Each pair may lie in buffers that are used again for the next. Raises `Rejected` as `LabelTotals.add` does.
+    """
+    totals, voxels = LabelTotals(1, classes, unknown, weighted=False), 0
+    with counter_of("auto").PairCounter(*dtypes) as counter:
+        for true, pred in chunks:
+            span = Span((true, pred, None, None), 1, true.size, (0, 0, 0, 0))
+            while not counter.update(span):
+                totals.add(0, counter.take())
+            voxels += true.size
+        if voxels:
+            totals.add(0, counter.take(totals.consecutive))
+    return totals, voxels
+
+
+def _mask_conversion(mask: Array | None) -> Conversion | None:
+    """Kernels take a mask of any one-byte type as it is."""
+    return None if mask is None or mask.itemsize == 1 else TO_BOOL
+
+
+def _weight_conversion(weight: Array | None) -> Conversion | None:
+    """Kernels take native float32 and float64 weights as they are."""
+    if weight is None or (weight.dtype.kind == "f" and weight.itemsize >= 4 and weight.dtype.isnative):
+        return None
+    return TO_FLOAT64
+
+
+def _bit_conversion(array: Array) -> Conversion | None:
+    """Kernels take maps of any one-byte type as they are; wider ones are narrowed a block at a time."""
+    return None if array.itemsize == 1 else TO_BITS
+
+
+def _explain_labels(given: LabelInputs, *, count_unknown: bool) -> None:
+    """Find what is wrong with the voxels of a rejected pair, and raise an error that says so."""
+    _explain_weight(given.weight, given.mask, given.sample_axis, None)
+    arrays = (given.y_true, given.y_pred, given.mask)
+    for position, name in enumerate(("y_true", "y_pred")):
+
+        def not_whole(*parts: Any, position: int = position) -> Array:
+            return inputs.whole_numbers(np.asarray(parts[position]))[1] & _inside(parts[2])
+
+        total, index, values = inputs.find_voxels(arrays, not_whole)
+        if total:
+            raise ValueError(
+                f"{name}: expected labels that are whole numbers of at most 64 bits, found {total} voxel(s) that are not; "
+                f"the first is {values[position]} at index {index}"
+            )
+    classes = given.classes
+    for position, name in enumerate(("y_true", "y_pred")):
+        if position == 1 and count_unknown:
+            continue
+
+        def outside(*parts: Any, position: int = position) -> Array:
+            labels, _ = inputs.whole_numbers(np.asarray(parts[position]))
+            true, _ = inputs.whole_numbers(np.asarray(parts[0]))
+            return ~np.isin(labels, classes.labels) & ~np.isin(true, classes.ignored) & _inside(parts[2])
+
+        total, index, values = inputs.find_voxels(arrays, outside)
+        if total:
+            hint = "ignore_index= leaves such voxels out" if position == 0 else "unknown='count' counts them as misses"
+            raise ValueError(
+                f"{name}: expected labels among {classes.describe()}, found {total} voxel(s) outside; "
+                f"the first is {int(values[position])} at index {index} ({hint})"
+            )
+    raise ValueError("y_true, y_pred: the arrays changed while they were counted")
+
+
+def _inside(mask: Any) -> Any:
+    return True if mask is None else np.asarray(mask) != 0
+
+
+def _explain_weight(weight: Array | None, mask: Array | None, *_: Any) -> None:
+    if weight is None:
+        return
+
+    def bad(values: Any, inside: Any) -> Array:
+        wide = np.asarray(values).astype(np.float64)
+        return ~((wide >= 0) & (wide < np.inf)) & _inside(inside)
+
+    total, index, values = inputs.find_voxels((weight, mask), bad)
+    if total:
+        raise ValueError(
+            f"sample_weight: expected finite numbers that are not negative, found {total} that are not; "
+            f"the first is {values[0]} at index {index}"
+        )
+
+
+def count_mask_inputs(
+    given: MaskInputs, *, classes: tuple[str | int, ...] | None = None, backend: str = "auto"
+) -> BinaryCounts:
+    """Count a pair of binary maps with channels; the inputs are checked already."""
+    module = counter_of(backend)
+    samples, channels = given.shape
+    names = tuple(range(channels)) if classes is None else tuple(classes)
+    if len(names) != channels:
+        raise ValueError(f"classes: expected a name for each of {channels} channels, found {len(names)}")
+    dtype = np.float64 if given.weight is not None else np.int64
+    sums = np.zeros((samples, channels, 4), dtype)  # true positives, true, predicted, all
+    voxels = np.zeros((samples, 4), np.int64)
+    spatial = given.y_true.size // max(1, samples * channels)
+    conversions = (
+        _bit_conversion(given.y_true),
+        _bit_conversion(given.y_pred),
+        _mask_conversion(given.mask),
+        _weight_conversion(given.weight),
+    )
+    strict = tuple(array.dtype.kind != "b" for array in (given.y_true, given.y_pred))
+
+    def fold(results: list[tuple[int, MaskTally]]) -> None:
+        for unit, tally in results:
+            if tally.bad:
+                raise Rejected
+            sample, channel = divmod(unit, units) if units > 1 else (unit, slice(None))
+            sums[sample, channel] += tally.sums.reshape(sums[sample, channel].shape)
+            if units == 1 or channel == 0:
+                voxels[sample, OUTSIDE] += tally.outside
+                voxels[sample, COUNTED] += tally.voxels - tally.outside
+
+    interleaved = channels > 1 and given.mask is None and given.weight is None and _channels_innermost(given)
+    units = 1 if interleaved else channels
+
+    def layout(unit: int) -> Layout:
+        sample, channel = divmod(unit, units)
+        true, pred, mask, weight = given.sample(sample)
+        if interleaved:
+            return Layout([np.moveaxis(a, 0, -1).reshape(-1) for a in (true, pred)] + [None, None], conversions, channels)
+        return Layout([true[channel], pred[channel], mask, weight], conversions)
+
+    def counter() -> Any:
+        return module.MaskCounter(channels if interleaved else 1, strict)
+
+    if spatial and channels and samples:
+        try:
+            _run(samples * units, spatial * channels // units, layout, counter, None, False, fold)
+        except Rejected:
+            _explain_masks(given)
+    tp, true, pred, everything = (sums[..., k] for k in range(4))
+    tn = everything - true - pred + tp
+    if given.weight is not None:  # differences of float sums may be off zero by a rounding error
+        tn = np.maximum(tn, 0)
+        return BinaryCounts(names, tp, np.maximum(pred - tp, 0), np.maximum(true - tp, 0), tn, voxels)
+    if (voxels.sum(1) != (spatial if channels else 0)).any() or (everything != voxels[:, :1]).any():
+        raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
+    return BinaryCounts(names, tp, pred - tp, true - tp, tn, voxels)
+
+
+def _channels_innermost(given: MaskInputs) -> bool:
+    """Tell whether both maps lie in memory with the channels of a voxel side by side and nothing in between."""
+    true, pred, _, _ = given.sample(0)
+    return all(a.itemsize == 1 and np.moveaxis(a, 0, -1).flags.c_contiguous for a in (true, pred))
+
+
+def _explain_masks(given: MaskInputs) -> None:
+    _explain_weight(given.weight, given.mask)
+    for name, array in (("y_true", given.y_true), ("y_pred", given.y_pred)):
+        inside = True
+        if given.mask is not None:
+            inside = given.mask if given.channel_axis is None else np.expand_dims(given.mask, given.channel_axis)
+            inside = np.broadcast_to(inside, array.shape)
+        arrays = (array, None if inside is True else inside)
+        total, index, values = inputs.find_voxels(arrays, lambda a, m: (a != 0) & (a != 1) & _inside(m))
+        if total:
+            raise ValueError(
+                f"{name}: expected masks of zeros and ones, found {total} value(s) that are neither; "
+                f"the first is {values[0]} at index {index} (threshold probabilities first, and count label maps with "
+                "count_labels)"
+            )
+    raise ValueError("y_true, y_pred: the arrays changed while they were counted")

@@ -1,0 +1,492 @@
+"""The statistics: small, exact, mergeable tables of counts. Everything else is arithmetic on them; nothing here sees a voxel.
+
+*merge* joins parts of the same cases, *concat* joins different cases, *pooled* collapses the case axis.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["COUNTED", "IGNORED", "OUTSIDE", "UNKNOWN", "BinaryCounts", "LabelCounts"]
+
+Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+
+#: Columns of `voxels`: where each voxel that was given has gone.
+COUNTED, IGNORED, OUTSIDE, UNKNOWN = range(4)
+
+
+class _Counts:
+    """What every statistic can do: equality, copies that cannot be written to, and a versioned dict and bytes form."""
+
+    _format: ClassVar[str]
+
+    def _freeze(self, **arrays: npt.NDArray[Any] | None) -> None:
+        for name, array in arrays.items():
+            if array is not None and array.flags.writeable:
+                array = array.view()
+                array.flags.writeable = False
+                object.__setattr__(self, name, array)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))  # type: ignore[arg-type]
+        return all(
+            a.dtype == b.dtype and np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as plain lists and numbers, with the name and version of the format; JSON can hold it."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+        return {"format": self._format, "version": 1, "weighted": self.weighted, **plain}
+
+    def to_bytes(self) -> bytes:
+        """Return the counts as UTF-8 JSON; float sums survive exactly (shortest round-trip form)."""
+        return json.dumps(self.to_dict(), separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Rebuild counts from `to_bytes`.
+
+        Raises
+        ------
+        ValueError
+            If the data are not JSON, or not of this statistic's format and version.
+        """
+        try:
+            loaded = json.loads(data)
+        except ValueError as error:
+            raise ValueError(f"data: expected counts written by {cls.__name__}.to_bytes, found no JSON: {error}") from None
+        return cls.from_dict(loaded)
+
+    @classmethod
+    def _checked(cls, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        found = (data.get("format"), data.get("version")) if isinstance(data, Mapping) else type(data).__name__
+        if found != (cls._format, 1):
+            raise ValueError(f"data: expected format {cls._format!r}, version 1; found {found}")
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        raise NotImplementedError
+
+    @property
+    def weighted(self) -> bool:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class LabelCounts(_Counts):
+    """Joint counts of two label maps: one confusion matrix a case.
+
+    Parameters
+    ----------
+    labels : (K,) int64
+        The value that each row and column stands for; no value twice.
+    closed : bool
+        True where the labels were declared (`num_classes` or `labels`), False where they are those that occurred.
+    matrix : (N, K, K) int64, or float64 where voxels were weighted
+        matrix[n, i, j]: voxels of case n whose true label is labels[i] and whose predicted label is labels[j].
+    unknown : (N, K), of the matrix's dtype
+        Voxels of each true label whose predicted label is outside the classes: misses of their true class.
+    voxels : (N, 4) int64
+        Voxels counted, ignored, outside the mask, unknown; a row sums to the voxels given. Never weighted.
+
+    Notes
+    -----
+    Integers merge exactly. Float sums of differently cut parts agree to about 1e-12.
+
+    Examples
+    --------
+    >>> import fastseg
+    >>> counts = fastseg.count_labels([0, 0, 1, 1], [0, 1, 1, 1], num_classes=2)
+    >>> counts.matrix[0].tolist()
+    [[1, 1], [0, 2]]
+    """
+
+    labels: Ints
+    closed: bool
+    matrix: Numbers
+    unknown: Numbers
+    voxels: Ints
+
+    _format: ClassVar[str] = "fastseg.LabelCounts"
+
+    def __post_init__(self) -> None:
+        cases, classes = self.matrix.shape[0], self.labels.size
+        expected = ((cases, classes, classes), (cases, classes), (cases, 4))
+        found = (self.matrix.shape, self.unknown.shape, self.voxels.shape)
+        if found != expected:
+            raise ValueError(f"matrix, unknown, voxels: expected shapes {expected}, found {found}")
+        self._freeze(labels=self.labels, matrix=self.matrix, unknown=self.unknown, voxels=self.voxels)
+
+    @classmethod
+    def zeros(
+        cls,
+        labels: int | Sequence[int] | npt.NDArray[Any] | None = None,
+        *,
+        cases: int = 1,
+        weighted: bool = False,
+    ) -> Self:
+        """Return the identity of merge: for `labels` 0..labels-1 or those listed, or open with no label yet."""
+        values = np.arange(labels or 0) if labels is None or isinstance(labels, int) else np.asarray(labels)
+        values, dtype = values.astype(np.int64), np.float64 if weighted else np.int64
+        return cls(
+            labels=values,
+            closed=labels is not None,
+            matrix=np.zeros((cases, values.size, values.size), dtype),
+            unknown=np.zeros((cases, values.size), dtype),
+            voxels=np.zeros((cases, 4), np.int64),
+        )
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the matrix holds sums of weights."""
+        return self.matrix.dtype.kind == "f"
+
+    @property
+    def num_cases(self) -> int:
+        """N, the length of the case axis."""
+        return int(self.matrix.shape[0])
+
+    def merge(self, other: Self) -> Self:
+        """Add the counts of another part of the same cases.
+
+        Raises
+        ------
+        ValueError
+            If the two mean different things: other declared labels, open and closed, weighted and not, or other
+            numbers of cases.
+        """
+        left, right = self._aligned(other)
+        if left.num_cases != right.num_cases:
+            raise ValueError(
+                f"merge joins parts of the same cases, but there are {left.num_cases} and {right.num_cases} cases "
+                "(concat joins different cases)"
+            )
+        return replace(
+            left,
+            matrix=left.matrix + right.matrix,
+            unknown=left.unknown + right.unknown,
+            voxels=left.voxels + right.voxels,
+        )
+
+    def concat(self, *others: Self) -> Self:
+        """Append other cases, in order; open counts take the union of the labels.
+
+        Raises
+        ------
+        ValueError
+            As for `merge`, but for the numbers of cases.
+        """
+        parts: list[Self] = [self]
+        for other in others:
+            parts[0], last = parts[0]._aligned(other)
+            parts.append(last)
+        parts = [part._spread(parts[0].labels) for part in parts]
+        return replace(
+            parts[0],
+            matrix=np.concatenate([part.matrix for part in parts]),
+            unknown=np.concatenate([part.unknown for part in parts]),
+            voxels=np.concatenate([part.voxels for part in parts]),
+        )
+
+    def pooled(self) -> Self:
+        """Add up the cases: the same counts with N = 1."""
+        return replace(
+            self,
+            matrix=self.matrix.sum(0, keepdims=True),
+            unknown=self.unknown.sum(0, keepdims=True),
+            voxels=self.voxels.sum(0, keepdims=True),
+        )
+
+    def cases(self, index: slice | Sequence[int] | npt.NDArray[Any]) -> Self:
+        """Return the counts of some of the cases."""
+        return replace(self, matrix=self.matrix[index], unknown=self.unknown[index], voxels=self.voxels[index])
+
+    def rename(self, mapping: Mapping[int, int]) -> Self:
+        """Give labels other values in both maps; labels that get the same value are united. Unnamed labels stay.
+
+        The whole mapping is applied at once, so ``{0: 1, 1: 0}`` swaps.
+
+        Examples
+        --------
+        >>> counts = LabelCounts.zeros([1, 2, 3]).rename({3: 2})
+        >>> counts.labels.tolist()
+        [1, 2]
+        """
+        renamed = np.array([mapping.get(int(label), int(label)) for label in self.labels], np.int64)
+        labels = np.array(list(dict.fromkeys(renamed.tolist())), np.int64) if self.closed else np.unique(renamed)
+        return self._placed(labels, _positions(labels, renamed))
+
+    def select(self, labels: Iterable[int]) -> Self:
+        """Keep the voxels whose true label is among `labels`; other true labels count as ignored.
+
+        Predictions outside `labels` become unknown: misses of their true class. The result is closed.
+
+        Raises
+        ------
+        ValueError
+            If a label is not among the counts' labels and the counts are closed, or if one is given twice.
+        """
+        kept = np.asarray(list(labels), np.int64)
+        if np.unique(kept).size != kept.size:
+            raise ValueError(f"labels: expected each label once, found {kept.tolist()}")
+        if self.weighted:
+            raise ValueError("select needs unweighted counts: which voxels become ignored is not known from weights")
+        where = _positions(self.labels, kept)
+        if self.closed and (where < 0).any():
+            missing = kept[where < 0].tolist()
+            raise ValueError(f"labels: {missing} are not among the labels of the counts, {_short(self.labels)}")
+        source = _positions(kept, self.labels)
+        rows = np.flatnonzero(source >= 0)
+        matrix = np.zeros((self.num_cases, kept.size, kept.size), self.matrix.dtype)
+        matrix[:, source[rows][:, None], source[rows][None, :]] = self.matrix[:, rows[:, None], rows[None, :]]
+        totals = self.matrix.sum(2) + self.unknown
+        unknown = np.zeros((self.num_cases, kept.size), self.matrix.dtype)
+        unknown[:, source[rows]] = totals[:, rows]
+        unknown -= matrix.sum(2)
+        voxels = self.voxels.copy()
+        voxels[:, COUNTED] = matrix.sum((1, 2))
+        voxels[:, IGNORED] += (totals.sum(1) - totals[:, rows].sum(1)).astype(np.int64)
+        voxels[:, UNKNOWN] = unknown.sum(1)
+        return replace(self, labels=kept, closed=True, matrix=matrix, unknown=unknown, voxels=voxels)
+
+    def one_vs_rest(self) -> BinaryCounts:
+        """Return each label's counts against all others; an unknown prediction is a miss of its true label."""
+        return self.regions({int(label): [int(label)] for label in self.labels})
+
+    def regions(self, regions: Mapping[str | int, Sequence[int]]) -> BinaryCounts:
+        """Return the counts of unions of labels, which may overlap: a voxel is in a region if its label is listed.
+
+        Parameters
+        ----------
+        regions
+            Name of each region and the labels that make it up, such as ``{"whole tumour": [1, 2, 3]}``.
+
+        Raises
+        ------
+        ValueError
+            If a region is empty, or (for closed counts) names a label that the counts do not have.
+        """
+        true = self.matrix.sum(2) + self.unknown
+        pred, total = self.matrix.sum(1), true.sum(1)
+        shape = (self.num_cases, len(regions))
+        tp, support, found = (np.zeros(shape, self.matrix.dtype) for _ in range(3))
+        for column, (name, members) in enumerate(regions.items()):
+            wanted = np.unique(np.asarray(members, np.int64))
+            where = _positions(self.labels, wanted)
+            if wanted.size == 0:
+                raise ValueError(f"regions: expected at least one label for {name!r}, found none")
+            if self.closed and (where < 0).any():
+                raise ValueError(
+                    f"regions: {name!r} names {wanted[where < 0].tolist()}, which are not among the labels of the counts, "
+                    f"{_short(self.labels)}"
+                )
+            where = where[where >= 0]
+            tp[:, column] = self.matrix[:, where[:, None], where].sum((1, 2))
+            support[:, column], found[:, column] = true[:, where].sum(1), pred[:, where].sum(1)
+        tn = total[:, None] - support - found + tp
+        if self.weighted:  # the difference of sums may be off zero by a rounding error
+            tn = np.maximum(tn, 0)
+        return BinaryCounts(tuple(regions), tp, found - tp, support - tp, tn, self.voxels)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild counts from `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If the dict is not of this format and version.
+        """
+        data = cls._checked(data)
+        labels, dtype = np.array(data["labels"], np.int64), np.float64 if data["weighted"] else np.int64
+        voxels = np.array(data["voxels"], np.int64).reshape(-1, 4)
+        cases = voxels.shape[0]
+        return cls(
+            labels=labels,
+            closed=bool(data["closed"]),
+            matrix=np.array(data["matrix"], dtype).reshape(cases, labels.size, labels.size),
+            unknown=np.array(data["unknown"], dtype).reshape(cases, labels.size),
+            voxels=voxels,
+        )
+
+    def _aligned(self, other: Self) -> tuple[Self, Self]:
+        """Return both with the same labels, or say why they mean different things."""
+        if not isinstance(other, LabelCounts):
+            raise TypeError(f"other: expected LabelCounts, found {type(other).__name__}")
+        if self.closed != other.closed:
+            kinds = ("closed (declared labels)", "open (labels as they occurred)")
+            raise ValueError(f"counts differ in kind: {kinds[not self.closed]} and {kinds[not other.closed]}")
+        if self.weighted != other.weighted:
+            raise ValueError("counts differ in kind: one is weighted by sample_weight, the other is not")
+        if np.array_equal(self.labels, other.labels):
+            return self, other
+        if self.closed:
+            raise ValueError(f"counts differ in their labels: {_short(self.labels)} and {_short(other.labels)}")
+        union = np.union1d(self.labels, other.labels)
+        return self._spread(union), other._spread(union)
+
+    def _spread(self, labels: Ints) -> Self:
+        return self if labels.size == self.labels.size else self._placed(labels, _positions(labels, self.labels))
+
+    def _placed(self, labels: Ints, where: npt.NDArray[np.intp]) -> Self:
+        """Move label i to place where[i] of `labels`, adding what meets there."""
+        matrix = np.zeros((self.num_cases, labels.size, labels.size), self.matrix.dtype)
+        unknown = np.zeros((self.num_cases, labels.size), self.matrix.dtype)
+        np.add.at(matrix, (slice(None), where[:, None], where[None, :]), self.matrix)
+        np.add.at(unknown, (slice(None), where), self.unknown)
+        return replace(self, labels=labels, matrix=matrix, unknown=unknown)
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryCounts(_Counts):
+    """True and false positives and negatives of C binary maps (channels, regions, or classes against the rest).
+
+    Parameters
+    ----------
+    classes : tuple of C str or int
+        What each column stands for.
+    tp, fp, fn, tn : (N, C) int64, or float64 where voxels were weighted
+        True positives, false positives, false negatives, true negatives of each case and class.
+    voxels : (N, 4) int64
+        Voxels counted, ignored, outside the mask, unknown, as in `LabelCounts`.
+
+    Examples
+    --------
+    >>> import fastseg
+    >>> counts = fastseg.count_masks([True, True, False], [True, False, False], channel_axis=None)
+    >>> counts.tp.item(), counts.fn.item(), counts.tn.item()
+    (1, 1, 1)
+    """
+
+    classes: tuple[str | int, ...]
+    tp: Numbers
+    fp: Numbers
+    fn: Numbers
+    tn: Numbers
+    voxels: Ints
+
+    _format: ClassVar[str] = "fastseg.BinaryCounts"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        expected = (self.voxels.shape[0], len(self.classes))
+        found = {name: getattr(self, name).shape for name in ("tp", "fp", "fn", "tn")}
+        if any(shape != expected for shape in found.values()):
+            raise ValueError(f"tp, fp, fn, tn: expected shape {expected} (cases, classes), found {found}")
+        self._freeze(tp=self.tp, fp=self.fp, fn=self.fn, tn=self.tn, voxels=self.voxels)
+
+    @classmethod
+    def zeros(cls, classes: int | Sequence[str | int], *, cases: int = 1, weighted: bool = False) -> Self:
+        """Return the identity of merge, for classes 0..classes-1 or those listed."""
+        names = tuple(range(classes)) if isinstance(classes, int) else tuple(classes)
+        tp, fp, fn, tn = (np.zeros((cases, len(names)), np.float64 if weighted else np.int64) for _ in range(4))
+        return cls(names, tp, fp, fn, tn, np.zeros((cases, 4), np.int64))
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the counts are sums of weights."""
+        return self.tp.dtype.kind == "f"
+
+    @property
+    def num_cases(self) -> int:
+        """N, the length of the case axis."""
+        return int(self.tp.shape[0])
+
+    def merge(self, other: Self) -> Self:
+        """Add the counts of another part of the same cases; ValueError if the two mean different things."""
+        self._check(other)
+        if self.num_cases != other.num_cases:
+            raise ValueError(
+                f"merge joins parts of the same cases, but there are {self.num_cases} and {other.num_cases} cases "
+                "(concat joins different cases)"
+            )
+        return self._each(lambda a, b: a + b, other)
+
+    def concat(self, *others: Self) -> Self:
+        """Append other cases, in order; ValueError if they mean different things."""
+        for other in others:
+            self._check(other)
+        return self._each(lambda *parts: np.concatenate(parts), *others)
+
+    def pooled(self) -> Self:
+        """Add up the cases: the same counts with N = 1."""
+        return self._each(lambda a: a.sum(0, keepdims=True))
+
+    def cases(self, index: slice | Sequence[int] | npt.NDArray[Any]) -> Self:
+        """Return the counts of some of the cases."""
+        return self._each(lambda a: a[index])
+
+    def select(self, classes: Sequence[str | int]) -> Self:
+        """Keep some classes, in the order given; ValueError if one is missing."""
+        missing = [name for name in classes if name not in self.classes]
+        if missing:
+            raise ValueError(f"classes: {missing} are not among {list(self.classes)}")
+        columns = [self.classes.index(name) for name in classes]
+        tp, fp, fn, tn = (a[:, columns] for a in (self.tp, self.fp, self.fn, self.tn))
+        return replace(self, classes=tuple(classes), tp=tp, fp=fp, fn=fn, tn=tn)
+
+    def rename(self, mapping: Mapping[str | int, str | int]) -> Self:
+        """Give classes other names; ValueError if two would get the same."""
+        names = tuple(mapping.get(name, name) for name in self.classes)
+        if len(set(names)) != len(names):
+            raise ValueError(f"mapping: expected a name for each class, found {list(names)}")
+        return replace(self, classes=names)
+
+    def summed(self) -> Self:
+        """Add up the classes: one column, from which a metric's "micro" average is computed."""
+        tp, fp, fn, tn = (a.sum(1, keepdims=True) for a in (self.tp, self.fp, self.fn, self.tn))
+        return replace(self, classes=("all",), tp=tp, fp=fp, fn=fn, tn=tn)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild counts from `to_dict`; ValueError if the dict is not of this format and version."""
+        data = cls._checked(data)
+        dtype, classes = np.float64 if data["weighted"] else np.int64, tuple(data["classes"])
+        voxels = np.array(data["voxels"], np.int64).reshape(-1, 4)
+        tp, fp, fn, tn = (
+            np.array(data[k], dtype).reshape(voxels.shape[0], len(classes)) for k in ("tp", "fp", "fn", "tn")
+        )
+        return cls(classes, tp, fp, fn, tn, voxels)
+
+    def _check(self, other: Self) -> None:
+        if not isinstance(other, BinaryCounts):
+            raise TypeError(f"other: expected BinaryCounts, found {type(other).__name__}")
+        if self.classes != other.classes:
+            raise ValueError(f"counts differ in their classes: {list(self.classes)} and {list(other.classes)}")
+        if self.weighted != other.weighted:
+            raise ValueError("counts differ in kind: one is weighted by sample_weight, the other is not")
+
+    def _each(self, function: Any, *others: Self) -> Self:
+        arrays = {
+            name: function(*(getattr(part, name) for part in (self, *others)))
+            for name in ("tp", "fp", "fn", "tn", "voxels")
+        }
+        return replace(self, **arrays)
+
+
+def _positions(labels: Ints, wanted: Ints) -> npt.NDArray[np.intp]:
+    """Return the place of each wanted label in `labels`, -1 where it is not there."""
+    if not labels.size:
+        return np.full(wanted.shape, -1, np.intp)
+    order = np.argsort(labels, kind="stable")
+    place = np.minimum(np.searchsorted(labels, wanted, sorter=order), labels.size - 1)
+    return np.where(labels[order[place]] == wanted, order[place], -1)
+
+
+def _short(labels: Ints) -> str:
+    """Return the labels as text, shortened in the middle."""
+    values = labels.tolist()
+    return str(values) if len(values) <= 12 else f"[{', '.join(map(str, values[:5]))}, … {len(values)} labels … {values[-1]}]"

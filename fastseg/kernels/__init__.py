@@ -1,0 +1,8 @@
+"""The backends: modules with a `PairCounter` and a `MaskCounter` (the protocols are in `fastseg.pairs`).
+
+`reference` is NumPy: slow, obvious, normative. `compiled` gathers the Numba kernels of `labels` and `masks`, which are built
+through `jit` on the 64-lane primitives of `lanes`. Importing this package imports none of them.
+"""
+
+#: Name of each backend and its module.
+BACKENDS = {"numpy": "fastseg.kernels.reference", "numba": "fastseg.kernels.compiled"}

@@ -1,0 +1,294 @@
+"""Label tables: which name belongs to which label value, in the formats that people have."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_MAX_BYTES = 16 << 20  # a table is text of a few kilobytes: a volume passed by mistake is not read to its end
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_ITKSNAP = re.compile(r'([+-]?[0-9]+)(?:\s+[0-9]{1,3}){3}\s+[0-9.eE+-]+\s+[01]\s+[01]\s+"(.*)"')
+_FREESURFER = re.compile(r"([+-]?[0-9]+)\s+(\S+)(?:\s+[0-9]{1,3}){4}")
+_TEXT = re.compile(r"([+-]?[0-9]+)(\s*,\s*|\s+)(.*)")
+_PAIR = re.compile(r"([+-]?[0-9]+)(?:\s*(?:->|[,:])\s*|\s+)([+-]?[0-9]+)")
+
+Row = tuple[str, str, str]  # where it stands ("line 3"), the label and its name, both as written
+
+
+class LabelTableError(ValueError):
+    """A label table that cannot be read; the message names the path, the line, what was expected and what was found."""
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Hold what a label table says.
+
+    Attributes
+    ----------
+    names : dict of int to str
+        Label value to name, in the order of the file.
+    regions : dict of str to tuple of int
+        Region name to the labels it unites (nnU-Net's region-based training); else empty.
+    ignore : int or None
+        The label of voxels that do not count (nnU-Net's ``ignore``), which `names` then lacks.
+    format : str
+        "ITK-SNAP", "FreeSurfer", "BIDS", "nnU-Net" or "text".
+    """
+
+    names: dict[int, str]
+    regions: dict[str, tuple[int, ...]]
+    ignore: int | None
+    format: str
+
+
+def read_label_table(path: str | os.PathLike[str]) -> LabelTable:
+    """Read a label table, recognising its format by its content.
+
+    Parameters
+    ----------
+    path : str or path-like
+        An ITK-SNAP label description, a FreeSurfer colour table, a BIDS ``dseg.tsv`` (columns ``index`` and ``name``,
+        tabs or commas), an nnU-Net ``dataset.json``, or lines of ``index name``, ``index,name`` or tab between.
+
+    Raises
+    ------
+    LabelTableError
+        If the file is missing, not UTF-8, malformed, without a label, or gives one label two names.
+    """
+    name, text = _read_text(path)
+    if text.lstrip().startswith("{"):
+        return _from_dataset_json(name, _load_json(name, text))
+    lines = _content_lines(name, text)
+    number, first = lines[0]
+    if {"index", "name"} <= _columns(first).keys():
+        rows, kind = _column_rows(name, text.split("\n")[number - 1 :], number), "BIDS"
+    elif _ITKSNAP.fullmatch(first):
+        rows, kind = _matched_rows(name, lines, _ITKSNAP, 'IDX R G B A VIS MSH "LABEL"'), "ITK-SNAP"
+    elif _FREESURFER.fullmatch(first):
+        rows, kind = _matched_rows(name, lines, _FREESURFER, "No. Name R G B A"), "FreeSurfer"
+    else:
+        rows, kind = _text_rows(name, lines), "text"
+    return LabelTable(_collect(name, rows), {}, None, kind)
+
+
+def read_label_mapping(path: str | os.PathLike[str]) -> dict[int, int]:
+    """Read which label values to replace by which.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Lines of ``from to``, with white space, a comma, ``:`` or ``->`` between and comments after ``#``, or a JSON
+        object ``{"from": to}``.
+
+    Raises
+    ------
+    LabelTableError
+        If the file is missing, not UTF-8, malformed, without an entry, or gives one label two targets.
+    """
+    name, text = _read_text(path)
+    mapping: dict[int, int] = {}
+    for where, old, new in _mapping_rows(name, text):
+        source, target = _label(name, where, old), _label(name, where, new)
+        if mapping.setdefault(source, target) != target:
+            raise LabelTableError(
+                f"{name}, {where}: expected one target for {source}, found {mapping[source]} and {target}"
+            )
+    if not mapping:
+        raise LabelTableError(f"{name}: expected at least one label to replace, found none")
+    return mapping
+
+
+def _mapping_rows(name: str, text: str) -> Iterator[Row]:
+    if text.lstrip().startswith("{"):
+        for old, new in _load_json(name, text).items():
+            if type(new) is not int:
+                raise LabelTableError(f"{name}, entry {old!r}: expected an integer, found {_shown(new)}")
+            yield f"entry {old!r}", old, str(new)
+        return
+    for number, line in _content_lines(name, text):
+        match = _PAIR.fullmatch(line.partition("#")[0].strip())
+        if match is None:
+            raise LabelTableError(f"{name}, line {number}: expected two integers, 'from to', found {_shown(line)}")
+        yield f"line {number}", match[1], match[2]
+
+
+def _read_text(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """Return the path as text and the file's text, without a byte order mark and with Unix line ends."""
+    name = os.fsdecode(path)
+    try:
+        with open(name, "rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise LabelTableError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise LabelTableError(f"{name}: expected a file, found that it is a folder") from None
+    except OSError as error:
+        raise LabelTableError(f"{name}: cannot be read: {error.strerror}") from error
+    if len(content) > _MAX_BYTES:
+        raise LabelTableError(f"{name}: expected a table of at most {_MAX_BYTES >> 20} MiB, found a larger file")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"the byte 0x{content[error.start]:02x}"
+        raise LabelTableError(f"{name}, line {line}: expected text in UTF-8, found {found}") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise LabelTableError(f"{name}, line {line}: expected text in UTF-8, found a zero byte")
+    return name, text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _content_lines(name: str, text: str) -> list[tuple[int, str]]:
+    """Return the lines that say something, with their numbers from 1; raise LabelTableError if there are none."""
+    stripped = ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1))
+    lines = [(number, line) for number, line in stripped if line and not line.startswith("#")]
+    if not lines:
+        raise LabelTableError(f"{name}: expected at least one label, found only blank lines and comments")
+    return lines
+
+
+def _shown(value: object) -> str:
+    """Write what was found, cut short: a line of the wrong file may be megabytes long."""
+    written = repr(value)
+    return written if len(written) <= 80 else f"{written[:80]}…"
+
+
+def _label(name: str, where: str, text: str) -> int:
+    """Return a label value; raise LabelTableError if it is no 64-bit integer."""
+    text = text.strip()
+    if _INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
+        return int(text)
+    raise LabelTableError(f"{name}, {where}: expected a label that is a 64-bit integer, found {_shown(text)}")
+
+
+def _collect(name: str, rows: Iterable[Row]) -> dict[int, str]:
+    """Turn rows into label -> name; raise LabelTableError at an empty name or a second name of a label."""
+    names: dict[int, str] = {}
+    for where, written, text in rows:
+        label, text = _label(name, where, written), text.strip()
+        if not text:
+            raise LabelTableError(f"{name}, {where}: expected a name for the label {label}, found none")
+        if names.setdefault(label, text) != text:
+            raise LabelTableError(
+                f"{name}, {where}: expected one name for the label {label}, "
+                f"found {_shown(names[label])} and {_shown(text)}"
+            )
+    if not names:
+        raise LabelTableError(f"{name}: expected at least one label, found none")
+    return names
+
+
+def _matched_rows(name: str, lines: list[tuple[int, str]], pattern: re.Pattern[str], form: str) -> Iterator[Row]:
+    for number, line in lines:
+        match = pattern.fullmatch(line)
+        if match is None:
+            raise LabelTableError(f"{name}, line {number}: expected {form}, as in the first line, found {_shown(line)}")
+        yield f"line {number}", match[1], match[2]
+
+
+def _text_rows(name: str, lines: list[tuple[int, str]]) -> Iterator[Row]:
+    for number, line in lines:
+        match = _TEXT.fullmatch(line)
+        if match is None:
+            raise LabelTableError(f"{name}, line {number}: expected 'index name', found {_shown(line)}")
+        label, between, text = match.groups()
+        separator = next((mark for mark in ",\t" if mark in between), None)
+        if separator is not None:
+            (fields,) = [row for _, row in _csv_rows(name, [line], number, separator)]
+            if len(fields) != 2:
+                raise LabelTableError(
+                    f"{name}, line {number}: expected two columns, index and name, "
+                    f"found {len(fields)} in {_shown(line)}"
+                )
+            text = fields[1]
+        yield f"line {number}", label, text
+
+
+def _columns(header: str) -> dict[str, int]:
+    """Return the column names of a header line, in lower case, with their places."""
+    cells = header.split("\t" if "\t" in header else ",")
+    return {cell.strip().strip('"').lower(): place for place, cell in enumerate(cells)}
+
+
+def _column_rows(name: str, lines: list[str], number: int) -> Iterator[Row]:
+    """Read the columns ``index`` and ``name`` under the header that stands on line `number`."""
+    columns = _columns(lines[0])
+    index, title = columns["index"], columns["name"]
+    for where, row in _csv_rows(name, lines[1:], number + 1, "\t" if "\t" in lines[0] else ","):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) <= max(index, title):
+            raise LabelTableError(
+                f"{name}, {where}: expected {len(columns)} columns as in the header, found {len(row)}"
+            )
+        yield where, row[index], row[title]
+
+
+def _csv_rows(name: str, lines: list[str], number: int, separator: str) -> Iterator[tuple[str, list[str]]]:
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+    while True:
+        where = f"line {number + reader.line_num}"  # a quoted field may hold line ends: where its row begins
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise LabelTableError(f"{name}, {where}: expected fields between {separator!r}, found: {error}") from None
+        if row is None:
+            return
+        yield where, row
+
+
+def _load_json(name: str, text: str) -> dict[str, Any]:
+    """Parse a JSON object; raise LabelTableError, also where a key is given twice with different values."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if found.setdefault(key, value) != value:
+                raise LabelTableError(f"{name}: expected {key!r} once, found {_shown(found[key])} and {_shown(value)}")
+        return found
+
+    try:
+        loaded = json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise LabelTableError(f"{name}, line {error.lineno}: expected JSON, found: {error.msg}") from None
+    except LabelTableError:
+        raise
+    except (ValueError, RecursionError) as error:  # digits without end, brackets without end
+        raise LabelTableError(f"{name}: expected JSON, found: {error}") from None
+    assert isinstance(loaded, dict)  # it begins with a brace
+    return loaded
+
+
+def _from_dataset_json(name: str, loaded: dict[str, Any]) -> LabelTable:
+    """Read the ``labels`` of an nnU-Net dataset, {name: label or labels} or, before version 2, {"label": name}."""
+    labels = loaded.get("labels")
+    if not isinstance(labels, dict) or not labels:
+        raise LabelTableError(
+            f"{name}: expected an nnU-Net dataset.json whose 'labels' are {{name: integer or list of integers}}, "
+            f"found {'no labels' if not labels else _shown(labels)}"
+        )
+    rows: list[Row] = []
+    regions: dict[str, tuple[int, ...]] = {}
+    ignore: int | None = None
+    for key, value in labels.items():
+        where = f"labels[{key!r}]"
+        if isinstance(value, str):
+            rows.append((where, key, value))
+        elif isinstance(value, list) and value and key != "ignore":
+            regions[key] = tuple(_json_label(name, where, each) for each in value)
+        elif key == "ignore":
+            ignore = _json_label(name, where, value)
+        else:
+            rows.append((where, str(_json_label(name, where, value)), key))
+    return LabelTable(_collect(name, rows) if rows or not regions else {}, regions, ignore, "nnU-Net")
+
+
+def _json_label(name: str, where: str, value: object) -> int:
+    if type(value) is not int:  # True is an int too
+        raise LabelTableError(f"{name}, {where}: expected an integer or a list of integers, found {_shown(value)}")
+    return _label(name, where, str(value))

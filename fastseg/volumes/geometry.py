@@ -1,0 +1,233 @@
+"""Do two volumes lie at the same place? Compare affines by what matters: how far the voxels are apart, in mm."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import itertools
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastseg.volumes.base import Geometry, VolumeError
+
+Kind = Literal["flip or axis permutation", "translation", "affine", "shape"]
+
+# Affines are stored as float32 and recomputed by every tool: a hundredth of a voxel is noise, half a voxel is not.
+_TOLERANCE_VOXELS = 0.01
+_POLICIES = ("error", "warn", "ignore")
+
+
+class GeometryError(VolumeError):
+    """Two volumes that cannot be compared voxel by voxel, or an affine that places none."""
+
+
+@dataclass(frozen=True)
+class GeometryDifference:
+    """Describe how two volumes lie apart; ``str()`` is one sentence.
+
+    Attributes
+    ----------
+    displacement_mm : float
+        Largest distance between corresponding corners.
+    tolerance_mm : float
+        What would have passed for equal.
+    kind : str
+        "flip or axis permutation", "translation", "affine", or "shape" where the shapes differ otherwise.
+    detail : str
+        What precisely differs.
+    names : (str, str)
+        What to call the reference and the prediction.
+    """
+
+    displacement_mm: float
+    tolerance_mm: float
+    kind: Kind
+    detail: str
+    names: tuple[str, str] = ("reference", "prediction")
+
+    def __str__(self) -> str:
+        return (
+            f"{self.names[1]}: its corners lie up to {self.displacement_mm:.4g} mm from those of {self.names[0]} "
+            f"(tolerance {self.tolerance_mm:.2g} mm): {self.detail}"
+        )
+
+
+def compare_geometry(
+    reference: Geometry, prediction: Geometry, *, names: tuple[str, str] = ("reference", "prediction")
+) -> GeometryDifference | None:
+    """Compare where the voxels of two volumes lie.
+
+    Parameters
+    ----------
+    reference : Geometry
+        Of the true segmentation.
+    prediction : Geometry
+        Of the one that is compared with it.
+    names : (str, str)
+        What the texts call them, for example their paths.
+
+    Returns
+    -------
+    GeometryDifference or None
+        None if the shapes are equal and no corner is displaced by more than 1% of the smallest spacing of either.
+
+    Raises
+    ------
+    GeometryError
+        If an affine is not finite or is singular.
+
+    Notes
+    -----
+    The corners are the centres of the eight voxels whose indices along the first three axes are 0 or n - 1. The
+    displacement is a convex function of the index, so no voxel between them is displaced further.
+    """
+    tolerance = _TOLERANCE_VOXELS * min(_smallest_spacing(reference, names[0]), _smallest_spacing(prediction, names[1]))
+    displacement = _displacement(reference, prediction)
+    if reference.shape == prediction.shape and displacement <= tolerance:
+        return None
+    kind, detail = _explain(reference, prediction, tolerance)
+    return GeometryDifference(displacement, tolerance, kind, detail, names)
+
+
+def check_geometry(
+    reference: Geometry,
+    prediction: Geometry,
+    policy: str = "error",
+    names: tuple[str, str] = ("reference", "prediction"),
+) -> str | None:
+    """Refuse, report or overlook two volumes that do not lie at the same place.
+
+    Parameters
+    ----------
+    reference : Geometry
+        Of the true segmentation.
+    prediction : Geometry
+        Of the one that is compared with it.
+    policy : {"error", "warn", "ignore"}
+        What a displacement does. Shapes that differ are an error under every policy.
+    names : (str, str)
+        What the texts call the two.
+
+    Returns
+    -------
+    str or None
+        Under "warn" the sentence that says what differs; None if nothing does, or under "ignore".
+
+    Raises
+    ------
+    GeometryError
+        If the shapes differ, or under "error" the positions, or an affine is not finite or singular.
+    ValueError
+        If the policy is none of the three.
+    """
+    if policy not in _POLICIES:
+        raise ValueError(f"geometry: expected one of {', '.join(_POLICIES)}, found {policy!r}")
+    if reference.shape != prediction.shape:
+        raise GeometryError(_shape_sentence(reference, prediction, names))
+    if policy == "ignore":
+        return None
+    try:
+        difference = compare_geometry(reference, prediction, names=names)
+    except GeometryError as error:
+        if policy == "error":
+            raise
+        return str(error)
+    if difference is None:
+        return None
+    if policy == "error":
+        raise GeometryError(str(difference))
+    return str(difference)
+
+
+def _shape_sentence(reference: Geometry, prediction: Geometry, names: tuple[str, str]) -> str:
+    """Say that the shapes differ, and whether reordering the axes is all it takes."""
+    sentence = f"{names[1]}: expected the shape {reference.shape} of {names[0]}, found {prediction.shape}"
+    with contextlib.suppress(GeometryError):  # the shapes are reason enough
+        difference = compare_geometry(reference, prediction, names=names)
+        if difference is not None and difference.kind == "flip or axis permutation":
+            sentence += f": {difference.detail}"
+    return sentence
+
+
+def _smallest_spacing(geometry: Geometry, name: str) -> float:
+    """Return the smallest spacing in mm; raise GeometryError if the affine places no voxels."""
+    linear = geometry.affine[:3, :3]
+    problem = "not finite"
+    if np.isfinite(geometry.affine).all():
+        with np.errstate(all="ignore"):
+            spacing = np.linalg.norm(linear, axis=0)
+            volume = abs(np.linalg.det(linear))
+        # Relative to a box of the same edges: this does not depend on the unit.
+        if volume > 1e-6 * spacing.prod():
+            return float(spacing.min())
+        problem = "singular"
+    raise GeometryError(
+        f"{name}: expected an affine that places voxels, found one that is {problem}: {geometry.affine[:3].tolist()}"
+    )
+
+
+def _extent(geometry: Geometry) -> tuple[int, int, int]:
+    """Return the voxels along the three axes of space, 1 where the volume has fewer."""
+    first, second, third, *_ = (*geometry.shape, 1, 1, 1)
+    return first, second, third
+
+
+def _displacement(reference: Geometry, prediction: Geometry) -> float:
+    """Return the largest distance between corresponding corners in mm."""
+    apart = _corners(prediction.affine, _extent(prediction)) - _corners(reference.affine, _extent(reference))
+    return float(np.linalg.norm(apart, axis=1).max())
+
+
+def _corners(affine: NDArray[np.float64], extent: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Return the positions (8, 3) of the corner voxels in mm."""
+    indices = np.array(list(itertools.product(*((0, n - 1) for n in extent))), dtype=np.float64)
+    return indices @ affine[:3, :3].T + affine[:3, 3]
+
+
+def _explain(reference: Geometry, prediction: Geometry, tolerance: float) -> tuple[Kind, str]:
+    """Name the simplest thing that turns one geometry into the other."""
+    codes = ["".join(_orientations().aff2axcodes(each.affine)) for each in (reference, prediction)]
+    if _flips_onto(reference, prediction, tolerance):
+        return (
+            "flip or axis permutation",
+            f"a pure flip or permutation of axes, the reference is stored as {codes[0]}, the prediction as {codes[1]}",
+        )
+    if reference.shape != prediction.shape:
+        return "shape", f"the shapes {reference.shape} and {prediction.shape} differ"
+    offset = prediction.affine[:3, 3] - reference.affine[:3, 3]
+    shifted = prediction.affine.copy()
+    shifted[:3, 3] -= offset
+    if _displacement(reference, Geometry(prediction.shape, shifted, prediction.spacing)) <= tolerance:
+        voxels = np.linalg.solve(reference.affine[:3, :3], offset)
+        return "translation", f"a pure translation by {_triple(voxels)} voxels, {_triple(offset)} mm"
+    spacings = [_triple(np.linalg.norm(each.affine[:3, :3], axis=0)) for each in (reference, prediction)]
+    detail = (
+        f"the affines differ; the reference has orientation {codes[0]} and spacing {spacings[0]} mm, "
+        f"the prediction {codes[1]} and {spacings[1]} mm"
+    )
+    return "affine", detail
+
+
+def _flips_onto(reference: Geometry, prediction: Geometry, tolerance: float) -> bool:
+    """Say whether the prediction, its axes flipped and permuted, lies where the reference does."""
+    tools, extent = _orientations(), _extent(prediction)
+    transform = tools.ornt_transform(*(tools.io_orientation(each.affine) for each in (prediction, reference)))
+    affine = prediction.affine @ tools.inv_ornt_aff(transform, extent)
+    source_axes = np.argsort(transform[:, 0])
+    permuted = tuple(extent[axis] for axis in source_axes) + prediction.shape[3:]
+    if permuted != _extent(reference) + reference.shape[3:]:
+        return False
+    return _displacement(reference, Geometry(permuted, affine, prediction.spacing)) <= tolerance
+
+
+def _orientations() -> Any:
+    """Import nibabel's orientations, which only a difference needs."""
+    return importlib.import_module("nibabel.orientations")
+
+
+def _triple(values: NDArray[np.floating[Any]]) -> str:
+    """Write three numbers without float noise."""
+    return f"({', '.join(f'{value:.4g}' for value in np.round(values, 4) + 0.0)})"
