@@ -166,7 +166,8 @@ def confusion_matrix(
         mask=mask,
         sample_weight=sample_weight,
     )
-    return counts.matrix[0].copy()
+    matrix: npt.NDArray[Any] = counts.matrix[0].copy()
+    return matrix
 
 
 def evaluate(
@@ -240,7 +241,9 @@ def metric_function(name: str) -> Callable[..., npt.NDArray[np.float64] | float]
     ``average=None``, else a float; metrics of all classes together are a float.
     """
     counting_options = [
-        p for p in inspect.signature(count_labels).parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "sample_axis"
+        p
+        for p in inspect.signature(count_labels).parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.name != "sample_axis"
     ]
     fixed = [p for p in inspect.signature(compute).parameters.values() if p.kind is not p.VAR_KEYWORD]
     keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in own]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from fastseg import inputs
 from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, LabelCounts, _positions
-from fastseg.kernels import BACKENDS
 from fastseg.inputs import MAX_CLASSES, Classes, LabelInputs, MaskInputs
+from fastseg.kernels import BACKENDS
 from fastseg.layout import TO_BITS, TO_BOOL, TO_FLOAT64, Conversion, Layout
-from fastseg.pairs import MaskTally, Pairs, Span
+from fastseg.pairs import MaskTally, Pairs
 from fastseg.threads import get_num_threads, run_jobs
 
-__all__ = ["LabelTotals", "Rejected", "count_label_chunks", "count_label_inputs", "count_mask_inputs", "counter_of"]
+__all__ = ["LabelTotals", "Rejected", "count_label_inputs", "count_mask_inputs", "counter_of"]
 
 Array = npt.NDArray[Any]
 
@@ -42,7 +42,7 @@ def counter_of(backend: str) -> Any:
     return importlib.import_module(BACKENDS[name])
 
 
-class Rejected(Exception):
+class Rejected(Exception):  # noqa: N818 - a signal within the package, never seen outside
     """Something among the counted pairs is not allowed; the voxels are looked through once more to say where."""
 
 
@@ -220,25 +220,6 @@ class _Jobs:
         return [(0, self.worker.counter.take(self.worker.classes))] if self.worker.keep else []
 
 
-def count_label_chunks(
-    chunks: Iterable[tuple[Array, Array]], dtypes: tuple[np.dtype[Any], np.dtype[Any]], classes: Classes, unknown: str
-) -> tuple[LabelTotals, int]:
-    """Count pairs of 1-D chunks as they come, on the calling thread; return the totals and the number of voxels.
-
-    Each pair may lie in buffers that are used again for the next. Raises `Rejected` as `LabelTotals.add` does.
-    """
-    totals, voxels = LabelTotals(1, classes, unknown, weighted=False), 0
-    with counter_of("auto").PairCounter(*dtypes) as counter:
-        for true, pred in chunks:
-            span = Span((true, pred, None, None), 1, true.size, (0, 0, 0, 0))
-            while not counter.update(span):
-                totals.add(0, counter.take())
-            voxels += true.size
-        if voxels:
-            totals.add(0, counter.take(totals.consecutive))
-    return totals, voxels
-
-
 def _mask_conversion(mask: Array | None) -> Conversion | None:
     """Kernels take a mask of any one-byte type as it is."""
     return None if mask is None or mask.itemsize == 1 else TO_BOOL
@@ -263,7 +244,7 @@ def _explain_labels(given: LabelInputs, *, count_unknown: bool) -> None:
     for position, name in enumerate(("y_true", "y_pred")):
 
         def not_whole(*parts: Any, position: int = position) -> Array:
-            return inputs.whole_numbers(np.asarray(parts[position]))[1] & _inside(parts[2])
+            return np.asarray(inputs.whole_numbers(np.asarray(parts[position]))[1] & _inside(parts[2]))
 
         total, index, values = inputs.find_voxels(arrays, not_whole)
         if total:
@@ -279,7 +260,8 @@ def _explain_labels(given: LabelInputs, *, count_unknown: bool) -> None:
         def outside(*parts: Any, position: int = position) -> Array:
             labels, _ = inputs.whole_numbers(np.asarray(parts[position]))
             true, _ = inputs.whole_numbers(np.asarray(parts[0]))
-            return ~np.isin(labels, classes.labels) & ~np.isin(true, classes.ignored) & _inside(parts[2])
+            assert classes.labels is not None
+            return np.asarray(~np.isin(labels, classes.labels) & ~np.isin(true, classes.ignored) & _inside(parts[2]))
 
         total, index, values = inputs.find_voxels(arrays, outside)
         if total:
@@ -301,7 +283,7 @@ def _explain_weight(weight: Array | None, mask: Array | None, *_: Any) -> None:
 
     def bad(values: Any, inside: Any) -> Array:
         wide = np.asarray(values).astype(np.float64)
-        return ~((wide >= 0) & (wide < np.inf)) & _inside(inside)
+        return np.asarray(~((wide >= 0) & (wide < np.inf)) & _inside(inside))
 
     total, index, values = inputs.find_voxels((weight, mask), bad)
     if total:
@@ -349,7 +331,9 @@ def count_mask_inputs(
         sample, channel = divmod(unit, units)
         true, pred, mask, weight = given.sample(sample)
         if interleaved:
-            return Layout([np.moveaxis(a, 0, -1).reshape(-1) for a in (true, pred)] + [None, None], conversions, channels)
+            return Layout(
+                [np.moveaxis(a, 0, -1).reshape(-1) for a in (true, pred)] + [None, None], conversions, channels
+            )
         return Layout([true[channel], pred[channel], mask, weight], conversions)
 
     def counter() -> Any:
@@ -379,12 +363,11 @@ def _channels_innermost(given: MaskInputs) -> bool:
 def _explain_masks(given: MaskInputs) -> None:
     _explain_weight(given.weight, given.mask)
     for name, array in (("y_true", given.y_true), ("y_pred", given.y_pred)):
-        inside = True
-        if given.mask is not None:
-            inside = given.mask if given.channel_axis is None else np.expand_dims(given.mask, given.channel_axis)
+        inside = given.mask
+        if inside is not None:
+            inside = inside if given.channel_axis is None else np.expand_dims(inside, given.channel_axis)
             inside = np.broadcast_to(inside, array.shape)
-        arrays = (array, None if inside is True else inside)
-        total, index, values = inputs.find_voxels(arrays, lambda a, m: (a != 0) & (a != 1) & _inside(m))
+        total, index, values = inputs.find_voxels((array, inside), lambda a, m: (a != 0) & (a != 1) & _inside(m))
         if total:
             raise ValueError(
                 f"{name}: expected masks of zeros and ones, found {total} value(s) that are neither; "

@@ -16,7 +16,8 @@ import numpy.typing as npt
 __all__ = ["COUNTED", "IGNORED", "OUTSIDE", "UNKNOWN", "BinaryCounts", "LabelCounts"]
 
 Ints = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+#: int64, or float64 where voxels were weighted.
+Numbers = npt.NDArray[Any]
 
 #: Columns of `voxels`: where each voxel that was given has gone.
 COUNTED, IGNORED, OUTSIDE, UNKNOWN = range(4)
@@ -66,7 +67,9 @@ class _Counts:
         try:
             loaded = json.loads(data)
         except ValueError as error:
-            raise ValueError(f"data: expected counts written by {cls.__name__}.to_bytes, found no JSON: {error}") from None
+            raise ValueError(
+                f"data: expected counts written by {cls.__name__}.to_bytes, found no JSON: {error}"
+            ) from None
         return cls.from_dict(loaded)
 
     @classmethod
@@ -345,8 +348,8 @@ class LabelCounts(_Counts):
         """Move label i to place where[i] of `labels`, adding what meets there."""
         matrix = np.zeros((self.num_cases, labels.size, labels.size), self.matrix.dtype)
         unknown = np.zeros((self.num_cases, labels.size), self.matrix.dtype)
-        np.add.at(matrix, (slice(None), where[:, None], where[None, :]), self.matrix)
-        np.add.at(unknown, (slice(None), where), self.unknown)
+        np.add.at(matrix, (slice(None), where[:, None], where[None, :]), self.matrix)  # type: ignore[arg-type]
+        np.add.at(unknown, (slice(None), where), self.unknown)  # type: ignore[arg-type]
         return replace(self, labels=labels, matrix=matrix, unknown=unknown)
 
 
@@ -489,4 +492,8 @@ def _positions(labels: Ints, wanted: Ints) -> npt.NDArray[np.intp]:
 def _short(labels: Ints) -> str:
     """Return the labels as text, shortened in the middle."""
     values = labels.tolist()
-    return str(values) if len(values) <= 12 else f"[{', '.join(map(str, values[:5]))}, … {len(values)} labels … {values[-1]}]"
+    return (
+        str(values)
+        if len(values) <= 12
+        else f"[{', '.join(map(str, values[:5]))}, … {len(values)} labels … {values[-1]}]"
+    )

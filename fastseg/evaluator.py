@@ -57,7 +57,9 @@ class Evaluator:
         self._scoring: dict[str, Any] = {"metrics": metrics, "names": names, "zero_division": zero_division}
         self._backend = backend
         self._counts: LabelCounts | None = None
-        empty = api.count_labels([], [], backend=backend, **self._counting)  # a wrong option fails here, not in the loop
+        empty = api.count_labels(
+            [], [], backend=backend, **self._counting
+        )  # a wrong option fails here, not in the loop
         Scores(empty, **self._scoring)
 
     @property
@@ -134,7 +136,9 @@ class Evaluator:
 
     def _options(self) -> dict[str, Any]:
         ignored = self._counting["ignore_index"]
-        ignored = [] if ignored is None else [int(ignored)] if not hasattr(ignored, "__iter__") else sorted(map(int, ignored))
+        ignored = (
+            [] if ignored is None else [int(ignored)] if not hasattr(ignored, "__iter__") else sorted(map(int, ignored))
+        )
         return {**self._counting, "ignore_index": ignored, "per_case": self.per_case}
 
     def _same_options(self, found: Mapping[str, Any], name: str) -> None:

@@ -101,7 +101,7 @@ class MaskInputs:
             maps.append(view)
         spatial_axis = None if axes is None else axes - (channel is not None and channel < axes)
         where = () if spatial_axis is None else (slice(None),) * spatial_axis + (n,)
-        return (*maps, *(None if a is None else a[where] for a in (self.mask, self.weight)))  # type: ignore[return-value]
+        return (*maps, *(None if a is None else a[where] for a in (self.mask, self.weight)))
 
 
 def as_array(value: Any, name: str) -> Array:
@@ -128,7 +128,9 @@ def as_array(value: Any, name: str) -> Array:
     if hasattr(value, "__dlpack_device__"):
         kind, _ = value.__dlpack_device__()
         if int(kind) not in (1, 3):  # CPU, or page-locked memory of the CPU
-            raise TypeError(f"{name}: expected an array in the memory of the CPU, found one on device {value.__dlpack_device__()}")
+            raise TypeError(
+                f"{name}: expected an array in the memory of the CPU, found one on device {value.__dlpack_device__()}"
+            )
         try:
             return np.from_dlpack(value.detach() if hasattr(value, "detach") else value)
         except (BufferError, RuntimeError, TypeError):
@@ -268,7 +270,7 @@ def _integers(value: Any, name: str) -> npt.NDArray[np.int64]:
         raise TypeError(f"{name}: expected integers, found {type(value).__name__}")
     if isinstance(value, np.ndarray) and value.ndim > 1:
         raise ValueError(f"{name}: expected one axis, found shape {value.shape}")
-    found = list(value) if isinstance(value, Iterable) and getattr(value, "ndim", 1) else [value]
+    found = list(value) if isinstance(value, Iterable) and getattr(value, "ndim", 1) != 0 else [value]
     numbers = [_integer(item, name) for item in found]
     if any(not -(2**63) <= number < 2**63 for number in numbers):
         raise ValueError(f"{name}: expected values that fit 64-bit signed integers, found {numbers}")
@@ -312,7 +314,9 @@ def find_voxels(arrays: Sequence[Array | None], wrong: Any) -> tuple[int, tuple[
     of the first, and the arrays' values there.
     """
     shape = next(a.shape for a in arrays if a is not None)
-    total, first, values = 0, (), ()
+    total = 0
+    first: tuple[int, ...] = ()
+    values: tuple[Any, ...] = ()
     for block in blocks(shape):
         parts = [None if a is None else a[block] for a in arrays]
         found = np.asarray(wrong(*parts))

@@ -60,9 +60,7 @@ class Layout:
         Length of what must not be cut: every span of flat arrays starts at a multiple of it.
     """
 
-    def __init__(
-        self, arrays: Sequence[Array | None], conversions: Sequence[Conversion | None], unit: int = 1
-    ) -> None:
+    def __init__(self, arrays: Sequence[Array | None], conversions: Sequence[Conversion | None], unit: int = 1) -> None:
         self.conversions = conversions
         present = [a for a in arrays if a is not None]
         self.voxels = present[0].size
@@ -105,12 +103,16 @@ class Layout:
                 continue
             if view.shape[-1] > 1 and view.strides[-1] != view.itemsize:
                 return False
-            if view.ndim > 1 and (view.shape[-1] < _LEAST_ROW or view.strides[-2] < 0 or view.strides[-2] % view.itemsize):
+            if view.ndim > 1 and (
+                view.shape[-1] < _LEAST_ROW or view.strides[-2] < 0 or view.strides[-2] % view.itemsize
+            ):
                 return False
         return True
 
     def _direct(self, parts: Sequence[Array | None]) -> Span:
-        arrays, strides, rows, length = [], [], 1, 0
+        arrays: list[Array | None] = []
+        strides: list[int] = []
+        rows = length = 0
         for part in parts:
             if part is None:
                 arrays.append(None)
@@ -118,6 +120,7 @@ class Layout:
                 continue
             length = part.shape[-1]
             if part.ndim == 1:
+                rows = 1
                 arrays.append(part)
                 strides.append(0)
                 continue
@@ -197,7 +200,12 @@ def _merge(array: Array, axis: int) -> Array:
 
 def _own_axis(part: Array) -> int | None:
     """Return the axis along which a block is contiguous, where that is not the last and it pays to go along it."""
-    if part.ndim < 2 or part.strides[-1] == part.itemsize or part.shape[-1] < 8 or part.dtype.itemsize not in (1, 2, 4, 8):
+    if (
+        part.ndim < 2
+        or part.strides[-1] == part.itemsize
+        or part.shape[-1] < 8
+        or part.dtype.itemsize not in (1, 2, 4, 8)
+    ):
         return None
     for axis in range(part.ndim - 1):
         if part.strides[axis] == part.itemsize and part.shape[axis] >= 8:
@@ -209,7 +217,10 @@ def _copied_block(views: list[Array], voxels: int) -> tuple[int, ...]:
     """Return the shape of the blocks to copy: long along each array's own contiguous axis, then filled up from the last."""
     shape = views[0].shape
     block = [1] * len(shape)
-    own = {int(np.argmin([abs(s) if n > 1 and s else 2**62 for s, n in zip(v.strides, v.shape, strict=True)])) for v in views}
+    own = {
+        int(np.argmin([abs(s) if n > 1 and s else 2**62 for s, n in zip(v.strides, v.shape, strict=True)]))
+        for v in views
+    }
     own.add(len(shape) - 1)
     share = max(8, int(voxels ** (1.0 / len(own)))) if len(own) > 1 else voxels
     for axis in sorted(own, reverse=True):

@@ -64,7 +64,7 @@ class Metric:
         average: Average = None,
         zero_division: float = NAN,
         include_background: bool = True,
-        **parameters: float,
+        **parameters: Any,
     ) -> Floats:
         """Compute the metric.
 
@@ -90,7 +90,9 @@ class Metric:
         """
         if self.is_overall(counts):
             if average is not None:
-                raise ValueError(f"average: {self.name} of label counts is one number already; expected None, found {average!r}")
+                raise ValueError(
+                    f"average: {self.name} of label counts is one number already; expected None, found {average!r}"
+                )
             assert self.overall is not None
             return _divide(*self.overall(counts, include_background, **parameters), zero_division)
         binary = _foreground(counts, include_background)
@@ -111,7 +113,7 @@ class Metric:
         *,
         zero_division: float = NAN,
         include_background: bool = True,
-        **parameters: float,
+        **parameters: Any,
     ) -> npt.NDArray[np.int64]:
         """Return over how many classes the means of each case are taken: (N,) int64."""
         values = self(counts, zero_division=zero_division, include_background=include_background, **parameters)
@@ -205,7 +207,9 @@ def precision(c: BinaryCounts) -> Fraction:
     return c.tp, c.tp + c.fp
 
 
-@_metric("TP / (TP + FN)", "van Rijsbergen, Information Retrieval (1979)", aliases=("sensitivity", "true_positive_rate"))
+@_metric(
+    "TP / (TP + FN)", "van Rijsbergen, Information Retrieval (1979)", aliases=("sensitivity", "true_positive_rate")
+)
 def recall(c: BinaryCounts) -> Fraction:
     """Return the fraction of the truth that is found."""
     return c.tp, c.tp + c.fn
@@ -329,7 +333,9 @@ def _overall_kappa(counts: LabelCounts, include_background: bool) -> Fraction:
 
 def _whole(include_background: bool) -> None:
     if not include_background:
-        raise ValueError("include_background: agreement beyond chance is of all classes together; expected True, found False")
+        raise ValueError(
+            "include_background: agreement beyond chance is of all classes together; expected True, found False"
+        )
 
 
 @_metric(

@@ -80,7 +80,9 @@ def noise_pair(
     return y_true.astype(dtype, copy=False), y_pred.astype(dtype, copy=False)
 
 
-def _paint(volume: npt.NDArray[np.generic], label: int, centre: npt.NDArray[np.float64], radii: npt.NDArray[np.float64]) -> None:
+def _paint(
+    volume: npt.NDArray[np.generic], label: int, centre: npt.NDArray[np.float64], radii: npt.NDArray[np.float64]
+) -> None:
     """Set the voxels of one ellipsoid to `label`, working only inside its bounding box."""
     low = np.maximum(np.floor(centre - radii), 0).astype(int)
     high = np.minimum(np.ceil(centre + radii) + 1, volume.shape).astype(int)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg import __version__
 from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts, LabelCounts
 
@@ -32,6 +33,10 @@ class Scores:
         Names of labels.
     zero_division
         The value of an undefined score; NaN leaves it out of the means.
+    voxel_ml
+        The volume of a voxel in millilitres, where it is known.
+    files
+        What was scored, for `to_dict`.
 
     Attributes
     ----------
@@ -51,8 +56,11 @@ class Scores:
         metrics: str | Sequence[str] | None = None,
         names: Mapping[int, str] | None = None,
         zero_division: float = float("nan"),
+        voxel_ml: float | None = None,
+        files: Mapping[str, Any] | None = None,
     ) -> None:
         self.counts, self.names, self.zero_division = counts, dict(names or {}), zero_division
+        self.voxel_ml, self.files = voxel_ml, files
         chosen = _chosen(metrics)
         entries = {name: registry.get(name) for name in chosen}
         self.classes: tuple[str | int, ...] = (
@@ -89,17 +97,21 @@ class Scores:
         -------
         scores : dict
             ``classes``: for each label (as text) its ``name``, each metric, and the true and predicted voxels
-            (``true_voxels``, ``pred_voxels``; sums of weights where voxels were weighted). ``mean``, ``foreground_mean``:
+            (``true_voxels``, ``pred_voxels``; sums of weights where voxels were weighted; for files also ``true_ml``,
+            ``pred_ml``). ``mean``, ``foreground_mean``:
             each metric; ``defined``, ``foreground_defined``: over how many classes. ``overall``: metrics of all classes
             together, if asked for. ``voxels``: ``counted``, ``ignored``, ``outside_mask``, ``unknown``. ``cases``: N.
+            ``files``, for files: ``reference``, ``prediction``, ``shape``, ``spacing_mm``, ``geometry``. ``fastseg``: the
+            version.
         """
-        true, pred = self._volumes()
+        (true, pred), ml = self._volumes(), self.voxel_ml
         classes = {
             str(label): {
                 "name": self.name_of(label),
                 **{name: _plain(values[k]) for name, values in self.class_values.items()},
                 "true_voxels": true[k].item(),
                 "pred_voxels": pred[k].item(),
+                **({} if ml is None else {"true_ml": _plain(true[k] * ml), "pred_ml": _plain(pred[k] * ml)}),
             }
             for k, label in enumerate(self.classes)
         }
@@ -115,6 +127,9 @@ class Scores:
             "voxels": voxels,
             "cases": self.counts.num_cases,
         }
+        if self.files is not None:
+            result["files"] = dict(self.files)
+        result["fastseg"] = __version__
         if self.overall:
             result["overall"] = {name: _plain(value) for name, value in self.overall.items()}
         return result
@@ -131,17 +146,30 @@ class Scores:
     def rows(self) -> tuple[list[str], list[list[str]]]:
         """Return the table's header and cells as text: a row for each class, then the means."""
         true, pred = self._volumes()
-        header = ["class", "name", *self.class_values, "true voxels", "pred voxels"]
+        volumes: list[tuple[str, list[str]]] = []
+        if self.voxel_ml is not None:
+            volumes += [
+                (f"{name} ml", [f"{v * self.voxel_ml:,.2f}" for v in of])
+                for name, of in (("true", true), ("pred", pred))
+            ]
+        volumes += [(f"{name} voxels", [_count(v) for v in of]) for name, of in (("true", true), ("pred", pred))]
+        header = ["class", "name", *self.class_values, *(title for title, _ in volumes)]
         lines = [
-            [str(label), self.name_of(label), *(_text(v[k]) for v in self.class_values.values()), _count(true[k]), _count(pred[k])]
+            [
+                str(label),
+                self.name_of(label),
+                *(_text(values[k]) for values in self.class_values.values()),
+                *(cells[k] for _, cells in volumes),
+            ]
             for k, label in enumerate(self.classes)
         ]
+        blank = [""] * len(volumes)
         for title, means, defined in (
             ("mean", self.mean, self.defined),
             ("foreground mean", self.foreground_mean, self.foreground_defined),
         ):
-            lines.append([title, "", *(_text(value) for value in means.values()), "", ""])
-            lines.append([f"  over", "classes", *(str(number) for number in defined.values()), "", ""])
+            lines.append([title, "", *(_text(value) for value in means.values()), *blank])
+            lines.append(["  over", "classes", *(str(number) for number in defined.values()), *blank])
         return header, lines
 
     def __str__(self) -> str:

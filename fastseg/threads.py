@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["get_num_threads", "run_jobs", "set_num_threads"]
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 _chosen: int | None = None
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
@@ -116,11 +117,11 @@ def _read_quota(group: Path) -> int | None:
         return None
 
 
-class Worker(Protocol[R]):
+class Worker(Protocol[R_co]):
     """Does jobs in one thread; what it kept to itself comes out of `finish`."""
 
-    def job(self, index: int) -> R: ...
-    def finish(self) -> R: ...
+    def job(self, index: int) -> R_co: ...
+    def finish(self) -> R_co: ...
 
 
 def run_jobs(

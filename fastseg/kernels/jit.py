@@ -12,7 +12,7 @@ from typing import Any
 from numba import config, njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-__all__ = ["DISABLED", "Kernel", "device", "kernel"]
+__all__ = ["DISABLED", "Kernel", "cache_folder", "device", "kernel"]
 
 #: True where NUMBA_DISABLE_JIT=1 runs the kernels as plain Python (for coverage and debugging).
 DISABLED = bool(config.DISABLE_JIT)
@@ -83,7 +83,7 @@ def _source_stamp() -> str:
     return digest.hexdigest()
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     """Numba's disk cache, except that no state of the disk makes a call fail: at worst the kernel is compiled again."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -109,3 +109,11 @@ class _Cache(FunctionCache):  # type: ignore[misc]
                 super().save_overload(sig, data)
             except Exception:
                 return
+
+
+def cache_folder() -> str | None:
+    """Return where compiled kernels are kept, or None where they are not."""
+    from fastseg.kernels import labels
+
+    cache = _open_cache(labels.count_pairs.function)
+    return None if cache is None else str(cache.cache_path)

@@ -399,7 +399,18 @@ class PairCounter:
                 space.sums = np.zeros(NARROW + SLOTS, np.float64)
         state, sums = space.state, space.sums if self._weighted else None
         self._kernel(
-            t, p, mask, weight, span.rows, span.length, span.strides, space.counts, sums, space.keys, space.scratch, state
+            t,
+            p,
+            mask,
+            weight,
+            span.rows,
+            span.length,
+            span.strides,
+            space.counts,
+            sums,
+            space.keys,
+            space.scratch,
+            state,
         )
         if state[ROW] < span.rows:
             self._voxels = -1  # unknown, so `take` looks everywhere

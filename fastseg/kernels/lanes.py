@@ -217,7 +217,7 @@ if DISABLED:  # the same in Python, one lane after another
         return lanes.view(f"u{lanes.dtype.itemsize}")
 
     def _word(lanes: Any) -> np.uint64:
-        return np.packbits(lanes, bitorder="little").view(np.uint64)[0]  # type: ignore[no-any-return]
+        return np.packbits(lanes, bitorder="little").view(np.uint64)[0]
 
     def match_lanes(array: Any, start: Any, value: Any) -> np.uint64:
         return _word(_lane_bits(array, start) == array.dtype.type(value).view(f"u{array.dtype.itemsize}"))
@@ -243,7 +243,7 @@ if DISABLED:  # the same in Python, one lane after another
         return None
 
     def load_word(array: Any, start: Any) -> np.uint64:
-        return array[int(start) : int(start) + 8].copy().view(np.uint64)[0]  # type: ignore[no-any-return]
+        return array[int(start) : int(start) + 8].copy().view(np.uint64)[0]
 
     def store_word(array: Any, start: Any, word: Any) -> None:
         array[int(start) : int(start) + 8] = np.array([word]).view(np.uint8)

@@ -38,7 +38,16 @@ BOTH, TRUE, PREDICTED, EVERYTHING = range(4)
 
 @kernel
 def count_overlap(
-    y_true: Any, y_pred: Any, mask: Any, weight: Any, rows: Any, length: Any, strides: Any, strict: Any, sums: Any, state: Any
+    y_true: Any,
+    y_pred: Any,
+    mask: Any,
+    weight: Any,
+    rows: Any,
+    length: Any,
+    strides: Any,
+    strict: Any,
+    sums: Any,
+    state: Any,
 ) -> None:
     """Count one channel: add to sums (4,) and to state (outside, bad); row r of array k starts at r * strides[k]."""
     both = true = predicted = everything = _ZERO
@@ -212,9 +221,7 @@ class MaskCounter:
             _array(types.int64 if weight is None else types.float64, readonly=False), _STATE,
         )  # fmt: skip
         mask = None if mask is None else mask.view(np.uint8)
-        compiled(
-            t, p, mask, weight, span.rows, span.length, span.strides, self._strict, self._sums[0], self._state
-        )
+        compiled(t, p, mask, weight, span.rows, span.length, span.strides, self._strict, self._sums[0], self._state)
         self._voxels += span.rows * span.length
         return True
 

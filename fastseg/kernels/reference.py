@@ -42,7 +42,8 @@ class PairCounter:
     def update(self, span: Span) -> bool:
         """Count one span; always True."""
         true, pred, mask, weight = _rows(span)
-        assert true is not None and pred is not None
+        assert true is not None
+        assert pred is not None
         if mask is not None:
             inside = mask != 0
             self._outside += int((~inside).sum())
@@ -92,7 +93,8 @@ class MaskCounter:
     def update(self, span: Span) -> bool:
         """Count one span of whole voxels; always True."""
         true, pred, mask, weight = _rows(span)
-        assert true is not None and pred is not None
+        assert true is not None
+        assert pred is not None
         t, p = (a.view(np.uint8).reshape(-1, self._channels) for a in (true, pred))
         inside = np.ones(len(t), bool) if mask is None else mask != 0
         for values, strict in zip((t, p), self._strict, strict=True):

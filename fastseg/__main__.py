@@ -1,0 +1,5 @@
+"""``python -m fastseg`` is the command line."""
+
+from fastseg.cli import main
+
+main()

@@ -1,0 +1,288 @@
+"""Two files in, counts or scores out, in one pass over the files and without a volume in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg import inputs
+from fastseg.counting import LabelTotals, Rejected
+from fastseg.counts import LabelCounts
+from fastseg.label_tables import LabelTable, read_label_mapping, read_label_table
+from fastseg.pairs import Pairs
+from fastseg.scores import Scores
+from fastseg.streaming import stream_chunks, stream_pairs
+from fastseg.threads import get_num_threads
+from fastseg.volumes import Volume, VolumeError, check_geometry, open_volume
+
+__all__ = ["count_files", "evaluate_files"]
+
+Path = str | os.PathLike[str]
+Array = npt.NDArray[Any]
+
+#: How far from a whole number a scaled or stored float label may be: rounding noise of writers, not resampling.
+TOLERANCE = 1e-3
+
+
+def count_files(
+    reference: Path,
+    prediction: Path,
+    *,
+    labels: Sequence[int] | None = None,
+    num_classes: int | None = None,
+    ignore_index: int | Sequence[int] | None = None,
+    unknown: Literal["raise", "count"] = "raise",
+    map_prediction: Mapping[int, int] | Path | None = None,
+    geometry: Literal["error", "warn", "ignore"] = "error",
+    threads: int | None = None,
+    warn: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> LabelCounts:
+    """Count how often each pair of labels occurs in two volumes on disk.
+
+    Parameters
+    ----------
+    reference, prediction : path
+        NIfTI files (.nii, .nii.gz) of one shape.
+    labels, num_classes, ignore_index, unknown
+        As in `fastseg.count_labels`.
+    map_prediction
+        Which labels of the prediction stand for which others, as a dict or a file of such pairs; applied all at once.
+    geometry
+        What to do where the two affines place a corner of the volume differently by more than 1% of the spacing.
+    threads
+        How many threads to use; default `fastseg.get_num_threads`.
+    warn
+        Receives the sentence about a difference in geometry under "warn"; default `warnings.warn`.
+    progress
+        Called with the voxels counted so far and all voxels.
+
+    Returns
+    -------
+    counts : LabelCounts
+
+    Raises
+    ------
+    VolumeError
+        If a file cannot be read, is truncated or corrupt; GeometryError, a kind of it, if the volumes do not match.
+    ValueError
+        If labels are not whole numbers, or not among the classes; says how many, and index and value of the first.
+    """
+    return _count(
+        reference, prediction, labels=labels, num_classes=num_classes, ignore_index=ignore_index, unknown=unknown,
+        map_prediction=map_prediction, geometry=geometry, threads=threads, warn=warn, progress=progress,
+    )[0]  # fmt: skip
+
+
+def evaluate_files(
+    reference: Path,
+    prediction: Path,
+    *,
+    labels: LabelTable | Mapping[int, str] | Sequence[int] | Path | None = None,
+    prediction_labels: LabelTable | Mapping[int, str] | Path | None = None,
+    metrics: str | Sequence[str] | None = None,
+    zero_division: float = float("nan"),
+    ignore_index: int | Sequence[int] | None = None,
+    map_prediction: Mapping[int, int] | Path | None = None,
+    **options: Any,
+) -> Scores:
+    """Compute the scores of a predicted segmentation on disk, in one pass over both files.
+
+    Parameters
+    ----------
+    reference, prediction : path
+        NIfTI files (.nii, .nii.gz) of one shape.
+    labels
+        Names of labels, as a dict or a label table (ITK-SNAP, FreeSurfer, BIDS dseg.tsv, nnU-Net dataset.json, "index name"
+        text); the scored classes are the labels that occur. A sequence of integers declares the classes instead.
+    prediction_labels
+        Names of the prediction's labels, where its codes differ: labels of equal name are one class.
+    metrics, zero_division
+        As in `fastseg.evaluate`.
+    ignore_index
+        True labels that are not scored; default: the ignore label of an nnU-Net dataset.json.
+    map_prediction
+        As in `count_files`.
+    **options
+        The other arguments of `count_files`.
+
+    Returns
+    -------
+    scores : Scores
+        With the voxel volume, and the files' names in ``scores.files``.
+    """
+    names, declared = _names(labels), None
+    if isinstance(labels, Sequence) and not isinstance(labels, str | bytes):
+        declared = labels
+    ignored = ignore_index
+    if isinstance(names, LabelTable):
+        ignored = names.ignore if ignored is None else ignored
+        names = names.names
+    if prediction_labels is not None:
+        if map_prediction is not None:
+            raise ValueError("map_prediction: expected either map_prediction or prediction_labels, found both")
+        theirs = _names(prediction_labels)
+        theirs = theirs.names if isinstance(theirs, LabelTable) else theirs
+        map_prediction = match_names(names, theirs)
+        names = {**{map_prediction.get(code, code): name for code, name in theirs.items()}, **names}
+    counts, files, voxel_ml = _count(
+        reference, prediction, labels=declared, ignore_index=ignored, map_prediction=map_prediction, **options
+    )
+    return Scores(counts, metrics=metrics, names=names, zero_division=zero_division, voxel_ml=voxel_ml, files=files)
+
+
+def match_names(reference: Mapping[int, str], prediction: Mapping[int, str]) -> dict[int, int]:
+    """Return the mapping of the prediction's codes to the reference's codes of the same name.
+
+    A code whose name the reference lacks keeps its value if the reference does not use that, else it moves behind all
+    codes of both, so that unlike regions are never taken for one.
+
+    Examples
+    --------
+    >>> match_names({1: "liver", 2: "spleen"}, {1: "spleen", 2: "kidney"})
+    {1: 2, 2: 3}
+    """
+    codes = {name: code for code, name in reference.items()}
+    free = max([*reference, *prediction], default=0) + 1
+    mapping = {}
+    for code, name in prediction.items():
+        if name in codes:
+            mapping[code] = codes[name]
+        elif code in reference and code != 0:
+            mapping[code], free = free, free + 1
+    return mapping
+
+
+def _names(labels: Any) -> LabelTable | dict[int, str]:
+    if labels is None:
+        return {}
+    if isinstance(labels, LabelTable):
+        return labels
+    if isinstance(labels, Mapping):
+        return dict(labels)
+    if isinstance(labels, str | os.PathLike):
+        return read_label_table(labels)
+    return {}
+
+
+def _count(
+    reference: Path,
+    prediction: Path,
+    *,
+    labels: Sequence[int] | None = None,
+    num_classes: int | None = None,
+    ignore_index: Any = None,
+    unknown: str = "raise",
+    map_prediction: Mapping[int, int] | Path | None = None,
+    geometry: str = "error",
+    threads: int | None = None,
+    warn: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[LabelCounts, dict[str, Any], float]:
+    classes = inputs.label_classes(num_classes, labels, ignore_index)
+    mapping = read_label_mapping(map_prediction) if isinstance(map_prediction, str | os.PathLike) else map_prediction
+    with open_volume(reference) as true, open_volume(prediction) as pred:
+        note = check_geometry(true.geometry, pred.geometry, geometry, (true.path, pred.path))
+        if note is not None:
+            _warn(note, warn)
+        if true.order != pred.order:
+            raise VolumeError(f"{pred.path}: expected the voxel order of {true.path}, {true.order}; found {pred.order}")
+        voxels = prod(true.geometry.shape)
+        totals = LabelTotals(1, classes, unknown, weighted=False)
+        report = None if progress is None else lambda counted: progress(counted, voxels)
+        parts = stream_pairs(true, pred, threads=threads or get_num_threads(), progress=report) if voxels else []
+        try:
+            for part in parts:
+                totals.add(0, _labelled(part, true, pred, mapping))
+        except Rejected:
+            _explain(reference, prediction, classes, mapping, count_unknown=unknown == "count")
+        files = {
+            "reference": true.path,
+            "prediction": pred.path,
+            "shape": list(true.geometry.shape),
+            "spacing_mm": [float(step) for step in true.geometry.spacing],
+            "geometry": note or "equal" if geometry != "ignore" else "not compared",
+        }
+        return totals.finish(voxels), files, true.geometry.voxel_volume_ml
+
+
+def _warn(note: str, warn: Callable[[str], None] | None) -> None:
+    if warn is not None:
+        warn(note)
+        return
+    import warnings
+
+    warnings.warn(note, stacklevel=4)
+
+
+def _labelled(pairs: Pairs, true: Volume, pred: Volume, mapping: Mapping[int, int] | None) -> Pairs:
+    """Turn stored values into labels."""
+    labels, wrong = _to_labels(pairs.true, true.scaling, None)
+    predicted, wrong_too = _to_labels(pairs.pred, pred.scaling, mapping)
+    if wrong.any() or wrong_too.any():
+        raise Rejected
+    return pairs._replace(true=labels, pred=predicted)
+
+
+def _to_labels(
+    values: Array, scaling: tuple[float, float] | None, mapping: Mapping[int, int] | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return stored values as labels, scaled, rounded and mapped; and where they are none."""
+    if scaling is not None or values.dtype.kind == "f":
+        slope, intercept = scaling or (1.0, 0.0)
+        with np.errstate(all="ignore"):
+            real = values.astype(np.float64) * slope + intercept
+            near = np.abs(real - np.round(real)) <= TOLERANCE
+        values = np.where(near, np.round(real), real)
+    labels, wrong = inputs.whole_numbers(values)
+    if mapping:
+        old = np.array(list(mapping), np.int64)
+        order = np.argsort(old)
+        place = np.minimum(np.searchsorted(old, labels, sorter=order), old.size - 1)
+        found = old[order[place]] == labels
+        new = np.array(list(mapping.values()), np.int64)
+        labels = np.where(found, new[order[place]], labels)
+    return labels, wrong
+
+
+def _explain(
+    reference: Path,
+    prediction: Path,
+    classes: inputs.Classes,
+    mapping: Mapping[int, int] | None,
+    *,
+    count_unknown: bool,
+) -> None:
+    """Read the files once more, to say which voxels are wrong; raise an error that does."""
+    wrong: dict[tuple[str, str], list[Any]] = {}
+    with open_volume(reference) as true, open_volume(prediction) as pred:
+        start = 0
+        for a, b in stream_chunks(true, pred):
+            labels, bad_true = _to_labels(a, true.scaling, None)
+            predicted, bad_pred = _to_labels(b, pred.scaling, mapping)
+            kept = ~np.isin(labels, classes.ignored)
+            checks = [(true.path, "whole", bad_true, a), (pred.path, "whole", bad_pred, b)]
+            if classes.labels is not None:
+                checks.append((true.path, "class", kept & ~bad_true & ~np.isin(labels, classes.labels), labels))
+                if not count_unknown:
+                    checks.append(
+                        (pred.path, "class", kept & ~bad_pred & ~np.isin(predicted, classes.labels), predicted)
+                    )
+            for path, kind, bad, values in checks:
+                if bad.any():
+                    first = int(np.argmax(bad))
+                    entry = wrong.setdefault((path, kind), [0, start + first, values[first].item()])
+                    entry[0] += int(bad.sum())
+            start += a.size
+        for (path, kind), (total, flat, value) in wrong.items():
+            index = tuple(int(i) for i in np.unravel_index(flat, true.geometry.shape, order=true.order))
+            wanted = "labels that are whole numbers" if kind == "whole" else f"labels among {classes.describe()}"
+            raise ValueError(
+                f"{path}: expected {wanted}, found {total} voxel(s) that are not; the first is {value} at index {index}"
+            )
+    raise ValueError(f"{os.fspath(reference)}, {os.fspath(prediction)}: the files changed while they were counted")
