@@ -223,6 +223,9 @@ def metric_function(name: str) -> Callable[..., npt.NDArray[np.float64] | float]
         include_background: bool = True,
         **options: Any,
     ) -> npt.NDArray[np.float64] | float:
+        for option in options:
+            if option not in allowed:
+                raise TypeError(f"{name}() got an unexpected keyword argument {option!r}")
         parameters = {p.name: options.pop(p.name, p.default) for p in own}
         values = metric(
             count_labels(y_true, y_pred, **options),
@@ -234,6 +237,7 @@ def metric_function(name: str) -> Callable[..., npt.NDArray[np.float64] | float]
         return values if values.ndim else float(values)
 
     compute.__name__ = compute.__qualname__ = name
+    compute.__module__ = "fastseg"
     compute.__doc__ = f"""{metric.__doc__}
 
     The arguments are those of `count_labels` (without sample_axis), and of the metric: average (None, "macro", "micro",
@@ -247,5 +251,6 @@ def metric_function(name: str) -> Callable[..., npt.NDArray[np.float64] | float]
     ]
     fixed = [p for p in inspect.signature(compute).parameters.values() if p.kind is not p.VAR_KEYWORD]
     keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in own]
+    allowed = {p.name for p in (*keyword, *counting_options)}
     compute.__signature__ = inspect.Signature([*fixed, *keyword, *counting_options])  # type: ignore[attr-defined]
     return compute

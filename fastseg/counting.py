@@ -15,7 +15,7 @@ from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, Lab
 from fastseg.inputs import MAX_CLASSES, Classes, LabelInputs, MaskInputs
 from fastseg.kernels import BACKENDS
 from fastseg.layout import TO_BITS, TO_BOOL, TO_FLOAT64, Conversion, Layout
-from fastseg.pairs import MaskTally, Pairs
+from fastseg.pairs import MaskTally, Pairs, Square
 from fastseg.threads import get_num_threads, run_jobs
 
 __all__ = ["LabelTotals", "Rejected", "count_label_inputs", "count_mask_inputs", "counter_of"]
@@ -61,8 +61,18 @@ class LabelTotals:
         self.missed = np.zeros((samples, size), dtype)
         self.voxels = np.zeros((samples, 4), np.int64)
 
-    def add(self, sample: int, pairs: Pairs) -> None:
+    @property
+    def square(self) -> int | None:
+        """K where the classes are 0..K-1 and nothing is ignored, so that counts of just those labels need no rules."""
+        return None if self.classes.ignored.size else self.consecutive
+
+    def add(self, sample: int, pairs: Pairs | Square) -> None:
         """Fold in the pairs of a part of one sample; raise `Rejected` if one of them is not allowed."""
+        if isinstance(pairs, Square):
+            self.matrix[sample] += pairs.counts
+            self.voxels[sample, OUTSIDE] += pairs.outside
+            self.voxels[sample, COUNTED] += pairs.counts.sum()
+            return
         if pairs.bad_weights:
             raise Rejected
         voxels, times = self.voxels[sample], pairs.times
@@ -77,6 +87,8 @@ class LabelTotals:
             if ignored.any():
                 voxels[IGNORED] += times[ignored].sum()
                 true, pred, times, values = true[~ignored], pred[~ignored], times[~ignored], values[~ignored]
+        if self.classes.labels is None:
+            self._admit(np.concatenate([true, pred]))
         rows, columns = self._places(true), self._places(pred)
         if (rows < 0).any():
             raise Rejected
@@ -93,8 +105,6 @@ class LabelTotals:
     def _places(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         if self.consecutive is not None:
             return np.where((values >= 0) & (values < self.consecutive), values, -1)
-        if self.classes.labels is None:
-            self._admit(values)
         return _positions(self.labels, values)
 
     def _admit(self, values: npt.NDArray[np.int64]) -> None:
@@ -117,17 +127,25 @@ class LabelTotals:
 
     def finish(self, given: int) -> LabelCounts:
         """Return the counts, having checked that every voxel of each sample has gone somewhere."""
-        sums = self.voxels.sum(1)
-        conserved = (sums == given).all()
+        gone = self.voxels.tolist()
+        conserved = all(sum(row) == given for row in gone)
         if not self.weighted:
-            conserved = conserved and np.array_equal(self.matrix.sum((1, 2)), self.voxels[:, COUNTED])
-            conserved = conserved and np.array_equal(self.missed.sum(1), self.voxels[:, UNKNOWN])
+            conserved = conserved and self.matrix.sum((1, 2)).tolist() == [row[COUNTED] for row in gone]
+            conserved = conserved and (
+                not self.count_unknown or np.array_equal(self.missed.sum(1), self.voxels[:, UNKNOWN])
+            )
         if not conserved:
             raise RuntimeError(
-                f"voxels were lost or counted twice: {given} a sample were given, {sums.tolist()} counted; "
+                f"voxels were lost or counted twice: {given} a sample were given, {gone} counted; "
                 "this is a defect in fastseg, please report it"
             )
-        return LabelCounts(self.labels, self.classes.labels is not None, self.matrix, self.missed, self.voxels)
+        return LabelCounts._trusted(
+            labels=self.labels,
+            closed=self.classes.labels is not None,
+            matrix=self.matrix,
+            unknown=self.missed,
+            voxels=self.voxels,
+        )
 
 
 def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: str = "auto") -> LabelCounts:
@@ -144,13 +162,13 @@ def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: s
         def layout(n: int) -> Layout:
             return Layout(given.sample(n), conversions)
 
-        def fold(results: list[tuple[int, Pairs]]) -> None:
+        def fold(results: list[tuple[int, Pairs | Square]]) -> None:
             for sample, pairs in results:
                 totals.add(sample, pairs)
 
         keep = given.num_samples == 1 and given.weight is None  # integers may be folded in any order, so at the end
         try:
-            _run(given.num_samples, voxels, layout, counter, totals.consecutive, keep, fold)
+            _run(given.num_samples, voxels, layout, counter, totals.square, keep, fold)
         except Rejected:
             _explain_labels(given, count_unknown=totals.count_unknown)
     return totals.finish(voxels)
@@ -190,7 +208,7 @@ class _Worker:
 
     def count(self, sample: int, layout: Layout, job: int | None) -> list[tuple[int, Any]]:
         """Count a job of a layout, or all of it; with `keep`, what need not come out stays in the tables."""
-        results = []
+        results: list[tuple[int, Any]] = []
         for number in range(layout.jobs) if job is None else (job,):
             for span in layout.spans(number):
                 while not self.counter.update(span):
@@ -303,7 +321,7 @@ def count_mask_inputs(
     if len(names) != channels:
         raise ValueError(f"classes: expected a name for each of {channels} channels, found {len(names)}")
     dtype = np.float64 if given.weight is not None else np.int64
-    sums = np.zeros((samples, channels, 4), dtype)  # true positives, true, predicted, all
+    sums = np.zeros((samples, channels, 4), dtype)  # tp, fp, fn, tn
     voxels = np.zeros((samples, 4), np.int64)
     spatial = given.y_true.size // max(1, samples * channels)
     conversions = (
@@ -344,14 +362,11 @@ def count_mask_inputs(
             _run(samples * units, spatial * channels // units, layout, counter, None, False, fold)
         except Rejected:
             _explain_masks(given)
-    tp, true, pred, everything = (sums[..., k] for k in range(4))
-    tn = everything - true - pred + tp
-    if given.weight is not None:  # differences of float sums may be off zero by a rounding error
-        tn = np.maximum(tn, 0)
-        return BinaryCounts(names, tp, np.maximum(pred - tp, 0), np.maximum(true - tp, 0), tn, voxels)
-    if (voxels.sum(1) != (spatial if channels else 0)).any() or (everything != voxels[:, :1]).any():
+    counted = sums.sum(2) if given.weight is None else voxels[:, :1]
+    if (voxels.sum(1) != (spatial if channels else 0)).any() or (counted != voxels[:, :1]).any():
         raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
-    return BinaryCounts(names, tp, pred - tp, true - tp, tn, voxels)
+    tp, fp, fn, tn = np.moveaxis(sums, 2, 0)
+    return BinaryCounts(names, tp, fp, fn, tn, voxels)
 
 
 def _channels_innermost(given: MaskInputs) -> bool:

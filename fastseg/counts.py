@@ -45,6 +45,9 @@ class _Counts:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __reduce__(self) -> Any:  # through the constructor, so that copies are read-only too
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as plain lists and numbers, with the name and version of the format; JSON can hold it."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
@@ -73,14 +76,24 @@ class _Counts:
         return cls.from_dict(loaded)
 
     @classmethod
-    def _checked(cls, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild counts from `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If the dict is not of this format and version, or does not hold such counts.
+        """
         found = (data.get("format"), data.get("version")) if isinstance(data, Mapping) else type(data).__name__
         if found != (cls._format, 1):
             raise ValueError(f"data: expected format {cls._format!r}, version 1; found {found}")
-        return data
+        try:
+            return cls._from_plain(data, np.dtype(np.float64 if data["weighted"] else np.int64))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"data: expected counts written by {cls.__name__}.to_dict; {error!r}") from None
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+    def _from_plain(cls, data: Mapping[str, Any], dtype: np.dtype[Any]) -> Self:
         raise NotImplementedError
 
     @property
@@ -126,12 +139,30 @@ class LabelCounts(_Counts):
     _format: ClassVar[str] = "fastseg.LabelCounts"
 
     def __post_init__(self) -> None:
+        labels = self.labels
+        if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype != np.int64:
+            raise TypeError(f"labels: expected a 1-D int64 array, found {labels!r}")
+        if np.unique(labels).size != labels.size:
+            raise ValueError(f"labels: expected each label once, found {_short(labels)}")
+        if not self.closed and (labels[1:] < labels[:-1]).any():
+            raise ValueError(f"labels: expected those of open counts sorted, found {_short(labels)}")
+        _check_dtypes(self.voxels, matrix=self.matrix, unknown=self.unknown)
         cases, classes = self.matrix.shape[0], self.labels.size
         expected = ((cases, classes, classes), (cases, classes), (cases, 4))
         found = (self.matrix.shape, self.unknown.shape, self.voxels.shape)
         if found != expected:
             raise ValueError(f"matrix, unknown, voxels: expected shapes {expected}, found {found}")
         self._freeze(labels=self.labels, matrix=self.matrix, unknown=self.unknown, voxels=self.voxels)
+
+    @classmethod
+    def _trusted(cls, **values: Any) -> Self:
+        """Return counts of values that are known to be right, without checking them: this runs at every call."""
+        counts = object.__new__(cls)
+        for name, value in values.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            object.__setattr__(counts, name, value)
+        return counts
 
     @classmethod
     def zeros(
@@ -142,8 +173,11 @@ class LabelCounts(_Counts):
         weighted: bool = False,
     ) -> Self:
         """Return the identity of merge: for `labels` 0..labels-1 or those listed, or open with no label yet."""
-        values = np.arange(labels or 0) if labels is None or isinstance(labels, int) else np.asarray(labels)
-        values, dtype = values.astype(np.int64), np.float64 if weighted else np.int64
+        if labels is None or isinstance(labels, int | np.integer):
+            values = np.arange(labels or 0, dtype=np.int64)
+        else:
+            values = _whole(labels, "labels")
+        dtype = np.float64 if weighted else np.int64
         return cls(
             labels=values,
             closed=labels is not None,
@@ -242,7 +276,7 @@ class LabelCounts(_Counts):
         ValueError
             If a label is not among the counts' labels and the counts are closed, or if one is given twice.
         """
-        kept = np.asarray(list(labels), np.int64)
+        kept = _whole(labels, "labels")
         if np.unique(kept).size != kept.size:
             raise ValueError(f"labels: expected each label once, found {kept.tolist()}")
         if self.weighted:
@@ -282,12 +316,9 @@ class LabelCounts(_Counts):
         ValueError
             If a region is empty, or (for closed counts) names a label that the counts do not have.
         """
-        true = self.matrix.sum(2) + self.unknown
-        pred, total = self.matrix.sum(1), true.sum(1)
-        shape = (self.num_cases, len(regions))
-        tp, support, found = (np.zeros(shape, self.matrix.dtype) for _ in range(3))
-        for column, (name, members) in enumerate(regions.items()):
-            wanted = np.unique(np.asarray(members, np.int64))
+        columns = []
+        for name, members in regions.items():
+            wanted = np.unique(_whole(members, f"regions[{name!r}]"))
             where = _positions(self.labels, wanted)
             if wanted.size == 0:
                 raise ValueError(f"regions: expected at least one label for {name!r}, found none")
@@ -296,32 +327,27 @@ class LabelCounts(_Counts):
                     f"regions: {name!r} names {wanted[where < 0].tolist()}, which are not among the labels of the counts, "
                     f"{_short(self.labels)}"
                 )
-            where = where[where >= 0]
-            tp[:, column] = self.matrix[:, where[:, None], where].sum((1, 2))
-            support[:, column], found[:, column] = true[:, where].sum(1), pred[:, where].sum(1)
-        tn = total[:, None] - support - found + tp
-        if self.weighted:  # the difference of sums may be off zero by a rounding error
-            tn = np.maximum(tn, 0)
-        return BinaryCounts(tuple(regions), tp, found - tp, support - tp, tn, self.voxels)
+            columns.append(where[where >= 0])
+        counts = _regions(self.matrix, self.unknown, columns)
+        if self.weighted:
+            # Differences of float sums miss zero by a rounding error; where no pair contributes, they are zero.
+            pairs = _regions((self.matrix != 0).astype(np.int64), (self.unknown != 0).astype(np.int64), columns)
+            counts = [
+                np.where(number == 0, 0.0, np.maximum(sums, 0)) for sums, number in zip(counts, pairs, strict=True)
+            ]
+        tp, fp, fn, tn = counts
+        return BinaryCounts(tuple(regions), tp, fp, fn, tn, self.voxels)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild counts from `to_dict`.
-
-        Raises
-        ------
-        ValueError
-            If the dict is not of this format and version.
-        """
-        data = cls._checked(data)
-        labels, dtype = np.array(data["labels"], np.int64), np.float64 if data["weighted"] else np.int64
+    def _from_plain(cls, data: Mapping[str, Any], dtype: np.dtype[Any]) -> Self:
+        labels = np.array(data["labels"], np.int64)
         voxels = np.array(data["voxels"], np.int64).reshape(-1, 4)
         cases = voxels.shape[0]
         return cls(
             labels=labels,
             closed=bool(data["closed"]),
-            matrix=np.array(data["matrix"], dtype).reshape(cases, labels.size, labels.size),
-            unknown=np.array(data["unknown"], dtype).reshape(cases, labels.size),
+            matrix=_numbers(data["matrix"], dtype).reshape(cases, labels.size, labels.size),
+            unknown=_numbers(data["unknown"], dtype).reshape(cases, labels.size),
             voxels=voxels,
         )
 
@@ -342,7 +368,7 @@ class LabelCounts(_Counts):
         return self._spread(union), other._spread(union)
 
     def _spread(self, labels: Ints) -> Self:
-        return self if labels.size == self.labels.size else self._placed(labels, _positions(labels, self.labels))
+        return self if np.array_equal(labels, self.labels) else self._placed(labels, _positions(labels, self.labels))
 
     def _placed(self, labels: Ints, where: npt.NDArray[np.intp]) -> Self:
         """Move label i to place where[i] of `labels`, adding what meets there."""
@@ -384,7 +410,11 @@ class BinaryCounts(_Counts):
     _format: ClassVar[str] = "fastseg.BinaryCounts"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "classes", tuple(self.classes))
+        classes = tuple(int(name) if isinstance(name, np.integer) else name for name in self.classes)
+        if len(set(map(str, classes))) != len(classes):
+            raise ValueError(f"classes: expected a name for each, found {list(classes)}")
+        object.__setattr__(self, "classes", classes)
+        _check_dtypes(self.voxels, tp=self.tp, fp=self.fp, fn=self.fn, tn=self.tn)
         expected = (self.voxels.shape[0], len(self.classes))
         found = {name: getattr(self, name).shape for name in ("tp", "fp", "fn", "tn")}
         if any(shape != expected for shape in found.values()):
@@ -394,7 +424,7 @@ class BinaryCounts(_Counts):
     @classmethod
     def zeros(cls, classes: int | Sequence[str | int], *, cases: int = 1, weighted: bool = False) -> Self:
         """Return the identity of merge, for classes 0..classes-1 or those listed."""
-        names = tuple(range(classes)) if isinstance(classes, int) else tuple(classes)
+        names = tuple(range(classes)) if isinstance(classes, int | np.integer) else tuple(classes)
         tp, fp, fn, tn = (np.zeros((cases, len(names)), np.float64 if weighted else np.int64) for _ in range(4))
         return cls(names, tp, fp, fn, tn, np.zeros((cases, 4), np.int64))
 
@@ -454,13 +484,11 @@ class BinaryCounts(_Counts):
         return replace(self, classes=("all",), tp=tp, fp=fp, fn=fn, tn=tn)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild counts from `to_dict`; ValueError if the dict is not of this format and version."""
-        data = cls._checked(data)
-        dtype, classes = np.float64 if data["weighted"] else np.int64, tuple(data["classes"])
+    def _from_plain(cls, data: Mapping[str, Any], dtype: np.dtype[Any]) -> Self:
+        classes = tuple(data["classes"])
         voxels = np.array(data["voxels"], np.int64).reshape(-1, 4)
         tp, fp, fn, tn = (
-            np.array(data[k], dtype).reshape(voxels.shape[0], len(classes)) for k in ("tp", "fp", "fn", "tn")
+            _numbers(data[k], dtype).reshape(voxels.shape[0], len(classes)) for k in ("tp", "fp", "fn", "tn")
         )
         return cls(classes, tp, fp, fn, tn, voxels)
 
@@ -478,6 +506,41 @@ class BinaryCounts(_Counts):
             for name in ("tp", "fp", "fn", "tn", "voxels")
         }
         return replace(self, **arrays)
+
+
+def _regions(matrix: Numbers, unknown: Numbers, regions: Sequence[npt.NDArray[np.intp]]) -> list[Numbers]:
+    """Return tp, fp, fn and tn of unions of labels, each given by its places in the matrix."""
+    true, pred = matrix.sum(2) + unknown, matrix.sum(1)
+    tp, support, found = (np.zeros((len(matrix), len(regions)), matrix.dtype) for _ in range(3))
+    for k, where in enumerate(regions):
+        tp[:, k] = matrix[:, where[:, None], where].sum((1, 2))
+        support[:, k], found[:, k] = true[:, where].sum(1), pred[:, where].sum(1)
+    return [tp, found - tp, support - tp, true.sum(1)[:, None] - support - found + tp]
+
+
+def _check_dtypes(voxels: Ints, **counts: Numbers) -> None:
+    """Counts are int64, or all float64: anything narrower would wrap or round."""
+    found = {name: getattr(array, "dtype", type(array)) for name, array in {"voxels": voxels, **counts}.items()}
+    if found.pop("voxels") != np.int64 or (
+        any(d != np.int64 for d in found.values()) and any(d != np.float64 for d in found.values())
+    ):
+        raise TypeError(f"{', '.join(counts)}: expected int64 or float64 arrays alike, and voxels int64; found {found}")
+
+
+def _whole(values: Any, name: str) -> Ints:
+    """Return labels as int64, having checked that they are integers."""
+    found = np.asarray(values if isinstance(values, np.ndarray) else list(values))
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+        raise TypeError(f"{name}: expected integers, found {values!r}")
+    return found.astype(np.int64)
+
+
+def _numbers(values: Any, dtype: np.dtype[Any]) -> Numbers:
+    """Return plain lists as an array, without rounding what are no integers."""
+    found = np.array(values, None if np.size(values) else dtype)
+    if found.dtype.kind not in ("iuf" if dtype.kind == "f" else "iu"):
+        raise TypeError(f"expected {dtype} values")
+    return found.astype(dtype)
 
 
 def _positions(labels: Ints, wanted: Ints) -> npt.NDArray[np.intp]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastseg import api
 from fastseg.counts import LabelCounts
+from fastseg.inputs import label_classes
 from fastseg.scores import Scores
 
 __all__ = ["Evaluator"]
@@ -48,10 +49,11 @@ class Evaluator:
         backend: str = "auto",
     ) -> None:
         self.per_case = per_case
+        classes = label_classes(num_classes, labels, ignore_index)
         self._counting: dict[str, Any] = {
-            "num_classes": num_classes,
-            "labels": None if labels is None else [int(label) for label in labels],
-            "ignore_index": ignore_index,
+            "num_classes": None if num_classes is None or classes.labels is None else classes.labels.size,
+            "labels": None if labels is None or classes.labels is None else classes.labels.tolist(),
+            "ignore_index": classes.ignored.tolist(),
             "unknown": unknown,
         }
         self._scoring: dict[str, Any] = {"metrics": metrics, "names": names, "zero_division": zero_division}
@@ -76,11 +78,11 @@ class Evaluator:
             y_pred,
             mask=mask,
             sample_weight=sample_weight,
-            sample_axis=sample_axis if self.per_case else None,
+            sample_axis=sample_axis,
             backend=self._backend,
             **self._counting,
         )
-        self._add(counts)
+        self._add(counts if self.per_case else counts.pooled())
 
     def merge(self, other: Evaluator) -> None:
         """Add what another evaluator with the same options has counted; it stays as it is.
@@ -90,6 +92,8 @@ class Evaluator:
         ValueError
             If the options differ.
         """
+        if not isinstance(other, Evaluator):
+            raise TypeError(f"other: expected an Evaluator, found {type(other).__name__}")
         self._same_options(other._options(), "other")
         if other._counts is not None:
             self._add(other._counts)
@@ -125,8 +129,13 @@ class Evaluator:
         if not isinstance(state, Mapping) or state.get("version") != 1 or "counts" not in state:
             raise ValueError("state: expected what Evaluator.state_dict returned (version 1)")
         self._same_options({name: state.get(name) for name in self._options()}, "state")
-        counts = state["counts"]
-        self._counts = None if counts is None else LabelCounts.from_dict(counts)
+        counts = None if state["counts"] is None else LabelCounts.from_dict(state["counts"])
+        if counts is not None:  # concat refuses counts of other labels
+            empty = LabelCounts.zeros(
+                self._counting["num_classes"] or self._counting["labels"], weighted=counts.weighted
+            )
+            empty.concat(counts)
+        self._counts = counts
 
     def _add(self, counts: LabelCounts) -> None:
         if self._counts is None:
@@ -135,11 +144,7 @@ class Evaluator:
             self._counts = self._counts.concat(counts) if self.per_case else self._counts.merge(counts)
 
     def _options(self) -> dict[str, Any]:
-        ignored = self._counting["ignore_index"]
-        ignored = (
-            [] if ignored is None else [int(ignored)] if not hasattr(ignored, "__iter__") else sorted(map(int, ignored))
-        )
-        return {**self._counting, "ignore_index": ignored, "per_case": self.per_case}
+        return {**self._counting, "per_case": self.per_case}
 
     def _same_options(self, found: Mapping[str, Any], name: str) -> None:
         for option, expected in self._options().items():

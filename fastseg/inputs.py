@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,13 +27,12 @@ class Classes:
     ignored: npt.NDArray[np.int64]
     """Sorted true labels that are not counted."""
 
-    @property
+    @functools.cached_property
     def consecutive(self) -> int | None:
         """K where the labels are 0..K-1 in order, else None."""
-        labels = self.labels
-        if labels is None or labels[0] != 0 or labels[-1] != labels.size - 1 or (np.diff(labels) != 1).any():
+        if self.labels is None or not np.array_equal(self.labels, np.arange(self.labels.size)):
             return None
-        return int(labels.size)
+        return int(self.labels.size)
 
     def describe(self) -> str:
         """Return the declared labels as text for an error message."""
@@ -64,7 +64,7 @@ class LabelInputs:
         arrays = (self.y_true, self.y_pred, self.mask, self.weight)
         if self.sample_axis is None:
             return arrays
-        where = (slice(None),) * self.sample_axis + (n,)
+        where: tuple[Any, ...] = (*(slice(None),) * self.sample_axis, n, ...)  # ...: a view of a single voxel too
         return tuple(None if a is None else a[where] for a in arrays)  # type: ignore[return-value]
 
 
@@ -93,15 +93,13 @@ class MaskInputs:
             index: list[Any] = [slice(None)] * array.ndim
             if axes is not None:
                 index[axes] = n
-            view = array[tuple(index)]
-            if channel is None:
-                view = view[None]
-            else:
-                view = np.moveaxis(view, channel - (axes is not None and axes < channel), 0)
-            maps.append(view)
+            view = array[(*index, ...)]
+            position = None if channel is None else channel - (axes is not None and axes < channel)
+            maps.append(view[None] if position is None else np.moveaxis(view, position, 0))
         spatial_axis = None if axes is None else axes - (channel is not None and channel < axes)
-        where = () if spatial_axis is None else (slice(None),) * spatial_axis + (n,)
-        return (*maps, *(None if a is None else a[where] for a in (self.mask, self.weight)))
+        where: tuple[Any, ...] = (...,) if spatial_axis is None else (*(slice(None),) * spatial_axis, n, ...)
+        mask, weight = (None if a is None else a[where] for a in (self.mask, self.weight))
+        return maps[0], maps[1], mask, weight
 
 
 def as_array(value: Any, name: str) -> Array:
@@ -190,14 +188,13 @@ def mask_inputs(
 
 def label_classes(num_classes: Any, labels: Any, ignore_index: Any) -> Classes:
     """Check `num_classes`, `labels` and `ignore_index`."""
+    if labels is None and ignore_index is None and type(num_classes) is int:
+        return _first_classes(num_classes)
     if num_classes is not None and labels is not None:
         raise ValueError("labels: expected either num_classes or labels, found both")
     declared = None
     if num_classes is not None:
-        count = _integer(num_classes, "num_classes")
-        if not 1 <= count <= MAX_CLASSES:
-            raise ValueError(f"num_classes: expected 1 to {MAX_CLASSES}, found {count}")
-        declared = np.arange(count, dtype=np.int64)
+        declared = _first_classes(_integer(num_classes, "num_classes")).labels
     elif labels is not None:
         declared = _integers(labels, "labels")
         if not 1 <= declared.size <= MAX_CLASSES:
@@ -207,6 +204,16 @@ def label_classes(num_classes: Any, labels: Any, ignore_index: Any) -> Classes:
             raise ValueError(f"labels: expected each label once, found {values[times > 1][:5].tolist()} more than once")
     ignored = _NOTHING if ignore_index is None else np.unique(_integers(ignore_index, "ignore_index"))
     return Classes(declared, ignored)
+
+
+@functools.lru_cache(maxsize=64)
+def _first_classes(count: int) -> Classes:
+    """Return the classes 0..count-1: the common case, kept because it is asked for again and again."""
+    if not 1 <= count <= MAX_CLASSES:
+        raise ValueError(f"num_classes: expected 1 to {MAX_CLASSES}, found {count}")
+    labels = np.arange(count, dtype=np.int64)
+    labels.flags.writeable = False
+    return Classes(labels, _NOTHING)
 
 
 _NOTHING = np.empty(0, np.int64)

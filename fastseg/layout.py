@@ -21,6 +21,15 @@ __all__ = ["JOB_BYTES", "TO_BITS", "TO_BOOL", "TO_FLOAT64", "Conversion", "Layou
 
 Array = npt.NDArray[Any]
 
+#: Bytes of the widest array in one job: large enough that hand-overs do not count, small enough to answer Ctrl-C.
+JOB_BYTES = 1 << 24
+#: Bytes of the widest array in one block that is copied before it is counted: it stays in the second-level cache.
+BLOCK_BYTES = 1 << 18
+#: Rows shorter than this are copied together before they are counted.
+_LEAST_ROW = 256
+#: Axes shorter than this are not worth a transposition.
+_LEAST_PLANE = 8
+
 
 class Conversion(NamedTuple):
     """What is done to each block of an array whose type no kernel takes."""
@@ -39,13 +48,6 @@ TO_BOOL = Conversion(np.dtype(np.bool_), lambda block, out: np.not_equal(block, 
 TO_BITS = Conversion(np.dtype(np.int8), _write_bits)
 TO_FLOAT64 = Conversion(np.dtype(np.float64), lambda block, out: np.copyto(out, block))
 
-#: Bytes of the widest array in one job: large enough that hand-overs do not count, small enough to answer Ctrl-C.
-JOB_BYTES = 1 << 24
-#: Bytes of the widest array in one block that is copied before it is counted: it stays in the second-level cache.
-BLOCK_BYTES = 1 << 18
-#: Shorter rows than this are copied together before they are counted.
-_LEAST_ROW = 256
-
 
 class Layout:
     """One way to walk through up to four arrays of the same shape (absent ones are None).
@@ -58,137 +60,171 @@ class Layout:
         What turns each array into a type that the kernel takes, or None where it has one.
     unit
         Length of what must not be cut: every span of flat arrays starts at a multiple of it.
+
+    Notes
+    -----
+    There are three ways. *Rows*: every array is contiguous along the last axis, so rows are counted where they lie.
+    *Planes*: an array is contiguous along another axis, so planes of that axis and the last are transposed into a buffer.
+    *Blocks*: everything else is copied as NumPy copies.
     """
 
     def __init__(self, arrays: Sequence[Array | None], conversions: Sequence[Conversion | None], unit: int = 1) -> None:
-        self.conversions = conversions
-        present = [a for a in arrays if a is not None]
-        self.voxels = present[0].size
-        widest = max(a.itemsize for a in present)
-        self.job_voxels = max(1, JOB_BYTES // widest // unit) * unit
-        block_voxels = BLOCK_BYTES // widest
-        self._buffers: list[Array | None] = [None] * len(arrays)
-        flat = _flat(present)
-        views = iter(flat if flat is not None else _in_memory_order(present))
-        self.views = [None if a is None else next(views) for a in arrays]
-        self.direct = all(c is None for c in self.conversions) and self._can_be_direct()
-        shape = next(v for v in self.views if v is not None).shape
-        if not self.direct:
-            self.block = _copied_block([v for v in self.views if v is not None], block_voxels)
-        elif len(shape) == 1:
-            self.block = (min(shape[0], self.job_voxels),)
+        flat = _flat(arrays)
+        self.single: Span | None = None
+        if flat is not None and not any(conversions) and flat[0].size <= JOB_BYTES // 8:  # small and simple
+            self.jobs, self.single = 1, Span(tuple(flat), 1, flat[0].size, (0, 0, 0, 0))
+            return
+        views = _in_memory_order(arrays) if flat is None else flat
+        widest = max(v.itemsize for v in views if v is not None)
+        job, block = max(1, JOB_BYTES // widest // unit) * unit, BLOCK_BYTES // widest
+        self.shape = shape = next(v.shape for v in views if v is not None)
+        self.sources = [None if v is None else _Source(v, c) for v, c in zip(views, conversions, strict=True)]
+        sources = [s for s in self.sources if s is not None]
+        self.row_axis, self.read = -1, self._block
+        if all(s.in_place(-1) for s in sources) and len(shape) == 1:
+            self.lengths: tuple[int, ...] = (min(shape[0], job),)
+            self.read = self._plane
+        elif all(s.in_place(len(shape) - 2) for s in sources) and shape[-1] >= _LEAST_ROW:
+            row = min(shape[-1], job)
+            self.row_axis, self.read = len(shape) - 2, self._plane
+            self.lengths = _with(shape, {self.row_axis: max(1, job // row), len(shape) - 1: row})
+        elif (axis := _other_axis(sources)) is not None:
+            row = min(shape[-1], max(_LEAST_PLANE, int(block**0.5)))
+            self.row_axis, self.read = axis, self._plane
+            self.lengths = _with(shape, {axis: max(1, block // row), len(shape) - 1: row})
         else:
-            row = min(shape[-1], self.job_voxels)
-            self.block = (1,) * (len(shape) - 2) + (min(shape[-2], max(1, self.job_voxels // row)), row)
-        self.shape = shape
-        self.grid = tuple(-(-size // length) for size, length in zip(shape, self.block, strict=True))
-        self.per_job = max(1, self.job_voxels // max(1, prod(self.block)))
-        self.jobs = -(-prod(self.grid) // self.per_job)
+            self.lengths = _trailing(shape, block)
+        self.grid = tuple(-(-size // length) for size, length in zip(shape, self.lengths, strict=True))
+        self.blocks = prod(self.grid)
+        self.per_job = max(1, job // prod(self.lengths))
+        self.jobs = -(-self.blocks // self.per_job)
 
     def spans(self, job: int) -> Iterator[Span]:
         """Return the spans of one job; a span is valid until the next is asked for."""
-        for number in range(job * self.per_job, min((job + 1) * self.per_job, prod(self.grid))):
-            index = np.unravel_index(number, self.grid)
-            where = tuple(
-                slice(int(i) * length, min((int(i) + 1) * length, size))
-                for i, length, size in zip(index, self.block, self.shape, strict=True)
-            )
-            parts = [None if v is None else v[where] for v in self.views]
-            yield self._direct(parts) if self.direct else self._copied(parts)
+        if self.single is not None:
+            yield self.single
+            return
+        for number in range(job * self.per_job, min((job + 1) * self.per_job, self.blocks)):
+            starts, rest = [], number
+            for length, cells in zip(reversed(self.lengths), reversed(self.grid), strict=True):
+                rest, cell = divmod(rest, cells)
+                starts.append(cell * length)
+            starts.reverse()
+            sizes = [min(length, n - s) for length, n, s in zip(self.lengths, self.shape, starts, strict=True)]
+            yield self.read(starts, sizes)
 
-    def _can_be_direct(self) -> bool:
-        """Tell whether rows can be counted where they lie: contiguous in every array, at forward distances."""
-        for view in self.views:
-            if view is None:
-                continue
-            if view.shape[-1] > 1 and view.strides[-1] != view.itemsize:
-                return False
-            if view.ndim > 1 and (
-                view.shape[-1] < _LEAST_ROW or view.strides[-2] < 0 or view.strides[-2] % view.itemsize
-            ):
-                return False
-        return True
-
-    def _direct(self, parts: Sequence[Array | None]) -> Span:
+    def _plane(self, starts: list[int], sizes: list[int]) -> Span:
+        """Return rows of the last axis along the row axis, each array where it lies or transposed into a buffer."""
+        rows, length = 1 if self.row_axis < 0 else sizes[self.row_axis], sizes[-1]
         arrays: list[Array | None] = []
-        strides: list[int] = []
-        rows = length = 0
-        for part in parts:
-            if part is None:
-                arrays.append(None)
-                strides.append(0)
-                continue
-            length = part.shape[-1]
-            if part.ndim == 1:
-                rows = 1
-                arrays.append(part)
-                strides.append(0)
-                continue
-            rows, step = part.shape[-2], part.strides[-2] // part.itemsize
-            # One flat view from the first row's start to the last row's end; the kernel steps from row to row.
-            flat = as_strided(part, ((rows - 1) * step + length,), (part.itemsize,), writeable=False)
+        strides = []
+        for source in self.sources:
+            flat, step = (None, 0) if source is None else source.rows(self.row_axis, starts, rows, length)
             arrays.append(flat)
             strides.append(step)
         return Span(tuple(arrays), rows, length, tuple(strides))  # type: ignore[arg-type]
 
-    def _copied(self, parts: Sequence[Array | None]) -> Span:
-        arrays: list[Array | None] = []
-        for k, part in enumerate(parts):
-            if part is None:
-                arrays.append(None)
-            elif self.conversions[k] is None and part.flags.c_contiguous:
-                arrays.append(part.reshape(-1))
-            else:
-                arrays.append(self._copy(k, part))
-        length = next(a.size for a in arrays if a is not None)
-        return Span(tuple(arrays), 1, length, (0, 0, 0, 0))  # type: ignore[arg-type]
+    def _block(self, starts: list[int], sizes: list[int]) -> Span:
+        where = tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
+        arrays = tuple(None if s is None else s.block(where) for s in self.sources)
+        return Span(arrays, 1, prod(sizes), (0, 0, 0, 0))  # type: ignore[arg-type]
 
-    def _copy(self, k: int, part: Array) -> Array:
-        conversion, buffer = self.conversions[k], self._buffers[k]
-        if buffer is None:
-            buffer = np.empty(prod(self.block), part.dtype if conversion is None else conversion.dtype)
-            self._buffers[k] = buffer
-        flat = buffer[: part.size]
-        target = flat.reshape(part.shape)
-        if conversion is not None:
-            conversion.into(part, target)
-        elif (axis := _own_axis(part)) is not None:
+
+class _Source:
+    """One array, its memory as a flat array, and the buffer its blocks are copied to where they must be."""
+
+    def __init__(self, view: Array, conversion: Conversion | None) -> None:
+        self.view, self.conversion = view, conversion
+        self.buffer = np.empty(0, view.dtype if conversion is None else conversion.dtype)
+        self.steps = [stride // view.itemsize for stride in view.strides]
+        self.whole = conversion is None and all(stride % view.itemsize == 0 for stride in view.strides)
+        if self.whole:
+            # From the lowest address of the view to the highest; index (0, 0, ...) is at `origin`.
+            spread = [(n - 1) * step for n, step in zip(view.shape, self.steps, strict=True)]
+            self.origin = -sum(min(0, s) for s in spread)
+            lowest = tuple(
+                slice(n - 1, n) if step < 0 else slice(0, 1) for n, step in zip(view.shape, self.steps, strict=True)
+            )
+            self.flat = as_strided(view[lowest], (1 + sum(map(abs, spread)),), (view.itemsize,), writeable=False)
+
+    def in_place(self, row_axis: int) -> bool:
+        """Tell whether rows of the last axis, going along `row_axis` (or a single row, -1), can be read where they lie."""
+        ahead = row_axis < 0 or self.steps[row_axis] >= 0
+        return self.whole and ahead and (self.steps[-1] == 1 or self.view.shape[-1] == 1)
+
+    def rows(self, row_axis: int, starts: list[int], rows: int, length: int) -> tuple[Array, int]:
+        """Return a flat array and the distance of its rows."""
+        if self.in_place(row_axis):
+            first = self.origin + sum(start * step for start, step in zip(starts, self.steps, strict=True))
+            step = self.steps[row_axis] if row_axis >= 0 else 0
+            return self.flat[first : first + (rows - 1) * step + length], step
+        where: list[Any] = list(starts)
+        where[row_axis], where[-1] = (
+            slice(starts[axis], starts[axis] + n) for axis, n in ((row_axis, rows), (-1, length))
+        )
+        part = self.view[tuple(where)]
+        # An odd number of cache lines from row to row: a power of two would map all rows to a few sets of the cache.
+        lines = -(-length * self.buffer.itemsize // 64) | 1
+        step = lines * 64 // self.buffer.itemsize
+        flat = self._room((rows - 1) * step + length)
+        target = as_strided(flat, (rows, length), (step * flat.itemsize, flat.itemsize))
+        if self.conversion is not None:
+            self.conversion.into(part, target)
+        elif self.whole and part.strides[0] == part.itemsize and part.strides[1] >= 0:
             from fastseg.kernels.transpose import transpose_into
 
-            transpose_into(part, axis, target)
+            transpose_into(part, target)
         else:
             np.copyto(target, part)
+        return flat, step
+
+    def block(self, where: tuple[slice, ...]) -> Array:
+        """Return a block as a flat array, itself if it is contiguous."""
+        part = self.view[where]
+        if self.conversion is None and part.flags.c_contiguous:
+            return part.reshape(-1)
+        flat = self._room(part.size)
+        target = flat.reshape(part.shape)
+        if self.conversion is None:
+            np.copyto(target, part)
+        else:
+            self.conversion.into(part, target)
         return flat
 
+    def _room(self, size: int) -> Array:
+        if self.buffer.size < size:
+            self.buffer = np.empty(size, self.buffer.dtype)
+        return self.buffer[:size]
 
-def _flat(arrays: list[Array]) -> list[Array] | None:
+
+def _flat(arrays: Sequence[Array | None]) -> list[Any] | None:
     """Return 1-D views where all arrays are contiguous in one order; the common case, and quick to tell."""
-    if all(a.flags.c_contiguous for a in arrays):
-        return [a.reshape(-1) for a in arrays]
-    if all(a.flags.f_contiguous for a in arrays):
-        return [a.T.reshape(-1) for a in arrays]
+    if all(a is None or a.flags.c_contiguous for a in arrays):
+        return [None if a is None else a.reshape(-1) for a in arrays]
+    if all(a is None or a.flags.f_contiguous for a in arrays):
+        return [None if a is None else a.T.reshape(-1) for a in arrays]
     return None
 
 
-def _in_memory_order(arrays: list[Array]) -> list[Array]:
+def _in_memory_order(arrays: Sequence[Array | None]) -> list[Any]:
     """Return views with the axes in the memory order of the first array, merged where all arrays allow it."""
-    first = arrays[0]
-    flips = tuple(slice(None, None, -1) if s < 0 else slice(None) for s in first.strides)
-    arrays = [a[flips] for a in arrays]
+    present = [a for a in arrays if a is not None]
+    first = present[0]
+    flips = tuple(slice(None, None, -1) if stride < 0 else slice(None) for stride in first.strides)
     axes = [axis for axis in range(first.ndim) if first.shape[axis] != 1]
     # Largest step first, by the first array's steps and then by the others'; a broadcast axis (step 0) goes outermost.
-    axes.sort(key=lambda axis: [-abs(a.strides[axis]) or -(2**62) for a in arrays])
-    arrays = [a.transpose(axes + [axis for axis in range(first.ndim) if axis not in axes]) for a in arrays]
-    arrays = [a.reshape(a.shape[: len(axes)]) if a.ndim > len(axes) else a for a in arrays]
+    axes.sort(key=lambda axis: [-abs(a.strides[axis]) or -(2**62) for a in present])
+    drop = tuple(slice(None) if axis in axes else 0 for axis in range(first.ndim))
+    order = [sum(1 for other in axes if other < axis) for axis in axes]
+    views = [np.asarray(a[flips][drop]).transpose(order) for a in present]
     if not axes:
-        return [a.reshape(1) for a in arrays]
-    axis = arrays[0].ndim - 2
-    while axis >= 0:
-        size = arrays[0].shape[axis + 1]
-        if all(a.strides[axis] == a.strides[axis + 1] * size for a in arrays):
-            arrays = [_merge(a, axis) for a in arrays]
-        axis -= 1
-    return arrays
+        views = [v.reshape(1) for v in views]
+    for axis in range(views[0].ndim - 2, -1, -1):
+        size = views[0].shape[axis + 1]
+        if all(v.strides[axis] == v.strides[axis + 1] * size for v in views):
+            views = [_merge(v, axis) for v in views]
+    remaining = iter(views)
+    return [None if a is None else next(remaining) for a in arrays]
 
 
 def _merge(array: Array, axis: int) -> Array:
@@ -198,34 +234,26 @@ def _merge(array: Array, axis: int) -> Array:
     return as_strided(array, shape, strides, writeable=False)
 
 
-def _own_axis(part: Array) -> int | None:
-    """Return the axis along which a block is contiguous, where that is not the last and it pays to go along it."""
-    if (
-        part.ndim < 2
-        or part.strides[-1] == part.itemsize
-        or part.shape[-1] < 8
-        or part.dtype.itemsize not in (1, 2, 4, 8)
-    ):
-        return None
-    for axis in range(part.ndim - 1):
-        if part.strides[axis] == part.itemsize and part.shape[axis] >= 8:
-            return axis if all(s % part.itemsize == 0 and s >= 0 for s in part.strides) else None
+def _other_axis(sources: Sequence[_Source]) -> int | None:
+    """Return an axis but the last along which some array is contiguous, where planes of both are worth a transposition."""
+    for source in sources:
+        shape = source.view.shape
+        if source.whole and not source.in_place(-1) and shape[-1] >= _LEAST_PLANE:
+            for axis, step in enumerate(source.steps[:-1]):
+                if step == 1 and shape[axis] >= _LEAST_PLANE:
+                    return axis
     return None
 
 
-def _copied_block(views: list[Array], voxels: int) -> tuple[int, ...]:
-    """Return the shape of the blocks to copy: long along each array's own contiguous axis, then filled up from the last."""
-    shape = views[0].shape
-    block = [1] * len(shape)
-    own = {
-        int(np.argmin([abs(s) if n > 1 and s else 2**62 for s, n in zip(v.strides, v.shape, strict=True)]))
-        for v in views
-    }
-    own.add(len(shape) - 1)
-    share = max(8, int(voxels ** (1.0 / len(own)))) if len(own) > 1 else voxels
-    for axis in sorted(own, reverse=True):
-        block[axis] = min(shape[axis], share)
-    for axis in (*sorted(own, reverse=True), *range(len(shape) - 1, -1, -1)):
-        room = max(1, voxels // max(1, prod(block)))
-        block[axis] = min(shape[axis], block[axis] * room)
-    return tuple(block)
+def _with(shape: tuple[int, ...], lengths: dict[int, int]) -> tuple[int, ...]:
+    """Return lengths of 1 but for those given, none longer than its axis."""
+    return tuple(min(size, lengths.get(axis, 1)) for axis, size in enumerate(shape))
+
+
+def _trailing(shape: tuple[int, ...], voxels: int) -> tuple[int, ...]:
+    """Return the lengths of a block of at most `voxels` that takes in as many of the last axes as it can."""
+    lengths, room = [], voxels
+    for size in reversed(shape):
+        lengths.append(max(1, min(size, room)))
+        room //= max(1, size)
+    return tuple(reversed(lengths))

@@ -49,7 +49,7 @@ class Metric:
     better: Literal["higher", "lower", "zero", "neither"]
     """Which values are better: "zero" means the nearer to zero; "neither", that it describes the data."""
     symmetric: bool
-    """Whether exchanging truth and prediction leaves it as it is."""
+    """Whether exchanging truth and prediction leaves it as it is, for all values of its own parameters."""
     reference: str
     aliases: tuple[str, ...]
     fraction: Callable[..., Fraction]
@@ -94,17 +94,17 @@ class Metric:
                     f"average: {self.name} of label counts is one number already; expected None, found {average!r}"
                 )
             assert self.overall is not None
-            return _divide(*self.overall(counts, include_background, **parameters), zero_division)
+            return self._values(*self.overall(counts, include_background, **parameters), zero_division)
         binary = _foreground(counts, include_background)
         if average == "micro":
-            return _divide(*self.fraction(binary.summed(), **parameters), zero_division)[:, 0]
-        values = _divide(*self.fraction(binary, **parameters), zero_division)
+            return self._values(*self.fraction(binary.summed(), **parameters), zero_division)[:, 0]
+        values = self._values(*self.fraction(binary, **parameters), zero_division)
         if average is None:
             return values
         if average == "macro":
-            return _mean(values, np.ones(values.shape))
+            return _mean(values, np.ones(values.shape), zero_division)
         if average == "weighted":
-            return _mean(values, (binary.tp + binary.fn).astype(np.float64))
+            return _mean(values, (binary.tp + binary.fn).astype(np.float64), zero_division)
         raise ValueError(f"average: expected None, 'macro', 'micro' or 'weighted'; found {average!r}")
 
     def defined(
@@ -119,6 +119,11 @@ class Metric:
         values = self(counts, zero_division=zero_division, include_background=include_background, **parameters)
         defined: npt.NDArray[np.int64] = (~np.isnan(values)).reshape(len(values), -1).sum(1)
         return defined
+
+    def _values(self, numerator: Any, denominator: Any, zero_division: float) -> Floats:
+        """Divide, and undo what rounding put beyond the range."""
+        values = np.clip(_divide(numerator, denominator, NAN), *self.range)
+        return np.where(np.isnan(values), zero_division, values)
 
     def is_overall(self, counts: LabelCounts | BinaryCounts) -> bool:
         """Tell whether the metric of these counts is one number for all classes together."""
@@ -167,10 +172,10 @@ def _divide(numerator: Any, denominator: Any, zero_division: float) -> Floats:
     return np.where(zero, zero_division, values)
 
 
-def _mean(values: Floats, weights: Floats) -> Floats:
-    """Return the weighted means over the classes of the values that are not NaN; NaN where there are none."""
+def _mean(values: Floats, weights: Floats, zero_division: float = NAN) -> Floats:
+    """Return the weighted means over the classes of the values that are not NaN, where these have weight."""
     weights = np.where(np.isnan(values), 0.0, weights)
-    return _divide((np.where(np.isnan(values), 0.0, values) * weights).sum(1), weights.sum(1), NAN)
+    return _divide((np.where(np.isnan(values), 0.0, values) * weights).sum(1), weights.sum(1), zero_division)
 
 
 def _exact(counts: Array) -> Array:
@@ -179,7 +184,7 @@ def _exact(counts: Array) -> Array:
 
 
 def _root(numbers: Array) -> Floats:
-    return np.sqrt(np.asarray(numbers, np.float64))
+    return np.sqrt(np.maximum(np.asarray(numbers, np.float64), 0.0))
 
 
 def _table(counts: LabelCounts) -> tuple[Array, Array, Array, Array]:
@@ -352,8 +357,14 @@ def _overall_matthews(counts: LabelCounts, include_background: bool) -> Fraction
     _whole(include_background)
     hits, true, pred, everything = _table(counts)
     square = everything * everything
-    spread = _root(square - (pred * pred).sum(1)) * _root(square - (true * true).sum(1))
-    return hits * everything - (true * pred).sum(1), spread
+    spread = _spread(square, pred) * _spread(square, true)
+    return hits * everything - (true * pred).sum(1), _root(spread)
+
+
+def _spread(square: Array, counts: Array) -> Array:
+    """Return the squared total less the sum of squares: twice the sum of all products of two classes, 0 of one class."""
+    several = (counts != 0).sum(1) > 1  # asked of the counts, since float squares of one class may differ by rounding
+    return np.where(several, square - (counts * counts).sum(1), 0)
 
 
 @_metric(
@@ -364,4 +375,4 @@ def _overall_matthews(counts: LabelCounts, include_background: bool) -> Fraction
 def matthews_corrcoef(c: BinaryCounts) -> Fraction:
     """Return Matthews' correlation coefficient; of label counts one number for all classes."""
     tp, fp, fn, tn = (_exact(a) for a in (c.tp, c.fp, c.fn, c.tn))
-    return tp * tn - fp * fn, _root((tp + fp) * (tp + fn)) * _root((tn + fp) * (tn + fn))
+    return tp * tn - fp * fn, _root((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))

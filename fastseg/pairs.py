@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MaskCounterProtocol", "MaskTally", "PairCounterProtocol", "Pairs", "Span"]
+__all__ = ["MaskCounterProtocol", "MaskTally", "PairCounterProtocol", "Pairs", "Span", "Square"]
 
 
 class Span(NamedTuple):
@@ -40,20 +40,34 @@ class Pairs(NamedTuple):
     """Voxels inside the mask whose weight is negative, infinite or NaN."""
 
 
+class Square(NamedTuple):
+    """The counts of voxels that all have labels 0..K-1: what `PairCounterProtocol.take` returns where it can."""
+
+    counts: npt.NDArray[np.int64]
+    """(K, K) voxels, rows true, columns predicted."""
+    outside: int
+    """Voxels outside the mask."""
+
+
 class PairCounterProtocol(Protocol):
     """A backend's counter of label pairs: entered as a context manager and used by one thread."""
 
     def __enter__(self) -> PairCounterProtocol: ...
     def __exit__(self, *exc_info: Any) -> None: ...
-    def update(self, span: Span) -> bool: ...
-    def take(self, classes: int | None = None) -> Pairs: ...
+    def update(self, span: Span) -> bool:
+        """Count one span; return False if the tables are full: then `take`, and `update` with the same span again."""
+        ...
+
+    def take(self, classes: int | None = None) -> Pairs | Square:
+        """Return what was counted since the last call; with `classes`, as a Square if no other label has occurred."""
+        ...
 
 
 class MaskTally(NamedTuple):
     """What a pair of binary maps with C interleaved channels amounts to."""
 
     sums: npt.NDArray[Any]
-    """(C, 4): both true, true in the truth, true in the prediction, all; int64, or float64 sums of weights."""
+    """(C, 4): true positives, false positives, false negatives, true negatives; int64, or float64 sums of weights."""
     voxels: int
     """Voxels looked at, those outside the mask included."""
     outside: int
@@ -67,5 +81,10 @@ class MaskCounterProtocol(Protocol):
 
     def __enter__(self) -> MaskCounterProtocol: ...
     def __exit__(self, *exc_info: Any) -> None: ...
-    def update(self, span: Span) -> bool: ...
-    def take(self, classes: int | None = None) -> MaskTally: ...
+    def update(self, span: Span) -> bool:
+        """Count one span of whole voxels; always True."""
+        ...
+
+    def take(self, classes: int | None = None) -> MaskTally:
+        """Return what was counted since the last call."""
+        ...

@@ -135,11 +135,15 @@ class Scores:
         return result
 
     def to_dataframe(self) -> Any:
-        """Return a pandas data frame with a row for each case and class; pandas must be installed."""
+        """Return a pandas data frame with a row for each case and class; pandas must be installed.
+
+        Metrics of all classes together are in ``frame.attrs["overall"]``.
+        """
         import pandas as pd
 
         index = pd.MultiIndex.from_product([range(self.counts.num_cases), self.classes], names=["case", "class"])
         frame = pd.DataFrame({name: values.reshape(-1) for name, values in self.values.items()}, index=index)
+        frame.attrs["overall"] = dict(self.overall)
         frame.insert(0, "name", [self.name_of(label) for label in self.classes] * self.counts.num_cases)
         return frame
 
@@ -181,7 +185,8 @@ class Scores:
         return "\n".join([table, *extra])
 
     def __repr__(self) -> str:
-        return f"<Scores of {self.counts.num_cases} case(s), {len(self.classes)} classes: {', '.join([*self.values, *self._overall])}>"
+        names = ", ".join([*self.values, *self._overall])
+        return f"<Scores of {self.counts.num_cases} case(s), {len(self.classes)} classes: {names}>"
 
     def _volumes(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         counts = self.counts
@@ -232,7 +237,7 @@ def _plain(value: Any) -> float | None:
 
 def _text(value: Any) -> str:
     number = float(value)
-    return "-" if math.isnan(number) else f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4f}"
+    return "-" if math.isnan(number) else f"{number:.4f}" if abs(number) < 1000 else f"{number:,.0f}"
 
 
 def _count(value: Any) -> str:

@@ -12,6 +12,7 @@ and what is a legal label is decided afterwards, on the few distinct pairs, by t
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from fastseg.kernels.lanes import (
     uniform_lanes,
     weight_lanes,
 )
-from fastseg.pairs import Pairs, Span
+from fastseg.pairs import Pairs, Span, Square
 
 __all__ = ["PairCounter"]
 
@@ -52,6 +53,8 @@ _TILE, _TILE_WORDS = U(TILE), U(TILE // 8)
 _LONGEST_STRETCH = U(16)  # tiles counted as noise before the next look for constant blocks
 _CANDIDATES = U(4)  # distinct pairs tried by comparison before a block counts as noisy
 _AHEAD = 2048  # bytes to prefetch ahead of the block in hand: the hardware prefetcher stops at each page
+
+_LONG_ROW = U(16384)  # voxels: shorter rows are prefetched from row to row
 
 # `scratch`, in words: two byte tiles, the packed codes, then 65,536 one-byte counters for pairs of 4-bit codes (two voxels
 # at a time) and 65,536 for 8-bit codes.
@@ -188,12 +191,15 @@ def count_pairs(
     ends there: before the last row if the hash table is full, so that the caller empties it and calls again.
     """
     true_ahead, predicted_ahead = U(_AHEAD // y_true.itemsize), U(_AHEAD // y_pred.itemsize)
+    if rows > _ONE and length < _LONG_ROW:  # what comes next is in a later row
+        later = max(_ONE, true_ahead // length)
+        true_ahead, predicted_ahead = later * strides[0], later * strides[1]
 
     row, i = state[ROW], state[POSITION]
     true, predicted = y_true[row * strides[0] + i], y_pred[row * strides[1] + i]
     current = _slot(pair_code(true), pair_code(predicted), keys, state)
     run, weight_run = _ZERO, 0.0
-    stretch = _ONE
+    stretch = _ZERO
     while row < rows:
         at_true, at_pred, at_mask, at_weight = row * strides[0], row * strides[1], row * strides[2], row * strides[3]
         while i < length:
@@ -240,7 +246,7 @@ def count_pairs(
                     tried += _ONE
                 if todo == _ZERO:
                     i += _BLOCK
-                    stretch = _ONE
+                    stretch = _ZERO
                     continue
             else:  # the last voxels of a row
                 if state[USED] > _MOST_USED:
@@ -271,10 +277,11 @@ def count_pairs(
                 if weight is not None:
                     weight_run += np.float64(weight[at_weight + lane])
             i += size
-            if mask is None and weight is None and size == _BLOCK:  # a noisy stretch
+            if mask is None and weight is None and size == _BLOCK:  # a second noisy block in a row starts a stretch
                 tiles = min(stretch, (length - i) // _TILE)
-                i += _count_stretch(y_true, at_true + i, y_pred, at_pred + i, tiles, counts, scratch, state)
-                stretch = min(stretch + stretch, _LONGEST_STRETCH)
+                if tiles > _ZERO:
+                    i += _count_stretch(y_true, at_true + i, y_pred, at_pred + i, tiles, counts, scratch, state)
+                stretch = min(stretch + max(stretch, _ONE), _LONGEST_STRETCH)
         if i < length:
             break
         row, i = row + _ONE, _ZERO
@@ -287,29 +294,38 @@ def count_pairs(
 @kernel
 def fold_noise(scratch: Any, counts: Any) -> None:
     """Add the byte counters to the table and clear them."""
-    nibbles, narrow = scratch[_NIBBLE_COUNTERS:_BYTE_COUNTERS], scratch[_BYTE_COUNTERS:]
-    for word in range(U(8192)):
-        for counters, packed in ((nibbles, True), (narrow, False)):
-            eight = counters[word]
-            counters[word] = _ZERO
-            for byte in range(_EIGHT):
-                if eight == _ZERO:
-                    break
-                times = np.int64(eight & _BYTE)
-                eight >>= _EIGHT
-                key = word * _EIGHT + byte
-                if packed:
-                    counts[_from_nibbles(key & _BYTE)] += times
-                    counts[_from_nibbles(key >> _EIGHT)] += times
-                else:
-                    counts[key] += times
+    for at in range(U(_NIBBLE_COUNTERS), U(SCRATCH_WORDS)):
+        eight = scratch[at]
+        if eight == _ZERO:
+            continue
+        scratch[at] = _ZERO
+        packed = at < U(_BYTE_COUNTERS)
+        key = (at - U(_NIBBLE_COUNTERS if packed else _BYTE_COUNTERS)) * _EIGHT
+        while eight != _ZERO:
+            times = np.int64(eight & _BYTE)
+            if packed:
+                counts[_from_nibbles(key & _BYTE)] += times
+                counts[_from_nibbles(key >> _EIGHT)] += times
+            else:
+                counts[key] += times
+            eight >>= _EIGHT
+            key += _ONE
 
 
+@functools.cache
 def _storage_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type that the kernel reads in place of `dtype`: native float32 and float64, else unsigned bit patterns."""
     if dtype.isnative and dtype.kind == "f" and dtype.itemsize >= 4:
         return dtype
     return np.dtype(f"u{dtype.itemsize}")
+
+
+@functools.cache
+def _plain(dtype: np.dtype[Any]) -> int:
+    """Return up to which label a code of the 256×256 table is the label itself."""
+    if _storage_dtype(dtype).kind == "f" or (dtype.kind in "bu" and dtype.isnative):
+        return 256
+    return 128 if dtype.kind == "i" and dtype.isnative else 0
 
 
 def _decode(codes: npt.NDArray[np.uint64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -320,6 +336,11 @@ def _decode(codes: npt.NDArray[np.uint64], dtype: np.dtype[Any]) -> npt.NDArray[
     bits = (codes - U(256)).astype(f"u{storage.itemsize}")
     bits[codes == ALL] = np.array(np.nan, storage).view(bits.dtype)
     return np.where(codes < 256, codes.astype(storage), bits.view(storage))
+
+
+@functools.cache
+def _fold_noise() -> Any:
+    return fold_noise.specialise(_STATE_TYPES[1], _COUNTS)
 
 
 def _array_type(dtype: Any) -> types.Array:
@@ -338,10 +359,11 @@ _COUNTS, _SUMS, _STRIDES = (
 )
 
 
-def _specialise(arrays: tuple[npt.NDArray[Any] | None, ...]) -> Any:
-    """Return the kernel compiled for these arrays (true, predicted, mask or None, weight or None)."""
-    spans = tuple(types.none if a is None else _array_type(_NUMBA_TYPES[a.dtype.str[1:]]) for a in arrays)
-    sums = types.none if arrays[3] is None else _SUMS
+@functools.cache
+def _specialise(*dtypes: np.dtype[Any] | None) -> Any:
+    """Return the kernel compiled for arrays of these types (true, predicted, mask or None, weight or None)."""
+    spans = tuple(types.none if d is None else _array_type(_NUMBA_TYPES[d.str[1:]]) for d in dtypes)
+    sums = types.none if dtypes[3] is None else _SUMS
     return count_pairs.specialise(*spans, types.uint64, types.uint64, _STRIDES, _COUNTS, sums, *_STATE_TYPES)
 
 
@@ -373,6 +395,7 @@ class PairCounter:
         self._kernel: Any = None
         self._weighted = False
         self._voxels = 0
+        self._plain = min(_plain(true_dtype), _plain(pred_dtype))
 
     def __enter__(self) -> PairCounter:
         try:
@@ -393,7 +416,7 @@ class PairCounter:
         t, p = t.view(true_storage), p.view(pred_storage)
         mask = None if mask is None else mask.view(np.uint8)
         if self._kernel is None:
-            self._kernel = _specialise((t, p, mask, weight))
+            self._kernel = _specialise(*(None if a is None else a.dtype for a in (t, p, mask, weight)))
             self._weighted = weight is not None
             if self._weighted and space.sums is None:
                 space.sums = np.zeros(NARROW + SLOTS, np.float64)
@@ -419,23 +442,26 @@ class PairCounter:
         self._voxels += span.rows * span.length
         return True
 
-    def take(self, classes: int | None = None) -> Pairs:
+    def take(self, classes: int | None = None) -> Pairs | Square:
         """Return what was counted since the last call, and clear the tables.
 
-        With `classes`, labels 0..classes-1 are looked at first: where they hold everything, the other 98,000 places are not
-        searched.
+        With `classes`, a Square if labels 0..classes-1 hold everything: the other 98,000 places are then not searched.
         """
         space, weighted = self._space, self._weighted
         counts, state, sums = space.counts, space.state, space.sums
-        if state[NOISY]:
-            fold_noise.specialise(_STATE_TYPES[1], _COUNTS)(space.scratch, counts)
-            state[NOISY] = 0
-        outside, bad = int(state[OUTSIDE]), int(state[BAD_WEIGHTS])
-        state[OUTSIDE] = state[BAD_WEIGHTS] = 0
-        table = counts[:NARROW].reshape(256, 256)[:classes, :classes]
-        if classes is None or classes > 256 or state[USED] or table.sum() != self._voxels - outside:
-            table = counts[:NARROW].reshape(256, 256)
+        _, outside, bad, noisy, _, _ = state.tolist()
+        if noisy:
+            _fold_noise()(space.scratch, counts)
+        used, voxels = int(state[USED]), self._voxels
+        state[:ROW] = 0
         self._voxels = 0
+        table = counts[:NARROW].reshape(256, 256)
+        if classes is not None and classes <= self._plain and not weighted and not used:
+            corner = table[:classes, :classes]
+            square = corner.copy()
+            if int(square.sum()) == voxels - outside:
+                corner[:] = 0
+                return Square(square, outside)
         where = np.nonzero(table)
         times = table[where]
         table[where] = 0
@@ -445,7 +471,7 @@ class PairCounter:
             table_sums = sums[:NARROW].reshape(256, 256)
             weights = table_sums[where]
             table_sums[where] = 0.0
-        if state[USED]:
+        if used:
             slots = np.flatnonzero(space.keys[:, 2])
             codes = tuple(np.concatenate([low, space.keys[slots, k]]) for k, low in enumerate(codes))
             times = np.concatenate([times, counts[NARROW + slots]])
@@ -454,7 +480,6 @@ class PairCounter:
                 sums[NARROW + slots] = 0.0
             counts[NARROW + slots] = 0
             space.keys[slots] = 0
-            state[USED] = 0
             seen = times > 0  # a pair is entered before its voxels are counted, and the entry may be all there is
             codes, times = tuple(c[seen] for c in codes), times[seen]
             weights = None if weights is None else weights[seen]

@@ -16,8 +16,9 @@ from numba.extending import intrinsic
 from fastseg.kernels.jit import DISABLED
 
 __all__ = [
-    "ALL", "as_bits", "load_word", "match_lanes", "nonzero_lanes", "popcount", "prefetch_lanes", "store_word", "sum_lanes",
-    "trailing_zeros", "uniform_lanes", "weight_lanes",
+    "ALL", "as_bits", "match_lanes", "nonzero_lanes", "popcount", "prefetch_lanes", "sum_lanes",
+    "trailing_zeros",
+    "transpose_lanes", "uniform_lanes", "weight_lanes",
 ]  # fmt: skip
 
 LANES = 64
@@ -160,26 +161,32 @@ def prefetch_lanes(typingctx: Any, array: Any, start: Any) -> Any:
 
 
 @intrinsic
-def load_word(typingctx: Any, array: Any, start: Any) -> Any:
-    """Return bytes array[start : start + 8] as a word, the first lowest, from any alignment."""
+def transpose_lanes(typingctx: Any, source: Any, start: Any, step: Any, target: Any, to: Any, pitch: Any) -> Any:
+    """Transpose 8×32 bytes: do target[to + r * pitch + c] = source[start + c * step + r] for c in 0..7, r in 0..31."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.load(builder.bitcast(builder.gep(data, [args[1]]), _I64.as_pointer()), align=1)
-
-    return types.uint64(array, types.uint64), codegen
-
-
-@intrinsic
-def store_word(typingctx: Any, array: Any, start: Any, word: Any) -> Any:
-    """Write a word to bytes array[start : start + 8]."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        builder.store(args[2], builder.bitcast(builder.gep(data, [args[1]]), _I64.as_pointer()), align=1)
+        read, start, step, write, to, pitch = args
+        read = context.make_array(signature.args[0])(context, builder, read).data
+        write = context.make_array(signature.args[3])(context, builder, write).data
+        column = ir.VectorType(ir.IntType(8), 32)
+        columns = []
+        for c in range(8):
+            at = builder.add(start, builder.mul(step, ir.Constant(_I64, c)))
+            columns.append(builder.load(builder.bitcast(builder.gep(read, [at]), column.as_pointer()), align=1))
+        # Interleave bytes of neighbouring columns, then pairs, then fours: each row becomes one word.
+        order = ir.Constant(ir.VectorType(_I32, 64), [k // 2 + 32 * (k % 2) for k in range(64)])
+        for width in (16, 32, 64):
+            pairs = zip(columns[::2], columns[1::2], strict=True)
+            wider = ir.VectorType(ir.IntType(width), 32)
+            columns = [builder.bitcast(builder.shuffle_vector(low, high, order), wider) for low, high in pairs]
+        for r in range(32):
+            at = builder.add(to, builder.mul(pitch, ir.Constant(_I64, r)))
+            word = builder.extract_element(columns[0], ir.Constant(_I32, r))
+            builder.store(word, builder.bitcast(builder.gep(write, [at]), _I64.as_pointer()), align=1)
         return context.get_dummy_value()
 
-    return types.void(array, types.uint64, types.uint64), codegen
+    u64 = types.uint64
+    return types.void(source, u64, u64, target, u64, u64), codegen
 
 
 @intrinsic
@@ -242,11 +249,10 @@ if DISABLED:  # the same in Python, one lane after another
     def prefetch_lanes(array: Any, start: Any) -> None:
         return None
 
-    def load_word(array: Any, start: Any) -> np.uint64:
-        return array[int(start) : int(start) + 8].copy().view(np.uint64)[0]
-
-    def store_word(array: Any, start: Any, word: Any) -> None:
-        array[int(start) : int(start) + 8] = np.array([word]).view(np.uint8)
+    def transpose_lanes(source: Any, start: Any, step: Any, target: Any, to: Any, pitch: Any) -> None:
+        for r in range(32):
+            for c in range(8):
+                target[int(to) + r * int(pitch) + c] = source[int(start) + c * int(step) + r]
 
     def popcount(word: Any) -> np.uint64:
         return np.uint64(int(word).bit_count())

@@ -33,7 +33,7 @@ _AHEAD = U(2048)  # values to prefetch ahead
 _FEW = 8  # up to this many interleaved channels are counted by lanes
 
 # Columns of the sums, as in `MaskTally`.
-BOTH, TRUE, PREDICTED, EVERYTHING = range(4)
+TP, FP, FN, TN = range(4)
 
 
 @kernel
@@ -50,8 +50,8 @@ def count_overlap(
     state: Any,
 ) -> None:
     """Count one channel: add to sums (4,) and to state (outside, bad); row r of array k starts at r * strides[k]."""
-    both = true = predicted = everything = _ZERO
-    weight_both = weight_true = weight_predicted = weight_everything = 0.0
+    both = true = predicted = neither = _ZERO
+    weight_both = weight_true = weight_predicted = weight_neither = 0.0
     outside = bad = _ZERO
     for row in range(rows):
         at_true, at_pred, at_mask, at_weight = row * strides[0], row * strides[1], row * strides[2], row * strides[3]
@@ -72,14 +72,14 @@ def count_overlap(
             if weight is not None:
                 bad += popcount(inside & ~weight_lanes(weight, at_weight + i))
                 weight_both += sum_lanes(weight, at_weight + i, t & p)
-                weight_true += sum_lanes(weight, at_weight + i, t)
-                weight_predicted += sum_lanes(weight, at_weight + i, p)
-                weight_everything += sum_lanes(weight, at_weight + i, inside)
+                weight_predicted += sum_lanes(weight, at_weight + i, p & ~t)
+                weight_true += sum_lanes(weight, at_weight + i, t & ~p)
+                weight_neither += sum_lanes(weight, at_weight + i, inside & ~(t | p))
             else:
                 both += popcount(t & p)
-                true += popcount(t)
-                predicted += popcount(p)
-                everything += popcount(inside)
+                predicted += popcount(p & ~t)
+                true += popcount(t & ~p)
+                neither += popcount(inside & ~(t | p))
             i += _BLOCK
         while i < length:
             a, b = y_true[at_true + i], y_pred[at_pred + i]
@@ -92,25 +92,25 @@ def count_overlap(
                 value = np.float64(weight[at_weight + i])
                 bad += U(not (value >= 0 and value < np.inf))
                 weight_both += value if a != 0 and b != 0 else 0.0
-                weight_true += value if a != 0 else 0.0
-                weight_predicted += value if b != 0 else 0.0
-                weight_everything += value
+                weight_predicted += value if a == 0 and b != 0 else 0.0
+                weight_true += value if a != 0 and b == 0 else 0.0
+                weight_neither += value if a == 0 and b == 0 else 0.0
             else:
                 both += U(a != 0 and b != 0)
-                true += U(a != 0)
-                predicted += U(b != 0)
-                everything += _ONE
+                predicted += U(a == 0 and b != 0)
+                true += U(a != 0 and b == 0)
+                neither += U(a == 0 and b == 0)
             i += _ONE
     if weight is not None:
-        sums[BOTH] += weight_both
-        sums[TRUE] += weight_true
-        sums[PREDICTED] += weight_predicted
-        sums[EVERYTHING] += weight_everything
+        sums[TP] += weight_both
+        sums[FP] += weight_predicted
+        sums[FN] += weight_true
+        sums[TN] += weight_neither
     else:
-        sums[BOTH] += np.int64(both)
-        sums[TRUE] += np.int64(true)
-        sums[PREDICTED] += np.int64(predicted)
-        sums[EVERYTHING] += np.int64(everything)
+        sums[TP] += np.int64(both)
+        sums[FP] += np.int64(predicted)
+        sums[FN] += np.int64(true)
+        sums[TN] += np.int64(neither)
     state[0] += outside
     state[1] += bad
 
@@ -119,7 +119,7 @@ def count_overlap(
 def count_interleaved(
     y_true: Any, y_pred: Any, length: Any, channels: Any, lanes: Any, channel: Any, strict: Any, sums: Any, state: Any
 ) -> None:
-    """Count whole voxels of `channels` values side by side: add to sums (C, 3) and to state (-, bad).
+    """Count whole voxels of `channels` values side by side: add to sums (C, 4), but for true negatives, and to state (-, bad).
 
     `lanes` holds for each of `channels` successive blocks and each channel the lanes that it has there, or is empty; then
     `channel` says for each offset below channels + 64 which channel it is.
@@ -145,9 +145,9 @@ def count_interleaved(
         if few:
             for c in range(channels):
                 own = lanes[block, c]
-                sums[c, BOTH] += np.int64(popcount(t & p & own))
-                sums[c, TRUE] += np.int64(popcount(t & own))
-                sums[c, PREDICTED] += np.int64(popcount(p & own))
+                sums[c, TP] += np.int64(popcount(t & p & own))
+                sums[c, FP] += np.int64(popcount(p & ~t & own))
+                sums[c, FN] += np.int64(popcount(t & ~p & own))
         else:
             first = i % channels
             word = t | p
@@ -156,9 +156,9 @@ def count_interleaved(
                 word &= word - _ONE
                 c = channel[first + lane]
                 in_true, in_pred = (t >> lane) & _ONE, (p >> lane) & _ONE
-                sums[c, BOTH] += np.int64(in_true & in_pred)
-                sums[c, TRUE] += np.int64(in_true)
-                sums[c, PREDICTED] += np.int64(in_pred)
+                sums[c, TP] += np.int64(in_true & in_pred)
+                sums[c, FP] += np.int64(in_pred & ~in_true)
+                sums[c, FN] += np.int64(in_true & ~in_pred)
         block = block + _ONE if block + _ONE < channels else _ZERO
         i += _BLOCK
 
@@ -229,7 +229,7 @@ class MaskCounter:
         """Return what was counted since the last call."""
         outside, bad = int(self._state[0]), int(self._state[1])
         if self._channels > 1:
-            self._sums[:, EVERYTHING] = self._voxels
+            self._sums[:, TN] = self._voxels - self._sums[:, :TN].sum(1)
         tally = MaskTally(self._sums.copy(), self._voxels, outside, bad)
         self._sums[:] = 0
         self._state[:] = 0

@@ -105,7 +105,7 @@ class MaskCounter:
         else:
             self._bad += int((inside & ~_good(weight)).sum())
             w = np.where(inside, weight, 0).astype(np.float64)
-        parts = [(a * w[:, None]).sum(0) for a in (t & p, t, p, np.ones_like(t))]
+        parts = [(a * w[:, None]).sum(0) for a in (t & p, ~t & p, t & ~p, ~t & ~p)]
         self._sums = self._sums + np.stack(parts, axis=1)
         self._voxels += len(t)
         self._outside += int((~inside).sum())
