@@ -12,9 +12,7 @@ START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--table", metavar="FILE", help="write the table of ratios to FILE, or between its markers if it has them"
-    )
+    parser.addoption("--table", metavar="FILE", help="write the table to FILE, between its markers if it has them")
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

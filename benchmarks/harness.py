@@ -38,6 +38,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
+        """Say which goal was reached."""
         if self.floor is None:
             return ""
         reached = (lambda goal: self.ratio <= goal) if self.at_most else (lambda goal: self.ratio >= goal)

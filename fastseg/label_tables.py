@@ -72,7 +72,7 @@ def read_label_table(path: str | os.PathLike[str]) -> LabelTable:
     elif _FREESURFER.fullmatch(first):
         rows, kind = _matched_rows(name, lines, _FREESURFER, "No. Name R G B A"), "FreeSurfer"
     else:
-        rows, kind = _text_rows(name, lines), "text"
+        rows, kind = _without_repeated_index(list(_text_rows(name, lines))), "text"
     return LabelTable(_collect(name, rows), {}, None, kind)
 
 
@@ -207,6 +207,12 @@ def _text_rows(name: str, lines: list[tuple[int, str]]) -> Iterator[Row]:
                 )
             text = fields[1]
         yield f"line {number}", label, text
+
+
+def _without_repeated_index(rows: list[Row]) -> list[Row]:
+    """Drop an index that stands behind the name once more, as AAL3's table has it, unless the names need it."""
+    shorter = [(where, label, re.sub(rf"\s+{re.escape(label)}$", "", text)) for where, label, text in rows]
+    return shorter if len({text for _, _, text in shorter}) == len({text for _, _, text in rows}) else rows
 
 
 def _columns(header: str) -> dict[str, int]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from fastseg.counting import counter_of
 from fastseg.pairs import Pairs, Span
 from fastseg.threads import _submit
 from fastseg.volumes import Volume, VolumeError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["stream_chunks", "stream_pairs"]
 
@@ -89,6 +93,12 @@ def stream_pairs(
     return _Pipeline(_both(reference, prediction), progress).run(min(threads, 3))
 
 
+def _wait(future: Future[None]) -> None:
+    """Wait until a thread that has started has ended."""
+    if not future.cancel():
+        future.result()
+
+
 class _Pipeline:
     def __init__(self, files: tuple[_Chunks, _Chunks], progress: Callable[[int], None] | None) -> None:
         self.files, self.progress = files, progress
@@ -105,27 +115,23 @@ class _Pipeline:
 
     def run(self, threads: int) -> list[Pairs]:
         others = [future for future in (_submit(self.work) for _ in range(threads - 1)) if future is not None]
-        try:
-            self.work()
-        finally:  # also after Ctrl-C: nobody may go on with files that are about to be closed
-            self.stop(None)
-            for future in others:
-                if not future.cancel():
-                    future.exception()
+        waiting: list[Callable[[], object]] = [self.work, *(partial(_wait, future) for future in others)]
+        while waiting:
+            try:
+                waiting[0]()
+                del waiting[0]
+            except BaseException as error:  # Ctrl-C: the others stop after their step, and are still waited for
+                self.stop(error)
         if self.error is not None:
             raise self.error
         for file in self.files:
             file.volume.finish()
         return self.results
 
-    def stop(self, error: BaseException | None) -> None:
+    def stop(self, error: BaseException) -> None:
         with self.changed:
-            if self.error is None and self.unfinished():
-                self.error = error or KeyboardInterrupt()
+            self.error = self.error or error
             self.changed.notify_all()
-
-    def unfinished(self) -> bool:
-        return self.next_count < self.total or bool(self.counting)
 
     def work(self) -> None:
         try:
@@ -146,8 +152,6 @@ class _Pipeline:
                 self.results.extend(results)
         except BaseException as error:
             self.stop(error)
-            if not isinstance(error, Exception):
-                raise
 
     def claim(self) -> tuple[int | None, int, Any] | None:
         """Wait for something to do: (file, chunk, None) to read, or (None, chunk, arrays) to count; None at the end."""

@@ -130,6 +130,13 @@ OPTIONS: list[tuple[str, Any, type[Exception], str]] = [
     ("labels", [], ValueError, "1 to 4096 labels, found 0"),
     ("labels", range(5000), ValueError, "found 5000"),
     ("labels", [0, 2**63], ValueError, "64-bit signed integers"),
+    ("labels", [[0, 1, 2]], TypeError, "found [0, 1, 2]"),
+    ("labels", np.array([[0, 1, 2]]), ValueError, "one axis, found shape (1, 3)"),
+    ("labels", [0.0, 1.0, 2.0], TypeError, "found 0.0"),
+    ("labels", np.array([0.5, 1.0]), TypeError, "found np.float64(0.5)"),
+    ("labels", [True, False], TypeError, "found True"),
+    ("labels", "012", TypeError, "found str"),
+    ("labels", np.array(["0", "1"]), TypeError, "found np.str_('0')"),
     ("ignore_index", 255.0, TypeError, "found 255.0"),
     ("ignore_index", [0, 1.5], TypeError, "found 1.5"),
     ("ignore_index", True, TypeError, "found True"),
@@ -145,13 +152,6 @@ OPTIONS: list[tuple[str, Any, type[Exception], str]] = [
     ("backend", None, ValueError, "found None"),
 ]
 OPTIONS_OF_CALLS: list[tuple[str, Any, type[Exception], str]] = [
-    ("labels", [[0, 1, 2]], TypeError, "found [0, 1, 2]"),
-    ("labels", np.array([[0, 1, 2]]), ValueError, "one axis, found shape (1, 3)"),
-    ("labels", [0.0, 1.0, 2.0], TypeError, "found 0.0"),
-    ("labels", np.array([0.5, 1.0]), TypeError, "found np.float64(0.5)"),
-    ("labels", [True, False], TypeError, "found True"),
-    ("labels", "012", TypeError, "found str"),
-    ("labels", np.array(["0", "1"]), TypeError, "found np.str_('0')"),
     ("sample_axis", 1, ValueError, "an axis of arrays with 1 axes, found 1"),
     ("sample_axis", -2, ValueError, "found -2"),
     ("sample_axis", True, TypeError, "found True"),
@@ -210,6 +210,10 @@ def test_other_options() -> None:
     for function in (count_labels, count_masks, confusion_matrix, evaluate, fastseg.iou):
         with refused(TypeError, "num_class"):
             function(Y, Y, num_class=3)
+    with refused(TypeError, "sample_axis"):  # a number of one case would be no score of all
+        fastseg.iou(Y, Y, sample_axis=0)
+    with refused(ValueError, "sample_axis: expected an axis of arrays with 1 axes, found 7"):
+        Evaluator().update(Y, Y, sample_axis=7)
 
 
 @pytest.mark.parametrize("value", [0, -1, True, 1.5, "2", [2]])

@@ -239,3 +239,11 @@ def test_real_tables(name: str, count: int) -> None:
     found = read_label_table(Path(spec.submodule_search_locations[0]) / "atlases" / name)
     assert found.format == "text"
     assert len(found.names) == count
+
+
+def test_an_index_repeated_behind_the_name_is_dropped_unless_the_names_need_it(tmp_path: Path) -> None:
+    path = tmp_path / "names.txt"
+    path.write_text("1 Vermis_3\n2 Vermis_4 2\n")
+    assert read_label_table(path).names == {1: "Vermis_3", 2: "Vermis_4"}
+    path.write_text("1 Lesion 1\n2 Lesion 2\n")
+    assert read_label_table(path).names == {1: "Lesion 1", 2: "Lesion 2"}
