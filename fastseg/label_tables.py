@@ -72,7 +72,7 @@ def read_label_table(path: str | os.PathLike[str]) -> LabelTable:
     elif _FREESURFER.fullmatch(first):
         rows, kind = _matched_rows(name, lines, _FREESURFER, "No. Name R G B A"), "FreeSurfer"
     else:
-        rows, kind = _without_repeated_index(list(_text_rows(name, lines))), "text"
+        rows, kind = iter(_without_repeated_index(list(_text_rows(name, lines)))), "text"
     return LabelTable(_collect(name, rows), {}, None, kind)
 
 

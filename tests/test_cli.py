@@ -52,7 +52,8 @@ def test_json_on_stdout_is_all_there_is(pair: Any, capsys: Any, monkeypatch: Any
     assert (code, err) == (0, "")
     scores = json.loads(out)
     assert set(scores) == {
-        "classes", "mean", "foreground_mean", "defined", "foreground_defined", "voxels", "cases", "files", "fastseg", "overall",
+        "classes", "mean", "foreground_mean", "defined", "foreground_defined", "voxels", "cases", "files", "fastseg",
+        "overall",
     }  # fmt: skip
     assert set(scores["mean"]) == {"dice", "iou"}
     assert scores["voxels"]["counted"] == T.size
