@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -43,11 +43,12 @@ def count_labels(
         The classes, as any 64-bit integers in any order. Without `num_classes` and `labels` the counts are *open*: the
         classes are the labels that occur among the counted voxels, sorted.
     ignore_index
-        True labels whose voxels are not counted, whatever was predicted there.
+        True labels whose voxels are not counted, whatever label was predicted there (NaN is no label, and an error).
     mask : array_like of bool or integers, optional
         Region of interest, of the maps' shape: only voxels where it is not zero are looked at.
     sample_weight : array_like, optional
-        A weight for each voxel, of the maps' shape, finite and not negative. The matrix is then float64.
+        A weight for each voxel, of the maps' shape, finite and not negative (at ignored voxels too; what is outside the
+        mask is not looked at). The matrix is then float64.
     sample_axis
         The axis that separates samples, whose counts are kept apart. Without it, all is one sample.
     unknown
@@ -135,6 +136,8 @@ def count_masks(
     given = inputs.mask_inputs(
         y_true, y_pred, channel_axis=channel_axis, sample_axis=sample_axis, mask=mask, sample_weight=sample_weight
     )
+    if classes is not None and (isinstance(classes, str) or not isinstance(classes, Iterable)):
+        raise TypeError(f"classes: expected a name for each channel, found {classes!r}")
     return counting.count_mask_inputs(given, classes=None if classes is None else tuple(classes), backend=backend)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -37,9 +38,12 @@ def counter_of(backend: str) -> Any:
         If there is no such backend.
     """
     name = "numba" if backend == "auto" else backend
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         raise ValueError(f"backend: expected 'auto' or one of {sorted(BACKENDS)}, found {backend!r}")
-    return importlib.import_module(BACKENDS[name])
+    return _load(BACKENDS[name])
+
+
+_load = functools.cache(importlib.import_module)
 
 
 class Rejected(Exception):  # noqa: N818 - a signal within the package, never seen outside
@@ -57,9 +61,15 @@ class LabelTotals:
         self.consecutive = classes.consecutive
         self.labels = np.empty(0, np.int64) if classes.labels is None else classes.labels
         dtype, size = np.float64 if weighted else np.int64, self.labels.size
-        self.matrix = np.zeros((samples, size, size), dtype)
-        self.missed = np.zeros((samples, size), dtype)
-        self.voxels = np.zeros((samples, 4), np.int64)
+        try:
+            self.matrix = np.zeros((samples, size, size), dtype)
+            self.missed = np.zeros((samples, size), dtype)
+            self.voxels = np.zeros((samples, 4), np.int64)
+        except MemoryError:
+            raise ValueError(
+                f"num_classes, sample_axis: {samples} samples of {size} classes need matrices of "
+                f"{samples * size * size * 8 / 2**30:,.0f} GiB, which cannot be had"
+            ) from None
 
     @property
     def square(self) -> int | None:
@@ -70,8 +80,7 @@ class LabelTotals:
         """Fold in the pairs of a part of one sample; raise `Rejected` if one of them is not allowed."""
         if isinstance(pairs, Square):
             self.matrix[sample] += pairs.counts
-            self.voxels[sample, OUTSIDE] += pairs.outside
-            self.voxels[sample, COUNTED] += pairs.counts.sum()
+            self.voxels[sample] += (pairs.voxels, 0, pairs.outside, 0)
             return
         if pairs.bad_weights:
             raise Rejected
@@ -130,10 +139,12 @@ class LabelTotals:
         gone = self.voxels.tolist()
         conserved = all(sum(row) == given for row in gone)
         if not self.weighted:
-            conserved = conserved and self.matrix.sum((1, 2)).tolist() == [row[COUNTED] for row in gone]
+            conserved = conserved and np.add.reduce(self.matrix, axis=(1, 2)).tolist() == [row[COUNTED] for row in gone]
             conserved = conserved and (
                 not self.count_unknown or np.array_equal(self.missed.sum(1), self.voxels[:, UNKNOWN])
             )
+        if self.weighted and not np.isfinite(self.matrix).all():
+            raise ValueError("sample_weight: expected weights whose sums are finite float64, found an infinite sum")
         if not conserved:
             raise RuntimeError(
                 f"voxels were lost or counted twice: {given} a sample were given, {gone} counted; "
@@ -160,7 +171,7 @@ def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: s
             return module.PairCounter(given.y_true.dtype, given.y_pred.dtype)
 
         def layout(n: int) -> Layout:
-            return Layout(given.sample(n), conversions)
+            return Layout(given.sample(n), conversions, module.transpose_into)
 
         def fold(results: list[tuple[int, Pairs | Square]]) -> None:
             for sample, pairs in results:
@@ -300,7 +311,8 @@ def _explain_weight(weight: Array | None, mask: Array | None, *_: Any) -> None:
         return
 
     def bad(values: Any, inside: Any) -> Array:
-        wide = np.asarray(values).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            wide = np.asarray(values).astype(np.float64)
         return np.asarray(~((wide >= 0) & (wide < np.inf)) & _inside(inside))
 
     total, index, values = inputs.find_voxels((weight, mask), bad)
@@ -342,7 +354,9 @@ def count_mask_inputs(
                 voxels[sample, OUTSIDE] += tally.outside
                 voxels[sample, COUNTED] += tally.voxels - tally.outside
 
-    interleaved = channels > 1 and given.mask is None and given.weight is None and _channels_innermost(given)
+    interleaved = (
+        samples > 0 and channels > 1 and given.mask is None and given.weight is None and _channels_innermost(given)
+    )
     units = 1 if interleaved else channels
 
     def layout(unit: int) -> Layout:
@@ -350,9 +364,9 @@ def count_mask_inputs(
         true, pred, mask, weight = given.sample(sample)
         if interleaved:
             return Layout(
-                [np.moveaxis(a, 0, -1).reshape(-1) for a in (true, pred)] + [None, None], conversions, channels
+                [np.moveaxis(a, 0, -1).reshape(-1) for a in (true, pred)] + [None, None], conversions, None, channels
             )
-        return Layout([true[channel], pred[channel], mask, weight], conversions)
+        return Layout([true[channel], pred[channel], mask, weight], conversions, module.transpose_into)
 
     def counter() -> Any:
         return module.MaskCounter(channels if interleaved else 1, strict)
@@ -363,6 +377,8 @@ def count_mask_inputs(
         except Rejected:
             _explain_masks(given)
     counted = sums.sum(2) if given.weight is None else voxels[:, :1]
+    if given.weight is not None and not np.isfinite(sums).all():
+        raise ValueError("sample_weight: expected weights whose sums are finite float64, found an infinite sum")
     if (voxels.sum(1) != (spatial if channels else 0)).any() or (counted != voxels[:, :1]).any():
         raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
     tp, fp, fn, tn = np.moveaxis(sums, 2, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,7 +125,12 @@ def as_array(value: Any, name: str) -> Array:
     if isinstance(value, (str, dict, set)) or value is None:
         raise TypeError(f"{name}: expected an array, found {type(value).__name__}")
     if hasattr(value, "__dlpack_device__"):
-        kind, _ = value.__dlpack_device__()
+        try:
+            kind, _ = value.__dlpack_device__()
+        except Exception as error:  # such as a torch tensor without memory, on the device "meta"
+            raise TypeError(
+                f"{name}: expected an array in the memory of the CPU, found {type(value).__name__}: {error}"
+            ) from None
         if int(kind) not in (1, 3):  # CPU, or page-locked memory of the CPU
             raise TypeError(
                 f"{name}: expected an array in the memory of the CPU, found one on device {value.__dlpack_device__()}"
@@ -267,9 +273,12 @@ def _axis(axis: Any, ndim: int, name: str) -> int | None:
 
 
 def _integer(value: Any, name: str) -> int:
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: expected an integer, found {value!r}")
-    return int(value.__index__())
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, found {value!r}") from None
 
 
 def _integers(value: Any, name: str) -> npt.NDArray[np.int64]:
@@ -287,7 +296,8 @@ def _integers(value: Any, name: str) -> npt.NDArray[np.int64]:
 def whole_numbers(values: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return label values as int64, and where that was not possible: NaN, infinite, fractional, or beyond 64 bits."""
     if values.dtype.kind == "f":
-        wide = values.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            wide = values.astype(np.float64)
         wrong = ~((wide >= -(2.0**63)) & (wide < 2.0**63))
         wide = np.where(wrong, 0.0, wide)
         wrong |= wide != np.floor(wide)

@@ -58,6 +58,8 @@ class Layout:
         The arrays, the first two never None.
     conversions
         What turns each array into a type that the kernel takes, or None where it has one.
+    transpose
+        Copies a plane that is contiguous along its first axis into one that is so along its last; default NumPy.
     unit
         Length of what must not be cut: every span of flat arrays starts at a multiple of it.
 
@@ -68,7 +70,13 @@ class Layout:
     *Blocks*: everything else is copied as NumPy copies.
     """
 
-    def __init__(self, arrays: Sequence[Array | None], conversions: Sequence[Conversion | None], unit: int = 1) -> None:
+    def __init__(
+        self,
+        arrays: Sequence[Array | None],
+        conversions: Sequence[Conversion | None],
+        transpose: Callable[[Array, Array], None] | None = None,
+        unit: int = 1,
+    ) -> None:
         flat = _flat(arrays)
         self.single: Span | None = None
         if flat is not None and not any(conversions) and flat[0].size <= JOB_BYTES // 8:  # small and simple
@@ -78,7 +86,9 @@ class Layout:
         widest = max(v.itemsize for v in views if v is not None)
         job, block = max(1, JOB_BYTES // widest // unit) * unit, BLOCK_BYTES // widest
         self.shape = shape = next(v.shape for v in views if v is not None)
-        self.sources = [None if v is None else _Source(v, c) for v, c in zip(views, conversions, strict=True)]
+        self.sources = [
+            None if v is None else _Source(v, c, transpose) for v, c in zip(views, conversions, strict=True)
+        ]
         sources = [s for s in self.sources if s is not None]
         self.row_axis, self.read = -1, self._block
         if all(s.in_place(-1) for s in sources) and len(shape) == 1:
@@ -133,8 +143,10 @@ class Layout:
 class _Source:
     """One array, its memory as a flat array, and the buffer its blocks are copied to where they must be."""
 
-    def __init__(self, view: Array, conversion: Conversion | None) -> None:
-        self.view, self.conversion = view, conversion
+    def __init__(
+        self, view: Array, conversion: Conversion | None, transpose: Callable[[Array, Array], None] | None
+    ) -> None:
+        self.view, self.conversion, self.transpose = view, conversion, transpose
         self.buffer = np.empty(0, view.dtype if conversion is None else conversion.dtype)
         self.steps = [stride // view.itemsize for stride in view.strides]
         self.whole = conversion is None and all(stride % view.itemsize == 0 for stride in view.strides)
@@ -170,10 +182,8 @@ class _Source:
         target = as_strided(flat, (rows, length), (step * flat.itemsize, flat.itemsize))
         if self.conversion is not None:
             self.conversion.into(part, target)
-        elif self.whole and part.strides[0] == part.itemsize and part.strides[1] >= 0:
-            from fastseg.kernels.transpose import transpose_into
-
-            transpose_into(part, target)
+        elif self.transpose and self.whole and part.strides[0] == part.itemsize and part.strides[1] >= 0:
+            self.transpose(part, target)
         else:
             np.copyto(target, part)
         return flat, step

@@ -88,6 +88,7 @@ class Metric:
             (N, K) for ``average=None``, else (N,). Metrics that are one number for all classes together (`overall`) are
             (N,) for a LabelCounts.
         """
+        zero_division = checked_number(zero_division, "zero_division")
         if self.is_overall(counts):
             if average is not None:
                 raise ValueError(
@@ -128,6 +129,13 @@ class Metric:
     def is_overall(self, counts: LabelCounts | BinaryCounts) -> bool:
         """Tell whether the metric of these counts is one number for all classes together."""
         return self.overall is not None and isinstance(counts, LabelCounts)
+
+
+def checked_number(value: Any, name: str) -> float:
+    """Return a real number as a float; TypeError if it is none."""
+    if isinstance(value, str) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name}: expected a number, found {value!r}")
+    return float(value)
 
 
 def get(name: str) -> Metric:

@@ -45,6 +45,8 @@ class Square(NamedTuple):
 
     counts: npt.NDArray[np.int64]
     """(K, K) voxels, rows true, columns predicted."""
+    voxels: int
+    """Their sum."""
     outside: int
     """Voxels outside the mask."""
 

@@ -59,6 +59,9 @@ class Scores:
         voxel_ml: float | None = None,
         files: Mapping[str, Any] | None = None,
     ) -> None:
+        if names is not None and not isinstance(names, Mapping):
+            raise TypeError(f"names: expected a mapping of labels to names, found {names!r}")
+        zero_division = registry.checked_number(zero_division, "zero_division")
         self.counts, self.names, self.zero_division = counts, dict(names or {}), zero_division
         self.voxel_ml, self.files = voxel_ml, files
         chosen = _chosen(metrics)

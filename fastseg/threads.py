@@ -6,6 +6,7 @@ a call makes progress however busy the shared pool is, and any number of threads
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from collections.abc import Callable
@@ -65,11 +66,15 @@ def get_num_threads() -> int:
 
 
 def _checked(n: int, name: str) -> int:
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
+    try:
+        number = operator.index(n)
+    except TypeError:
+        number = None
+    if number is None or isinstance(n, bool):
         raise TypeError(f"{name}: expected an integer of at least 1, found {n!r}")
-    if n < 1:
-        raise ValueError(f"{name}: expected an integer of at least 1, found {n}")
-    return int(n)
+    if number < 1:
+        raise ValueError(f"{name}: expected an integer of at least 1, found {number}")
+    return number
 
 
 _default: int | None = None
@@ -87,15 +92,20 @@ def _default_threads() -> int:
 def _cgroup_quota(root: Path, membership: Path) -> int | None:
     """Return the least quota of processors, rounded up, on the way from this process's control group to the root."""
     try:
-        lines = membership.read_text().splitlines()
+        lines = membership.read_text(errors="replace").splitlines()
     except OSError:
         return None
     quotas = []
     for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        _, _, rest = line.partition(":")
+        controllers, colon, path = rest.partition(":")
+        names = controllers.split(",") if controllers else []
+        if not colon or (names and "cpu" not in names):
             continue
-        group = root / (controllers if (root / controllers).is_dir() else "") / path.lstrip("/")
+        # Version 1 mounts a folder for each set of controllers, in an order of its own, and links "cpu" to it.
+        folders = [root / ",".join(order) for order in (names, names[::-1], ["cpu"])] if names else []
+        top = next((folder for folder in folders if folder.is_dir()), root)
+        group = top / path.lstrip("/")
         while True:
             quotas.append(_read_quota(group))
             if group in (root, group.parent) or root not in group.parents:
@@ -113,7 +123,7 @@ def _read_quota(group: Path) -> int | None:
             quota = (group / "cpu.cfs_quota_us").read_text().strip()
             period = (group / "cpu.cfs_period_us").read_text().strip()
         return None if quota in ("max", "-1") else max(1, -(-int(quota) // int(period)))
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         return None
 
 
@@ -161,8 +171,11 @@ class _Run:
         self.error: BaseException | None = None
 
     def on(self, threads: int) -> None:
-        others = [future for future in (_submit(self.work) for _ in range(threads - 1)) if future is not None]
+        others: list[Future[None]] = []
         try:
+            for _ in range(threads - 1):
+                if (future := _submit(self.work)) is not None:
+                    others.append(future)
             self.work()
         except BaseException as error:  # Ctrl-C between two statements of `work`
             self.error = self.error or error

@@ -93,6 +93,17 @@ def test_broken_files(
     assert kernels_loaded(package, start(package, cache)) == 1
 
 
+@pytest.mark.parametrize("place", range(6))
+def test_one_flipped_bit_in_machine_code(place: int, package: Path, filled: Path, tmp_path: Path) -> None:
+    """Unpickling would not notice, and running such code may kill the process."""
+    cache = shutil.copytree(filled, tmp_path / "cache")
+    (file,) = cache.rglob("*.nbc")
+    code = bytearray(file.read_bytes())
+    code[(2 * place + 1) * len(code) // 12] ^= 0x10
+    file.write_bytes(bytes(code))
+    assert kernels_loaded(package, start(package, cache)) == 0
+
+
 @pytest.mark.skipif(os.name != "posix", reason="no modes of files here")
 @pytest.mark.parametrize("mode", [0o755, 0o777], ids=["private", "world-writable"])
 def test_a_folder_that_others_can_write(mode: int, package: Path, filled: Path, tmp_path: Path) -> None:

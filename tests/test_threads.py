@@ -257,17 +257,17 @@ print(fastseg.count_labels(few, few).matrix.tolist() == [[[2**25]]])
 @pytest.mark.parametrize("number", [1, 2, 7])
 def test_ctrl_c(number: int, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = [sys.executable, "-W", "error", "-c", INTERRUPTED, str(number), kind]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "counting\n"
         time.sleep(0.2)
         sent = time.time()
         child.send_signal(signal.SIGINT)
         raised = float(child.stdout.readline())
-        output, errors = child.communicate(timeout=30)
-        exited = time.time() - sent
+        output = child.stdout.read()
+    exited = time.time() - sent
     with capsys.disabled():
         print(f" Ctrl-C answered after {1000 * (raised - sent):.1f} ms, exit after {1000 * exited:.0f} ms ", end="")
     assert raised - sent < 1  # the law says 0.25 s; machines of tests are busy
     assert exited < 2
-    assert (output, errors, child.returncode) == ("True\n", "", 0)
+    assert (output, child.returncode) == ("True\n", 0)

@@ -2,5 +2,6 @@
 
 from fastseg.kernels.labels import PairCounter
 from fastseg.kernels.masks import MaskCounter
+from fastseg.kernels.transpose import transpose_into
 
-__all__ = ["MaskCounter", "PairCounter"]
+__all__ = ["MaskCounter", "PairCounter", "transpose_into"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -68,11 +69,12 @@ def _open_cache(function: Callable[..., Any]) -> FunctionCache | None:
 
 
 def _trusted(folder: Path) -> bool:
-    """Tell whether pickles may be read from `folder`: nobody but this user and root may write there."""
+    """Tell whether pickles may be read from `folder`: nobody but this user, their own group and root may write there."""
     if os.name != "posix":
         return True
     status = folder.stat()
-    return status.st_uid in (os.getuid(), 0) and not status.st_mode & 0o002
+    by_others = status.st_mode & (0o002 if status.st_gid in (os.getgid(), 0) else 0o022)
+    return status.st_uid in (os.getuid(), 0) and not by_others
 
 
 def _source_stamp() -> str:
@@ -83,12 +85,27 @@ def _source_stamp() -> str:
     return digest.hexdigest()
 
 
+class _CheckedFile(IndexDataCacheFile):
+    """Cached machine code with a checksum before it: code that one bit was lost of would kill the process."""
+
+    def _save_data(self, name: str, data: Any) -> None:
+        content = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(content).digest() + content)
+
+    def _load_data(self, name: str) -> Any:
+        stored = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(stored[32:]).digest() != stored[:32]:
+            raise ValueError("the cached kernel is damaged")
+        return pickle.loads(stored[32:])
+
+
 class _Cache(FunctionCache):
     """Numba's disk cache, except that no state of the disk makes a call fail: at worst the kernel is compiled again."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        self._cache_file = IndexDataCacheFile(
+        self._cache_file = _CheckedFile(
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
             source_stamp=(self._impl.locator.get_source_stamp(), _source_stamp()),

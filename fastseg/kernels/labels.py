@@ -459,9 +459,9 @@ class PairCounter:
         if classes is not None and classes <= self._plain and not weighted and not used:
             corner = table[:classes, :classes]
             square = corner.copy()
-            if int(square.sum()) == voxels - outside:
+            if np.add.reduce(square, axis=None) == voxels - outside:
                 corner[:] = 0
-                return Square(square, outside)
+                return Square(square, voxels - outside, outside)
         where = np.nonzero(table)
         times = table[where]
         table[where] = 0

@@ -9,7 +9,12 @@ import numpy.typing as npt
 
 from fastseg.pairs import MaskTally, Pairs, Span
 
-__all__ = ["MaskCounter", "PairCounter"]
+__all__ = ["MaskCounter", "PairCounter", "transpose_into"]
+
+
+def transpose_into(plane: npt.NDArray[Any], target: npt.NDArray[Any]) -> None:
+    """Copy a plane into another of its shape."""
+    np.copyto(target, plane)
 
 
 def _rows(span: Span) -> list[npt.NDArray[Any] | None]:
@@ -21,7 +26,8 @@ def _rows(span: Span) -> list[npt.NDArray[Any] | None]:
 
 
 def _good(weight: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    return (weight >= 0) & (weight < np.inf)
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        return (weight >= 0) & (weight < np.inf)
 
 
 class PairCounter:
@@ -50,8 +56,10 @@ class PairCounter:
             true, pred = true[inside], pred[inside]
             weight = None if weight is None else weight[inside]
         self._weighted = weight is not None
-        values = np.ones(true.size) if weight is None else weight.astype(np.float64)
-        self._bad += int((~_good(values)).sum())
+        values = np.ones(true.size)
+        if weight is not None:
+            self._bad += int((~_good(weight)).sum())
+            values = np.where(_good(weight), weight, 0).astype(np.float64)
         self._add(true, pred, np.ones(true.size, np.int64), values)
         return True
 
@@ -104,7 +112,7 @@ class MaskCounter:
             w: npt.NDArray[Any] = inside.astype(np.int64)
         else:
             self._bad += int((inside & ~_good(weight)).sum())
-            w = np.where(inside, weight, 0).astype(np.float64)
+            w = np.where(inside & _good(weight), weight, 0).astype(np.float64)
         parts = [(a * w[:, None]).sum(0) for a in (t & p, ~t & p, t & ~p, ~t & ~p)]
         self._sums = self._sums + np.stack(parts, axis=1)
         self._voxels += len(t)
