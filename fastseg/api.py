@@ -136,7 +136,7 @@ def count_masks(
     given = inputs.mask_inputs(
         y_true, y_pred, channel_axis=channel_axis, sample_axis=sample_axis, mask=mask, sample_weight=sample_weight
     )
-    if classes is not None and (isinstance(classes, str) or not isinstance(classes, Iterable)):
+    if classes is not None and not isinstance(classes, Iterable):
         raise TypeError(f"classes: expected a name for each channel, found {classes!r}")
     return counting.count_mask_inputs(given, classes=None if classes is None else tuple(classes), backend=backend)
 

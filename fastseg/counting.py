@@ -171,7 +171,7 @@ def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: s
             return module.PairCounter(given.y_true.dtype, given.y_pred.dtype)
 
         def layout(n: int) -> Layout:
-            return Layout(given.sample(n), conversions, module.transpose_into)
+            return Layout(given.sample(n), conversions, module.transpose_into, samples=given.num_samples)
 
         def fold(results: list[tuple[int, Pairs | Square]]) -> None:
             for sample, pairs in results:
@@ -366,7 +366,8 @@ def count_mask_inputs(
             return Layout(
                 [np.moveaxis(a, 0, -1).reshape(-1) for a in (true, pred)] + [None, None], conversions, None, channels
             )
-        return Layout([true[channel], pred[channel], mask, weight], conversions, module.transpose_into)
+        arrays = [true[channel], pred[channel], mask, weight]
+        return Layout(arrays, conversions, module.transpose_into, samples=samples * units)
 
     def counter() -> Any:
         return module.MaskCounter(channels if interleaved else 1, strict)

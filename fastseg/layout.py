@@ -23,6 +23,8 @@ Array = npt.NDArray[Any]
 
 #: Bytes of the widest array in one job: large enough that hand-overs do not count, small enough to answer Ctrl-C.
 JOB_BYTES = 1 << 24
+#: The least, so that an input of some megabytes still occupies all threads.
+LEAST_JOB_BYTES = 1 << 22
 #: Bytes of the widest array in one block that is copied before it is counted: it stays in the second-level cache.
 BLOCK_BYTES = 1 << 18
 #: Rows shorter than this are copied together before they are counted.
@@ -59,9 +61,11 @@ class Layout:
     conversions
         What turns each array into a type that the kernel takes, or None where it has one.
     transpose
-        Copies a plane that is contiguous along its first axis into one that is so along its last; default NumPy.
+        A backend's transposition of planes, as in `fastseg.kernels.transpose`; default NumPy's copy.
     unit
         Length of what must not be cut: every span of flat arrays starts at a multiple of it.
+    samples
+        How many inputs like this there are in all: many need not be cut into small jobs.
 
     Notes
     -----
@@ -74,17 +78,20 @@ class Layout:
         self,
         arrays: Sequence[Array | None],
         conversions: Sequence[Conversion | None],
-        transpose: Callable[[Array, Array], None] | None = None,
+        transpose: Callable[..., None] | None = None,
         unit: int = 1,
+        samples: int = 1,
     ) -> None:
         flat = _flat(arrays)
         self.single: Span | None = None
-        if flat is not None and not any(conversions) and flat[0].size <= JOB_BYTES // 8:  # small and simple
+        if flat is not None and not any(conversions) and flat[0].nbytes <= LEAST_JOB_BYTES:  # small and simple
             self.jobs, self.single = 1, Span(tuple(flat), 1, flat[0].size, (0, 0, 0, 0))
             return
         views = _in_memory_order(arrays) if flat is None else flat
         widest = max(v.itemsize for v in views if v is not None)
-        job, block = max(1, JOB_BYTES // widest // unit) * unit, BLOCK_BYTES // widest
+        size = max(v.nbytes for v in views if v is not None)
+        job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, size * samples // 16))
+        job, block = max(1, job_bytes // widest // unit) * unit, BLOCK_BYTES // widest
         self.shape = shape = next(v.shape for v in views if v is not None)
         self.sources = [
             None if v is None else _Source(v, c, transpose) for v, c in zip(views, conversions, strict=True)
@@ -143,9 +150,7 @@ class Layout:
 class _Source:
     """One array, its memory as a flat array, and the buffer its blocks are copied to where they must be."""
 
-    def __init__(
-        self, view: Array, conversion: Conversion | None, transpose: Callable[[Array, Array], None] | None
-    ) -> None:
+    def __init__(self, view: Array, conversion: Conversion | None, transpose: Callable[..., None] | None) -> None:
         self.view, self.conversion, self.transpose = view, conversion, transpose
         self.buffer = np.empty(0, view.dtype if conversion is None else conversion.dtype)
         self.steps = [stride // view.itemsize for stride in view.strides]
@@ -170,20 +175,20 @@ class _Source:
             first = self.origin + sum(start * step for start, step in zip(starts, self.steps, strict=True))
             step = self.steps[row_axis] if row_axis >= 0 else 0
             return self.flat[first : first + (rows - 1) * step + length], step
-        where: list[Any] = list(starts)
-        where[row_axis], where[-1] = (
-            slice(starts[axis], starts[axis] + n) for axis, n in ((row_axis, rows), (-1, length))
-        )
-        part = self.view[tuple(where)]
         # An odd number of cache lines from row to row: a power of two would map all rows to a few sets of the cache.
-        lines = -(-length * self.buffer.itemsize // 64) | 1
-        step = lines * 64 // self.buffer.itemsize
-        flat = self._room((rows - 1) * step + length)
-        target = as_strided(flat, (rows, length), (step * flat.itemsize, flat.itemsize))
+        step = (-(-length * self.buffer.itemsize // 64) | 1) * 64 // self.buffer.itemsize
+        flat = self._room(rows * step)
+        if self.transpose and self.whole and self.steps[row_axis] == 1 and self.steps[-1] >= 0:
+            first = self.origin + sum(start * stride for start, stride in zip(starts, self.steps, strict=True))
+            source = self.flat[first : first + (length - 1) * self.steps[-1] + rows]
+            self.transpose(source, self.steps[-1], flat, step, length, rows)
+            return flat, step
+        where: list[Any] = list(starts)
+        where[row_axis] = slice(starts[row_axis], starts[row_axis] + rows)
+        where[-1] = slice(starts[-1], starts[-1] + length)
+        part, target = self.view[tuple(where)], flat.reshape(rows, step)[:, :length]
         if self.conversion is not None:
             self.conversion.into(part, target)
-        elif self.transpose and self.whole and part.strides[0] == part.itemsize and part.strides[1] >= 0:
-            self.transpose(part, target)
         else:
             np.copyto(target, part)
         return flat, step

@@ -1,13 +1,14 @@
 """Counts two files as they are read: chunks go into reused buffers and are counted while they are still in the cache.
 
-Reading a chunk of one file, reading a chunk of the other, and counting a pair of chunks are the three kinds of steps. Threads
-take whichever can be done next, so two compressed files are decompressed side by side, and a few buffers bound the memory.
+Reading a chunk of one file, reading a chunk of the other, and counting a pair of chunks are the three kinds of steps. Two
+threads take whichever can be done next, so that neither waits long for the other, and a few buffers bound the memory.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -30,23 +31,45 @@ Array = npt.NDArray[Any]
 #: Bytes of a chunk of the wider file.
 CHUNK_BYTES = 1 << 20
 #: Chunks of each file that may be in memory.
-DEPTH = 4
+DEPTH = 3
+
+
+_buffers: list[
+    npt.NDArray[np.uint8]
+] = []  # kept for the next pair: touching new memory costs more than reading into old
+
+
+def _take_buffer() -> npt.NDArray[np.uint8]:
+    """Return a buffer of CHUNK_BYTES, perhaps one that was used before."""
+    try:
+        buffer = _buffers.pop()
+    except IndexError:
+        buffer = np.empty(CHUNK_BYTES, np.uint8)
+    return buffer if buffer.size == CHUNK_BYTES else np.empty(CHUNK_BYTES, np.uint8)
 
 
 class _Chunks:
     """The chunks of one file: which voxels, and the buffers they are read into."""
 
-    def __init__(self, volume: Volume, chunk_voxels: int) -> None:
+    def __init__(self, volume: Volume, chunk_voxels: int, depth: int) -> None:
         self.volume, self.chunk_voxels = volume, chunk_voxels
         self.voxels = prod(volume.geometry.shape)
         self.count = -(-self.voxels // chunk_voxels)
-        size = min(chunk_voxels, self.voxels) * volume.dtype.itemsize
-        self.buffers = [np.empty(size, np.uint8) for _ in range(min(DEPTH, self.count))]
+        self.buffers = [_take_buffer() for _ in range(min(depth, self.count))]
+
+    def __enter__(self) -> _Chunks:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        _buffers.extend(self.buffers)
+
+    def length(self, index: int) -> int:
+        """Return the voxels of chunk `index`."""
+        return min(self.chunk_voxels, self.voxels - index * self.chunk_voxels)
 
     def read(self, index: int) -> Array:
-        """Read chunk `index`, which must be the next; the array is valid until chunk index + DEPTH is read."""
-        voxels = min(self.chunk_voxels, self.voxels - index * self.chunk_voxels)
-        buffer = self.buffers[index % len(self.buffers)][: voxels * self.volume.dtype.itemsize]
+        """Read chunk `index`, which must be the next; the array is valid until chunk index + depth is read."""
+        buffer = self.buffers[index % len(self.buffers)][: self.length(index) * self.volume.dtype.itemsize]
         found = self.volume.read_into(buffer)
         if found != buffer.size:
             have = index * self.chunk_voxels * self.volume.dtype.itemsize + found
@@ -57,18 +80,21 @@ class _Chunks:
         return buffer.view(self.volume.dtype)
 
 
-def _both(reference: Volume, prediction: Volume) -> tuple[_Chunks, _Chunks]:
+@contextmanager
+def _both(reference: Volume, prediction: Volume, depth: int) -> Iterator[tuple[_Chunks, _Chunks]]:
+    """Open both files by chunks of as many voxels as fit a buffer; check their ends afterwards."""
     voxels = CHUNK_BYTES // max(reference.dtype.itemsize, prediction.dtype.itemsize)
-    return _Chunks(reference, voxels), _Chunks(prediction, voxels)
-
-
-def stream_chunks(reference: Volume, prediction: Volume) -> Any:
-    """Yield pairs of chunks one after another, on the calling thread, and check the ends of the files."""
-    true, pred = _both(reference, prediction)
-    for index in range(true.count):
-        yield true.read(index), pred.read(index)
+    with _Chunks(reference, voxels, depth) as true, _Chunks(prediction, voxels, depth) as pred:
+        yield true, pred
     reference.finish()
     prediction.finish()
+
+
+def stream_chunks(reference: Volume, prediction: Volume) -> Iterator[tuple[Array, Array]]:
+    """Yield pairs of chunks one after another, on the calling thread, and check the ends of the files."""
+    with _both(reference, prediction, 1) as (true, pred):
+        for index in range(true.count):
+            yield true.read(index), pred.read(index)
 
 
 def stream_pairs(
@@ -81,51 +107,87 @@ def stream_pairs(
     reference, prediction
         Open volumes; they are read to the end of the file.
     threads
-        How many threads to use; more than three bring nothing.
+        How many threads to use; more than two bring nothing.
     progress
-        Called now and then, by any thread but never by two at once, with the number of voxels counted so far.
+        Called now and then with the number of voxels counted so far.
 
     Returns
     -------
     pairs
         Parts of the counts, in no particular order.
     """
-    return _Pipeline(_both(reference, prediction), progress).run(min(threads, 3))
+    if threads < 2:
+        return _one_thread(reference, prediction, progress)
+    with _both(reference, prediction, DEPTH) as files:
+        return _Pipeline(files, progress).run()
 
 
-def _wait(future: Future[None]) -> None:
-    """Wait until a thread that has started has ended."""
-    if not future.cancel():
-        future.result()
+def _one_thread(reference: Volume, prediction: Volume, progress: Callable[[int], None] | None) -> list[Pairs]:
+    voxels = 0
+    with _Tally(reference, prediction) as tally:
+        for true, pred in stream_chunks(reference, prediction):
+            tally.count(true, pred)
+            voxels += true.size
+            if progress is not None:
+                progress(voxels)
+        return tally.results()
+
+
+class _Tally:
+    """A backend's counter, and what it had to hand out on the way."""
+
+    def __init__(self, reference: Volume, prediction: Volume) -> None:
+        self._counter = counter_of("auto").PairCounter(reference.dtype, prediction.dtype)
+        self._parts: list[Pairs] = []
+
+    def __enter__(self) -> _Tally:
+        self._counter.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._counter.__exit__(*exc_info)
+
+    def count(self, true: Array, pred: Array) -> None:
+        span = Span((true, pred, None, None), 1, true.size, (0, 0, 0, 0))
+        while not self._counter.update(span):
+            self._parts.append(self._counter.take())
+
+    def results(self) -> list[Pairs]:
+        return [*self._parts, self._counter.take()]
+
+
+#: Something to do with a tally; it returns how to note that it is done.
+Step = Callable[[_Tally], Callable[[], None]]
 
 
 class _Pipeline:
+    """The state that two threads share: which chunks are read, being counted, or still to come."""
+
     def __init__(self, files: tuple[_Chunks, _Chunks], progress: Callable[[int], None] | None) -> None:
         self.files, self.progress = files, progress
         self.total = files[0].count
         self.changed = threading.Condition()
-        self.ready: list[dict[int, Array]] = [{}, {}]  # chunks read and not yet being counted
+        self.idle = 0  # threads that wait for a change
+        self.ready: tuple[dict[int, Array], dict[int, Array]] = ({}, {})  # chunks read and not yet being counted
         self.next_read = [0, 0]
         self.reading = [False, False]
-        self.counting: set[int] = set()
         self.next_count = 0
+        self.counting: set[int] = set()
         self.counted = 0  # voxels
         self.results: list[Pairs] = []
         self.error: BaseException | None = None
 
-    def run(self, threads: int) -> list[Pairs]:
-        others = [future for future in (_submit(self.work) for _ in range(threads - 1)) if future is not None]
-        waiting: list[Callable[[], object]] = [self.work, *(partial(_wait, future) for future in others)]
+    def run(self) -> list[Pairs]:
+        other = _submit(self.work)
+        waiting: list[Callable[[], object]] = [self.work] if other is None else [self.work, partial(_wait, other)]
         while waiting:
             try:
                 waiting[0]()
                 del waiting[0]
-            except BaseException as error:  # Ctrl-C: the others stop after their step, and are still waited for
+            except BaseException as error:  # Ctrl-C: the other stops after its step, and is still waited for
                 self.stop(error)
         if self.error is not None:
             raise self.error
-        for file in self.files:
-            file.volume.finish()
         return self.results
 
     def stop(self, error: BaseException) -> None:
@@ -135,53 +197,69 @@ class _Pipeline:
 
     def work(self) -> None:
         try:
-            true, pred = (file.volume for file in self.files)
-            with counter_of("auto").PairCounter(true.dtype, pred.dtype) as counter:
-                results = []
-                while (step := self.claim()) is not None:
-                    which, index, chunks = step
-                    if which is not None:
-                        self.done_reading(which, index, self.files[which].read(index))
-                    else:
-                        span = Span((*chunks, None, None), 1, chunks[0].size, (0, 0, 0, 0))
-                        while not counter.update(span):
-                            results.append(counter.take())
-                        self.done_counting(index, chunks[0].size)
-                results.append(counter.take())
+            with _Tally(*(file.volume for file in self.files)) as tally:
+                step = self.next_step(lambda: None)
+                while step is not None:
+                    step = self.next_step(step(tally))
+                results = tally.results()
             with self.changed:
                 self.results.extend(results)
         except BaseException as error:
             self.stop(error)
 
-    def claim(self) -> tuple[int | None, int, Any] | None:
-        """Wait for something to do: (file, chunk, None) to read, or (None, chunk, arrays) to count; None at the end."""
+    def next_step(self, done: Callable[[], None]) -> Step | None:
+        """Note what has been done, and wait for something to do: a step, or None at the end."""
         with self.changed:
+            done()
+            if self.idle:
+                self.changed.notify_all()
             while self.error is None and self.next_count < self.total:
-                if self.next_count in self.ready[0] and self.next_count in self.ready[1]:
-                    index = self.next_count
-                    self.next_count += 1
-                    self.counting.add(index)
-                    return None, index, (self.ready[0].pop(index), self.ready[1].pop(index))
-                oldest = min(self.counting, default=self.next_count)
-                for which in sorted((0, 1), key=lambda k: self.next_read[k]):
-                    index = self.next_read[which]
-                    if not self.reading[which] and index < self.total and index < oldest + DEPTH:
-                        self.reading[which] = True
-                        self.next_read[which] += 1
-                        return which, index, None
+                step = self.claim()
+                if step is not None:
+                    return step
+                self.idle += 1
                 self.changed.wait()
+                self.idle -= 1
             return None
 
-    def done_reading(self, which: int, index: int, chunk: Array) -> None:
-        with self.changed:
+    def claim(self) -> Step | None:
+        """Take the next pair of chunks if both are there, else the file that is behind if it has room for a chunk."""
+        index = self.next_count
+        if index in self.ready[0] and index in self.ready[1]:
+            self.next_count += 1
+            self.counting.add(index)
+            return partial(self.count, index, self.ready[0].pop(index), self.ready[1].pop(index))
+        oldest = min(self.counting, default=index)
+        for which in (0, 1) if self.next_read[0] <= self.next_read[1] else (1, 0):
+            index = self.next_read[which]
+            if not self.reading[which] and index < self.total and index < oldest + DEPTH:
+                self.reading[which] = True
+                self.next_read[which] += 1
+                return partial(self.read, which, index)
+        return None
+
+    def read(self, which: int, index: int, _: _Tally) -> Callable[[], None]:
+        chunk = self.files[which].read(index)
+
+        def done() -> None:
             self.reading[which] = False
             self.ready[which][index] = chunk
-            self.changed.notify_all()
 
-    def done_counting(self, index: int, voxels: int) -> None:
-        with self.changed:
+        return done
+
+    def count(self, index: int, true: Array, pred: Array, tally: _Tally) -> Callable[[], None]:
+        tally.count(true, pred)
+
+        def done() -> None:
             self.counting.discard(index)
-            self.counted += voxels
+            self.counted += true.size
             if self.progress is not None:
                 self.progress(self.counted)
-            self.changed.notify_all()
+
+        return done
+
+
+def _wait(other: Future[None]) -> None:
+    """Wait until the other thread has ended, if it has started."""
+    if not other.cancel():
+        other.result()

@@ -1,7 +1,7 @@
 """Overlaps of two binary maps, by Numba: bit counts of 64 voxels at a time.
 
-Channels may lie side by side in memory (channels last). A block of 64 values then holds several channels at fixed lanes, or,
-where there are many channels, the few set values are looked at one by one.
+Channels may lie side by side in memory (channels last). Then every value of a period of whole voxels has a byte counter of its
+own, so that vectors of values are added to vectors of counters, whatever the number of channels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from fastseg.kernels.lanes import (
     popcount,
     prefetch_lanes,
     sum_lanes,
-    trailing_zeros,
     weight_lanes,
 )
 from fastseg.pairs import MaskTally, Span
@@ -30,7 +29,9 @@ __all__ = ["MaskCounter"]
 U = np.uint64
 _ZERO, _ONE, _BLOCK = U(0), U(1), U(64)
 _AHEAD = U(2048)  # values to prefetch ahead
-_FEW = 8  # up to this many interleaved channels are counted by lanes
+_PERIOD = 2048  # values side by side that have a byte counter each
+_STRETCH = U(512)  # values between prefetches
+_MOST_REPEATS = U(255)  # before a byte counter wraps around
 
 # Columns of the sums, as in `MaskTally`.
 TP, FP, FN, TN = range(4)
@@ -117,50 +118,41 @@ def count_overlap(
 
 @kernel
 def count_interleaved(
-    y_true: Any, y_pred: Any, length: Any, channels: Any, lanes: Any, channel: Any, strict: Any, sums: Any, state: Any
-) -> None:
-    """Count whole voxels of `channels` values side by side: add to sums (C, 4), but for true negatives, and to state (-, bad).
+    y_true: Any, y_pred: Any, length: Any, channels: Any, strict: Any, both: Any, true: Any, predicted: Any,
+    sums: Any, state: Any,
+) -> None:  # fmt: skip
+    """Count whole voxels of `channels` values side by side: add to sums (C, 4), but for true negatives, and to state.
 
-    `lanes` holds for each of `channels` successive blocks and each channel the lanes that it has there, or is empty; then
-    `channel` says for each offset below channels + 64 which channel it is.
+    `both`, `true` and `predicted` are byte counters for a period of some voxels; they are emptied before they wrap around.
     """
-    i = block = _ZERO
-    few = lanes.shape[0] > 0
+    period = U(both.size)
+    i = _ZERO
     while i < length:
-        if i + _BLOCK <= length:
-            prefetch_lanes(y_true, i + _AHEAD)
-            prefetch_lanes(y_pred, i + _AHEAD)
-            t, p = nonzero_lanes(y_true, i), nonzero_lanes(y_pred, i)
-            if strict[0] != 0:
-                state[1] += popcount(t & ~match_lanes(y_true, i, np.uint8(1)))
-            if strict[1] != 0:
-                state[1] += popcount(p & ~match_lanes(y_pred, i, np.uint8(1)))
-        else:
-            t = p = _ZERO
-            for k in range(length - i):
-                a, b = y_true[i + k], y_pred[i + k]
-                t |= U(a != 0) << k
-                p |= U(b != 0) << k
-                state[1] += U(strict[0] != 0 and a > 1) + U(strict[1] != 0 and b > 1)
-        if few:
-            for c in range(channels):
-                own = lanes[block, c]
-                sums[c, TP] += np.int64(popcount(t & p & own))
-                sums[c, FP] += np.int64(popcount(p & ~t & own))
-                sums[c, FN] += np.int64(popcount(t & ~p & own))
-        else:
-            first = i % channels
-            word = t | p
-            while word != _ZERO:
-                lane = trailing_zeros(word)
-                word &= word - _ONE
-                c = channel[first + lane]
-                in_true, in_pred = (t >> lane) & _ONE, (p >> lane) & _ONE
-                sums[c, TP] += np.int64(in_true & in_pred)
-                sums[c, FP] += np.int64(in_pred & ~in_true)
-                sums[c, FN] += np.int64(in_true & ~in_pred)
-        block = block + _ONE if block + _ONE < channels else _ZERO
-        i += _BLOCK
+        width = min(period, length - i)
+        repeats = min(_MOST_REPEATS, (length - i) // width)
+        for j in range(width):
+            both[j] = true[j] = predicted[j] = 0
+        for _ in range(repeats):
+            for first in range(_ZERO, width, _STRETCH):
+                for j in range(first, first + _STRETCH, _BLOCK):
+                    prefetch_lanes(y_true, i + j + _AHEAD)
+                    prefetch_lanes(y_pred, i + j + _AHEAD)
+                for j in range(first, min(first + _STRETCH, width)):
+                    a, b = np.uint8(y_true[i + j] != 0), np.uint8(y_pred[i + j] != 0)
+                    both[j] += a & b
+                    true[j] += a
+                    predicted[j] += b
+            if strict[0] != 0 or strict[1] != 0:
+                for j in range(width):
+                    wrong = (strict[0] != 0 and y_true[i + j] > 1) or (strict[1] != 0 and y_pred[i + j] > 1)
+                    state[1] += U(wrong)
+            i += width
+        channel = _ZERO
+        for j in range(width):
+            sums[channel, TP] += np.int64(both[j])
+            sums[channel, FP] += np.int64(predicted[j]) - np.int64(both[j])
+            sums[channel, FN] += np.int64(true[j]) - np.int64(both[j])
+            channel = channel + _ONE if channel + _ONE < channels else _ZERO
 
 
 def _array(dtype: Any, ndim: int = 1, readonly: bool = True) -> types.Array:
@@ -184,13 +176,8 @@ class MaskCounter:
         self._state = np.zeros(2, np.uint64)
         self._sums: npt.NDArray[Any] = np.zeros((channels, 4), np.int64)
         if channels > 1:
-            offsets = np.arange(channels + 64) % channels
-            self._channel = offsets.astype(np.uint64)
-            lanes = np.zeros((channels, channels) if channels <= _FEW else (0, 0), np.uint64)
-            for block in range(lanes.shape[0]):
-                for lane in range(64):
-                    lanes[block, (block * 64 + lane) % channels] |= U(1) << U(lane)
-            self._lanes = lanes
+            period = channels * max(1, _PERIOD // channels)
+            self._counters = tuple(np.empty(period, np.uint8) for _ in range(3))
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -202,13 +189,18 @@ class MaskCounter:
         t, p = t.view(np.uint8), p.view(np.uint8)
         byte = _array(types.uint8)
         if self._channels > 1:
+            counters = (_array(types.uint8, readonly=False),) * 3
             compiled = count_interleaved.specialise(
-                byte, byte, types.uint64, types.uint64, _array(types.uint64, 2), _array(types.uint64), _STRICT,
-                _array(types.int64, 2, readonly=False), _STATE,
-            )  # fmt: skip
-            compiled(
-                t, p, span.length, self._channels, self._lanes, self._channel, self._strict, self._sums, self._state
+                byte,
+                byte,
+                types.uint64,
+                types.uint64,
+                _STRICT,
+                *counters,
+                _array(types.int64, 2, readonly=False),
+                _STATE,
             )
+            compiled(t, p, span.length, self._channels, self._strict, *self._counters, self._sums, self._state)
             self._voxels += span.length // self._channels
             return True
         if weight is not None and not self._weighted:

@@ -12,9 +12,12 @@ from fastseg.pairs import MaskTally, Pairs, Span
 __all__ = ["MaskCounter", "PairCounter", "transpose_into"]
 
 
-def transpose_into(plane: npt.NDArray[Any], target: npt.NDArray[Any]) -> None:
-    """Copy a plane into another of its shape."""
-    np.copyto(target, plane)
+def transpose_into(
+    source: npt.NDArray[Any], source_step: int, target: npt.NDArray[Any], target_step: int, columns: int, rows: int
+) -> None:
+    """Do target[r * target_step + c] = source[c * source_step + r], column by column."""
+    for c in range(columns):
+        target[c : c + (rows - 1) * target_step + 1 : target_step] = source[c * source_step : c * source_step + rows]
 
 
 def _rows(span: Span) -> list[npt.NDArray[Any] | None]:

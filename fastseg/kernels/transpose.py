@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from numba import types
-from numpy.lib.stride_tricks import as_strided
 
 from fastseg.kernels.jit import kernel
 from fastseg.kernels.lanes import transpose_lanes
@@ -45,14 +44,15 @@ def transpose_items(source: Any, source_step: Any, target: Any, target_step: Any
                     target[r * target_step + c] = source[c * source_step + r]
 
 
-def transpose_into(plane: npt.NDArray[Any], target: npt.NDArray[Any]) -> None:
-    """Copy a plane that is contiguous along its first axis into one that is contiguous along its last."""
-    unsigned = np.dtype(f"u{plane.itemsize}")
-    (rows, columns), item = plane.shape, plane.itemsize
-    source_step, target_step = plane.strides[1] // item, target.strides[0] // item
-    source = as_strided(plane, ((columns - 1) * source_step + rows,), (item,), writeable=False)
-    flat = as_strided(target, ((rows - 1) * target_step + columns,), (item,))
-    _specialise(item)(source.view(unsigned), source_step, flat.view(unsigned), target_step, columns, rows)
+def transpose_into(
+    source: npt.NDArray[Any], source_step: int, target: npt.NDArray[Any], target_step: int, columns: int, rows: int
+) -> None:
+    """Do target[r * target_step + c] = source[c * source_step + r] for flat arrays of items of one size."""
+    unsigned = _UNSIGNED[source.itemsize]
+    _specialise(source.itemsize)(source.view(unsigned), source_step, target.view(unsigned), target_step, columns, rows)
+
+
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
 @functools.cache
