@@ -138,7 +138,7 @@ def count_interleaved(
                     prefetch_lanes(y_true, i + j + _AHEAD)
                     prefetch_lanes(y_pred, i + j + _AHEAD)
                 for j in range(first, min(first + _STRETCH, width)):
-                    a, b = np.uint8(y_true[i + j] != 0), np.uint8(y_pred[i + j] != 0)
+                    a, b = min(y_true[i + j], np.uint8(1)), min(y_pred[i + j], np.uint8(1))
                     both[j] += a & b
                     true[j] += a
                     predicted[j] += b
