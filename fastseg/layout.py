@@ -90,7 +90,7 @@ class Layout:
         views = _in_memory_order(arrays) if flat is None else flat
         widest = max(v.itemsize for v in views if v is not None)
         size = max(v.nbytes for v in views if v is not None)
-        job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, size * samples // 16))
+        job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, size * samples // 32))
         job, block = max(1, job_bytes // widest // unit) * unit, BLOCK_BYTES // widest
         self.shape = shape = next(v.shape for v in views if v is not None)
         self.sources = [

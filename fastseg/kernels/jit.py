@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import config, njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
@@ -47,12 +48,14 @@ class Kernel:
     def _compile(self, signature: tuple[Any, ...]) -> Callable[..., Any]:
         with self._lock:
             if signature not in self._compiled:
-                dispatcher = njit(nogil=True)(self.function)
-                if not DISABLED:
+                if DISABLED:  # NumPy's scalars warn where machine words wrap around
+                    self._compiled[signature] = np.errstate(over="ignore", invalid="ignore")(self.function)
+                else:
+                    dispatcher = njit(nogil=True)(self.function)
                     dispatcher._cache = _open_cache(self.function) or dispatcher._cache
                     dispatcher.compile(signature)
                     dispatcher.disable_compile()
-                self._compiled[signature] = dispatcher
+                    self._compiled[signature] = dispatcher
             return self._compiled[signature]
 
 
