@@ -153,7 +153,7 @@ def confusion_matrix(
 ) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:
     """Return the confusion matrix of two label maps: (K, K), rows true, columns predicted.
 
-    The arguments are those of `count_labels`.
+    The arguments are those of `count_labels`, which also takes `unknown`, `sample_axis` and `backend`.
 
     Examples
     --------
@@ -208,7 +208,13 @@ def evaluate(
     >>> scores["dice"].round(3).tolist(), round(scores.mean["dice"], 3)
     ([0.667, 0.8], 0.733)
     """
+    inputs.check_options("evaluate", options, _counting_options())
     return Scores(count_labels(y_true, y_pred, **options), metrics=metrics, names=names, zero_division=zero_division)
+
+
+def _counting_options() -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(count_labels).parameters
+    return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
 @functools.cache
@@ -226,9 +232,7 @@ def metric_function(name: str) -> Callable[..., npt.NDArray[np.float64] | float]
         include_background: bool = True,
         **options: Any,
     ) -> npt.NDArray[np.float64] | float:
-        for option in options:
-            if option not in allowed:
-                raise TypeError(f"{name}() got an unexpected keyword argument {option!r}")
+        inputs.check_options(name, options, allowed)
         parameters = {p.name: options.pop(p.name, p.default) for p in own}
         values = metric(
             count_labels(y_true, y_pred, **options),
@@ -247,11 +251,7 @@ def metric_function(name: str) -> Callable[..., npt.NDArray[np.float64] | float]
     "weighted"), zero_division, include_background{"".join(f", {p.name}={p.default}" for p in own)}. Returns (K,) float64 for
     ``average=None``, else a float; metrics of all classes together are a float.
     """
-    counting_options = [
-        p
-        for p in inspect.signature(count_labels).parameters.values()
-        if p.kind is p.KEYWORD_ONLY and p.name != "sample_axis"
-    ]
+    counting_options = [p for p in _counting_options().values() if p.name != "sample_axis"]
     fixed = [p for p in inspect.signature(compute).parameters.values() if p.kind is not p.VAR_KEYWORD]
     keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in own]
     allowed = {p.name for p in (*keyword, *counting_options)}

@@ -194,6 +194,8 @@ def warmup() -> None:
         labels = np.zeros(64, dtype)
         fastseg.count_labels(labels, labels, num_classes=2)
     labels = np.zeros(64, np.uint8)
+    fastseg.count_labels(labels, labels.astype(np.int64), num_classes=2)
+    fastseg.count_labels(labels.astype(np.int64), labels, num_classes=2)
     fastseg.count_labels(labels, labels, num_classes=2, mask=labels)
     fastseg.count_labels(labels, labels, num_classes=2, sample_weight=labels.astype(np.float32))
     fastseg.count_masks(labels, labels, channel_axis=None)

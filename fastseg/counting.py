@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg import inputs
-from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, LabelCounts, _positions
+from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, LabelCounts, positions
 from fastseg.inputs import MAX_CLASSES, Classes, LabelInputs, MaskInputs
 from fastseg.kernels import BACKENDS
 from fastseg.layout import TO_BITS, TO_BOOL, TO_FLOAT64, Conversion, Layout
@@ -114,7 +114,7 @@ class LabelTotals:
     def _places(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         if self.consecutive is not None:
             return np.where((values >= 0) & (values < self.consecutive), values, -1)
-        return _positions(self.labels, values)
+        return positions(self.labels, values)
 
     def _admit(self, values: npt.NDArray[np.int64]) -> None:
         """Make room for labels that have not occurred before (open counts)."""
@@ -268,7 +268,7 @@ def _bit_conversion(array: Array) -> Conversion | None:
 
 def _explain_labels(given: LabelInputs, *, count_unknown: bool) -> None:
     """Find what is wrong with the voxels of a rejected pair, and raise an error that says so."""
-    _explain_weight(given.weight, given.mask, given.sample_axis, None)
+    _explain_weight(given.weight, given.mask)
     arrays = (given.y_true, given.y_pred, given.mask)
     for position, name in enumerate(("y_true", "y_pred")):
 
@@ -282,15 +282,15 @@ def _explain_labels(given: LabelInputs, *, count_unknown: bool) -> None:
                 f"the first is {values[position]} at index {index}"
             )
     classes = given.classes
+    declared = () if classes.labels is None else classes.labels
     for position, name in enumerate(("y_true", "y_pred")):
-        if position == 1 and count_unknown:
+        if classes.labels is None or (position == 1 and count_unknown):
             continue
 
         def outside(*parts: Any, position: int = position) -> Array:
             labels, _ = inputs.whole_numbers(np.asarray(parts[position]))
             true, _ = inputs.whole_numbers(np.asarray(parts[0]))
-            assert classes.labels is not None
-            return np.asarray(~np.isin(labels, classes.labels) & ~np.isin(true, classes.ignored) & _inside(parts[2]))
+            return np.asarray(~np.isin(labels, declared) & ~np.isin(true, classes.ignored) & _inside(parts[2]))
 
         total, index, values = inputs.find_voxels(arrays, outside)
         if total:
@@ -306,7 +306,7 @@ def _inside(mask: Any) -> Any:
     return True if mask is None else np.asarray(mask) != 0
 
 
-def _explain_weight(weight: Array | None, mask: Array | None, *_: Any) -> None:
+def _explain_weight(weight: Array | None, mask: Array | None) -> None:
     if weight is None:
         return
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["COUNTED", "IGNORED", "OUTSIDE", "UNKNOWN", "BinaryCounts", "LabelCounts"]
+__all__ = ["COUNTED", "IGNORED", "OUTSIDE", "UNKNOWN", "BinaryCounts", "LabelCounts", "positions"]
 
 Ints = npt.NDArray[np.int64]
 #: int64, or float64 where voxels were weighted.
@@ -264,7 +264,7 @@ class LabelCounts(_Counts):
         """
         renamed = np.array([mapping.get(int(label), int(label)) for label in self.labels], np.int64)
         labels = np.array(list(dict.fromkeys(renamed.tolist())), np.int64) if self.closed else np.unique(renamed)
-        return self._placed(labels, _positions(labels, renamed))
+        return self._placed(labels, positions(labels, renamed))
 
     def select(self, labels: Iterable[int]) -> Self:
         """Keep the voxels whose true label is among `labels`; other true labels count as ignored.
@@ -281,11 +281,11 @@ class LabelCounts(_Counts):
             raise ValueError(f"labels: expected each label once, found {kept.tolist()}")
         if self.weighted:
             raise ValueError("select needs unweighted counts: which voxels become ignored is not known from weights")
-        where = _positions(self.labels, kept)
+        where = positions(self.labels, kept)
         if self.closed and (where < 0).any():
             missing = kept[where < 0].tolist()
             raise ValueError(f"labels: {missing} are not among the labels of the counts, {_short(self.labels)}")
-        source = _positions(kept, self.labels)
+        source = positions(kept, self.labels)
         rows = np.flatnonzero(source >= 0)
         matrix = np.zeros((self.num_cases, kept.size, kept.size), self.matrix.dtype)
         matrix[:, source[rows][:, None], source[rows][None, :]] = self.matrix[:, rows[:, None], rows[None, :]]
@@ -319,7 +319,7 @@ class LabelCounts(_Counts):
         columns = []
         for name, members in regions.items():
             wanted = np.unique(_whole(members, f"regions[{name!r}]"))
-            where = _positions(self.labels, wanted)
+            where = positions(self.labels, wanted)
             if wanted.size == 0:
                 raise ValueError(f"regions: expected at least one label for {name!r}, found none")
             if self.closed and (where < 0).any():
@@ -368,7 +368,7 @@ class LabelCounts(_Counts):
         return self._spread(union), other._spread(union)
 
     def _spread(self, labels: Ints) -> Self:
-        return self if np.array_equal(labels, self.labels) else self._placed(labels, _positions(labels, self.labels))
+        return self if np.array_equal(labels, self.labels) else self._placed(labels, positions(labels, self.labels))
 
     def _placed(self, labels: Ints, where: npt.NDArray[np.intp]) -> Self:
         """Move label i to place where[i] of `labels`, adding what meets there."""
@@ -530,8 +530,8 @@ def _check_dtypes(voxels: Ints, **counts: Numbers) -> None:
 def _whole(values: Any, name: str) -> Ints:
     """Return labels as int64, having checked that they are integers."""
     found = np.asarray(values if isinstance(values, np.ndarray) else list(values))
-    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
-        raise TypeError(f"{name}: expected integers, found {values!r}")
+    if found.ndim != 1 or (found.size and (found.dtype.kind not in "iu" or int(found.max()) >= 2**63)):
+        raise TypeError(f"{name}: expected integers of 64 bits, found {values!r}")
     return found.astype(np.int64)
 
 
@@ -543,7 +543,7 @@ def _numbers(values: Any, dtype: np.dtype[Any]) -> Numbers:
     return found.astype(dtype)
 
 
-def _positions(labels: Ints, wanted: Ints) -> npt.NDArray[np.intp]:
+def positions(labels: Ints, wanted: Ints) -> npt.NDArray[np.intp]:
     """Return the place of each wanted label in `labels`, -1 where it is not there."""
     if not labels.size:
         return np.full(wanted.shape, -1, np.intp)

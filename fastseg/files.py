@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
@@ -17,7 +18,7 @@ from fastseg.label_tables import LabelTable, read_label_mapping, read_label_tabl
 from fastseg.pairs import Pairs
 from fastseg.scores import Scores
 from fastseg.streaming import stream_chunks, stream_pairs
-from fastseg.threads import get_num_threads
+from fastseg.threads import checked_threads, get_num_threads
 from fastseg.volumes import Volume, VolumeError, check_geometry, open_volume
 
 __all__ = ["count_files", "evaluate_files"]
@@ -116,9 +117,9 @@ def evaluate_files(
     scores : Scores
         With the voxel volume, and the files' names in ``scores.files``.
     """
-    names, declared = _names(labels), None
-    if isinstance(labels, Sequence) and not isinstance(labels, str | bytes):
-        declared = labels
+    inputs.check_options("evaluate_files", options, inspect.signature(count_files).parameters)
+    declared = labels if isinstance(labels, Sequence | np.ndarray) and not isinstance(labels, str) else None
+    names = {} if declared is not None else _names(labels, "labels")
     ignored = ignore_index
     if isinstance(names, LabelTable):
         ignored = names.ignore if ignored is None else ignored
@@ -126,7 +127,7 @@ def evaluate_files(
     if prediction_labels is not None:
         if map_prediction is not None:
             raise ValueError("map_prediction: expected either map_prediction or prediction_labels, found both")
-        theirs = _names(prediction_labels)
+        theirs = _names(prediction_labels, "prediction_labels")
         theirs = theirs.names if isinstance(theirs, LabelTable) else theirs
         map_prediction = match_names(names, theirs)
         names = {**{map_prediction.get(code, code): name for code, name in theirs.items()}, **names}
@@ -140,7 +141,7 @@ def match_names(reference: Mapping[int, str], prediction: Mapping[int, str]) -> 
     """Return the mapping of the prediction's codes to the reference's codes of the same name.
 
     A code whose name the reference lacks keeps its value if the reference does not use that, else it moves behind all
-    codes of both, so that unlike regions are never taken for one.
+    codes of both, so that unlike regions are never taken for one. Code 0 is background, whatever its name.
 
     Examples
     --------
@@ -158,7 +159,7 @@ def match_names(reference: Mapping[int, str], prediction: Mapping[int, str]) -> 
     return mapping
 
 
-def _names(labels: Any) -> LabelTable | dict[int, str]:
+def _names(labels: Any, name: str) -> LabelTable | dict[int, str]:
     if labels is None:
         return {}
     if isinstance(labels, LabelTable):
@@ -167,7 +168,7 @@ def _names(labels: Any) -> LabelTable | dict[int, str]:
         return dict(labels)
     if isinstance(labels, str | os.PathLike):
         return read_label_table(labels)
-    return {}
+    raise TypeError(f"{name}: expected names of labels or the path of a label table, found {labels!r}")
 
 
 def _count(
@@ -185,7 +186,8 @@ def _count(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LabelCounts, dict[str, Any], float]:
     classes = inputs.label_classes(num_classes, labels, ignore_index)
-    mapping = read_label_mapping(map_prediction) if isinstance(map_prediction, str | os.PathLike) else map_prediction
+    mapping = _mapping(map_prediction)
+    threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
     with open_volume(reference) as true, open_volume(prediction) as pred:
         note = check_geometry(true.geometry, pred.geometry, geometry, (true.path, pred.path))
         if note is not None:
@@ -195,7 +197,7 @@ def _count(
         voxels = prod(true.geometry.shape)
         totals = LabelTotals(1, classes, unknown, weighted=False)
         report = None if progress is None else lambda counted: progress(counted, voxels)
-        parts = stream_pairs(true, pred, threads=threads or get_num_threads(), progress=report) if voxels else []
+        parts = stream_pairs(true, pred, threads=threads, progress=report) if voxels else []
         try:
             for part in parts:
                 totals.add(0, _labelled(part, true, pred, mapping))
@@ -209,6 +211,17 @@ def _count(
             "geometry": note or "equal" if geometry != "ignore" else "not compared",
         }
         return totals.finish(voxels), files, true.geometry.voxel_volume_ml
+
+
+def _mapping(mapping: Any) -> dict[int, int] | None:
+    if mapping is None:
+        return None
+    if isinstance(mapping, str | os.PathLike):
+        return read_label_mapping(mapping)
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"map_prediction: expected a mapping of labels to labels or a path, found {mapping!r}")
+    old, new = (inputs.integers(list(values), "map_prediction").tolist() for values in (mapping, mapping.values()))
+    return dict(zip(old, new, strict=True))
 
 
 def _warn(note: str, warn: Callable[[str], None] | None) -> None:

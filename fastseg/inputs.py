@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MAX_CLASSES", "Classes", "LabelInputs", "MaskInputs", "as_array", "label_inputs", "mask_inputs"]
+__all__ = [
+    "MAX_CLASSES",
+    "Classes",
+    "LabelInputs",
+    "MaskInputs",
+    "as_array",
+    "check_options",
+    "integers",
+    "label_inputs",
+    "mask_inputs",
+]
 
 Array = npt.NDArray[Any]
 
@@ -202,14 +212,21 @@ def label_classes(num_classes: Any, labels: Any, ignore_index: Any) -> Classes:
     if num_classes is not None:
         declared = _first_classes(_integer(num_classes, "num_classes")).labels
     elif labels is not None:
-        declared = _integers(labels, "labels")
+        declared = integers(labels, "labels")
         if not 1 <= declared.size <= MAX_CLASSES:
             raise ValueError(f"labels: expected 1 to {MAX_CLASSES} labels, found {declared.size}")
         values, times = np.unique(declared, return_counts=True)
         if values.size != declared.size:
             raise ValueError(f"labels: expected each label once, found {values[times > 1][:5].tolist()} more than once")
-    ignored = _NOTHING if ignore_index is None else np.unique(_integers(ignore_index, "ignore_index"))
+    ignored = _NOTHING if ignore_index is None else np.unique(integers(ignore_index, "ignore_index"))
     return Classes(declared, ignored)
+
+
+def check_options(name: str, options: Iterable[str], allowed: Container[str]) -> None:
+    """Raise the TypeError that Python raises, in the name of the function that was called."""
+    for option in options:
+        if option not in allowed:
+            raise TypeError(f"{name}() got an unexpected keyword argument {option!r}")
 
 
 @functools.lru_cache(maxsize=64)
@@ -281,7 +298,8 @@ def _integer(value: Any, name: str) -> int:
         raise TypeError(f"{name}: expected an integer, found {value!r}") from None
 
 
-def _integers(value: Any, name: str) -> npt.NDArray[np.int64]:
+def integers(value: Any, name: str) -> npt.NDArray[np.int64]:
+    """Return one or several integers as int64; TypeError or ValueError if they are none."""
     if isinstance(value, (str, bytes, dict)):
         raise TypeError(f"{name}: expected integers, found {type(value).__name__}")
     if isinstance(value, np.ndarray) and value.ndim > 1:

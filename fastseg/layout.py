@@ -84,7 +84,11 @@ class Layout:
     ) -> None:
         flat = _flat(arrays)
         self.single: Span | None = None
-        if flat is not None and not any(conversions) and flat[0].nbytes <= LEAST_JOB_BYTES:  # small and simple
+        if (
+            flat is not None
+            and not any(conversions)
+            and max(a.nbytes for a in flat if a is not None) <= LEAST_JOB_BYTES
+        ):  # small and simple
             self.jobs, self.single = 1, Span(tuple(flat), 1, flat[0].size, (0, 0, 0, 0))
             return
         views = _in_memory_order(arrays) if flat is None else flat

@@ -78,7 +78,7 @@ class Metric:
         zero_division
             The value where the denominator is 0; NaN means undefined, and means leave it out.
         include_background
-            False leaves out class 0.
+            False leaves out class 0 (of `count_masks`: channel 0, unless the channels were given other names).
         **parameters
             The metric's own, such as ``beta`` of `fbeta`.
 
@@ -89,6 +89,14 @@ class Metric:
             (N,) for a LabelCounts.
         """
         zero_division = checked_number(zero_division, "zero_division")
+        for name, value in parameters.items():
+            if not checked_number(value, name) >= 0:
+                raise ValueError(f"{name}: expected a number that is not negative, found {value!r}")
+        if not isinstance(counts, LabelCounts | BinaryCounts):
+            raise TypeError(
+                f"counts: expected LabelCounts or BinaryCounts, found {type(counts).__name__} "
+                f"(of arrays: fastseg.{self.name}(y_true, y_pred))"
+            )
         if self.is_overall(counts):
             if average is not None:
                 raise ValueError(
@@ -338,13 +346,13 @@ def frequency_weighted_iou(c: BinaryCounts) -> Fraction:
 
 
 def _overall_kappa(counts: LabelCounts, include_background: bool) -> Fraction:
-    _whole(include_background)
+    _needs_background(include_background)
     hits, true, pred, everything = _table(counts)
     chance = (true * pred).sum(1)
     return hits * everything - chance, everything * everything - chance
 
 
-def _whole(include_background: bool) -> None:
+def _needs_background(include_background: bool) -> None:
     if not include_background:
         raise ValueError(
             "include_background: agreement beyond chance is of all classes together; expected True, found False"
@@ -362,10 +370,11 @@ def cohen_kappa(c: BinaryCounts) -> Fraction:
 
 
 def _overall_matthews(counts: LabelCounts, include_background: bool) -> Fraction:
-    _whole(include_background)
+    _needs_background(include_background)
     hits, true, pred, everything = _table(counts)
     square = everything * everything
-    spread = _spread(square, pred) * _spread(square, true)
+    unknown = _exact(counts.unknown.sum(1, keepdims=True))  # one more predicted class, which is never right
+    spread = _spread(square, np.concatenate([pred, unknown], axis=1)) * _spread(square, true)
     return hits * everything - (true * pred).sum(1), _root(spread)
 
 

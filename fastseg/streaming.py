@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fastseg.counting import counter_of
 from fastseg.pairs import Pairs, Span
-from fastseg.threads import _submit
+from fastseg.threads import submit
 from fastseg.volumes import Volume, VolumeError
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def stream_pairs(
     threads
         How many threads to use; more than two bring nothing.
     progress
-        Called now and then with the number of voxels counted so far.
+        Called now and then with the number of voxels counted so far, by either thread but never by both at once; the
+        threads wait for it, so it should be quick.
 
     Returns
     -------
@@ -176,10 +177,10 @@ class _Pipeline:
         self.counted = 0  # voxels
         self.results: list[Pairs] = []
         self.error: BaseException | None = None
+        self.other: Future[None] | None = None
 
     def run(self) -> list[Pairs]:
-        other = _submit(self.work)
-        waiting: list[Callable[[], object]] = [self.work] if other is None else [self.work, partial(_wait, other)]
+        waiting: list[Callable[[], object]] = [self.start, self.work, self.wait]
         while waiting:
             try:
                 waiting[0]()
@@ -189,6 +190,13 @@ class _Pipeline:
         if self.error is not None:
             raise self.error
         return self.results
+
+    def start(self) -> None:
+        self.other = submit(self.work)
+
+    def wait(self) -> None:
+        if self.other is not None and not self.other.cancel():
+            self.other.result()
 
     def stop(self, error: BaseException) -> None:
         with self.changed:
@@ -257,9 +265,3 @@ class _Pipeline:
                 self.progress(self.counted)
 
         return done
-
-
-def _wait(other: Future[None]) -> None:
-    """Wait until the other thread has ended, if it has started."""
-    if not other.cancel():
-        other.result()

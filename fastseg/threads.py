@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["get_num_threads", "run_jobs", "set_num_threads"]
+__all__ = ["checked_threads", "get_num_threads", "run_jobs", "set_num_threads", "submit"]
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -40,7 +40,7 @@ def set_num_threads(n: int | None) -> None:
         If `n` is no integer, or less than 1.
     """
     global _chosen
-    _chosen = None if n is None else _checked(n, "n")
+    _chosen = None if n is None else checked_threads(n, "n")
 
 
 def get_num_threads() -> int:
@@ -59,13 +59,14 @@ def get_num_threads() -> int:
     setting = os.environ.get("FASTSEG_NUM_THREADS", "").strip()
     if setting:
         try:
-            return _checked(int(setting), "FASTSEG_NUM_THREADS")
+            return checked_threads(int(setting), "FASTSEG_NUM_THREADS")
         except ValueError:
             raise ValueError(f"FASTSEG_NUM_THREADS: expected an integer of at least 1, found {setting!r}") from None
     return _default_threads()
 
 
-def _checked(n: int, name: str) -> int:
+def checked_threads(n: int, name: str) -> int:
+    """Return a number of threads; TypeError or ValueError if it is none."""
     try:
         number = operator.index(n)
     except TypeError:
@@ -174,18 +175,18 @@ class _Run:
         others: list[Future[None]] = []
         try:
             for _ in range(threads - 1):
-                if (future := _submit(self.work)) is not None:
+                if (future := submit(self.work)) is not None:
                     others.append(future)
             self.work()
         except BaseException as error:  # Ctrl-C between two statements of `work`
             self.error = self.error or error
-        for future in others:
-            if not future.cancel():
-                try:
-                    future.result()
-                except BaseException as error:  # Ctrl-C while waiting: the others stop after their job
-                    self.error = self.error or error
-                    future.result()
+        while others:
+            try:
+                if not others[-1].cancel():
+                    others[-1].result()
+                others.pop()
+            except BaseException as error:  # Ctrl-C while waiting: the others stop after their job, and are waited for
+                self.error = self.error or error
         if self.error is not None:
             raise self.error
         for result in self.finished:
@@ -215,7 +216,7 @@ class _Run:
                 self.consumed += 1
 
 
-def _submit(work: Callable[[], None]) -> Future[None] | None:
+def submit(work: Callable[[], None]) -> Future[None] | None:
     """Hand `work` to the shared pool, or return None where no thread can be started (at the interpreter's end)."""
     global _pool
     try:

@@ -79,7 +79,7 @@ OVERALL: dict[str, Any] = {
         (9 * F(6, 11) + 5 * F(4, 6)) / 14,
     ),
     "cohen_kappa": (F(15 * 20 - 139, 400 - 139), F(15 * 23 - 156, 529 - 156), None),  # 139 = 6*7 + 9*8 + 5*5
-    "matthews_corrcoef": (161 / math.sqrt((400 - 138) * (400 - 142)), 189 / math.sqrt((529 - 138) * (529 - 179)), None),
+    "matthews_corrcoef": (161 / math.sqrt((400 - 138) * (400 - 142)), 189 / math.sqrt((529 - 147) * (529 - 179)), None),
 }
 
 
@@ -256,14 +256,14 @@ def test_huge_counts_do_not_overflow(table: np.ndarray) -> None:
     assert total**2 > 2**63
     counts = labelled(table[:3], unknown=table[3])
 
-    def agreement(hits: int, true: list[int], pred: list[int], total: int) -> tuple[float, float]:
+    def agreement(hits: int, true: list[int], pred: list[int], total: int, missed: int = 0) -> tuple[float, float]:
         chance = sum(t * p for t, p in zip(true, pred, strict=True))
         above = hits * total - chance
-        spread = (total**2 - sum(t * t for t in true)) * (total**2 - sum(p * p for p in pred))
+        spread = (total**2 - sum(t * t for t in true)) * (total**2 - sum(p * p for p in [*pred, missed]))
         return float(F(above, total**2 - chance)), math.copysign(math.sqrt(F(above**2, spread)), above)
 
     kappa, mcc = get("cohen_kappa"), get("matthews_corrcoef")
-    expected = agreement(hits, true, pred, total)
+    expected = agreement(hits, true, pred, total, missed=sum(cells[3]))
     np.testing.assert_allclose([kappa(counts)[0], mcc(counts)[0]], expected, rtol=1e-12)
     for k in range(3):
         tp, both = cells[k][k], total - true[k] - pred[k] + 2 * cells[k][k]

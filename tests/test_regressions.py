@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +129,71 @@ def test_an_ignore_index_that_can_be_read_once() -> None:
     evaluator.update([0, 255], [0, 1])
     assert evaluator.counts is not None
     assert evaluator.counts.labels.tolist() == [0]
+
+
+def test_unknown_predictions_count_in_mcc_as_a_class_of_their_own() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    for true, pred, classes in (([0, 0, 1, 1, 2, 2], [0, 0, 1, 9, 9, 9], 3), ([0, 0, 1, 1], [0, 0, 9, 9], 2)):
+        counts = fastseg.count_labels(true, pred, num_classes=classes, unknown="count")
+        assert fastseg.metrics.matthews_corrcoef(counts)[0] == pytest.approx(metrics.matthews_corrcoef(true, pred))
+        assert fastseg.metrics.cohen_kappa(counts)[0] == pytest.approx(metrics.cohen_kappa_score(true, pred))
+
+
+@both
+def test_any_byte_but_zero_is_true(backend: str) -> None:
+    odd = np.array([0, 1, 2, 3], "u1").view(bool)
+    for classes in (None, 2, 4):
+        counts = fastseg.count_labels(odd, odd, num_classes=classes, backend=backend)
+        assert counts.matrix[0, :2, :2].tolist() == [[1, 0], [0, 3]]
+
+
+MORE_WRONG = [
+    (lambda c: fastseg.metrics.fbeta(c, beta="x"), TypeError, "beta: expected a number"),
+    (lambda c: fastseg.metrics.tversky(c, alpha=-1), ValueError, "alpha: expected a number that is not negative"),
+    (lambda c: fastseg.metrics.fbeta(c, beta=float("nan")), ValueError, "beta: expected"),
+    (lambda c: fastseg.metrics.iou(np.zeros(3)), TypeError, r"counts: expected LabelCounts .*fastseg.iou\(y_true"),
+    (lambda c: c.regions({"a": np.array([2**63], np.uint64)}), TypeError, r"regions\['a'\]: expected integers"),
+    (lambda c: fastseg.evaluate(*PAIR, foo=1), TypeError, r"evaluate\(\) got an unexpected keyword argument 'foo'"),
+    (lambda c: fastseg.evaluate_files("a", "b", foo=1), TypeError, r"evaluate_files\(\) got an unexpected keyword"),
+    (lambda c: fastseg.evaluate_files("a", "b", labels=5), TypeError, "labels: expected names of labels"),
+    (
+        lambda c: fastseg.evaluate_files("a", "b", map_prediction=[1, 2]),
+        TypeError,
+        "map_prediction: expected a mapping",
+    ),
+    (
+        lambda c: fastseg.evaluate_files("a", "b", map_prediction={1: 2.5}),
+        TypeError,
+        "map_prediction: expected an integer",
+    ),
+    (lambda c: fastseg.evaluate_files("a", "b", threads=0), ValueError, "threads: expected an integer of at least 1"),
+    (lambda c: fastseg.count_files("a", "b", threads="2"), TypeError, "threads: expected an integer of at least 1"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), MORE_WRONG)
+def test_messages_name_the_argument_here_too(call: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        call(fastseg.count_labels(*PAIR))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_while_another_thread_compiles(tmp_path: Path) -> None:
+    """The child must not inherit a lock that nobody will release: it would wait for ever at its first new kernel."""
+    code = """
+import os, signal, threading, time
+import numpy as np, fastseg
+labels = np.zeros(10, np.float32)
+thread = threading.Thread(target=fastseg.count_labels, args=(labels, labels.astype(np.uint16)))
+thread.start()
+time.sleep(1.0)  # it is compiling now
+child = os.fork()
+if child == 0:
+    signal.alarm(40)
+    os._exit(int(fastseg.confusion_matrix([0, 1], [0, 1]).sum() != 2))
+thread.join()
+assert os.waitpid(child, 0)[1] == 0
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONWARNINGS": "ignore::DeprecationWarning"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -31,12 +31,19 @@ def kernel(function: Callable[..., Any]) -> Kernel:
     return Kernel(function)
 
 
+#: Held while a kernel is compiled or loaded, and during a fork: a child must not inherit Numba's lock in use.
+_compiling = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
+    )
+
+
 class Kernel:
     """A Numba function with explicit signatures, so that read-only, unaligned and plain arrays share one compilation."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self._lock = threading.RLock()
         self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self.__doc__ = function.__doc__
 
@@ -46,7 +53,7 @@ class Kernel:
         return found if found is not None else self._compile(signature)
 
     def _compile(self, signature: tuple[Any, ...]) -> Callable[..., Any]:
-        with self._lock:
+        with _compiling:
             if signature not in self._compiled:
                 if DISABLED:  # NumPy's scalars warn where machine words wrap around
                     self._compiled[signature] = np.errstate(over="ignore", invalid="ignore")(self.function)

@@ -188,7 +188,7 @@ def count_pairs(
     """Count the pairs of `rows` rows of `length` voxels; row r of array k starts at element r * strides[k].
 
     Adds to `counts` (and, with weights, to `sums`), `keys`, `scratch` and `state`. Starts at state[ROW], state[POSITION] and
-    ends there: before the last row if the hash table is full, so that the caller empties it and calls again.
+    ends there: earlier if the hash table is full, so that the caller empties it and calls again.
     """
     true_ahead, predicted_ahead = U(_AHEAD // y_true.itemsize), U(_AHEAD // y_pred.itemsize)
     if rows > _ONE and length < _LONG_ROW:  # what comes next is in a later row
@@ -323,7 +323,9 @@ def _storage_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 @functools.cache
 def _plain(dtype: np.dtype[Any]) -> int:
     """Return up to which label a code of the 256×256 table is the label itself."""
-    if _storage_dtype(dtype).kind == "f" or (dtype.kind in "bu" and dtype.isnative):
+    if dtype.kind == "b":  # any byte but 0 is true
+        return 2
+    if _storage_dtype(dtype).kind == "f" or (dtype.kind == "u" and dtype.isnative):
         return 256
     return 128 if dtype.kind == "i" and dtype.isnative else 0
 
