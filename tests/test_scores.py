@@ -7,6 +7,7 @@ import json
 import math
 import re
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -188,3 +189,10 @@ def test_getitem_names_and_errors() -> None:
         evaluate(TRUE, PRED, classes=4)
     assert list(evaluate(TRUE, PRED).values) == ["dice", "iou", "precision", "recall"]
     assert evaluate(TRUE, PRED, metrics="iou")["iou"].tolist() == [5 / 8, 6 / 11, 4 / 6]
+
+
+def test_the_ten_lines_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = Path(__file__).parent.parent / "README.md"
+    code = readme.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    exec(compile(code, str(readme), "exec"), {})
+    assert "foreground mean" in capsys.readouterr().out
