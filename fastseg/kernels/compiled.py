@@ -1,7 +1,7 @@
 """The Numba backend."""
 
-from fastseg.kernels.labels import PairCounter
 from fastseg.kernels.masks import MaskCounter
+from fastseg.kernels.pair_counter import PairCounter
 from fastseg.kernels.transpose import transpose_into
 
 __all__ = ["MaskCounter", "PairCounter", "transpose_into"]
