@@ -143,8 +143,8 @@ class LabelTotals:
             conserved = conserved and (
                 not self.count_unknown or np.array_equal(self.missed.sum(1), self.voxels[:, UNKNOWN])
             )
-        if self.weighted and not np.isfinite(self.matrix).all():
-            raise ValueError("sample_weight: expected weights whose sums are finite float64, found an infinite sum")
+        if self.weighted:
+            _check_sums(self.matrix)
         if not conserved:
             raise RuntimeError(
                 f"voxels were lost or counted twice: {given} a sample were given, {gone} counted; "
@@ -306,6 +306,12 @@ def _inside(mask: Any) -> Any:
     return True if mask is None else np.asarray(mask) != 0
 
 
+def _check_sums(sums: Array) -> None:
+    """Raise if weights, each of them finite, add up to infinity."""
+    if not np.isfinite(sums).all():
+        raise ValueError("sample_weight: expected weights whose sums are finite float64, found an infinite sum")
+
+
 def _explain_weight(weight: Array | None, mask: Array | None) -> None:
     if weight is None:
         return
@@ -378,8 +384,8 @@ def count_mask_inputs(
         except Rejected:
             _explain_masks(given)
     counted = sums.sum(2) if given.weight is None else voxels[:, :1]
-    if given.weight is not None and not np.isfinite(sums).all():
-        raise ValueError("sample_weight: expected weights whose sums are finite float64, found an infinite sum")
+    if given.weight is not None:
+        _check_sums(sums)
     if (voxels.sum(1) != (spatial if channels else 0)).any() or (counted != voxels[:, :1]).any():
         raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
     tp, fp, fn, tn = np.moveaxis(sums, 2, 0)
