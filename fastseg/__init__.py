@@ -9,11 +9,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastseg import losses as losses
     from fastseg import metrics as metrics
     from fastseg.api import confusion_matrix, count_labels, count_masks, evaluate
-    from fastseg.counts import BinaryCounts, LabelCounts
+    from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
+    from fastseg.encoding import argmax_labels, one_hot
     from fastseg.evaluator import Evaluator
     from fastseg.files import count_files, evaluate_files
+    from fastseg.losses import (
+        cross_entropy,
+        dice_cross_entropy_loss,
+        focal_loss,
+        focal_tversky_loss,
+        generalized_dice_loss,
+        jaccard_loss,
+        log_cosh_dice_loss,
+        soft_dice_loss,
+        soft_iou_loss,
+        tversky_loss,
+    )
+    from fastseg.score_counting import sum_scores
+    from fastseg.score_metrics import (
+        ThresholdCurve,
+        brier_score,
+        expected_calibration_error,
+        maximum_calibration_error,
+        negative_log_likelihood,
+        threshold_curve,
+        top_k_accuracy,
+    )
     from fastseg.scores import Scores
     from fastseg.threads import get_num_threads, set_num_threads
 
@@ -24,39 +48,82 @@ _HOMES = {
     "BinaryCounts": "fastseg.counts",
     "Evaluator": "fastseg.evaluator",
     "LabelCounts": "fastseg.counts",
+    "ScoreSums": "fastseg.counts",
     "Scores": "fastseg.scores",
+    "ThresholdCurve": "fastseg.score_metrics",
+    "argmax_labels": "fastseg.encoding",
+    "brier_score": "fastseg.score_metrics",
     "confusion_matrix": "fastseg.api",
     "count_files": "fastseg.files",
     "count_labels": "fastseg.api",
     "count_masks": "fastseg.api",
+    "cross_entropy": "fastseg.losses",
+    "dice_cross_entropy_loss": "fastseg.losses",
     "evaluate": "fastseg.api",
     "evaluate_files": "fastseg.files",
+    "expected_calibration_error": "fastseg.score_metrics",
+    "focal_loss": "fastseg.losses",
+    "focal_tversky_loss": "fastseg.losses",
+    "generalized_dice_loss": "fastseg.losses",
     "get_num_threads": "fastseg.threads",
+    "jaccard_loss": "fastseg.losses",
+    "log_cosh_dice_loss": "fastseg.losses",
+    "maximum_calibration_error": "fastseg.score_metrics",
+    "negative_log_likelihood": "fastseg.score_metrics",
+    "one_hot": "fastseg.encoding",
     "set_num_threads": "fastseg.threads",
+    "soft_dice_loss": "fastseg.losses",
+    "soft_iou_loss": "fastseg.losses",
+    "sum_scores": "fastseg.score_counting",
+    "threshold_curve": "fastseg.score_metrics",
+    "top_k_accuracy": "fastseg.score_metrics",
+    "tversky_loss": "fastseg.losses",
 }
 
 __all__ = [
     "BinaryCounts",
     "Evaluator",
     "LabelCounts",
+    "ScoreSums",
     "Scores",
+    "ThresholdCurve",
+    "argmax_labels",
+    "brier_score",
     "confusion_matrix",
     "count_files",
     "count_labels",
     "count_masks",
+    "cross_entropy",
+    "dice_cross_entropy_loss",
     "evaluate",
     "evaluate_files",
+    "expected_calibration_error",
+    "focal_loss",
+    "focal_tversky_loss",
+    "generalized_dice_loss",
     "get_num_threads",
+    "jaccard_loss",
+    "log_cosh_dice_loss",
+    "losses",
+    "maximum_calibration_error",
     "metrics",
+    "negative_log_likelihood",
+    "one_hot",
     "set_num_threads",
+    "soft_dice_loss",
+    "soft_iou_loss",
+    "sum_scores",
+    "threshold_curve",
+    "top_k_accuracy",
+    "tversky_loss",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
-    elif name == "metrics":
-        value = importlib.import_module("fastseg.metrics")
+    elif name in ("losses", "metrics"):
+        value = importlib.import_module(f"fastseg.{name}")
     elif not name.startswith("_") and name in importlib.import_module("fastseg.metrics").REGISTRY:
         value = importlib.import_module("fastseg.api").metric_function(name)
     else:

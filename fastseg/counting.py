@@ -17,9 +17,12 @@ from fastseg.inputs import MAX_CLASSES, Classes, LabelInputs, MaskInputs
 from fastseg.kernels import BACKENDS
 from fastseg.layout import TO_BITS, TO_BOOL, TO_FLOAT64, Conversion, Layout
 from fastseg.pairs import MaskTally, Pairs, Square
+from fastseg.rejected import Rejected, explain_labels, explain_masks
 from fastseg.threads import get_num_threads, run_jobs
 
-__all__ = ["LabelTotals", "Rejected", "count_label_inputs", "count_mask_inputs", "counter_of"]
+__all__ = [
+    "LabelTotals", "check_sums", "count_label_inputs", "count_mask_inputs", "counter_of", "run_layouts",
+]  # fmt: skip
 
 Array = npt.NDArray[Any]
 
@@ -44,10 +47,6 @@ def counter_of(backend: str) -> Any:
 
 
 _load = functools.cache(importlib.import_module)
-
-
-class Rejected(Exception):  # noqa: N818 - a signal within the package, never seen outside
-    """Something among the counted pairs is not allowed; the voxels are looked through once more to say where."""
 
 
 class LabelTotals:
@@ -144,7 +143,7 @@ class LabelTotals:
                 not self.count_unknown or np.array_equal(self.missed.sum(1), self.voxels[:, UNKNOWN])
             )
         if self.weighted:
-            _check_sums(self.matrix)
+            check_sums(self.matrix)
         if not conserved:
             raise RuntimeError(
                 f"voxels were lost or counted twice: {given} a sample were given, {gone} counted; "
@@ -179,16 +178,16 @@ def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: s
 
         keep = given.num_samples == 1 and given.weight is None  # integers may be folded in any order, so at the end
         try:
-            _run(given.num_samples, voxels, layout, counter, totals.square, keep, fold)
+            run_layouts(given.num_samples, voxels, layout, counter, totals.square, keep, fold)
         except Rejected:
-            _explain_labels(given, count_unknown=totals.count_unknown)
+            explain_labels(given, count_unknown=totals.count_unknown)
     return totals.finish(voxels)
 
 
-def _run(
+def run_layouts(
     samples: int,
     voxels: int,
-    layout: Callable[[int], Layout],
+    layout: Callable[[int], Any],
     counter: Callable[[], AbstractContextManager[Any]],
     classes: int | None,
     keep: bool,
@@ -217,7 +216,7 @@ class _Worker:
     def __init__(self, counter: Any, classes: int | None, keep: bool) -> None:
         self.counter, self.classes, self.keep = counter, classes, keep
 
-    def count(self, sample: int, layout: Layout, job: int | None) -> list[tuple[int, Any]]:
+    def count(self, sample: int, layout: Any, job: int | None) -> list[tuple[int, Any]]:
         """Count a job of a layout, or all of it; with `keep`, what need not come out stays in the tables."""
         results: list[tuple[int, Any]] = []
         for number in range(layout.jobs) if job is None else (job,):
@@ -232,9 +231,9 @@ class _Worker:
 class _Jobs:
     """Jobs 0, 1, …: `parts` jobs for each sample, or one for each `group` of samples."""
 
-    def __init__(self, worker: _Worker, layout: Callable[[int], Layout], samples: int, group: int, parts: int) -> None:
+    def __init__(self, worker: _Worker, layout: Callable[[int], Any], samples: int, group: int, parts: int) -> None:
         self.worker, self.layout, self.samples, self.group, self.parts = worker, layout, samples, group, parts
-        self.current: tuple[int, Layout] | None = None
+        self.current: tuple[int, Any] | None = None
 
     def job(self, index: int) -> list[tuple[int, Any]]:
         if self.parts > 1:
@@ -246,7 +245,10 @@ class _Jobs:
         return [result for n in several for result in self.worker.count(n, self.layout(n), None)]
 
     def finish(self) -> list[tuple[int, Any]]:
-        return [(0, self.worker.counter.take(self.worker.classes))] if self.worker.keep else []
+        counter = self.worker.counter
+        if self.worker.keep:
+            return [(0, counter.take(self.worker.classes))]
+        return [(0, counter.leftover())] if hasattr(counter, "leftover") else []
 
 
 def _mask_conversion(mask: Array | None) -> Conversion | None:
@@ -266,67 +268,10 @@ def _bit_conversion(array: Array) -> Conversion | None:
     return None if array.itemsize == 1 else TO_BITS
 
 
-def _explain_labels(given: LabelInputs, *, count_unknown: bool) -> None:
-    """Find what is wrong with the voxels of a rejected pair, and raise an error that says so."""
-    _explain_weight(given.weight, given.mask)
-    arrays = (given.y_true, given.y_pred, given.mask)
-    for position, name in enumerate(("y_true", "y_pred")):
-
-        def not_whole(*parts: Any, position: int = position) -> Array:
-            return np.asarray(inputs.whole_numbers(np.asarray(parts[position]))[1] & _inside(parts[2]))
-
-        total, index, values = inputs.find_voxels(arrays, not_whole)
-        if total:
-            raise ValueError(
-                f"{name}: expected labels that are whole numbers of at most 64 bits, found {total} voxel(s) that are not; "
-                f"the first is {values[position]} at index {index}"
-            )
-    classes = given.classes
-    declared = () if classes.labels is None else classes.labels
-    for position, name in enumerate(("y_true", "y_pred")):
-        if classes.labels is None or (position == 1 and count_unknown):
-            continue
-
-        def outside(*parts: Any, position: int = position) -> Array:
-            labels, _ = inputs.whole_numbers(np.asarray(parts[position]))
-            true, _ = inputs.whole_numbers(np.asarray(parts[0]))
-            return np.asarray(~np.isin(labels, declared) & ~np.isin(true, classes.ignored) & _inside(parts[2]))
-
-        total, index, values = inputs.find_voxels(arrays, outside)
-        if total:
-            hint = "ignore_index= leaves such voxels out" if position == 0 else "unknown='count' counts them as misses"
-            raise ValueError(
-                f"{name}: expected labels among {classes.describe()}, found {total} voxel(s) outside; "
-                f"the first is {int(values[position])} at index {index} ({hint})"
-            )
-    raise ValueError("y_true, y_pred: the arrays changed while they were counted")
-
-
-def _inside(mask: Any) -> Any:
-    return True if mask is None else np.asarray(mask) != 0
-
-
-def _check_sums(sums: Array) -> None:
+def check_sums(sums: Array) -> None:
     """Raise if weights, each of them finite, add up to infinity."""
     if not np.isfinite(sums).all():
         raise ValueError("sample_weight: expected weights whose sums are finite float64, found an infinite sum")
-
-
-def _explain_weight(weight: Array | None, mask: Array | None) -> None:
-    if weight is None:
-        return
-
-    def bad(values: Any, inside: Any) -> Array:
-        with np.errstate(invalid="ignore"):  # signalling NaNs
-            wide = np.asarray(values).astype(np.float64)
-        return np.asarray(~((wide >= 0) & (wide < np.inf)) & _inside(inside))
-
-    total, index, values = inputs.find_voxels((weight, mask), bad)
-    if total:
-        raise ValueError(
-            f"sample_weight: expected finite numbers that are not negative, found {total} that are not; "
-            f"the first is {values[0]} at index {index}"
-        )
 
 
 def count_mask_inputs(
@@ -380,12 +325,12 @@ def count_mask_inputs(
 
     if spatial and channels and samples:
         try:
-            _run(samples * units, spatial * channels // units, layout, counter, None, False, fold)
+            run_layouts(samples * units, spatial * channels // units, layout, counter, None, False, fold)
         except Rejected:
-            _explain_masks(given)
+            explain_masks(given)
     counted = sums.sum(2) if given.weight is None else voxels[:, :1]
     if given.weight is not None:
-        _check_sums(sums)
+        check_sums(sums)
     if (voxels.sum(1) != (spatial if channels else 0)).any() or (counted != voxels[:, :1]).any():
         raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
     tp, fp, fn, tn = np.moveaxis(sums, 2, 0)
@@ -396,20 +341,3 @@ def _channels_innermost(given: MaskInputs) -> bool:
     """Tell whether both maps lie in memory with the channels of a voxel side by side and nothing in between."""
     true, pred, _, _ = given.sample(0)
     return all(a.itemsize == 1 and np.moveaxis(a, 0, -1).flags.c_contiguous for a in (true, pred))
-
-
-def _explain_masks(given: MaskInputs) -> None:
-    _explain_weight(given.weight, given.mask)
-    for name, array in (("y_true", given.y_true), ("y_pred", given.y_pred)):
-        inside = given.mask
-        if inside is not None:
-            inside = inside if given.channel_axis is None else np.expand_dims(inside, given.channel_axis)
-            inside = np.broadcast_to(inside, array.shape)
-        total, index, values = inputs.find_voxels((array, inside), lambda a, m: (a != 0) & (a != 1) & _inside(m))
-        if total:
-            raise ValueError(
-                f"{name}: expected masks of zeros and ones, found {total} value(s) that are neither; "
-                f"the first is {values[0]} at index {index} (threshold probabilities first, and count label maps with "
-                "count_labels)"
-            )
-    raise ValueError("y_true, y_pred: the arrays changed while they were counted")

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg import inputs
-from fastseg.counting import LabelTotals, Rejected
+from fastseg.counting import LabelTotals
 from fastseg.counts import LabelCounts
 from fastseg.label_tables import LabelTable, read_label_mapping, read_label_table
 from fastseg.pairs import Pairs
+from fastseg.rejected import Rejected
 from fastseg.scores import Scores
 from fastseg.streaming import stream_chunks, stream_pairs
 from fastseg.threads import checked_threads, get_num_threads

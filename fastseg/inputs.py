@@ -175,10 +175,10 @@ def label_inputs(
     return LabelInputs(
         true,
         pred,
-        _mask(mask, true.shape),
-        _weight(sample_weight, true.shape),
+        checked_mask(mask, true.shape),
+        checked_weight(sample_weight, true.shape),
         label_classes(num_classes, labels, ignore_index),
-        _axis(sample_axis, true.ndim, "sample_axis"),
+        checked_axis(sample_axis, true.ndim, "sample_axis"),
     )
 
 
@@ -194,12 +194,12 @@ def mask_inputs(
     """Check everything about a pair of binary maps that can be known without reading the voxels."""
     true, pred = _label_map(y_true, "y_true"), _label_map(y_pred, "y_pred")
     _same_shape(true, "y_true", pred, "y_pred")
-    channel = _axis(channel_axis, true.ndim, "channel_axis")
-    sample = _axis(sample_axis, true.ndim, "sample_axis")
+    channel = checked_axis(channel_axis, true.ndim, "channel_axis")
+    sample = checked_axis(sample_axis, true.ndim, "sample_axis")
     if channel is not None and channel == sample:
         raise ValueError(f"sample_axis: expected another axis than channel_axis, found {sample_axis} for both")
     spatial = tuple(size for axis, size in enumerate(true.shape) if axis != channel)
-    return MaskInputs(true, pred, _mask(mask, spatial), _weight(sample_weight, spatial), channel, sample)
+    return MaskInputs(true, pred, checked_mask(mask, spatial), checked_weight(sample_weight, spatial), channel, sample)
 
 
 def label_classes(num_classes: Any, labels: Any, ignore_index: Any) -> Classes:
@@ -250,7 +250,7 @@ def _label_map(value: Any, name: str) -> Array:
     return array
 
 
-def _mask(value: Any, shape: tuple[int, ...]) -> Array | None:
+def checked_mask(value: Any, shape: tuple[int, ...]) -> Array | None:
     if value is None:
         return None
     array = as_array(value, "mask")
@@ -260,7 +260,7 @@ def _mask(value: Any, shape: tuple[int, ...]) -> Array | None:
     return array
 
 
-def _weight(value: Any, shape: tuple[int, ...]) -> Array | None:
+def checked_weight(value: Any, shape: tuple[int, ...]) -> Array | None:
     if value is None:
         return None
     array = as_array(value, "sample_weight")
@@ -280,7 +280,7 @@ def _same_shape(a: Array, name_a: str, b: Array, name_b: str) -> None:
         raise ValueError(f"{name_b}: expected the shape of {name_a}, {a.shape}; found {b.shape}")
 
 
-def _axis(axis: Any, ndim: int, name: str) -> int | None:
+def checked_axis(axis: Any, ndim: int, name: str) -> int | None:
     if axis is None:
         return None
     value = _integer(axis, name)

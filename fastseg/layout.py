@@ -17,7 +17,10 @@ from numpy.lib.stride_tricks import as_strided
 
 from fastseg.pairs import Span
 
-__all__ = ["JOB_BYTES", "TO_BITS", "TO_BOOL", "TO_FLOAT64", "Conversion", "Layout"]
+__all__ = [
+    "BLOCK_BYTES", "JOB_BYTES", "LEAST_JOB_BYTES", "TO_BITS", "TO_BOOL", "TO_FLOAT64", "Conversion", "Layout",
+    "in_memory_order", "trailing_block",
+]  # fmt: skip
 
 Array = npt.NDArray[Any]
 
@@ -91,7 +94,7 @@ class Layout:
         ):  # small and simple
             self.jobs, self.single = 1, Span(tuple(flat), 1, flat[0].size, (0, 0, 0, 0))
             return
-        views = _in_memory_order(arrays) if flat is None else flat
+        views = in_memory_order(arrays) if flat is None else flat
         widest = max(v.itemsize for v in views if v is not None)
         size = max(v.nbytes for v in views if v is not None)
         job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, size * samples // 32))
@@ -114,7 +117,7 @@ class Layout:
             self.row_axis, self.read = axis, self._plane
             self.lengths = _with(shape, {axis: max(1, block // row), len(shape) - 1: row})
         else:
-            self.lengths = _trailing(shape, block)
+            self.lengths = trailing_block(shape, block)
         self.grid = tuple(-(-size // length) for size, length in zip(shape, self.lengths, strict=True))
         self.blocks = prod(self.grid)
         self.per_job = max(1, job // prod(self.lengths))
@@ -225,7 +228,7 @@ def _flat(arrays: Sequence[Array | None]) -> list[Any] | None:
     return None
 
 
-def _in_memory_order(arrays: Sequence[Array | None]) -> list[Any]:
+def in_memory_order(arrays: Sequence[Array | None]) -> list[Any]:
     """Return views with the axes in the memory order of the first array, merged where all arrays allow it."""
     present = [a for a in arrays if a is not None]
     first = present[0]
@@ -235,7 +238,7 @@ def _in_memory_order(arrays: Sequence[Array | None]) -> list[Any]:
     axes.sort(key=lambda axis: [-abs(a.strides[axis]) or -(2**62) for a in present])
     drop = tuple(slice(None) if axis in axes else 0 for axis in range(first.ndim))
     order = [sum(1 for other in axes if other < axis) for axis in axes]
-    views = [np.asarray(a[flips][drop]).transpose(order) for a in present]
+    views = [a[flips][(*drop, ...)].transpose(order) for a in present]
     if not axes:
         views = [v.reshape(1) for v in views]
     for axis in range(views[0].ndim - 2, -1, -1):
@@ -269,7 +272,7 @@ def _with(shape: tuple[int, ...], lengths: dict[int, int]) -> tuple[int, ...]:
     return tuple(min(size, lengths.get(axis, 1)) for axis, size in enumerate(shape))
 
 
-def _trailing(shape: tuple[int, ...], voxels: int) -> tuple[int, ...]:
+def trailing_block(shape: tuple[int, ...], voxels: int) -> tuple[int, ...]:
     """Return the lengths of a block of at most `voxels` that takes in as many of the last axes as it can."""
     lengths, room = [], voxels
     for size in reversed(shape):

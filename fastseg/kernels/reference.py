@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.kernels.reference_scores import ScoreCounter
 from fastseg.pairs import MaskTally, Pairs, Span
 
-__all__ = ["MaskCounter", "PairCounter", "transpose_into"]
+__all__ = ["MaskCounter", "PairCounter", "ScoreCounter", "transpose_into"]
 
 
 def transpose_into(

@@ -1,108 +1,22 @@
-"""The statistics: small, exact, mergeable tables of counts. Everything else is arithmetic on them; nothing here sees a voxel.
-
-*merge* joins parts of the same cases, *concat* joins different cases, *pooled* collapses the case axis.
-"""
+"""Counts of label maps."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["COUNTED", "IGNORED", "OUTSIDE", "UNKNOWN", "BinaryCounts", "LabelCounts", "positions"]
+from fastseg.counts.base import COUNTED, IGNORED, UNKNOWN, Counts, Ints, Numbers, check_dtypes, numbers
+from fastseg.counts.binary import BinaryCounts
 
-Ints = npt.NDArray[np.int64]
-#: int64, or float64 where voxels were weighted.
-Numbers = npt.NDArray[Any]
-
-#: Columns of `voxels`: where each voxel that was given has gone.
-COUNTED, IGNORED, OUTSIDE, UNKNOWN = range(4)
-
-
-class _Counts:
-    """What every statistic can do: equality, copies that cannot be written to, and a versioned dict and bytes form."""
-
-    _format: ClassVar[str]
-
-    def _freeze(self, **arrays: npt.NDArray[Any] | None) -> None:
-        for name, array in arrays.items():
-            if array is not None and array.flags.writeable:
-                array = array.view()
-                array.flags.writeable = False
-                object.__setattr__(self, name, array)
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))  # type: ignore[arg-type]
-        return all(
-            a.dtype == b.dtype and np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs
-        )
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __reduce__(self) -> Any:  # through the constructor, so that copies are read-only too
-        return type(self), tuple(getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts as plain lists and numbers, with the name and version of the format; JSON can hold it."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
-        return {"format": self._format, "version": 1, "weighted": self.weighted, **plain}
-
-    def to_bytes(self) -> bytes:
-        """Return the counts as UTF-8 JSON; float sums survive exactly (shortest round-trip form)."""
-        return json.dumps(self.to_dict(), separators=(",", ":")).encode()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Rebuild counts from `to_bytes`.
-
-        Raises
-        ------
-        ValueError
-            If the data are not JSON, or not of this statistic's format and version.
-        """
-        try:
-            loaded = json.loads(data)
-        except ValueError as error:
-            raise ValueError(
-                f"data: expected counts written by {cls.__name__}.to_bytes, found no JSON: {error}"
-            ) from None
-        return cls.from_dict(loaded)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild counts from `to_dict`.
-
-        Raises
-        ------
-        ValueError
-            If the dict is not of this format and version, or does not hold such counts.
-        """
-        found = (data.get("format"), data.get("version")) if isinstance(data, Mapping) else type(data).__name__
-        if found != (cls._format, 1):
-            raise ValueError(f"data: expected format {cls._format!r}, version 1; found {found}")
-        try:
-            return cls._from_plain(data, np.dtype(np.float64 if data["weighted"] else np.int64))
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"data: expected counts written by {cls.__name__}.to_dict; {error!r}") from None
-
-    @classmethod
-    def _from_plain(cls, data: Mapping[str, Any], dtype: np.dtype[Any]) -> Self:
-        raise NotImplementedError
-
-    @property
-    def weighted(self) -> bool:
-        raise NotImplementedError
+__all__ = ["LabelCounts", "positions"]
 
 
 @dataclass(frozen=True, eq=False)
-class LabelCounts(_Counts):
+class LabelCounts(Counts):
     """Joint counts of two label maps: one confusion matrix a case.
 
     Parameters
@@ -146,7 +60,7 @@ class LabelCounts(_Counts):
             raise ValueError(f"labels: expected each label once, found {_short(labels)}")
         if not self.closed and (labels[1:] < labels[:-1]).any():
             raise ValueError(f"labels: expected those of open counts sorted, found {_short(labels)}")
-        _check_dtypes(self.voxels, matrix=self.matrix, unknown=self.unknown)
+        check_dtypes(self.voxels, matrix=self.matrix, unknown=self.unknown)
         cases, classes = self.matrix.shape[0], self.labels.size
         expected = ((cases, classes, classes), (cases, classes), (cases, 4))
         found = (self.matrix.shape, self.unknown.shape, self.voxels.shape)
@@ -346,8 +260,8 @@ class LabelCounts(_Counts):
         return cls(
             labels=labels,
             closed=bool(data["closed"]),
-            matrix=_numbers(data["matrix"], dtype).reshape(cases, labels.size, labels.size),
-            unknown=_numbers(data["unknown"], dtype).reshape(cases, labels.size),
+            matrix=numbers(data["matrix"], dtype).reshape(cases, labels.size, labels.size),
+            unknown=numbers(data["unknown"], dtype).reshape(cases, labels.size),
             voxels=voxels,
         )
 
@@ -379,135 +293,6 @@ class LabelCounts(_Counts):
         return replace(self, labels=labels, matrix=matrix, unknown=unknown)
 
 
-@dataclass(frozen=True, eq=False)
-class BinaryCounts(_Counts):
-    """True and false positives and negatives of C binary maps (channels, regions, or classes against the rest).
-
-    Parameters
-    ----------
-    classes : tuple of C str or int
-        What each column stands for.
-    tp, fp, fn, tn : (N, C) int64, or float64 where voxels were weighted
-        True positives, false positives, false negatives, true negatives of each case and class.
-    voxels : (N, 4) int64
-        Voxels counted, ignored, outside the mask, unknown, as in `LabelCounts`.
-
-    Examples
-    --------
-    >>> import fastseg
-    >>> counts = fastseg.count_masks([True, True, False], [True, False, False], channel_axis=None)
-    >>> counts.tp.item(), counts.fn.item(), counts.tn.item()
-    (1, 1, 1)
-    """
-
-    classes: tuple[str | int, ...]
-    tp: Numbers
-    fp: Numbers
-    fn: Numbers
-    tn: Numbers
-    voxels: Ints
-
-    _format: ClassVar[str] = "fastseg.BinaryCounts"
-
-    def __post_init__(self) -> None:
-        classes = tuple(int(name) if isinstance(name, np.integer) else name for name in self.classes)
-        if len(set(map(str, classes))) != len(classes):
-            raise ValueError(f"classes: expected a name for each, found {list(classes)}")
-        object.__setattr__(self, "classes", classes)
-        _check_dtypes(self.voxels, tp=self.tp, fp=self.fp, fn=self.fn, tn=self.tn)
-        expected = (self.voxels.shape[0], len(self.classes))
-        found = {name: getattr(self, name).shape for name in ("tp", "fp", "fn", "tn")}
-        if any(shape != expected for shape in found.values()):
-            raise ValueError(f"tp, fp, fn, tn: expected shape {expected} (cases, classes), found {found}")
-        self._freeze(tp=self.tp, fp=self.fp, fn=self.fn, tn=self.tn, voxels=self.voxels)
-
-    @classmethod
-    def zeros(cls, classes: int | Sequence[str | int], *, cases: int = 1, weighted: bool = False) -> Self:
-        """Return the identity of merge, for classes 0..classes-1 or those listed."""
-        names = tuple(range(classes)) if isinstance(classes, int | np.integer) else tuple(classes)
-        tp, fp, fn, tn = (np.zeros((cases, len(names)), np.float64 if weighted else np.int64) for _ in range(4))
-        return cls(names, tp, fp, fn, tn, np.zeros((cases, 4), np.int64))
-
-    @property
-    def weighted(self) -> bool:
-        """Whether the counts are sums of weights."""
-        return self.tp.dtype.kind == "f"
-
-    @property
-    def num_cases(self) -> int:
-        """N, the length of the case axis."""
-        return int(self.tp.shape[0])
-
-    def merge(self, other: Self) -> Self:
-        """Add the counts of another part of the same cases; ValueError if the two mean different things."""
-        self._check(other)
-        if self.num_cases != other.num_cases:
-            raise ValueError(
-                f"merge joins parts of the same cases, but there are {self.num_cases} and {other.num_cases} cases "
-                "(concat joins different cases)"
-            )
-        return self._each(lambda a, b: a + b, other)
-
-    def concat(self, *others: Self) -> Self:
-        """Append other cases, in order; ValueError if they mean different things."""
-        for other in others:
-            self._check(other)
-        return self._each(lambda *parts: np.concatenate(parts), *others)
-
-    def pooled(self) -> Self:
-        """Add up the cases: the same counts with N = 1."""
-        return self._each(lambda a: a.sum(0, keepdims=True))
-
-    def cases(self, index: slice | Sequence[int] | npt.NDArray[Any]) -> Self:
-        """Return the counts of some of the cases."""
-        return self._each(lambda a: a[index])
-
-    def select(self, classes: Sequence[str | int]) -> Self:
-        """Keep some classes, in the order given; ValueError if one is missing."""
-        missing = [name for name in classes if name not in self.classes]
-        if missing:
-            raise ValueError(f"classes: {missing} are not among {list(self.classes)}")
-        columns = [self.classes.index(name) for name in classes]
-        tp, fp, fn, tn = (a[:, columns] for a in (self.tp, self.fp, self.fn, self.tn))
-        return replace(self, classes=tuple(classes), tp=tp, fp=fp, fn=fn, tn=tn)
-
-    def rename(self, mapping: Mapping[str | int, str | int]) -> Self:
-        """Give classes other names; ValueError if two would get the same."""
-        names = tuple(mapping.get(name, name) for name in self.classes)
-        if len(set(names)) != len(names):
-            raise ValueError(f"mapping: expected a name for each class, found {list(names)}")
-        return replace(self, classes=names)
-
-    def summed(self) -> Self:
-        """Add up the classes: one column, from which a metric's "micro" average is computed."""
-        tp, fp, fn, tn = (a.sum(1, keepdims=True) for a in (self.tp, self.fp, self.fn, self.tn))
-        return replace(self, classes=("all",), tp=tp, fp=fp, fn=fn, tn=tn)
-
-    @classmethod
-    def _from_plain(cls, data: Mapping[str, Any], dtype: np.dtype[Any]) -> Self:
-        classes = tuple(data["classes"])
-        voxels = np.array(data["voxels"], np.int64).reshape(-1, 4)
-        tp, fp, fn, tn = (
-            _numbers(data[k], dtype).reshape(voxels.shape[0], len(classes)) for k in ("tp", "fp", "fn", "tn")
-        )
-        return cls(classes, tp, fp, fn, tn, voxels)
-
-    def _check(self, other: Self) -> None:
-        if not isinstance(other, BinaryCounts):
-            raise TypeError(f"other: expected BinaryCounts, found {type(other).__name__}")
-        if self.classes != other.classes:
-            raise ValueError(f"counts differ in their classes: {list(self.classes)} and {list(other.classes)}")
-        if self.weighted != other.weighted:
-            raise ValueError("counts differ in kind: one is weighted by sample_weight, the other is not")
-
-    def _each(self, function: Any, *others: Self) -> Self:
-        arrays = {
-            name: function(*(getattr(part, name) for part in (self, *others)))
-            for name in ("tp", "fp", "fn", "tn", "voxels")
-        }
-        return replace(self, **arrays)
-
-
 def _regions(matrix: Numbers, unknown: Numbers, regions: Sequence[npt.NDArray[np.intp]]) -> list[Numbers]:
     """Return tp, fp, fn and tn of unions of labels, each given by its places in the matrix."""
     true, pred = matrix.sum(2) + unknown, matrix.sum(1)
@@ -518,29 +303,12 @@ def _regions(matrix: Numbers, unknown: Numbers, regions: Sequence[npt.NDArray[np
     return [tp, found - tp, support - tp, true.sum(1)[:, None] - support - found + tp]
 
 
-def _check_dtypes(voxels: Ints, **counts: Numbers) -> None:
-    """Counts are int64, or all float64: anything narrower would wrap or round."""
-    found = {name: getattr(array, "dtype", type(array)) for name, array in {"voxels": voxels, **counts}.items()}
-    if found.pop("voxels") != np.int64 or (
-        any(d != np.int64 for d in found.values()) and any(d != np.float64 for d in found.values())
-    ):
-        raise TypeError(f"{', '.join(counts)}: expected int64 or float64 arrays alike, and voxels int64; found {found}")
-
-
 def _whole(values: Any, name: str) -> Ints:
     """Return labels as int64, having checked that they are integers."""
     found = np.asarray(values if isinstance(values, np.ndarray) else list(values))
     if found.ndim != 1 or (found.size and (found.dtype.kind not in "iu" or int(found.max()) >= 2**63)):
         raise TypeError(f"{name}: expected integers of 64 bits, found {values!r}")
     return found.astype(np.int64)
-
-
-def _numbers(values: Any, dtype: np.dtype[Any]) -> Numbers:
-    """Return plain lists as an array, without rounding what are no integers."""
-    found = np.array(values, None if np.size(values) else dtype)
-    if found.dtype.kind not in ("iuf" if dtype.kind == "f" else "iu"):
-        raise TypeError(f"expected {dtype} values")
-    return found.astype(dtype)
 
 
 def positions(labels: Ints, wanted: Ints) -> npt.NDArray[np.intp]:

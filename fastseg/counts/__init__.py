@@ -1,0 +1,11 @@
+"""The statistics: small, exact, mergeable tables of counts. Everything else is arithmetic on them; nothing here sees a voxel.
+
+*merge* joins parts of the same cases, *concat* joins different cases, *pooled* collapses the case axis.
+"""
+
+from fastseg.counts.base import COUNTED, IGNORED, OUTSIDE, UNKNOWN
+from fastseg.counts.binary import BinaryCounts
+from fastseg.counts.labels import LabelCounts, positions
+from fastseg.counts.scores import ScoreSums
+
+__all__ = ["COUNTED", "IGNORED", "OUTSIDE", "UNKNOWN", "BinaryCounts", "LabelCounts", "ScoreSums", "positions"]
