@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -148,6 +150,30 @@ def read_ceiling(*arrays: Array) -> list[Callable[[], Any]]:
             lambda: list(_pool.map(lambda i: _xor(words[0][i : i + _SPAN], words[1][i : i + _SPAN]), starts))
         )
     return readers
+
+
+_PEAK = """
+import numpy as np, fastseg
+def status(name):  # in kB
+    return int(next(line for line in open("/proc/self/status") if line.startswith(name)).split()[1])
+{setup}
+{warm}
+before = status("VmRSS")
+open("/proc/self/clear_refs", "w").write("5")  # forget the peak so far
+counts = {call}
+after = status("VmHWM")
+assert counts is None or counts.voxels.sum() == t.size
+print(after - before)
+"""
+
+
+def peak_mib(setup: str, warm: str, call: str, **environment: str) -> float:
+    """Return by how much memory grows during `call`, in a process of its own, after `setup` and a call that compiles."""
+    code = _PEAK.format(setup=setup, warm=warm, call=call)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env={"PATH": "", **environment}
+    )
+    return int(done.stdout) / 1024
 
 
 def expected_matrix(y_true: Array, y_pred: Array, classes: int, keep: Array | None = None) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import record
+from harness import peak_mib, record
 
 import fastseg
 from fastseg.phantom import phantom_pair
@@ -20,19 +20,6 @@ MEMORY = "Peak memory beyond the inputs, MiB"
 START = "Start-up: ours / theirs, whole processes"
 FLAT = "Cost per voxel against the cost at 2^24 voxels"
 
-_PEAK = """
-import numpy as np, fastseg
-def status(name):  # in kB
-    return int(next(line for line in open("/proc/self/status") if line.startswith(name)).split()[1])
-{setup}
-fastseg.count_labels(np.zeros(4096, t.dtype), np.zeros(4096, p.dtype), num_classes=14)  # compiled
-before = status("VmRSS")
-open("/proc/self/clear_refs", "w").write("5")  # forget the peak so far
-counts = {call}
-after = status("VmHWM")
-assert counts.voxels.sum() == t.size
-print(after - before)
-"""
 ARRAYS = "t = np.zeros((512, 512, 512), np.uint8); p = {p}; t += 1; p += 1"
 MEMORY_CASES = {
     "512³ pair": (ARRAYS.format(p="np.zeros_like(t)"), "fastseg.count_labels(t, p, num_classes=14)"),
@@ -65,18 +52,10 @@ def test_memory(benchmark: Any, name: str) -> None:
     setup, call = MEMORY_CASES[name]
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        done = benchmark.pedantic(
-            lambda: subprocess.run(
-                [sys.executable, "-c", _PEAK.format(setup=setup, call=call)],
-                check=True,
-                capture_output=True,
-                text=True,
-                env={"TMPDIR": folder, "PATH": ""},
-            ),
-            rounds=1,
-        )
+        warm = "fastseg.count_labels(np.zeros(4096, t.dtype), np.zeros(4096, p.dtype), num_classes=14)"
+        peak = benchmark.pedantic(lambda: peak_mib(setup, warm, call, TMPDIR=folder), rounds=1)
         record(
-            name, [int(done.stdout) / 1024], time.perf_counter() - start,
+            name, [peak], time.perf_counter() - start,
             group=MEMORY, floor=64, aim=32, unit="", at_most=True,
         )  # fmt: skip
 

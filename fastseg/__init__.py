@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fastseg import losses as losses
     from fastseg import metrics as metrics
-    from fastseg.api import confusion_matrix, count_labels, count_masks, evaluate
+    from fastseg.api import confusion_matrix, count_labels, count_masks, evaluate, evaluate_scores
     from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
     from fastseg.encoding import argmax_labels, one_hot
     from fastseg.evaluator import Evaluator
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         tversky_loss,
     )
     from fastseg.score_counting import sum_scores
+    from fastseg.score_files import evaluate_score_files, sum_files
     from fastseg.score_metrics import (
         ThresholdCurve,
         brier_score,
@@ -61,6 +62,8 @@ _HOMES = {
     "dice_cross_entropy_loss": "fastseg.losses",
     "evaluate": "fastseg.api",
     "evaluate_files": "fastseg.files",
+    "evaluate_score_files": "fastseg.score_files",
+    "evaluate_scores": "fastseg.api",
     "expected_calibration_error": "fastseg.score_metrics",
     "focal_loss": "fastseg.losses",
     "focal_tversky_loss": "fastseg.losses",
@@ -74,6 +77,7 @@ _HOMES = {
     "set_num_threads": "fastseg.threads",
     "soft_dice_loss": "fastseg.losses",
     "soft_iou_loss": "fastseg.losses",
+    "sum_files": "fastseg.score_files",
     "sum_scores": "fastseg.score_counting",
     "threshold_curve": "fastseg.score_metrics",
     "top_k_accuracy": "fastseg.score_metrics",
@@ -97,6 +101,8 @@ __all__ = [
     "dice_cross_entropy_loss",
     "evaluate",
     "evaluate_files",
+    "evaluate_score_files",
+    "evaluate_scores",
     "expected_calibration_error",
     "focal_loss",
     "focal_tversky_loss",
@@ -112,6 +118,7 @@ __all__ = [
     "set_num_threads",
     "soft_dice_loss",
     "soft_iou_loss",
+    "sum_files",
     "sum_scores",
     "threshold_curve",
     "top_k_accuracy",

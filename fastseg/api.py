@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from fastseg import counting, inputs, metrics
 from fastseg.counts import BinaryCounts, LabelCounts
-from fastseg.scores import Scores
+from fastseg.score_counting import sum_scores
+from fastseg.scores import Scores, quantities_of
 
-__all__ = ["confusion_matrix", "count_labels", "count_masks", "evaluate", "metric_function"]
+__all__ = ["confusion_matrix", "count_labels", "count_masks", "evaluate", "evaluate_scores", "metric_function"]
 
 
 def count_labels(
@@ -212,8 +213,58 @@ def evaluate(
     return Scores(count_labels(y_true, y_pred, **options), metrics=metrics, names=names, zero_division=zero_division)
 
 
+def evaluate_scores(
+    y_true: Any,
+    y_score: Any,
+    *,
+    metrics: str | Sequence[str] | None = None,
+    names: dict[int, str] | None = None,
+    zero_division: float = float("nan"),
+    **options: Any,
+) -> Scores:
+    """Compute several metrics and losses of probabilities or logits from one pass over them.
+
+    Parameters
+    ----------
+    y_true, y_score : array_like
+        Truth and scores, as in `sum_scores`.
+    metrics
+        Names from `fastseg.metrics.REGISTRY` (of the most probable labels), `fastseg.losses.LOSSES` and
+        `fastseg.score_metrics.SCORE_METRICS`, and "soft_dice"; or "all" that the quantities allow. Default: the usual ones
+        of these.
+    names
+        Names of labels, for tables and reports.
+    zero_division
+        The value of an undefined score; NaN leaves it out of the means.
+    **options
+        The keyword options of `sum_scores`. Without `quantities`, what is summed is what the metrics need that are asked
+        for by name, else the default.
+
+    Returns
+    -------
+    scores : Scores
+        Prints as a table.
+
+    Examples
+    --------
+    >>> p = [[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]]
+    >>> scores = evaluate_scores([0, 1, 1], p, metrics=["dice", "soft_dice", "brier_score"])
+    >>> scores["dice"].round(3).tolist(), scores["soft_dice"].round(3).tolist(), round(scores.overall["brier_score"], 3)
+    ([0.667, 0.667], [0.8, 0.87], 0.25)
+    """
+    inputs.check_options("evaluate_scores", options, _keyword_options(sum_scores))
+    if options.get("quantities") is None:
+        options["quantities"] = quantities_of(metrics)
+    sums = sum_scores(y_true, y_score, **options)
+    return Scores(sums, metrics=metrics, names=names, zero_division=zero_division)
+
+
 def _counting_options() -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(count_labels).parameters
+    return _keyword_options(count_labels)
+
+
+def _keyword_options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
     return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 

@@ -77,6 +77,18 @@ def cli() -> None:
     metavar="N",
     help="Threads to use (default: all processors allowed).",
 )
+@click.option(
+    "--activation",
+    type=click.Choice(["none", "softmax", "sigmoid"]),
+    help="What turns the scores of PREDICTION into probabilities (default: none, they are). Naming one says that it holds "
+    "scores, also where it has the shape of REFERENCE: those of a single class.",
+)
+@click.option(
+    "--channel-axis",
+    type=int,
+    metavar="N",
+    help="The axis of the classes of scores (default: the last of a NIfTI file, of an array what the shapes tell).",
+)
 @click.option("--quiet", is_flag=True, help="No table, no progress, no warnings; errors only.")
 def evaluate(
     reference: str,
@@ -89,28 +101,39 @@ def evaluate(
     ignore: tuple[int, ...],
     geometry: str,
     threads_: int | None,
+    activation: str | None,
+    channel_axis: int | None,
     quiet: bool,
 ) -> None:
     """Score PREDICTION against REFERENCE, two NIfTI label volumes (.nii, .nii.gz).
+
+    PREDICTION may also hold the probabilities or logits of every class: a 4-D NIfTI file (x, y, z, class), or an .npy or
+    .npz file, such as nnU-Net's. The most probable labels are scored then, and soft Dice, cross-entropy and the Brier score
+    of the probabilities are printed below.
 
     Prints Dice, IoU, precision, recall, volumes and voxel counts of each class, and the means over classes with the number
     of classes that they are over.
     """
     chosen = metrics if metrics in (None, "all") else tuple(name.strip() for name in metrics.split(",") if name.strip())
+    options: dict[str, Any] = {
+        "labels": labels,
+        "metrics": chosen,
+        "ignore_index": ignore or None,
+        "geometry": geometry,
+        "threads": threads_,
+        "warn": (lambda _: None) if quiet else (lambda note: _say(f"warning: {note}")),
+    }
     with _progress(quiet) as progress:
-        scores = fastseg.evaluate_files(
-            reference,
-            prediction,
-            labels=labels,
-            prediction_labels=prediction_labels,
-            map_prediction=map_prediction,
-            metrics=chosen,
-            ignore_index=ignore or None,
-            geometry=geometry,
-            threads=threads_,
-            warn=(lambda _: None) if quiet else (lambda note: _say(f"warning: {note}")),
-            progress=progress,
-        )
+        if _scores_given(reference, prediction, activation, channel_axis):
+            if prediction_labels or map_prediction:
+                raise click.UsageError("--prediction-labels and --map-prediction are for label volumes, not for scores")
+            from fastseg.score_files import evaluate_score_files
+
+            options.update(activation=None if activation == "none" else activation, channel_axis=channel_axis)
+            scores = evaluate_score_files(reference, prediction, progress=progress, **options)
+        else:
+            options.update(prediction_labels=prediction_labels, map_prediction=map_prediction)
+            scores = fastseg.evaluate_files(reference, prediction, progress=progress, **options)
     if json_path is not None:
         _write_json(scores.to_dict(), json_path)
     if json_path != "-" and not quiet:
@@ -199,6 +222,11 @@ def warmup() -> None:
     fastseg.count_labels(labels, labels, num_classes=2, mask=labels)
     fastseg.count_labels(labels, labels, num_classes=2, sample_weight=labels.astype(np.float32))
     fastseg.count_masks(labels, labels, channel_axis=None)
+    scores = np.full((2, 64), 0.5, np.float32)  # two classes
+    for activation in (None, "softmax"):
+        options: dict[str, Any] = {"activation": activation, "quantities": ("dice", "cross_entropy", "brier", "argmax")}
+        fastseg.sum_scores(labels, scores, channel_axis=0, **options)
+        fastseg.sum_scores(labels, scores.reshape(64, 2), channel_axis=-1, **options)
     click.echo(f"kernels are ready after {time.perf_counter() - start:.1f} s; cache: {_cache_folder()}")
 
 
@@ -229,6 +257,15 @@ def main() -> None:
 
 def _say(text: str) -> None:
     print(f"fastseg: {text}" if not text.startswith("usage: ") else text, file=sys.stderr)
+
+
+def _scores_given(reference: str, prediction: str, activation: str | None, channel_axis: int | None) -> bool:
+    """Tell whether the prediction is a file of scores: who names an activation says so."""
+    if activation is not None or channel_axis is not None:
+        return True
+    from fastseg.score_files import holds_scores
+
+    return holds_scores(reference, prediction)
 
 
 def _write_json(scores: dict[str, Any], path: str) -> None:

@@ -253,7 +253,7 @@ def _merge(array: Array, axis: int) -> Array:
     """Make one axis of `axis` and the next; their steps allow it."""
     shape = (*array.shape[:axis], array.shape[axis] * array.shape[axis + 1], *array.shape[axis + 2 :])
     strides = (*array.strides[:axis], *array.strides[axis + 1 :])
-    return as_strided(array, shape, strides, writeable=False)
+    return as_strided(array, shape, strides)
 
 
 def _other_axis(sources: Sequence[_Source]) -> int | None:

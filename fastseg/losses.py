@@ -27,6 +27,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts import ScoreSums
+from fastseg.gradients import (
+    cross_entropy_with_gradient,
+    dice_cross_entropy_with_gradient,
+    soft_dice_loss_with_gradient,
+)
 from fastseg.score_functions import (
     Reduction,
     ScoreFunction,
@@ -43,13 +48,16 @@ from fastseg.score_inputs import checked_class_weight
 __all__ = [
     "LOSSES",
     "cross_entropy",
+    "cross_entropy_with_gradient",
     "dice_cross_entropy_loss",
+    "dice_cross_entropy_with_gradient",
     "focal_loss",
     "focal_tversky_loss",
     "generalized_dice_loss",
     "jaccard_loss",
     "log_cosh_dice_loss",
     "soft_dice_loss",
+    "soft_dice_loss_with_gradient",
     "soft_iou_loss",
     "tversky_loss",
 ]

@@ -66,18 +66,19 @@ class ScoreInputs:
     def sample(self, n: int) -> tuple[Array, Array, Array | None, Array | None]:
         """Return views of sample n: (C, spatial...) for scores and soft truth, (spatial...) for the others."""
         channel, sample = self.channel_axis, self.sample_axis
-        scores = self._channels_first(self.y_score, n)
+        scores = self.channels_first(self.y_score, n)
         plain = None if sample is None else sample - (channel is not None and channel < sample)
 
         def flat(array: Array | None) -> Array | None:
             where: tuple[Any, ...] = (...,) if plain is None else (*(slice(None),) * plain, n, ...)
             return None if array is None else array[where]
 
-        truth = self._channels_first(self.y_true, n) if self.options.soft else flat(self.y_true)
+        truth = self.channels_first(self.y_true, n) if self.options.soft else flat(self.y_true)
         assert truth is not None
         return scores, truth, flat(self.mask), flat(self.weight)
 
-    def _channels_first(self, array: Array, n: int) -> Array:
+    def channels_first(self, array: Array, n: int) -> Array:
+        """Return a view of sample n of an array of the scores' shape as (C, spatial...)."""
         channel, sample = self.channel_axis, self.sample_axis
         if sample is not None:
             where: tuple[Any, ...] = (*(slice(None),) * sample, n, ...)

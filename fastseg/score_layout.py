@@ -41,6 +41,8 @@ class ScoreLayout:
         What integer scores are divided by, or None.
     bfloat16
         Whether scores and truth are the bit patterns of bfloat16.
+    out : (C, spatial...) or None
+        What is written to; a block that was copied is copied back when the next span is asked for.
     samples
         How many inputs like this there are in all: many need not be cut into small jobs.
     """
@@ -54,11 +56,12 @@ class ScoreLayout:
         scale: float | None = None,
         bfloat16: tuple[bool, bool] = (False, False),
         samples: int = 1,
+        out: Array | None = None,
     ) -> None:
         channels = scores.shape[0]
         soft = truth.ndim == scores.ndim
-        given = (scores, truth, mask, weight)
-        planes = [scores[0, ...], truth[0, ...] if soft else truth, mask, weight]
+        given = (scores, truth, mask, weight, out)
+        planes = [scores[0, ...], truth[0, ...] if soft else truth, mask, weight, None if out is None else out[0, ...]]
         merged = in_memory_order(planes)
         self.shape: tuple[int, ...] = merged[0].shape
         self.arrays: list[Array | None] = [
@@ -70,6 +73,7 @@ class ScoreLayout:
             _score_type(truth, None, bfloat16[1]) if soft else _label_type(truth),
             None if mask is None else mask.dtype if mask.itemsize == 1 else np.dtype(np.bool_),
             None if weight is None else _weight_type(weight),
+            None if out is None else np.dtype(np.float32),
         ]
         self.scale = scale
         self.in_place = [
@@ -81,7 +85,7 @@ class ScoreLayout:
         if all(self.in_place) and (len(self.shape) == 1 or self.shape[-1] >= _LEAST_ROW):
             self.lengths = (*(1,) * (len(self.shape) - 1), min(self.shape[-1], most))
         else:
-            self.in_place = [False] * 4
+            self.in_place = [False] * 5
             self.lengths = trailing_block(self.shape, max(1, BLOCK_BYTES // widest))
         self.buffers: list[Array] = []
         self.grid = tuple(-(-size // length) for size, length in zip(self.shape, self.lengths, strict=True))
@@ -104,7 +108,10 @@ class ScoreLayout:
                 flat = [None if p is None else p.reshape(*p.shape[: p.ndim - len(where)], -1) for p in parts]
                 yield ScoreSpan(*flat)  # type: ignore[arg-type]
             else:
-                yield ScoreSpan(*self._copies(parts))  # type: ignore[arg-type]
+                copies = self._copies(parts)
+                yield ScoreSpan(*copies)  # type: ignore[arg-type]
+                if parts[4] is not None and copies[4] is not None:
+                    np.copyto(parts[4], copies[4].reshape(parts[4].shape), casting="unsafe")
 
     def _copies(self, parts: list[Array | None]) -> list[Array | None]:
         if not self.buffers:
@@ -120,6 +127,8 @@ class ScoreLayout:
             copy = self.buffers[k][: part.size].reshape(part.shape)
             if k == 0 and self.scale is not None:
                 np.true_divide(part, self.scale, out=copy, casting="unsafe")
+            elif k == 4:
+                pass  # is written to
             elif k == 2:
                 np.not_equal(part, 0, out=copy, casting="unsafe")
             else:
@@ -132,7 +141,7 @@ class ScoreLayout:
 def _with_channels(array: Array, plane: Array) -> Array:
     """Give the merged view of an array's first class all its classes."""
     shape, strides = (array.shape[0], *plane.shape), (array.strides[0], *plane.strides)
-    return as_strided(plane, shape, strides, writeable=False)
+    return as_strided(plane, shape, strides)
 
 
 def _in_line(array: Array, spatial: int) -> bool:

@@ -12,6 +12,8 @@ __all__ = [
     "LEAST_WEIGHT",
     "MOST_WEIGHT",
     "RANGE_TOLERANCE",
+    "GradientTerms",
+    "GradientWriterProtocol",
     "ScoreCounterProtocol",
     "ScoreOptions",
     "ScoreSpan",
@@ -73,6 +75,38 @@ class ScoreSpan(NamedTuple):
     """(V,) of one byte: not zero inside."""
     weight: Array | None
     """(V,) float32 or float64."""
+    out: Array | None = None
+    """(C, V) float32 to write gradients to, of strides as the scores may have."""
+
+
+@dataclass(frozen=True)
+class GradientTerms:
+    """What the derivative of a loss is made of: dL/dp = slope·t + curve·p + level − u/p, with u = base + hit·t.
+
+    The last term is that of cross-entropy; for binary scores it is −u (t − p) / (p (1 − p)) with u = hit.
+    """
+
+    slope: npt.NDArray[np.float32]
+    """(C,)."""
+    curve: npt.NDArray[np.float32]
+    """(C,)."""
+    level: npt.NDArray[np.float32]
+    """(C,)."""
+    base: npt.NDArray[np.float32]
+    """(C,)."""
+    hit: npt.NDArray[np.float32]
+    """(C,)."""
+
+
+class GradientWriterProtocol(Protocol):
+    """A backend's writer of gradients: entered as a context manager and used by one thread."""
+
+    def __init__(self, options: ScoreOptions) -> None: ...
+    def __enter__(self) -> GradientWriterProtocol: ...
+    def __exit__(self, *exc_info: Any) -> None: ...
+    def write(self, span: ScoreSpan, terms: GradientTerms) -> None:
+        """Write dL/d score of every voxel of a span to span.out; 0 where a voxel is not looked at."""
+        ...
 
 
 class ScoreTally(NamedTuple):

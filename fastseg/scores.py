@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg import __version__
 from fastseg import metrics as registry
-from fastseg.counts import BinaryCounts, LabelCounts
+from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 
-__all__ = ["DEFAULT_METRICS", "Scores", "format_table"]
+if TYPE_CHECKING:
+    from fastseg.score_functions import ScoreFunction
+
+__all__ = ["DEFAULT_METRICS", "Scores", "format_table", "quantities_of"]
 
 Floats = npt.NDArray[np.float64]
 
 DEFAULT_METRICS = ("dice", "iou", "precision", "recall")
+
+#: What is shown of sums of scores unless other metrics are asked for, where these quantities were summed.
+_OF_SUMS = {
+    "argmax": DEFAULT_METRICS,
+    "dice": ("soft_dice", "soft_dice_loss"),
+    "cross_entropy": ("cross_entropy",),
+    "brier": ("brier_score",),
+    "focal": ("focal_loss",),
+    "ranks": ("top_k_accuracy",),
+    "bins": ("expected_calibration_error",),
+}
+
+#: What `Scores.extra` is called below the table.
+_TITLES = {"soft_dice": "soft Dice", "cross_entropy": "cross-entropy", "brier_score": "Brier score"}
 
 
 class Scores:
@@ -26,9 +44,11 @@ class Scores:
     Parameters
     ----------
     counts
-        N cases of K classes.
+        N cases of K classes. Sums of scores have metrics of their argmax counts, if any, and of the sums themselves.
     metrics
-        Names of metrics, "all", or None for Dice, IoU, precision and recall.
+        Names of metrics, "all", or None for Dice, IoU, precision and recall. Of sums also names of `fastseg.losses` and
+        `fastseg.score_metrics`, and "soft_dice", 1 less the soft Dice loss of each class; "all" is all that they have the
+        quantities for, None the usual of these.
     names
         Names of labels.
     zero_division
@@ -37,6 +57,8 @@ class Scores:
         The volume of a voxel in millilitres, where it is known.
     files
         What was scored, for `to_dict`.
+    extra
+        Further numbers by name, shown below the table and in `to_dict` under ``scores``.
 
     Attributes
     ----------
@@ -46,34 +68,37 @@ class Scores:
     defined, foreground_defined : dict of str to int
         Over how many classes those means are taken.
     overall : dict of str to float
-        Metrics that are one number for all classes together; with several cases their mean.
+        Metrics that are one number for all classes together; with several cases their mean. Of sums: `soft_dice_loss`, and
+        all losses and metrics that cannot tell the classes apart.
+
+    Notes
+    -----
+    Sums of a single class have the labels 0 and 1 of their argmax counts, and what is made of scores stands at class 1.
     """
 
     def __init__(
         self,
-        counts: LabelCounts | BinaryCounts,
+        counts: LabelCounts | BinaryCounts | ScoreSums,
         *,
         metrics: str | Sequence[str] | None = None,
         names: Mapping[int, str] | None = None,
         zero_division: float = float("nan"),
         voxel_ml: float | None = None,
         files: Mapping[str, Any] | None = None,
+        extra: Mapping[str, float] | None = None,
     ) -> None:
         if names is not None and not isinstance(names, Mapping):
             raise TypeError(f"names: expected a mapping of labels to names, found {names!r}")
         zero_division = registry.checked_number(zero_division, "zero_division")
         self.counts, self.names, self.zero_division = counts, dict(names or {}), zero_division
-        self.voxel_ml, self.files = voxel_ml, files
-        chosen = _chosen(metrics)
-        entries = {name: registry.get(name) for name in chosen}
-        self.classes: tuple[str | int, ...] = (
-            tuple(counts.labels.tolist()) if isinstance(counts, LabelCounts) else counts.classes
-        )
+        self.voxel_ml, self.files, self.extra = voxel_ml, files, dict(extra or {})
+        chosen = _chosen(metrics, counts)
+        self.classes: tuple[str | int, ...] = _classes(counts)
         self.values: dict[str, Floats] = {}
         self._overall: dict[str, Floats] = {}
-        for name, metric in entries.items():
-            into = self._overall if metric.is_overall(counts) else self.values
-            into[name] = metric(counts, zero_division=zero_division)
+        for name in chosen:
+            values = _values(name, counts, zero_division)
+            (self._overall if values.ndim == 1 else self.values)[name] = values
         foreground = np.array([name != 0 for name in self.classes], bool)
         self.class_values = {name: _nanmean(v) for name, v in self.values.items()}
         self.mean = {name: _mean_of(v) for name, v in self.class_values.items()}
@@ -103,7 +128,8 @@ class Scores:
             (``true_voxels``, ``pred_voxels``; sums of weights where voxels were weighted; for files also ``true_ml``,
             ``pred_ml``). ``mean``, ``foreground_mean``:
             each metric; ``defined``, ``foreground_defined``: over how many classes. ``overall``: metrics of all classes
-            together, if asked for. ``voxels``: ``counted``, ``ignored``, ``outside_mask``, ``unknown``. ``cases``: N.
+            together, if asked for. ``scores``: what was given as `extra`.
+            ``voxels``: ``counted``, ``ignored``, ``outside_mask``, ``unknown``. ``cases``: N.
             ``files``, for files: ``reference``, ``prediction``, ``shape``, ``spacing_mm``, ``geometry``. ``fastseg``: the
             version.
         """
@@ -112,8 +138,8 @@ class Scores:
             str(label): {
                 "name": self.name_of(label),
                 **{name: _plain(values[k]) for name, values in self.class_values.items()},
-                "true_voxels": true[k].item(),
-                "pred_voxels": pred[k].item(),
+                "true_voxels": _voxels(true[k]),
+                "pred_voxels": _voxels(pred[k]),
                 **({} if ml is None else {"true_ml": _plain(true[k] * ml), "pred_ml": _plain(pred[k] * ml)}),
             }
             for k, label in enumerate(self.classes)
@@ -135,6 +161,8 @@ class Scores:
         result["fastseg"] = __version__
         if self.overall:
             result["overall"] = {name: _plain(value) for name, value in self.overall.items()}
+        if self.extra:
+            result["scores"] = {name: _plain(value) for name, value in self.extra.items()}
         return result
 
     def to_dataframe(self) -> Any:
@@ -156,7 +184,7 @@ class Scores:
         volumes: list[tuple[str, list[str]]] = []
         if self.voxel_ml is not None:
             volumes += [
-                (f"{name} ml", [f"{v * self.voxel_ml:,.2f}" for v in of])
+                (f"{name} ml", ["-" if math.isnan(v) else f"{v * self.voxel_ml:,.2f}" for v in of])
                 for name, of in (("true", true), ("pred", pred))
             ]
         volumes += [(f"{name} voxels", [_count(v) for v in of]) for name, of in (("true", true), ("pred", pred))]
@@ -183,6 +211,7 @@ class Scores:
         header, lines = self.rows()
         table = format_table(header, lines, left=2)
         extra = [f"{name}: {_text(value)}" for name, value in self.overall.items()]
+        extra += [f"{_TITLES.get(name, name)}: {_text(value)}" for name, value in self.extra.items()]
         if self.counts.num_cases > 1:
             extra.append(f"values are means over the cases where they are defined; cases: {self.counts.num_cases}")
         return "\n".join([table, *extra])
@@ -193,17 +222,97 @@ class Scores:
 
     def _volumes(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         counts = self.counts
+        if isinstance(counts, ScoreSums):
+            if counts.argmax_counts is None:
+                true = counts.true.sum(0)
+                return true, np.full(true.shape, np.nan) if counts.pred is None else counts.pred.sum(0)
+            counts = counts.argmax_counts
         if isinstance(counts, LabelCounts):
             return (counts.matrix.sum(2) + counts.unknown).sum(0), counts.matrix.sum((0, 1))
         return (counts.tp + counts.fn).sum(0), (counts.tp + counts.fp).sum(0)
 
 
-def _chosen(metrics: str | Sequence[str] | None) -> tuple[str, ...]:
+def _chosen(metrics: str | Sequence[str] | None, counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[str, ...]:
+    """Return the names of the metrics; ValueError where one is unknown or cannot be had of these counts."""
+    sums = counts if isinstance(counts, ScoreSums) else None
     if metrics is None:
-        return DEFAULT_METRICS
+        return (
+            DEFAULT_METRICS
+            if sums is None
+            else tuple(m for q, ms in _OF_SUMS.items() if q in sums.quantities for m in ms)
+        )
     if metrics == "all":
-        return tuple(dict.fromkeys(metric.name for metric in registry.REGISTRY.values()))
-    return (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        names = dict.fromkeys(metric.name for metric in registry.REGISTRY.values())
+        if sums is None:
+            return tuple(names)
+        summed = set(sums.quantities)
+        names |= dict.fromkeys(["soft_dice", *(function.name for function in _score_functions().values())])
+        return tuple(name for name in names if summed.issuperset(_needs(name)))
+    names = dict.fromkeys([metrics] if isinstance(metrics, str) else metrics)
+    if sums is None:
+        for name in names:
+            registry.get(name)
+    else:
+        sums.require(*dict.fromkeys(quantity for name in names for quantity in _needs(name)))
+    return tuple(names)
+
+
+def quantities_of(metrics: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return which quantities of `sum_scores` metrics need, given by name; None where any will do."""
+    if metrics is None or metrics == "all":
+        return None
+    names = [metrics] if isinstance(metrics, str) else metrics
+    return tuple(dict.fromkeys(quantity for name in names for quantity in _needs(name)))
+
+
+def _score_functions() -> dict[str, ScoreFunction]:
+    """Return losses and metrics of scores; they are imported where there are scores."""
+    from fastseg.losses import LOSSES
+    from fastseg.score_metrics import SCORE_METRICS
+
+    return {**LOSSES, **SCORE_METRICS}
+
+
+def _needs(name: str) -> tuple[str, ...]:
+    """Return the quantities of scores that a metric of sums is made of."""
+    if name in registry.REGISTRY:
+        return ("argmax",)
+    functions = _score_functions()
+    if name == "soft_dice":
+        return functions["soft_dice_loss"].needs
+    if name not in functions:
+        known = ", ".join(sorted({*registry.REGISTRY, *functions, "soft_dice"}))
+        raise ValueError(f"metrics: expected some of {known}; found {name!r}")
+    return functions[name].needs
+
+
+def _classes(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[str | int, ...]:
+    if isinstance(counts, BinaryCounts):
+        return counts.classes
+    if isinstance(counts, ScoreSums):
+        if counts.argmax_counts is None:
+            return (1,) if counts.num_classes == 1 else tuple(range(counts.num_classes))
+        counts = counts.argmax_counts
+    return tuple(counts.labels.tolist())
+
+
+def _values(name: str, counts: LabelCounts | BinaryCounts | ScoreSums, zero_division: float) -> Floats:
+    """Return a metric's values: (N, K), or (N,) where it is one number for all classes together."""
+    if not isinstance(counts, ScoreSums):
+        return registry.get(name)(counts, zero_division=zero_division)
+    if name in registry.REGISTRY:
+        assert counts.argmax_counts is not None
+        return registry.get(name)(counts.argmax_counts, zero_division=zero_division)
+    function = _score_functions()["soft_dice_loss" if name == "soft_dice" else name]
+    if name == "soft_dice":
+        values = 1 - function(counts, average=None)
+    elif name != "soft_dice_loss" and "average" in inspect.signature(function.on_sums).parameters:
+        values = function(counts, average=None)
+    else:
+        values = np.array([function(counts.cases([n])) for n in range(counts.num_cases)], np.float64)
+    values = np.where(np.isnan(values), zero_division, values)
+    missing = len(_classes(counts)) - values.shape[-1] if values.ndim > 1 else 0  # 1 for what has no value at class 0
+    return np.pad(values, ((0, 0), (missing, 0)), constant_values=np.nan) if missing else values
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:
@@ -243,5 +352,12 @@ def _text(value: Any) -> str:
     return "-" if math.isnan(number) else f"{number:.4f}" if abs(number) < 1000 else f"{number:,.0f}"
 
 
+def _voxels(value: Any) -> int | float | None:
+    number: int | float = value.item()
+    return None if math.isnan(number) else number
+
+
 def _count(value: Any) -> str:
+    if math.isnan(value):
+        return "-"
     return f"{value.item():,}" if isinstance(value, np.integer) else f"{float(value):,.1f}"

@@ -21,6 +21,8 @@ BACKENDS = ("numba", "numpy")
 LABEL_TYPES = ("?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", ">i2", ">u4", ">f4", ">f2")
 RESULT_TYPES = ("?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
 SCORE_TYPES = ("f2", "f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "?", ">f4", ">f2", ">i8")
+#: Types whose kernels for items that are not side by side are not compiled here, to save time: they are like others.
+RARE = ("i4", "u4", "f8")
 SHAPES: tuple[tuple[int, ...], ...] = (
     (), (0,), (1,), (7,), (1, 1, 1), (3, 0, 2), (5, 6, 7), (100, 80, 3), (2, 1, 67), (300, 301), (70_001,),
     (2, 3, 2, 3, 2, 3, 2),
@@ -37,6 +39,8 @@ def layouts(array: np.ndarray, spare: int = 0) -> Iterator[tuple[str, np.ndarray
     """Yield arrays equal to the given one in many memory orders, all read-only; `spare` fills what lies between."""
     n = array.ndim
     yield "C", array.copy()
+    if array.dtype.newbyteorder("=") in RARE:
+        return
     yield "F", array.copy(order="F")
     if n:
         yield "flipped", array[(slice(None, None, -1),) * n].copy()[(slice(None, None, -1),) * n]
@@ -97,7 +101,7 @@ def test_one_hot_of_any_types(backend: str) -> None:
 @pytest.mark.parametrize("classes", [1, 2, 3, 127, 128, 129, 254, 255, 256, 257, 300, 4096])
 def test_one_hot_of_any_number_of_classes(classes: int, backend: str) -> None:
     every = np.concatenate([np.arange(classes)[: -min(classes, 300) - 1 : -1], [0]])
-    for dtype in ("i1", "u1", "i2", "u2", "i8", "f2", "f4"):
+    for dtype in ("i1", "u1", "i2", "u2", "i8", "f2", "f4") if classes < 256 else ("i2", "u2", "f2", "f4"):
         most = 2048 if dtype == "f2" else np.finfo(dtype).max if dtype[0] == "f" else np.iinfo(dtype).max
         labels = every[every <= most].astype(dtype)
         for axis in (0, 1):
@@ -237,9 +241,14 @@ def test_argmax_in_any_memory_order(shape: tuple[int, ...], backend: str) -> Non
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", SCORE_TYPES)
 def test_argmax_of_any_type(dtype: str, backend: str) -> None:
-    for axis, shape in itertools.product((0, 1, 2), ((3, 37, 41), (40, 3, 3), (5, 2, 200))):
+    # Of every type a kernel, and another for scores that are not side by side: of types like others one is compiled.
+    one = {"i1": 0, "u2": 0, "u4": 0, "i8": 0, ">i8": 0, "i2": 2, "i4": 2, "u8": 2}.get(dtype)
+    axes = (0, 1, 2) if one is None else (one,)
+    for axis, shape in itertools.product(axes, ((3, 37, 41), (40, 3, 3), (5, 2, 200))):
         values = scores(shape, dtype)
         for name, array in layouts(values):
+            if one is not None and name != "C":
+                continue
             for out_type in (None, "i2", "u4", "i8"):
                 wanted = np.argmax(values, axis).astype(out_type or "u1")
                 result = argmax_labels(frozen(array), channel_axis=axis, dtype=out_type, backend=backend)
@@ -251,7 +260,7 @@ def test_argmax_of_many_classes(backend: str) -> None:
     for channels, dtype in ((256, "u1"), (257, "u2"), (65_537, "u4")):
         values = np.zeros((channels, 34), np.float32)
         values[-1] = 1
-        for array, axis in ((values, 0), (values.T.copy(), 1), (values.T, 1)):
+        for array, axis in ((values, 0), (values.T.copy(), 1), (values.T, 1))[: 3 if channels == 256 else 1]:
             result = argmax_labels(array, channel_axis=axis, backend=backend)
             check(result, np.full(34, channels - 1, dtype), channels)
 
@@ -352,7 +361,7 @@ def test_the_one_undoes_the_other(data: st.DataObject) -> None:
     labels = labels.transpose(order).astype(data.draw(st.sampled_from(LABEL_TYPES[1:])))
     backend = data.draw(st.sampled_from(BACKENDS))
     encoded = one_hot(
-        labels, classes, channel_axis=axis, dtype=data.draw(st.sampled_from(RESULT_TYPES)), backend=backend
+        labels, classes, channel_axis=axis, dtype=data.draw(st.sampled_from(["?", "i2", "f2", "f4"])), backend=backend
     )
     assert np.array_equal(argmax_labels(encoded, channel_axis=axis, backend=backend), labels)
 

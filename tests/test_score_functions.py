@@ -181,7 +181,8 @@ def test_types_are_refused() -> None:
 
 def test_what_is_known_of_each() -> None:
     assert LOSSES["jaccard_loss"] is LOSSES["soft_iou_loss"]
-    assert set(fastseg.losses.__all__) == {"LOSSES", *LOSSES}
+    gradients = {f"{name}_with_gradient" for name in ("soft_dice_loss", "cross_entropy", "dice_cross_entropy")}
+    assert set(fastseg.losses.__all__) == {"LOSSES", *LOSSES, *gradients}
     metrics = {"SCORE_METRICS", "CURVES", "ThresholdCurve", *SCORE_METRICS, *CURVES}
     assert set(fastseg.score_metrics.__all__) == metrics
     for name, entry in ENTRIES.items():

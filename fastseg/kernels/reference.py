@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.kernels.reference_gradients import GradientWriter
 from fastseg.kernels.reference_scores import ScoreCounter
 from fastseg.pairs import MaskTally, Pairs, Span
 
-__all__ = ["MaskCounter", "PairCounter", "ScoreCounter", "transpose_into"]
+__all__ = ["GradientWriter", "MaskCounter", "PairCounter", "ScoreCounter", "transpose_into"]
 
 
 def transpose_into(

@@ -10,10 +10,12 @@ import numpy.typing as npt
 from numba import types
 
 from fastseg.kernels import scores as k
+from fastseg.kernels.interleaved import PERIOD_ROWS, sum_interleaved
 from fastseg.kernels.scores import classify, sum_tiles
+from fastseg.kernels.vectors import WIDTH
 from fastseg.score_spans import ScoreOptions, ScoreSpan, ScoreTally
 
-__all__ = ["ScoreCounter"]
+__all__ = ["ScoreCounter", "flag", "given", "own", "side_by_side", "stored"]
 
 Array = npt.NDArray[Any]
 
@@ -44,21 +46,21 @@ _NUMBA = {
 }  # fmt: skip
 
 
-def _stored(array: Array) -> Array:
+def stored(array: Array) -> Array:
     """Return scores as the kernel takes them: bool as bytes, float16 as its bits."""
     code = array.dtype.str[1:]
     return array.view(np.uint16) if code == "f2" else array.view(np.uint8) if code == "b1" else array
 
 
-def _given(dtype: Any, ndim: int) -> types.Array:
+def given(dtype: Any, ndim: int) -> types.Array:
     return types.Array(_NUMBA[np.dtype(dtype).str[1:]], ndim, "A", readonly=True, aligned=False)
 
 
-def _own(dtype: Any, ndim: int) -> types.Array:
+def own(dtype: Any, ndim: int) -> types.Array:
     return types.Array(_NUMBA[np.dtype(dtype).str[1:]], ndim, "C")
 
 
-def _side_by_side(array: Array) -> bool:
+def side_by_side(array: Array) -> bool:
     """Tell whether the voxels of a class lie side by side (else the classes of a voxel do)."""
     return array.shape[1] < 2 or array.strides[1] == array.itemsize
 
@@ -103,26 +105,21 @@ class ScoreCounter:
 
     def update(self, span: ScoreSpan) -> tuple[Array | None, Array | None]:
         """Add up a span; return the true labels of a soft truth and the predicted labels, where they are wanted."""
-        options = self.options
-        scores = _stored(span.scores)
-        size = scores.shape[1]
-        soft = _stored(span.truth) if options.soft else None
-        if self.codes.size < size:
-            self.codes = np.empty(size, np.int16)
-        codes = self.codes[:size]
-        mask = None if span.mask is None else span.mask.view(np.uint8)
-        self._classify(np.broadcast_to(np.uint8(0), (size,)) if soft is not None else span.truth, mask, codes)
+        options, size = self.options, span.scores.shape[1]
+        if self._interleaved(span):
+            return None, None
+        scores, soft, codes = self.prepare(span)
         predicted = self._labels(0, size) if "argmax" in options.quantities else None
         true_labels = self._labels(1, size) if "argmax" in options.quantities and options.soft else None
         for labels in (predicted, true_labels):
-            if labels is not None and (mask is not None or soft is None):
+            if labels is not None and (span.mask is not None or soft is None):
                 labels[:] = 0
-        tile, truth_tile = self._tile(0, scores), None if soft is None else self._tile(1, soft)
+        tile, truth_tile = self.tile(0, scores), None if soft is None else self.tile(1, soft)
         compiled = _compiled_sum(
             scores.dtype,
-            _side_by_side(scores),
+            side_by_side(scores),
             None if soft is None else soft.dtype,
-            soft is not None and _side_by_side(soft),
+            soft is not None and side_by_side(soft),
             None if span.weight is None else span.weight.dtype,
             options.activation,
             None if predicted is None else predicted.dtype,
@@ -130,9 +127,9 @@ class ScoreCounter:
             self.details,
         )
         compiled(
-            scores, _flag(_side_by_side(scores)), soft, _flag(soft is not None and _side_by_side(soft)), codes, span.weight,
-            _flag(options.activation == "softmax"), _flag(options.activation == "sigmoid"),
-            _flag(scores.dtype == np.float64),
+            scores, flag(side_by_side(scores)), soft, flag(soft is not None and side_by_side(soft)), codes, span.weight,
+            flag(options.activation == "softmax"), flag(options.activation == "sigmoid"),
+            flag(scores.dtype == np.float64),
             self.wanted, options.sum_tolerance or 0.0, options.focal_gamma,
             tile, tile, truth_tile, truth_tile, self.tile_codes, self.index,
             self.p, self.q if self.details else None, self.logs, self.others, self.truth,
@@ -142,17 +139,53 @@ class ScoreCounter:
         self.voxels += size
         return true_labels, predicted
 
-    def _classify(self, labels: Array, mask: Array | None, codes: Array) -> None:
+    def _interleaved(self, span: ScoreSpan) -> bool:
+        """Add up a span where the classes of a voxel lie side by side and only soft Dice is wanted; tell whether it was."""
+        options, both = self.options, (span.scores, span.truth)
+        if (
+            options.channels < 2
+            or options.quantities != {"dice"}
+            or options.activation is not None
+            or not options.soft
+            or span.mask is not None
+            or span.weight is not None
+            or any(a.dtype.str[1:] not in ("f4", "f8") or not a.T.flags.c_contiguous for a in both)
+        ):
+            return False
+        scores, truth = (a.T.reshape(-1) for a in both)
+        compiled = _compiled_interleaved(scores.dtype, truth.dtype)
+        period = np.zeros((PERIOD_ROWS, options.channels * WIDTH))
+        compiled(scores, truth, options.channels, scores.size, period, self.state)
+        sums = period.reshape(PERIOD_ROWS, WIDTH, options.channels).sum(1)
+        for row, values in zip((k.TRUE_PRED, k.PRED, k.PRED_SQUARED, k.TRUE, k.TRUE_SQUARED), sums, strict=True):
+            self.sums[row] += values
+        voxels = scores.size // options.channels
+        self.state[k.SEEN] += k.U(voxels)
+        self.total[0] += voxels
+        self.voxels += voxels
+        return True
+
+    def prepare(self, span: ScoreSpan) -> tuple[Array, Array | None, Array]:
+        """Return the scores and the soft truth as kernels take them, and each voxel's label, -1 where it is not looked at."""
+        scores, soft = stored(span.scores), stored(span.truth) if self.options.soft else None
+        size = scores.shape[1]
+        if self.codes.size < size:
+            self.codes = np.empty(size, np.int16)
+        codes = self.codes[:size]
+        labels = np.broadcast_to(np.uint8(0), (size,)) if soft is not None else span.truth
         labels = labels.view(np.uint8) if labels.dtype.kind == "b" else labels
+        mask = None if span.mask is None else span.mask.view(np.uint8)
         compiled = _compiled_classify(labels.dtype, mask is not None)
         compiled(labels, mask, self.ignored, self.options.labels, codes)
+        return scores, soft, codes
 
     def _labels(self, which: int, size: int) -> Array:
         if self.labels[which].size < size:
             self.labels[which] = np.zeros(size, self.labels[which].dtype)
         return self.labels[which][:size]
 
-    def _tile(self, which: int, like: Array) -> Array:
+    def tile(self, which: int, like: Array) -> Array:
+        """Return room for a tile of the scores (0) or of the truth (1), in their own type."""
         tile = self.tiles[which]
         if tile is None:
             tile = self.tiles[which] = np.zeros(
@@ -182,15 +215,21 @@ class ScoreCounter:
         return tally
 
 
-def _flag(value: bool) -> bool | None:
+def flag(value: bool) -> bool | None:
     """Return what the compiler sees as None or not."""
     return True if value else None
 
 
 @functools.cache
 def _compiled_classify(labels: np.dtype[Any], masked: bool) -> Any:
-    mask = _given(np.uint8, 1) if masked else types.none
-    return classify.specialise(_given(labels, 1), mask, _own(np.int64, 1), types.int64, _own(np.int16, 1))
+    mask = given(np.uint8, 1) if masked else types.none
+    return classify.specialise(given(labels, 1), mask, own(np.int64, 1), types.int64, own(np.int16, 1))
+
+
+@functools.cache
+def _compiled_interleaved(scores: np.dtype[Any], truth: np.dtype[Any]) -> Any:
+    sizes = (types.uint64, types.uint64)
+    return sum_interleaved.specialise(given(scores, 1), given(truth, 1), *sizes, own(np.float64, 2), own(np.uint64, 1))
 
 
 @functools.cache
@@ -207,19 +246,19 @@ def _compiled_sum(
 ) -> Any:
     """Return the kernel compiled for arrays of these types."""
 
-    def flag(value: bool) -> Any:
+    def known(value: bool) -> Any:
         return types.boolean if value else types.none
 
     def maybe(dtype: Any, make: Any, *args: Any) -> Any:
         return types.none if dtype is None else make(dtype, *args)
 
-    floats, shorts = (_own(np.float32, 2),), (_own(np.int16, 1),)
+    floats, shorts = (own(np.float32, 2),), (own(np.int16, 1),)
     return sum_tiles.specialise(
-        _given(scores, 2), flag(scores_direct), maybe(truth, _given, 2), flag(truth_direct), _own(np.int16, 1),
-        maybe(weight, _given, 1), flag(activation == "softmax"), flag(activation == "sigmoid"),
-        flag(scores == np.float64), types.uint64, types.float64, types.float64,
-        _own(scores, 2), _given(scores, 2), maybe(truth, _own, 2), maybe(truth, _given, 2), *shorts, _own(np.uint64, 1),
+        given(scores, 2), known(scores_direct), maybe(truth, given, 2), known(truth_direct), own(np.int16, 1),
+        maybe(weight, given, 1), known(activation == "softmax"), known(activation == "sigmoid"),
+        known(scores == np.float64), types.uint64, types.float64, types.float64,
+        own(scores, 2), given(scores, 2), maybe(truth, own, 2), maybe(truth, given, 2), *shorts, own(np.uint64, 1),
         *floats, *(floats if details else (types.none,)), *floats * 4, *shorts * 2,
-        maybe(predicted, _own, 1), maybe(predicted if true_labels else None, _own, 1),
-        _own(np.float64, 2), _own(np.float64, 1), _own(np.float64, 2), _own(np.float64, 3), _own(np.uint64, 1),
+        maybe(predicted, own, 1), maybe(predicted if true_labels else None, own, 1),
+        own(np.float64, 2), own(np.float64, 1), own(np.float64, 2), own(np.float64, 3), own(np.uint64, 1),
     )  # fmt: skip

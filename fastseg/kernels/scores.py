@@ -1,8 +1,8 @@
 """Sums over scores, by Numba: a tile of voxels at a time, from the scores to every sum that is asked for.
 
 A tile is read where it lies if its voxels lie side by side, class by class, and all are looked at; else it is copied first
-(channels last: transposed; some voxels left out: gathered). Then come the probabilities, and last the sums, in registers along
-a class and in float64 from tile to tile.
+(channels last: transposed; some voxels left out: gathered). Then come the probabilities, and last the sums, in registers
+along a class and in float64, so that how voxels are cut into tiles changes nothing but the last bits of a double.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from fastseg.kernels.vectors import (
     log_of,
     minus_log_of,
     minus_magnitude,
+    multiply_add,
     narrow,
     prefetch,
     select,
@@ -37,8 +38,9 @@ from fastseg.kernels.vectors import (
     store_labels,
     sum_of,
     transpose_tile,
+    widen,
     zero_of,
-)  # fmt: skip
+)
 
 __all__ = ["classify", "sum_tiles"]
 
@@ -242,11 +244,12 @@ def _sum_labels(
 ) -> None:  # fmt: skip
     """Add the sums of soft Dice, and of the losses of each true class, for a label map whose codes are low..high."""
     zero = floats(0.0)
+    nothing = widen(zero)
     least, most = floats(-1e-3), floats(1.001)
     first = _ONE if channels == _ONE else _ZERO
     for c in range(channels):
         if wanted & DICE != _ZERO or checked is not None:
-            total, squares = zero, zero
+            total, squares = nothing, nothing
             good = zero == zero
             i = _ZERO
             while i < n:
@@ -256,13 +259,14 @@ def _sum_labels(
                     good = good & (y >= least) & (y <= most)
                 if scaled is not None:
                     y = y * load(voxel, INVERSE, i)
+                z = widen(y)
                 if weighted:
-                    weight = load(voxel, WEIGHT, i)
-                    total = total + y * weight
-                    squares = squares + y * y * weight
+                    weight = widen(load(voxel, WEIGHT, i)) * z
+                    total = total + weight
+                    squares = multiply_add(weight, z, squares)
                 else:
-                    total = total + y
-                    squares = squares + y * y
+                    total = total + z
+                    squares = multiply_add(z, z, squares)
                 i += W
             sums[PRED, c] += sum_of(total)
             sums[PRED_SQUARED, c] += sum_of(squares)
@@ -270,7 +274,7 @@ def _sum_labels(
                 state[BAD] += W - bits_count(good)
         if np.int64(c + first) >= low and np.int64(c + first) <= high:
             target = integers(c + first)
-            total, losses = zero, zero
+            total, losses = nothing, nothing
             i = _ZERO
             while i < n:
                 here = load_integers(codes, code_at + i) == target
@@ -278,12 +282,13 @@ def _sum_labels(
                 if scaled is not None:
                     y = y * load(voxel, INVERSE, i)
                 loss = load(voxel, LOSS, i)
+                y, loss = widen(select(here, y, zero)), widen(select(here, loss, zero))
                 if weighted:
-                    weight = load(voxel, WEIGHT, i)
+                    weight = widen(load(voxel, WEIGHT, i))
                     y = y * weight
-                    loss = loss * weight
-                total = total + select(here, y, zero)
-                losses = losses + select(here, loss, zero)
+                    loss = select(weight > nothing, loss * weight, nothing)
+                total = total + y
+                losses = losses + loss
                 i += W
             sums[TRUE_PRED, c] += sum_of(total)
             if wanted & LOSSES != _ZERO:
@@ -297,9 +302,10 @@ def _sum_soft(
 ) -> None:  # fmt: skip
     """Add the sums of soft Dice for a truth that has a probability for every class."""
     zero = floats(0.0)
+    nothing = widen(zero)
     least, most = floats(-1e-3), floats(1.001)
     for c in range(channels):
-        both, total, squares, true, true_squares = zero, zero, zero, zero, zero
+        both, total, squares, true, true_squares = nothing, nothing, nothing, nothing, nothing
         good = zero == zero
         i = _ZERO
         while i < n:
@@ -311,16 +317,17 @@ def _sum_soft(
                 good = good & (y >= least) & (y <= most)
             if scaled is not None:
                 y = y * load(voxel, INVERSE, i)
+            z, v = widen(y), widen(u)
             if weighted:
-                weight = load(voxel, WEIGHT, i)
-                weighted_y, weighted_u = y * weight, u * weight
-                total, true = total + weighted_y, true + weighted_u
-                squares, true_squares = squares + weighted_y * y, true_squares + weighted_u * u
-                both = both + weighted_y * u
+                weight = widen(load(voxel, WEIGHT, i))
+                weighted_z, weighted_v = z * weight, v * weight
+                total, true = total + weighted_z, true + weighted_v
+                squares, true_squares = multiply_add(weighted_z, z, squares), multiply_add(weighted_v, v, true_squares)
+                both = multiply_add(weighted_z, v, both)
             else:
-                total, true = total + y, true + u
-                squares, true_squares = squares + y * y, true_squares + u * u
-                both = both + y * u
+                total, true = total + z, true + v
+                squares, true_squares = multiply_add(z, z, squares), multiply_add(v, v, true_squares)
+                both = multiply_add(z, v, both)
             i += W
         sums[TRUE_PRED, c] += sum_of(both)
         sums[PRED, c] += sum_of(total)
@@ -367,14 +374,14 @@ def _sum_losses(n: Any, channels: Any, binary: Any, logs: Any, others: Any, trut
     """Add cross-entropy from the logarithms of all probabilities."""
     zero, one = floats(0.0), floats(1.0)
     for c in range(channels):
-        total = zero
+        total = widen(zero)
         i = _ZERO
         while i < n:
             t, weight = load(truth, c, i), load(voxel, WEIGHT, i)
             loss = select(t > zero, t * load(logs, c, i), zero)
             if binary:
                 loss = loss + select(t < one, (one - t) * load(others, c, i), zero)
-            total = total + select(weight > zero, loss * weight, zero)
+            total = total + widen(select(weight > zero, loss * weight, zero))
             i += W
         sums[CROSS_ENTROPY, c] += sum_of(total)
 
@@ -398,7 +405,7 @@ def _sum_details(
     """Add what is asked for less often, from the probabilities p, q = 1 - p, their logarithms, and the truth."""
     zero, one, half = floats(0.0), floats(1.0), floats(0.5)
     for c in range(channels):
-        distance, squares, log, focal = zero, zero, zero, zero
+        distance, squares, log, focal = widen(zero), widen(zero), widen(zero), widen(zero)
         i = _ZERO
         while i < n:
             y, rest, t, weight = load(p, c, i), load(q, c, i), load(truth, c, i), load(voxel, WEIGHT, i)
@@ -406,18 +413,18 @@ def _sum_details(
             away = select(t > y, t - y, y - t)
             away = select(t == one, rest, away)
             away = select(away < zero, zero - away, away)
-            distance = distance + select(inside, away * weight, zero)
-            squares = squares + select(inside, away * away * weight, zero)
+            distance = distance + widen(select(inside, away * weight, zero))
+            squares = squares + widen(select(inside, away * away * weight, zero))
             if wanted & WANT_NEGATIVE_LOG != _ZERO:
                 value = load(logs, c, i)
                 if binary:
                     value = half * value + half * load(others, c, i)
-                log = log + select(inside, value * weight, zero)
+                log = log + widen(select(inside, value * weight, zero))
             if wanted & WANT_FOCAL != _ZERO:
                 loss = select(t > zero, t * load(logs, c, i) * _power(rest, gamma), zero)
                 if binary:
                     loss = loss + select(t < one, (one - t) * load(others, c, i) * _power(y, gamma), zero)
-                focal = focal + select(inside, loss * weight, zero)
+                focal = focal + widen(select(inside, loss * weight, zero))
             i += W
         sums[ABSOLUTE, c] += sum_of(distance)
         sums[BRIER, c] += sum_of(squares)

@@ -20,10 +20,37 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic
 
 __all__ = [
-    "WIDTH", "above_half", "below_infinity", "bits_any", "bits_count", "complement", "exp_scaled", "exponent_of",
-    "floats", "floor_of", "integers", "lane_numbers", "load", "load_floats", "load_integers", "log_of",
-    "minus_log_of", "minus_magnitude", "narrow", "prefetch", "select", "shift_of", "store", "store_labels", "sum_of",
-    "transpose_tile", "zero_of",
+    "WIDTH",
+    "above_half",
+    "add_doubles",
+    "below_infinity",
+    "bits_any",
+    "bits_count",
+    "complement",
+    "exp_scaled",
+    "exponent_of",
+    "floats",
+    "floor_of",
+    "integers",
+    "lane_numbers",
+    "load",
+    "load_flat",
+    "load_integers",
+    "log_of",
+    "minus_log_of",
+    "minus_magnitude",
+    "multiply_add",
+    "narrow",
+    "prefetch",
+    "prefetch_flat",
+    "select",
+    "shift_of",
+    "store",
+    "store_labels",
+    "sum_of",
+    "transpose_tile",
+    "widen",
+    "zero_of",
 ]  # fmt: skip
 
 #: Numbers in a vector: two registers of AVX-512, four of AVX2.
@@ -208,13 +235,41 @@ def load(typingctx: Any, array: Any, row: Any, start: Any) -> Any:
 
 
 @intrinsic
-def load_floats(typingctx: Any, array: Any, start: Any) -> Any:
-    """Return array[start : start + WIDTH] of a float32 array."""
+def load_flat(typingctx: Any, array: Any, start: Any) -> Any:
+    """Return array[start : start + WIDTH] of a float32 or float64 array, as floats or doubles."""
+    kind = DOUBLES if array.dtype == types.float64 else FLOATS
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _read(builder, _address(context, builder, sig.args[0], *args), _F32)
+        element = _F64 if sig.args[0].dtype == types.float64 else _F32
+        return _read(builder, _address(context, builder, sig.args[0], *args), element)
 
-    return FLOATS(array, types.uint64), codegen
+    return kind(array, types.uint64), codegen
+
+
+@intrinsic
+def prefetch_flat(typingctx: Any, array: Any, start: Any) -> Any:
+    """Ask for the cache lines of array[start : start + WIDTH]; beyond the end of the array it does nothing."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        address = _address(context, builder, sig.args[0], *args)
+        item = context.get_abi_sizeof(context.get_value_type(sig.args[0].dtype))
+        for line in range(0, max(64, item * WIDTH), 64):
+            _prefetch(builder, address, line)
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), codegen
+
+
+@intrinsic
+def add_doubles(typingctx: Any, array: Any, row: Any, start: Any, value: Any) -> Any:
+    """Do array[row, start : start + WIDTH] += value for a float64 array."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        address = _address(context, builder, sig.args[0], *args[:3])
+        _write(builder, address, builder.fadd(_read(builder, address, _F64), args[3]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64, types.uint64, DOUBLES), codegen
 
 
 @intrinsic
@@ -372,8 +427,14 @@ def bits_any(typingctx: Any, mask: Any) -> Any:
 
 
 @intrinsic
+def widen(typingctx: Any, value: Any) -> Any:
+    """Return floats as doubles."""
+    return DOUBLES(FLOATS), lambda context, builder, sig, args: builder.fpext(args[0], _IR["double"])
+
+
+@intrinsic
 def sum_of(typingctx: Any, value: Any) -> Any:
-    """Return the sum of floats, as a fixed tree, in float64."""
+    """Return the sum of doubles, as a fixed tree."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         total, count = args[0], WIDTH
@@ -387,9 +448,15 @@ def sum_of(typingctx: Any, value: Any) -> Any:
                 for first in (0, count)
             )
             total = builder.fadd(low, high)
-        return builder.fpext(builder.extract_element(total, ir.Constant(_I32, 0)), _F64)
+        return builder.extract_element(total, ir.Constant(_I32, 0))
 
-    return types.float64(FLOATS), codegen
+    return types.float64(DOUBLES), codegen
+
+
+@intrinsic
+def multiply_add(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return a * b + c, in one instruction where the machine has one."""
+    return a(a, a, a), lambda context, builder, sig, args: _multiply_add(builder, *args)
 
 
 # ---- Exponentials: exp(x - shift) · 2^-k, where k is the exponent of the largest, so that no logit is rounded by subtracting
@@ -552,3 +619,40 @@ def transpose_tile(typingctx: Any, source: Any, row: Any, start: Any, target: An
 
     u64 = types.uint64
     return types.void(source, u64, u64, target, u64), codegen
+
+
+from fastseg.kernels.jit import DISABLED  # noqa: E402
+
+if DISABLED:  # the same in Python
+    from fastseg.kernels.vectors_python import (
+        above_half,
+        add_doubles,
+        below_infinity,
+        bits_any,
+        bits_count,
+        complement,
+        exp_scaled,
+        exponent_of,
+        floats,
+        floor_of,
+        integers,
+        lane_numbers,
+        load,
+        load_flat,
+        load_integers,
+        log_of,
+        minus_log_of,
+        minus_magnitude,
+        multiply_add,
+        narrow,
+        prefetch,
+        prefetch_flat,
+        select,
+        shift_of,
+        store,
+        store_labels,
+        sum_of,
+        transpose_tile,
+        widen,
+        zero_of,
+    )

@@ -13,9 +13,10 @@ import numpy as np
 from fastseg.kernels.vectors import WIDTH
 
 __all__ = [
-    "above_half", "below_infinity", "bits_any", "bits_count", "complement", "exp_scaled", "exponent_of", "floats", "floor_of",
-    "integers", "lane_numbers", "load", "load_floats", "load_integers", "log_of", "minus_log_of", "minus_magnitude", "narrow",
-    "prefetch", "select", "shift_of", "store", "store_labels", "sum_of", "transpose_tile", "zero_of",
+    "above_half", "add_doubles", "below_infinity", "bits_any", "bits_count", "complement", "exp_scaled", "exponent_of",
+    "floats", "floor_of", "integers", "lane_numbers", "load", "load_flat", "load_integers", "log_of", "minus_log_of",
+    "minus_magnitude", "multiply_add", "narrow", "prefetch", "prefetch_flat", "select", "shift_of", "store",
+    "store_labels", "sum_of", "transpose_tile", "widen", "zero_of",
 ]  # fmt: skip
 
 _LARGE, _LEAST = 8192.0, 104.0
@@ -38,8 +39,8 @@ def load(array: Any, row: Any, start: Any) -> Any:
     return lanes.astype(np.float32)
 
 
-def load_floats(array: Any, start: Any) -> Any:
-    return _lanes(array, start).astype(np.float32)
+def load_flat(array: Any, start: Any) -> Any:
+    return _lanes(array, start).copy()
 
 
 def load_integers(array: Any, start: Any) -> Any:
@@ -58,6 +59,15 @@ def prefetch(array: Any, row: Any, start: Any) -> None:
     return None
 
 
+def prefetch_flat(array: Any, start: Any) -> None:
+    return None
+
+
+def add_doubles(array: Any, row: Any, start: Any, value: Any) -> None:
+    lanes = _lanes(array, row, start)
+    lanes += value
+
+
 def floats(value: Any) -> Any:
     return np.full(WIDTH, value, np.float32)
 
@@ -72,6 +82,10 @@ def lane_numbers() -> Any:
 
 def narrow(value: Any) -> Any:
     return value.astype(np.float32)
+
+
+def widen(value: Any) -> Any:
+    return value.astype(np.float64)
 
 
 def complement(value: Any) -> Any:
@@ -104,6 +118,10 @@ def bits_count(mask: Any) -> np.uint64:
 
 def bits_any(mask: Any) -> bool:
     return bool(mask.any())
+
+
+def multiply_add(a: Any, b: Any, c: Any) -> Any:
+    return a * b + c
 
 
 def sum_of(value: Any) -> np.float64:
