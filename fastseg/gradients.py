@@ -86,7 +86,7 @@ def dice_cross_entropy_with_gradient(
     Examples
     --------
     >>> loss, gradient = dice_cross_entropy_with_gradient([[0, 1]], [[[2.0, 0.0], [0.0, 1.0]]])
-    >>> round(loss, 4), gradient.round(3).tolist()
+    >>> round(loss, 4), gradient.astype(float).round(3).tolist()
     (0.2714, [[[-0.076, 0.076], [0.201, -0.201]]])
     """
     given = score_inputs(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numba import types
 
 from fastseg.kernels.jit import device, kernel
-from fastseg.kernels.score_counter import ScoreCounter, flag, given, own, side_by_side
+from fastseg.kernels.score_counter import ScoreCounter, aligned, flag, given, own, side_by_side
 from fastseg.kernels.scores import (
     INVERSE,
     _gather,
@@ -98,7 +98,7 @@ def _binary(
 
 @kernel
 def write_tiles(
-    scores: Any, direct: Any, truth: Any, truth_direct: Any, codes: Any, softmax: Any, sigmoid: Any, single: Any,
+    scores: Any, direct: Any, truth: Any, truth_direct: Any, codes: Any, softmax: Any, sigmoid: Any, single: Any, once: Any,
     tile: Any, tile_view: Any, truth_tile: Any, truth_view: Any, tile_codes: Any, index: Any, p: Any, q: Any, logs: Any,
     voxel: Any, best: Any, state: Any, terms: Any, out: Any, out_direct: Any,
 ) -> None:  # fmt: skip
@@ -141,7 +141,7 @@ def write_tiles(
                 for j in range(n):
                     out[k, start + j] = 0
         if softmax is not None:
-            _softmax_tile(x, at, count, channels, c, c_at, p, None, logs, voxel, best, _ZERO, state)
+            _softmax_tile(x, at, count, channels, c, c_at, p, None, logs, voxel, best, once, _ZERO, state)
             for k in range(channels):
                 i = _ZERO
                 while i < count:
@@ -193,7 +193,7 @@ class GradientWriter:
 
     def __enter__(self) -> GradientWriter:
         self.counter = ScoreCounter(self.options).__enter__()
-        self.q = np.zeros_like(self.counter.p)
+        self.q = aligned(self.counter.p.shape, np.float32)
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -214,7 +214,7 @@ class GradientWriter:
         )  # fmt: skip
         compiled(
             scores, flag(side_by_side(scores)), soft, flag(soft_direct), codes, flag(options.activation == "softmax"),
-            flag(options.activation == "sigmoid"), flag(options.channels == 1),
+            flag(options.activation == "sigmoid"), flag(options.channels == 1), flag(scores.dtype.kind != "f"),
             tile, tile, truth_tile, truth_tile, room.tile_codes, room.index, room.p, self.q, room.logs,
             room.voxel, room.best, room.state, table, out, flag(side_by_side(out)),
         )  # fmt: skip
@@ -241,7 +241,7 @@ def _compiled(
     matrix, shorts = own(np.float32, 2), own(np.int16, 1)
     return write_tiles.specialise(
         given(scores, 2), maybe(scores_direct), truths[0], maybe(truth_direct), shorts,
-        maybe(activation == "softmax"), maybe(activation == "sigmoid"), maybe(single),
+        maybe(activation == "softmax"), maybe(activation == "sigmoid"), maybe(single), maybe(scores.kind != "f"),
         own(scores, 2), given(scores, 2), truths[1], truths[2], shorts, own(np.uint64, 1), matrix, matrix, matrix,
         matrix, shorts, own(np.uint64, 1), own(np.float64, 2), types.Array(types.float32, 2, "A"), maybe(out_direct),
     )  # fmt: skip

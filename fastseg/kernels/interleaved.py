@@ -65,13 +65,12 @@ def sum_interleaved(scores: Any, truth: Any, channels: Any, size: Any, period: A
             add_doubles(period, U(4), k * W, true_squares)
         start = end
     state[0] += W - bits_count(good)
-    place = _ZERO
-    for i in range(whole, size):
-        y, u = np.float64(scores[i]), np.float64(truth[i])
+    for j in range(whole, size):
+        place = j - whole
+        y, u = np.float64(scores[j]), np.float64(truth[j])
         state[0] += U(not (y >= -1e-3 and y <= 1.001 and u >= -1e-3 and u <= 1.001))
         period[0, place] += y * u
         period[1, place] += y
         period[2, place] += y * y
         period[3, place] += u
         period[4, place] += u * u
-        place = place + _ONE

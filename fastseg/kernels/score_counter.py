@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from fastseg.kernels.scores import classify, sum_tiles
 from fastseg.kernels.vectors import WIDTH
 from fastseg.score_spans import ScoreOptions, ScoreSpan, ScoreTally
 
-__all__ = ["ScoreCounter", "flag", "given", "own", "side_by_side", "stored"]
+__all__ = ["ScoreCounter", "aligned", "flag", "given", "own", "side_by_side", "stored"]
 
 Array = npt.NDArray[Any]
 
@@ -60,6 +61,14 @@ def own(dtype: Any, ndim: int) -> types.Array:
     return types.Array(_NUMBA[np.dtype(dtype).str[1:]], ndim, "C")
 
 
+def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return zeros that begin with a cache line: a vector across two lines costs twice."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.zeros(size + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    return room[first : first + size].view(dtype).reshape(shape)
+
+
 def side_by_side(array: Array) -> bool:
     """Tell whether the voxels of a class lie side by side (else the classes of a voxel do)."""
     return array.shape[1] < 2 or array.strides[1] == array.itemsize
@@ -83,12 +92,12 @@ class ScoreCounter:
         label = np.uint8 if options.labels <= 256 else np.uint16
         self.ignored = np.array([i for i in options.ignored if 0 <= i < options.labels], np.int64)
         room = size + _PAD // 4
-        self.p = np.zeros((c, room), np.float32)
+        self.p = aligned((c, room), np.float32)
         self.q, self.logs, self.others, self.truth = (
-            np.zeros((c, room if self.details else 1), np.float32) for _ in range(4)
+            aligned((c, room if self.details else 1), np.float32) for _ in range(4)
         )
-        self.voxel = np.zeros((k.VOXEL_ROWS, size), np.float32)
-        self.best, self.true_best, self.tile_codes = (np.zeros(size, np.int16) for _ in range(3))
+        self.voxel = aligned((k.VOXEL_ROWS, room), np.float32)
+        self.best, self.true_best, self.tile_codes = (aligned((size,), np.int16) for _ in range(3))
         self.index = np.zeros(size, np.uint64)
         self.codes = np.empty(0, np.int16)
         self.labels = [np.empty(0, label), np.empty(0, label)]
@@ -129,7 +138,7 @@ class ScoreCounter:
         compiled(
             scores, flag(side_by_side(scores)), soft, flag(soft is not None and side_by_side(soft)), codes, span.weight,
             flag(options.activation == "softmax"), flag(options.activation == "sigmoid"),
-            flag(scores.dtype == np.float64),
+            flag(scores.dtype == np.float64), flag(scores.dtype.kind != "f"),
             self.wanted, options.sum_tolerance or 0.0, options.focal_gamma,
             tile, tile, truth_tile, truth_tile, self.tile_codes, self.index,
             self.p, self.q if self.details else None, self.logs, self.others, self.truth,
@@ -170,7 +179,7 @@ class ScoreCounter:
         scores, soft = stored(span.scores), stored(span.truth) if self.options.soft else None
         size = scores.shape[1]
         if self.codes.size < size:
-            self.codes = np.empty(size, np.int16)
+            self.codes = aligned((size,), np.int16)
         codes = self.codes[:size]
         labels = np.broadcast_to(np.uint8(0), (size,)) if soft is not None else span.truth
         labels = labels.view(np.uint8) if labels.dtype.kind == "b" else labels
@@ -256,7 +265,8 @@ def _compiled_sum(
     return sum_tiles.specialise(
         given(scores, 2), known(scores_direct), maybe(truth, given, 2), known(truth_direct), own(np.int16, 1),
         maybe(weight, given, 1), known(activation == "softmax"), known(activation == "sigmoid"),
-        known(scores == np.float64), types.uint64, types.float64, types.float64,
+        known(scores == np.float64), known(scores.kind != "f"),
+        types.uint64, types.float64, types.float64,
         own(scores, 2), given(scores, 2), maybe(truth, own, 2), maybe(truth, given, 2), *shorts, own(np.uint64, 1),
         *floats, *(floats if details else (types.none,)), *floats * 4, *shorts * 2,
         maybe(predicted, own, 1), maybe(predicted if true_labels else None, own, 1),

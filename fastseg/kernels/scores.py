@@ -45,9 +45,10 @@ from fastseg.kernels.vectors import (
 __all__ = ["classify", "sum_tiles"]
 
 U = np.uint64
-_ZERO, _ONE = U(0), U(1)
+_ZERO, _ONE, _TWO = U(0), U(1), U(2)
 W = U(WIDTH)
-_AHEAD = U(256)  # voxels to prefetch ahead
+_AHEAD = U(512)  # voxels to prefetch ahead
+_AHEAD_LAST = U(256)  # the same where the classes of a voxel lie side by side
 _CLASSES = U(16)  # classes whose exponentials are summed together
 
 # Rows of the sums.
@@ -89,7 +90,7 @@ def classify(labels: Any, mask: Any, ignored: Any, count: Any, codes: Any) -> No
 @device
 def _softmax_tile(
     x: Any, at: Any, n: Any, channels: Any, codes: Any, code_at: Any, p: Any, q: Any, logs: Any, voxel: Any, best: Any,
-    wanted: Any, state: Any,
+    once: Any, wanted: Any, state: Any,
 ) -> None:  # fmt: skip
     """Fill p with unscaled exponentials and `voxel` with their inverse sums; with DETAILS p is scaled, and q is 1 - p."""
     zero, one = floats(0.0), floats(1.0)
@@ -100,12 +101,16 @@ def _softmax_tile(
         largest = load(x, _ZERO, at + i)
         prefetch(x, _ZERO, at + i + _AHEAD)
         first = integers(_ZERO)
+        if once is not None:
+            store(p, _ZERO, i, largest)
         for c in range(_ONE, channels):
             z = load(x, c, at + i)
             prefetch(x, c, at + i + _AHEAD)
             higher = z > largest
             largest = select(higher, z, largest)
             first = select(higher, integers(c), first)
+            if once is not None:
+                store(p, c, i, z)
         shift = shift_of(largest)
         floor, exponent = floor_of(largest, shift), exponent_of(largest, shift)
         top = exp_scaled(largest, shift, floor, exponent)
@@ -114,7 +119,10 @@ def _softmax_tile(
         for block in range(_ZERO, channels, _CLASSES):  # sums of sums: fewer roundings one after another
             part = zero
             for c in range(block, min(block + _CLASSES, channels)):
-                z = load(x, c, at + i)
+                if once is not None:
+                    z = load(p, c, i)
+                else:
+                    z = load(x, c, at + i)
                 y = exp_scaled(z, shift, floor, exponent)
                 store(p, c, i, y)
                 part = part + select(first == integers(c), zero, y)
@@ -492,28 +500,32 @@ def _gather(source: Any, start: Any, index: Any, n: Any, channels: Any, tile: An
 @device
 def _transpose(source: Any, start: Any, n: Any, channels: Any, tile: Any) -> None:
     """Do tile[c, j] = source[c, start + j] where the classes of a voxel lie side by side; n is a multiple of 16."""
-    for j in range(_ZERO, n, U(16)):
+    # The tile has rows for whole blocks, but the source must not be read past its end: the last block has its own loop.
+    last = start + n == U(source.shape[1]) and channels % U(4) != _ZERO
+    whole = n - U(16) if last else n
+    for j in range(_ZERO, whole, U(16)):
+        for k in range(_ZERO, U(16), _TWO):
+            for c in range(_ZERO, channels, W):
+                prefetch(source, c, start + j + k + _AHEAD_LAST)
         for c in range(_ZERO, channels, U(4)):
-            # Rows of the tile are there for whole blocks, but the source must not be read past its end.
-            if (start + j + U(16)) * channels + U(4) <= U(source.shape[1]) * channels or channels % U(4) == _ZERO:
-                transpose_tile(source, c, start + j, tile, j)
-            else:
-                for k in range(j, j + U(16)):
-                    for b in range(c, min(channels, c + U(4))):
-                        tile[b, k] = source[b, start + k]
+            transpose_tile(source, c, start + j, tile, j)
+    for j in range(whole, n):
+        for c in range(channels):
+            tile[c, j] = source[c, start + j]
 
 
 @kernel
 def sum_tiles(
     scores: Any, direct: Any, truth: Any, truth_direct: Any, codes: Any, weight: Any, softmax: Any, sigmoid: Any, doubles: Any,
-    wanted: Any, tolerance: Any, gamma: Any, tile: Any, tile_view: Any, truth_tile: Any, truth_view: Any, tile_codes: Any,
-    index: Any, p: Any, q: Any, logs: Any, others: Any, floats_true: Any, voxel: Any, best: Any, true_best: Any,
+    once: Any, wanted: Any, tolerance: Any, gamma: Any, tile: Any, tile_view: Any, truth_tile: Any, truth_view: Any,
+    tile_codes: Any, index: Any, p: Any, q: Any, logs: Any, others: Any, floats_true: Any, voxel: Any, best: Any, true_best: Any,
     predicted: Any, true_labels: Any, sums: Any, total: Any, top_bins: Any, class_bins: Any, state: Any,
 ) -> None:  # fmt: skip
     """Add a span of V voxels with C classes to the sums.
 
     scores (C, V), truth (C, V) or None; direct, truth_direct: None where the classes of a voxel lie side by side instead of
-    the voxels of a class. codes (V,): the label, -1 where a voxel is not looked at. softmax, sigmoid, doubles: None for no.
+    the voxels of a class. codes (V,): the label, -1 where a voxel is not looked at. softmax, sigmoid, doubles, once (the
+    scores are converted once rather than read twice): None for no.
     `tile` to `true_best` are room for a tile; q is None
     where only DICE, LOSSES and LABELS of a label map may be wanted. Writes predicted and true_labels (V,), and adds to sums,
     total, bins and state.
@@ -570,7 +582,7 @@ def sum_tiles(
             else:
                 total[0] += np.float64(count)
             if softmax is not None:
-                _softmax_tile(x, at, count, channels, c, c_at, p, q, logs, voxel, best, wanted, state)
+                _softmax_tile(x, at, count, channels, c, c_at, p, q, logs, voxel, best, once, wanted, state)
             elif sigmoid is not None:
                 _sigmoid_tile(x, at, count, channels, p, q, logs, others, best, wanted, state)
             else:

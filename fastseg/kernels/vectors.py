@@ -208,7 +208,7 @@ def _prefetch(builder: Any, address: Any, ahead: int) -> None:
     function_type = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
     function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
     where = builder.gep(address, [ir.Constant(_I64, ahead)])
-    builder.call(function, [where, *(ir.Constant(_I32, k) for k in (0, 3, 1))])
+    builder.call(function, [where, *(ir.Constant(_I32, k) for k in (0, 2, 1))])
 
 
 @intrinsic
@@ -593,11 +593,16 @@ def transpose_tile(typingctx: Any, source: Any, row: Any, start: Any, target: An
             return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(order)), order))
 
         fours = []
+        # The address is hidden from LLVM, which would keep a running address for each row, in memory for want of registers.
         at = _address(context, builder, sig.args[0], read, row, start)
+        at = builder.asm(ir.FunctionType(at.type, [at.type]), "", "=r,0", [at], False)
         step = cgutils.unpack_tuple(builder, context.make_array(sig.args[0])(context, builder, read).strides)[1]
-        for _ in range(16):
-            fours.append(_read(builder, at, ir.IntType(bits), 4))
-            at = builder.gep(at, [step])
+        steps = [ir.Constant(_I64, 0), step, builder.shl(step, ir.Constant(_I64, 1))]
+        steps.append(builder.add(steps[1], steps[2]))
+        four = builder.shl(step, ir.Constant(_I64, 2))
+        for _ in range(4):
+            fours += [_read(builder, builder.gep(at, [offset]), ir.IntType(bits), 4) for offset in steps]
+            at = builder.gep(at, [four])
         # Voxels k, k + 4, k + 8 and k + 12 go to the four parts of a register; then every part is transposed by itself.
         lines = []
         for k in range(4):
