@@ -193,6 +193,6 @@ def test_getitem_names_and_errors() -> None:
 
 def test_the_ten_lines_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
     readme = Path(__file__).parent.parent / "README.md"
-    code = readme.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
-    exec(compile(code, str(readme), "exec"), {})
+    for block in readme.read_text(encoding="utf-8").split("```python\n")[1:]:
+        exec(compile(block.split("```")[0], str(readme), "exec"), {})
     assert "foreground mean" in capsys.readouterr().out

@@ -518,8 +518,8 @@ def _transpose(source: Any, start: Any, n: Any, channels: Any, tile: Any) -> Non
 def sum_tiles(
     scores: Any, direct: Any, truth: Any, truth_direct: Any, codes: Any, weight: Any, softmax: Any, sigmoid: Any, doubles: Any,
     once: Any, wanted: Any, tolerance: Any, gamma: Any, tile: Any, tile_view: Any, truth_tile: Any, truth_view: Any,
-    tile_codes: Any, index: Any, p: Any, q: Any, logs: Any, others: Any, floats_true: Any, voxel: Any, best: Any, true_best: Any,
-    predicted: Any, true_labels: Any, sums: Any, total: Any, top_bins: Any, class_bins: Any, state: Any,
+    tile_codes: Any, index: Any, p: Any, q: Any, logs: Any, others: Any, floats_true: Any, voxel: Any, best: Any,
+    true_best: Any, predicted: Any, true_labels: Any, sums: Any, total: Any, top_bins: Any, class_bins: Any, state: Any,
 ) -> None:  # fmt: skip
     """Add a span of V voxels with C classes to the sums.
 
