@@ -15,7 +15,7 @@ import pytest
 from volumes_on_disk import write
 
 import fastseg
-from fastseg import cli, score_files, sum_scores, threads
+from fastseg import cli, score_files, score_sources, sum_scores, threads
 from fastseg.score_files import evaluate_score_files, holds_scores, sum_files
 from fastseg.volumes import GeometryError, VolumeError
 
@@ -65,7 +65,7 @@ def slab(request: Any, monkeypatch: pytest.MonkeyPatch) -> int:
 @pytest.fixture(params=[True, False], ids=["memory", "disk"])
 def place(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     if not request.param:
-        monkeypatch.setattr(score_files, "MEMORY_BYTES", 100)
+        monkeypatch.setattr(score_sources, "MEMORY_BYTES", 100)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_npz(tmp_path: Path, reference: Path, place: None, how: Any) -> None:
 
 def test_nothing_is_left_behind(tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(score_files, "SLAB_BYTES", 1600)  # less than all: classes are then apart
-    monkeypatch.setattr(score_files, "MEMORY_BYTES", 100)
+    monkeypatch.setattr(score_sources, "MEMORY_BYTES", 100)
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -139,7 +139,7 @@ def test_nothing_is_left_behind(tmp_path: Path, reference: Path, monkeypatch: py
 def test_memory_holds_a_few_slabs(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(score_files, "SLAB_BYTES", 1 << 17)
     monkeypatch.setattr(score_files, "_READ_BYTES", 1 << 16)
-    monkeypatch.setattr(score_files, "MEMORY_BYTES", 100)
+    monkeypatch.setattr(score_sources, "MEMORY_BYTES", 100)
     labels, scores = np.zeros((64, 48, 40), "u1"), np.full((64, 48, 40, 16), 1 / 16, "f4")  # 7.5 MiB
     reference, prediction = write(tmp_path / "t.nii", labels), written(tmp_path, name, scores)
     sum_files(reference, prediction)
