@@ -138,7 +138,7 @@ def test_nothing_is_left_behind(tmp_path: Path, reference: Path, monkeypatch: py
 @pytest.mark.parametrize("name", ["p.nii", "p.nii.gz", "p.npy", "stored.npz", "deflated.npz"])
 def test_memory_holds_a_few_slabs(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(score_files, "SLAB_BYTES", 1 << 17)
-    monkeypatch.setattr(score_files, "_READ_BYTES", 1 << 16)
+    monkeypatch.setattr(score_sources, "_READ_BYTES", 1 << 16)
     monkeypatch.setattr(score_sources, "MEMORY_BYTES", 100)
     labels, scores = np.zeros((64, 48, 40), "u1"), np.full((64, 48, 40, 16), 1 / 16, "f4")  # 7.5 MiB
     reference, prediction = write(tmp_path / "t.nii", labels), written(tmp_path, name, scores)
