@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fastseg.counting import counter_of, run_layouts
 from fastseg.counts import ScoreSums
 from fastseg.score_counting import sum_score_inputs
+from fastseg.score_functions import real_number, times
 from fastseg.score_inputs import ScoreInputs, score_inputs
 from fastseg.score_layout import ScoreLayout
 from fastseg.score_spans import GradientTerms, ScoreSpan
@@ -60,7 +61,8 @@ def dice_cross_entropy_with_gradient(
     dice_weight, ce_weight
         What the two terms are multiplied by; a term of weight 0 is not computed.
     dtype
-        float32 or float16 of the gradient; default float16 for scores of 16 bits, else float32.
+        float32 or float16 of the gradient; default float16 for scores of 16 bits, else float32. A mean over many voxels
+        has derivatives below what float16 holds (6e-8): scale the loss by its weights, or ask for float32.
     out : array of the scores' shape, optional
         Where the gradient is written, of that dtype.
     backend
@@ -101,6 +103,10 @@ def dice_cross_entropy_with_gradient(
         label_smoothing=label_smoothing,
         quantities=[*(["dice"] if dice_weight else []), *(["cross_entropy"] if ce_weight else [])],
     )
+    for name, value in (("epsilon", epsilon), ("dice_weight", dice_weight), ("ce_weight", ce_weight)):
+        real_number(name, value)
+    if given.options.binary and given.label_smoothing and ce_weight:
+        raise ValueError("label_smoothing: expected 0 for the gradient of binary cross-entropy")
     gradient = _room(given, dtype, out)
     sums = sum_score_inputs(given, backend=backend)
     loss, terms = _terms(sums, float(epsilon), squared, include_background, float(dice_weight), float(ce_weight))
@@ -124,6 +130,8 @@ def cross_entropy_with_gradient(y_true: Any, y_score: Any, **options: Any) -> tu
 def _room(given: ScoreInputs, dtype: npt.DTypeLike | None, out: Array | None) -> Array:
     half = given.options.score_bfloat16 or given.y_score.dtype == np.float16
     wanted = np.dtype(np.float16 if half else np.float32) if dtype is None else np.dtype(dtype)
+    if out is not None and not isinstance(out, np.ndarray):
+        raise TypeError(f"out: expected an array, found {type(out).__name__}")
     if out is not None and dtype is None:
         wanted = out.dtype
     if wanted not in (np.float32, np.float16):
@@ -134,6 +142,8 @@ def _room(given: ScoreInputs, dtype: npt.DTypeLike | None, out: Array | None) ->
         raise ValueError(
             f"out: expected a writeable array of {wanted} of shape {given.y_score.shape}, found {out.dtype} of {out.shape}"
         )
+    if any(np.may_share_memory(out, array) for array in (given.y_score, given.y_true, given.mask) if array is not None):
+        raise ValueError("out: expected memory of its own, found an array that overlaps an input")
     return out
 
 
@@ -153,10 +163,12 @@ def _terms(
         share = weights.copy()
         if not include_background and classes > 1:
             share[0] = 0
-        share = share / share.sum() * dice_weight / max(1, cases)
+        whole = share.sum()
+        share = share / whole * (dice_weight / max(1, cases)) if whole else np.full(classes, np.nan)
         size = (sums.pred_squared + sums.true_squared if squared else sums.pred + sums.true) + epsilon
-        ratio = np.divide(2 * sums.true_pred + epsilon, size, out=np.ones_like(size), where=size != 0)
+        ratio = np.divide(2 * sums.true_pred + epsilon, size, out=np.full_like(size, np.nan), where=size != 0)
         loss += float((share * (1 - ratio)).sum())
+        ratio = np.where(size != 0, ratio, 0.0)  # an empty class without epsilon: undefined, and no slope
         inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size != 0)
         slope = -2 * share * inverse
         curve, level = (2 * share * ratio * inverse, nothing) if squared else (nothing, share * ratio * inverse)
@@ -166,17 +178,15 @@ def _terms(
         if smoothing:
             assert sums.negative_log is not None
             other = sums.negative_log.sum(0) * (1.0 if sums.binary else 1 / classes)
-            value = (1 - smoothing) * value + smoothing * other
+            value = times(1 - smoothing, value) + times(smoothing, other)
         if sums.binary:
             number = float(sums.total.sum()) * classes
         else:
             number = float(sums.total.sum()) if sums.soft else float((weights * sums.true.sum(0)).sum())
         scale = ce_weight / number if number else float("nan")
-        loss += scale * float((weights * value).sum())
+        loss += float(times(scale * weights, value).sum())
         hit = (scale * (1 - smoothing) * weights)[None]
         base = (scale * smoothing / classes * weights)[None]
-        if sums.binary and smoothing:
-            raise ValueError("label_smoothing: expected 0 for the gradient of binary cross-entropy")
     rows = (np.broadcast_to(a, (cases, classes)).astype(np.float32) for a in (slope, curve, level, base, hit))
     return loss, [GradientTerms(*values) for values in zip(*rows, strict=True)]
 

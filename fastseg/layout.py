@@ -238,7 +238,7 @@ def in_memory_order(arrays: Sequence[Array | None]) -> list[Any]:
     axes.sort(key=lambda axis: [-abs(a.strides[axis]) or -(2**62) for a in present])
     drop = tuple(slice(None) if axis in axes else 0 for axis in range(first.ndim))
     order = [sum(1 for other in axes if other < axis) for axis in axes]
-    views = [a[flips][(*drop, ...)].transpose(order) for a in present]
+    views = [a[(*flips, ...)][(*drop, ...)].transpose(order) for a in present]
     if not axes:
         views = [v.reshape(1) for v in views]
     for axis in range(views[0].ndim - 2, -1, -1):

@@ -159,7 +159,7 @@ def score_inputs(
     divisor = None if scale is None else _number(scale, "scale")
     if divisor is not None:
         if score.dtype.kind not in "iu" or score_bfloat16:
-            raise ValueError(f"scale: expected scores of an integer type, found {y_score.dtype}")
+            raise ValueError(f"scale: expected scores of an integer type, found {score.dtype}")
         if not 0 < divisor < math.inf:
             raise ValueError(f"scale: expected a positive number, found {scale!r}")
     tolerance = None
@@ -217,6 +217,8 @@ def _quantities(
     elif quantities == "all":
         names = set(QUANTITIES) - {"bins", "ranks" if channels == 1 else ""}
     else:
+        if not isinstance(quantities, Iterable):
+            raise TypeError(f"quantities: expected names, found {quantities!r}")
         names = {quantities} if isinstance(quantities, str) else set(quantities)
     unknown = sorted(map(str, names - set(QUANTITIES)))
     if unknown:

@@ -111,7 +111,8 @@ class ScoreLayout:
                 copies = self._copies(parts)
                 yield ScoreSpan(*copies)  # type: ignore[arg-type]
                 if parts[4] is not None and copies[4] is not None:
-                    np.copyto(parts[4], copies[4].reshape(parts[4].shape), casting="unsafe")
+                    with np.errstate(over="ignore"):  # float16 has infinities for that
+                        np.copyto(parts[4], copies[4].reshape(parts[4].shape), casting="unsafe")
 
     def _copies(self, parts: list[Array | None]) -> list[Array | None]:
         if not self.buffers:

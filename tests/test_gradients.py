@@ -184,3 +184,42 @@ def test_bad_arguments() -> None:
         dice_cross_entropy_with_gradient(LABELS, np.full(SHAPE, np.nan, np.float32), channel_axis=1)
     with pytest.raises(ValueError, match="label_smoothing"):
         dice_cross_entropy_with_gradient(LABELS, LOGITS, channel_axis=1, activation="sigmoid", label_smoothing=0.1)
+
+
+@backends
+def test_samples_without_space(backend: str) -> None:
+    z, t = LOGITS.reshape(-1, 5)[:200], LABELS.reshape(-1)[:200]
+    apart, _ = cross_entropy_with_gradient(t, z, backend=backend)
+    together, gradient = cross_entropy_with_gradient(t, z, sample_axis=None, backend=backend)
+    assert apart == pytest.approx(together, rel=1e-9)
+    out = np.full(z.shape, np.nan, np.float32)
+    cross_entropy_with_gradient(t, z, out=out, backend=backend)
+    np.testing.assert_allclose(out, gradient, atol=1e-8)
+    assert losses.cross_entropy(np.array(1), z[0], activation="softmax", sample_axis=None, backend=backend) > 0
+
+
+@backends
+def test_no_weight_and_no_probability(backend: str) -> None:
+    z = np.array([[[-np.inf, 0.0], [0.0, 1.0]]], np.float32)
+    options: dict[str, Any] = {"class_weight": [0, 1], "activation": "softmax", "backend": backend}
+    loss, _ = dice_cross_entropy_with_gradient([[0, 1]], z, **options)
+    assert loss == pytest.approx(losses.dice_cross_entropy_loss([[0, 1]], z, **options))
+
+
+@backends
+def test_probabilities_that_only_float64_tells_from_one(backend: str) -> None:
+    options: dict[str, Any] = {"channel_axis": None, "activation": None, "backend": backend}
+    for rest in (1e-7, 1e-9):
+        _, gradient = cross_entropy_with_gradient(np.array([[0]]), np.array([[1 - rest]]), **options)
+        assert gradient.item() == pytest.approx(1 / rest, rel=1e-5)
+
+
+def test_out_must_not_overlap_an_input() -> None:
+    room = np.zeros(10_002, np.float32)
+    with pytest.raises(ValueError, match="out: expected memory of its own"):
+        dice_cross_entropy_with_gradient(
+            np.zeros((1, 5000), int), room[:-2].reshape(1, 5000, 2), out=room[2:].reshape(1, 5000, 2)
+        )
+    for name in ("epsilon", "dice_weight", "ce_weight"):
+        with pytest.raises(ValueError, match=f"{name}: expected a finite number that is not negative"):
+            dice_cross_entropy_with_gradient(LABELS, LOGITS, channel_axis=1, **{name: -1.0})

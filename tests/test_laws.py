@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, tuple[str, str]] = {
     "score_functions": ("counts score_counting", "numpy"),
     "losses": ("counts gradients score_functions score_inputs", "numpy"),
     "score_metrics": ("counts inputs score_functions", "numpy"),
-    "gradients": ("counting counts score_counting score_inputs score_layout score_spans", "numpy"),
+    "gradients": ("counting counts score_functions score_counting score_inputs score_layout score_spans", "numpy"),
     "score_spans": ("", "numpy"),
     "score_inputs": ("inputs counts score_spans", "numpy torch"),
     "score_layout": ("layout score_spans", "numpy"),

@@ -20,6 +20,7 @@ from fastseg.kernels.scores import (
 )  # fmt: skip
 from fastseg.kernels.vectors import (
     WIDTH,
+    complement,
     floats,
     integers,
     load,
@@ -155,7 +156,7 @@ def write_tiles(
                 while i < count:
                     z = narrow(load(x, k, at + i))
                     store(p, k, i, z)
-                    store(q, k, i, floats(1.0) - z)
+                    store(q, k, i, complement(load(x, k, at + i)))
                     i += W
         if sigmoid is not None or single is not None:
             if truth is None:

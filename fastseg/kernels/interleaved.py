@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastseg.kernels.jit import kernel
+from fastseg.kernels.scores import LEAST, MOST
 from fastseg.kernels.vectors import (
     WIDTH,
     add_doubles,
@@ -35,7 +36,7 @@ PERIOD_ROWS = 5
 @kernel
 def sum_interleaved(scores: Any, truth: Any, channels: Any, size: Any, period: Any, state: Any) -> None:
     """Add to period (5, C · WIDTH) the products of `size` numbers of each array; bad ones are counted in state[0]."""
-    least, most = floats(-1e-3), floats(1.001)
+    least, most = floats(LEAST), floats(MOST)
     step = channels * W
     good = least == least
     whole = size // step * step
@@ -68,7 +69,7 @@ def sum_interleaved(scores: Any, truth: Any, channels: Any, size: Any, period: A
     for j in range(whole, size):
         place = j - whole
         y, u = np.float64(scores[j]), np.float64(truth[j])
-        state[0] += U(not (y >= -1e-3 and y <= 1.001 and u >= -1e-3 and u <= 1.001))
+        state[0] += U(not (y >= LEAST and y <= MOST and u >= LEAST and u <= MOST))
         period[0, place] += y * u
         period[1, place] += y
         period[2, place] += y * y

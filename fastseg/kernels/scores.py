@@ -49,6 +49,8 @@ _ZERO, _ONE, _TWO = U(0), U(1), U(2)
 W = U(WIDTH)
 _AHEAD = U(512)  # voxels to prefetch ahead
 _AHEAD_LAST = U(256)  # the same where the classes of a voxel lie side by side
+# What float32 may round an allowed probability to: a little more than RANGE_TOLERANCE, which the error message goes by.
+LEAST, MOST = -1.0001e-3, 1.0010002
 _CLASSES = U(16)  # classes whose exponentials are summed together
 
 # Rows of the sums.
@@ -178,8 +180,8 @@ def _probability_tile(
             if channels == _ONE:
                 first = select(above_half(largest), integers(_ONE), first)
             if wanted & UNIT_SUM != _ZERO:
-                above = total > floats(1.0 + tolerance)
-                bad += bits_count(live & (above | (total < floats(1.0 - tolerance))))
+                above = total > floats(1.0 + tolerance + 1e-4)
+                bad += bits_count(live & (above | (total < floats(1.0 - tolerance - 1e-4))))
             store_labels(best, i, first)
             if wanted & LOSSES != _ZERO:
                 store(voxel, LOSS, i, select(live, zero - log_of(true), zero))
@@ -253,7 +255,7 @@ def _sum_labels(
     """Add the sums of soft Dice, and of the losses of each true class, for a label map whose codes are low..high."""
     zero = floats(0.0)
     nothing = widen(zero)
-    least, most = floats(-1e-3), floats(1.001)
+    least, most = floats(LEAST), floats(MOST)
     first = _ONE if channels == _ONE else _ZERO
     for c in range(channels):
         if wanted & DICE != _ZERO or checked is not None:
@@ -311,7 +313,7 @@ def _sum_soft(
     """Add the sums of soft Dice for a truth that has a probability for every class."""
     zero = floats(0.0)
     nothing = widen(zero)
-    least, most = floats(-1e-3), floats(1.001)
+    least, most = floats(LEAST), floats(MOST)
     for c in range(channels):
         both, total, squares, true, true_squares = nothing, nothing, nothing, nothing, nothing
         good = zero == zero
@@ -386,9 +388,9 @@ def _sum_losses(n: Any, channels: Any, binary: Any, logs: Any, others: Any, trut
         i = _ZERO
         while i < n:
             t, weight = load(truth, c, i), load(voxel, WEIGHT, i)
-            loss = select(t > zero, t * load(logs, c, i), zero)
+            loss = select(t == zero, zero, t * load(logs, c, i))
             if binary:
-                loss = loss + select(t < one, (one - t) * load(others, c, i), zero)
+                loss = loss + select(t == one, zero, (one - t) * load(others, c, i))
             total = total + widen(select(weight > zero, loss * weight, zero))
             i += W
         sums[CROSS_ENTROPY, c] += sum_of(total)
@@ -429,9 +431,9 @@ def _sum_details(
                     value = half * value + half * load(others, c, i)
                 log = log + widen(select(inside, value * weight, zero))
             if wanted & WANT_FOCAL != _ZERO:
-                loss = select(t > zero, t * load(logs, c, i) * _power(rest, gamma), zero)
+                loss = select(t == zero, zero, t * load(logs, c, i) * _power(rest, gamma))
                 if binary:
-                    loss = loss + select(t < one, (one - t) * load(others, c, i) * _power(y, gamma), zero)
+                    loss = loss + select(t == one, zero, (one - t) * load(others, c, i) * _power(y, gamma))
                 focal = focal + widen(select(inside, loss * weight, zero))
             i += W
         sums[ABSOLUTE, c] += sum_of(distance)
@@ -574,7 +576,7 @@ def sum_tiles(
             if weight is not None:
                 for j in range(count):
                     w = np.float64(weight[start + (j if whole else index[j])])
-                    state[BAD] += U(not (w == 0.0 or (w >= 1e-30 and w <= 1e30)))
+                    state[BAD] += U(not (w == 0.0 or (w >= 0.99999e-30 and w <= 1.00001e30)))
                     total[0] += w
                     voxel[WEIGHT, j] = np.float32(w)
                 for j in range(count, (count + W - _ONE) // W * W):
