@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from fastseg.layout import BLOCK_BYTES, JOB_BYTES, LEAST_JOB_BYTES, in_memory_order, trailing_block
+from fastseg.layout import BLOCK_BYTES, JOB_BYTES, in_memory_order, trailing_block
 from fastseg.score_spans import ScoreSpan
 
 __all__ = ["ScoreLayout"]
@@ -24,7 +24,9 @@ Array = npt.NDArray[Any]
 
 #: Numbers in one span: its labels stay in the second-level cache between the kernels that look at them.
 SPAN_SCORES = 1 << 20
-LEAST_SPAN, MOST_SPAN = 1 << 13, 1 << 17
+LEAST_SPAN, MOST_SPAN = 1 << 13, 1 << 18
+#: Least bytes of scores in a job: a byte of them takes longer than one of labels.
+LEAST_JOB_BYTES = 1 << 20
 #: Rows at least this long are taken where they lie.
 _LEAST_ROW = 1 << 12
 
@@ -90,7 +92,7 @@ class ScoreLayout:
         self.buffers: list[Array] = []
         self.grid = tuple(-(-size // length) for size, length in zip(self.shape, self.lengths, strict=True))
         self.blocks = prod(self.grid)
-        job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, prod(self.shape) * widest * samples // 32))
+        job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, prod(self.shape) * widest * samples // 64))
         self.per_job = max(1, job_bytes // widest // prod(self.lengths))
         self.jobs = -(-self.blocks // self.per_job)
 

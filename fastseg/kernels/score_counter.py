@@ -36,7 +36,7 @@ _ROWS = {
     "ranks": {"ranks": k.RANKS},
 }
 #: Numbers in a tile: it and what is computed from it stay in the second-level cache, mostly in the first.
-_TILE = 1 << 13
+_TILE = 1 << 15
 _LEAST_TILE, _MOST_TILE = 64, 512
 #: Bytes between rows: with a power of two from row to row they would all map to a few sets of the cache.
 _PAD = 64
