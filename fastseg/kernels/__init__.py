@@ -1,7 +1,8 @@
-"""The backends: modules with a `PairCounter`, a `MaskCounter` (the protocols are in `fastseg.pairs`) and `transpose_into`.
+"""The backends: modules with a `PairCounter`, a `MaskCounter` (the protocols are in `fastseg.pairs`), a `ScoreCounter`, a
+`GradientWriter` (in `fastseg.score_spans`) and `transpose_into`.
 
-`reference` is NumPy: slow, obvious, normative. `compiled` gathers the Numba kernels of `labels` and `masks`, which are built
-through `jit` on the 64-lane primitives of `lanes`. Importing this package imports none of them.
+`reference` is NumPy: slow, obvious, normative. `compiled` gathers the Numba kernels, which are built through `jit`: those of
+labels and masks on the 64-lane primitives of `lanes`, those of scores on the vectors of numbers of `vectors`. Importing this package imports none of them.
 """
 
 #: Name of each backend and its module.
