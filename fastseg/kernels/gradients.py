@@ -12,6 +12,7 @@ from numba import types
 from fastseg.kernels.jit import device, kernel
 from fastseg.kernels.score_counter import ScoreCounter, aligned, flag, given, own, side_by_side
 from fastseg.kernels.scores import (
+    DETAILS,
     INVERSE,
     _gather,
     _sigmoid_tile,
@@ -149,14 +150,14 @@ def write_tiles(
                     store(p, k, i, load(p, k, i) * load(voxel, INVERSE, i))
                     i += W
         elif sigmoid is not None:
-            _sigmoid_tile(x, at, count, channels, p, q, logs, logs, best, U(8), state)
+            _sigmoid_tile(x, at, count, channels, p, q, logs, logs, best, DETAILS, state)
         else:
             for k in range(channels):
                 i = _ZERO
                 while i < count:
-                    z = narrow(load(x, k, at + i))
-                    store(p, k, i, z)
-                    store(q, k, i, complement(load(x, k, at + i)))
+                    z = load(x, k, at + i)
+                    store(p, k, i, narrow(z))
+                    store(q, k, i, complement(z))
                     i += W
         if sigmoid is not None or single is not None:
             if truth is None:

@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 
 _WANTED = {
     "dice": k.DICE, "cross_entropy": k.LOSSES, "argmax": k.LABELS,
-    "absolute": k.DETAILS | k.WANT_ABSOLUTE, "brier": k.DETAILS | k.WANT_BRIER,
+    "absolute": k.DETAILS, "brier": k.DETAILS,
     "smoothing": k.DETAILS | k.LOGS | k.WANT_NEGATIVE_LOG, "focal": k.DETAILS | k.LOGS | k.WANT_FOCAL,
     "ranks": k.DETAILS | k.WANT_RANKS, "bins": k.DETAILS | k.WANT_BINS,
 }  # fmt: skip

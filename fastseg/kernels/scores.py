@@ -63,14 +63,9 @@ INVERSE, LOSS, REST, WEIGHT = map(U, range(4))
 VOXEL_ROWS = 4
 # Words of the state: bad voxels or values, looked at.
 BAD, SEEN = map(U, range(2))
-# Bits of what is wanted.
+# Bits of what is wanted; Σ |p - t| and Σ (p - t)² come with DETAILS.
 DICE, LOSSES, LABELS, DETAILS, LOGS, UNIT_SUM = map(U, (1, 2, 4, 8, 16, 32))
-WANT_ABSOLUTE, WANT_BRIER, WANT_NEGATIVE_LOG, WANT_FOCAL, WANT_RANKS, WANT_BINS = map(
-    U, (64, 128, 256, 512, 1024, 2048)
-)
-LOG_LOSSES = U(4096)
-# What is done to the scores.
-PROBABILITIES, SOFTMAX, SIGMOID = map(U, range(3))
+WANT_NEGATIVE_LOG, WANT_FOCAL, WANT_RANKS, WANT_BINS, LOG_LOSSES = map(U, (64, 128, 256, 512, 1024))
 
 
 @kernel
@@ -527,10 +522,9 @@ def sum_tiles(
 
     scores (C, V), truth (C, V) or None; direct, truth_direct: None where the classes of a voxel lie side by side instead of
     the voxels of a class. codes (V,): the label, -1 where a voxel is not looked at. softmax, sigmoid, doubles, once (the
-    scores are converted once rather than read twice): None for no.
-    `tile` to `true_best` are room for a tile; q is None
-    where only DICE, LOSSES and LABELS of a label map may be wanted. Writes predicted and true_labels (V,), and adds to sums,
-    total, bins and state.
+    scores are converted once rather than read twice): None for no. `tile` to `true_best` are room for a tile; q is None where
+    only DICE, LOSSES and LABELS of a label map may be wanted. Writes predicted and true_labels (V,), and adds to sums, total,
+    bins and state.
     """
     channels, size, room = U(scores.shape[0]), U(scores.shape[1]), U(index.size)
     binary = channels == _ONE or sigmoid is not None

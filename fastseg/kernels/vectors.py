@@ -24,7 +24,6 @@ __all__ = [
     "above_half",
     "add_doubles",
     "below_infinity",
-    "bits_any",
     "bits_count",
     "complement",
     "exp_scaled",
@@ -416,17 +415,6 @@ def bits_count(typingctx: Any, mask: Any) -> Any:
 
 
 @intrinsic
-def bits_any(typingctx: Any, mask: Any) -> Any:
-    """Tell whether the mask is set anywhere."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        word = ir.IntType(WIDTH)
-        return builder.icmp_unsigned("!=", builder.bitcast(args[0], word), ir.Constant(word, 0))
-
-    return types.boolean(MASK), codegen
-
-
-@intrinsic
 def widen(typingctx: Any, value: Any) -> Any:
     """Return floats as doubles."""
     return DOUBLES(FLOATS), lambda context, builder, sig, args: builder.fpext(args[0], _IR["double"])
@@ -633,7 +621,6 @@ if DISABLED:  # the same in Python
         above_half,
         add_doubles,
         below_infinity,
-        bits_any,
         bits_count,
         complement,
         exp_scaled,

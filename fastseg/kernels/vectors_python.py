@@ -13,7 +13,7 @@ import numpy as np
 from fastseg.kernels.vectors import WIDTH
 
 __all__ = [
-    "above_half", "add_doubles", "below_infinity", "bits_any", "bits_count", "complement", "exp_scaled", "exponent_of",
+    "above_half", "add_doubles", "below_infinity", "bits_count", "complement", "exp_scaled", "exponent_of",
     "floats", "floor_of", "integers", "lane_numbers", "load", "load_flat", "load_integers", "log_of", "minus_log_of",
     "minus_magnitude", "multiply_add", "narrow", "prefetch", "prefetch_flat", "select", "shift_of", "store",
     "store_labels", "sum_of", "transpose_tile", "widen", "zero_of",
@@ -114,10 +114,6 @@ def select(mask: Any, yes: Any, no: Any) -> Any:
 
 def bits_count(mask: Any) -> np.uint64:
     return np.uint64(np.count_nonzero(mask))
-
-
-def bits_any(mask: Any) -> bool:
-    return bool(mask.any())
 
 
 def multiply_add(a: Any, b: Any, c: Any) -> Any:
