@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, tuple[str, str]] = {
     "api": ("inputs counting score_counting counts metrics scores losses", "numpy"),
     "evaluator": ("api inputs counts scores score_evaluator", ""),
     "score_evaluator": ("inputs counts score_counting", "numpy"),
-    "volumes": ("", "numpy nibabel zlib_ng"),
+    "volumes": ("", "numpy nibabel zlib_ng SimpleITK tifffile imagecodecs zarr h5py PIL highdicom pydicom"),
     "streaming": ("counting pairs threads volumes", "numpy"),
     "files": ("inputs counting rejected streaming counts pairs threads label_tables scores volumes", "numpy"),
     "score_sources": ("files volumes", "numpy"),

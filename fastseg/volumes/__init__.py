@@ -19,6 +19,8 @@ __all__ = [
     "check_geometry",
     "compare_geometry",
     "open_volume",
+    "split_inside",
+    "split_suffix",
 ]
 
 
@@ -31,32 +33,63 @@ def _formats() -> tuple[Format, ...]:
 
 
 def open_volume(path: str | os.PathLike[str]) -> Volume:
-    """Open a volume file, choosing the format by content first and by suffix second.
+    """Open a volume, choosing the format by content first and by suffix second.
 
-    Nothing of the size that a header declares is allocated; voxels come through `Volume.read_into`, and
-    `Volume.finish` checks the rest of the file.
+    Nothing of the size that a header declares is allocated; voxels come through `Volume.read_into` or `Volume.read_block`.
 
     Parameters
     ----------
     path : str or path-like
-        A .nii or .nii.gz file (NIfTI-1 or NIfTI-2, either byte order), or one file of a .hdr/.img pair.
+        A file (or folder, for Zarr) of a format that this package has a module for. ``file::inside`` names an array inside
+        a file that holds several (HDF5, Zarr, NPZ).
 
     Raises
     ------
     VolumeError
-        If the file is missing, a folder, truncated, corrupt, or of no known format.
+        If the file is missing, a folder, truncated, corrupt, of no known format, or of one whose library is not installed.
     """
     name = os.fsdecode(path)
-    source = ByteSource(name)
+    formats, (outer, _) = _formats(), split_inside(name)
+    if os.path.isdir(outer):
+        for entry in formats:
+            if entry.folder is not None and entry.folder(outer):
+                return entry.open(name)
+    source = ByteSource(outer)
     try:
         head = source.take(HEAD_BYTES)
     finally:
         source.close()
-    formats = _formats()
     by_content = (entry for entry in formats if entry.recognises(head))
-    by_suffix = (entry for entry in formats if name.lower().endswith(entry.suffixes))
+    by_suffix = (entry for entry in formats if outer.lower().endswith(entry.suffixes))
     chosen = next(by_content, None) or next(by_suffix, None)
     if chosen is None:
         known = "; ".join(f"{entry.name} ({', '.join(entry.suffixes)})" for entry in formats)
         raise VolumeError(f"{name}: expected a volume in a known format: {known}; found the first bytes {head[:8]!r}")
     return chosen.open(name)
+
+
+def split_inside(path: str) -> tuple[str, str | None]:
+    """Split ``file::inside`` into the file's path and the name of the array inside it, None where there is none.
+
+    A file whose own name has ``::`` in it is itself.
+
+    Examples
+    --------
+    >>> split_inside("masks.h5::/left/kidney")
+    ('masks.h5', '/left/kidney')
+    """
+    outer, mark, inside = path.partition("::")
+    return (outer, inside) if mark and not os.path.lexists(path) else (path, None)
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """Split a file's name into its stem and the suffix of a known format, "" where it has none.
+
+    Examples
+    --------
+    >>> split_suffix("liver_001.NII.gz")
+    ('liver_001', '.NII.gz')
+    """
+    known = (suffix for entry in _formats() for suffix in entry.suffixes if name.lower().endswith(suffix))
+    length = max(map(len, known), default=0)
+    return (name[: len(name) - length], name[len(name) - length :]) if 0 < length < len(name) else (name, "")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import math
 import os
 import stat
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,26 +50,36 @@ class Geometry:
     ----------
     shape : tuple of int
         Voxels along each axis.
-    affine : float64 array (4, 4)
-        Voxel indices of the first three axes to mm. It is kept as the file has it, also where it is NaN or singular:
-        only a comparison of geometries refuses that.
+    affine : float64 array (4, 4) or None
+        Voxel indices of the first three axes to mm, in RAS+ coordinates (NIfTI's: x to the right, y to the front, z up).
+        It is kept as the file has it, also where it is NaN or singular: only a comparison of geometries refuses that. None
+        where the format does not say where its voxels lie.
     spacing : tuple of float
-        Along each axis of `shape`: the affine's column norms in mm for the first three, the file's step beyond.
+        Along each axis of `shape`: mm (the affine's column norms for the first three), NaN where the file does not say.
+    axes : str
+        A letter for each axis of `shape`, where the format names them: "xyz" for NIfTI, "zyx" for a stack of TIFF pages,
+        "yx" for a picture; "" for plain arrays.
     """
 
     shape: tuple[int, ...]
-    affine: NDArray[np.float64]
+    affine: NDArray[np.float64] | None
     spacing: tuple[float, ...]
+    axes: str = ""
 
     @property
     def voxel_volume_ml(self) -> float:
-        """Return the volume of one voxel in millilitres (sheared affines included)."""
+        """Return the volume of one voxel in millilitres (sheared affines included), NaN where it is not known."""
+        if self.affine is None:
+            return math.prod(self.spacing) / 1000.0 if len(self.spacing) == 3 else math.nan
         with np.errstate(all="ignore"):
             return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
 
-class Volume(Protocol):
-    """A file of voxels, read once and forward.
+class Volume:
+    """A file of voxels. A format derives its class from this one, and implements `read_into` or `read_block` or both.
+
+    A file that can only be read from first to last (a compressed one) *streams*. A file of chunks, or one that is not
+    compressed, is read in *blocks*, in any order and by several threads at once.
 
     Attributes
     ----------
@@ -80,32 +91,54 @@ class Volume(Protocol):
     scaling : (float, float) or None
         Slope and intercept that turn stored values into real ones; None where they change nothing.
     order : {"F", "C"}
-        "F" if the first axis of the shape varies fastest in the file.
+        "F" if the first axis of the shape varies fastest in the stream (or within a block, for blocks: the order in which
+        they are best read).
+    streams : bool
+        Whether `read_into` can be called.
+    blocks : tuple of int or None
+        Where `read_block` can be called: voxels along each axis of what is stored together, such as a chunk; 1 along axes
+        that may be cut anywhere. None where it cannot.
+    parallel : bool
+        Whether several threads may call `read_block` at once.
     """
 
     path: str
     geometry: Geometry
     dtype: np.dtype[Any]
-    scaling: tuple[float, float] | None
-    order: Literal["F", "C"]
+    scaling: tuple[float, float] | None = None
+    order: Literal["F", "C"] = "C"
+    streams: bool = False
+    blocks: tuple[int, ...] | None = None
+    parallel: bool = True
 
     def read_into(self, buffer: WritableBytes) -> int:
         """Fill `buffer` with the next voxel bytes and return how many; fewer than it holds only at the last voxel."""
-        ...
+        raise NotImplementedError(f"{type(self).__name__} does not stream")
+
+    def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
+        """Return the stored values of the box from `start` up to `stop`, along the axes of the shape, in any memory order.
+
+        Raises VolumeError if the file is truncated or corrupt there.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no blocks")
 
     def finish(self) -> None:
-        """Read to the end of the file; raise VolumeError if more than padding follows or a checksum is wrong."""
-        ...
+        """After the last voxel: read to the end of the file; raise VolumeError if more than padding follows.
+
+        A stream that was read whole is verified so: its checksums, and that it ends where it should. A format of blocks
+        verifies each block when it is read.
+        """
 
     def close(self) -> None:
         """Close the file; closing twice is allowed."""
-        ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)
@@ -117,17 +150,45 @@ class Format:
     name : str
         For the message that lists the known formats.
     suffixes : tuple of str
-        In lower case; asked only when no format recognises the content.
+        In lower case, the ones that a case's name is without; asked only when no format recognises the content.
     recognises : callable
-        Takes the first `HEAD_BYTES` bytes of the file, decompressed, and says whether they are of this format.
+        Takes the first `HEAD_BYTES` bytes of the file, decompressed if they are gzip, and says whether they are of this
+        format. Of a file that this format's suffixes alone tell, it returns False.
     open : callable
         Takes the path and returns the volume; raises VolumeError.
+    folder : callable, optional
+        Takes the path of a folder and says whether it is a volume of this format.
     """
 
     name: str
     suffixes: tuple[str, ...]
     recognises: Callable[[bytes], bool]
     open: Callable[[str], Volume]
+    folder: Callable[[str], bool] | None = None
+
+
+def require(module: str, extra: str, path: str, what: str) -> Any:
+    """Import a library that a format needs; raise VolumeError that names the extra to install where it is missing.
+
+    Parameters
+    ----------
+    module : str
+        Such as ``"tifffile"``.
+    extra : str
+        The extra of this package that brings it, such as ``"tiff"``.
+    path : str
+        Of the file that is to be read, for the message.
+    what : str
+        What it is, such as ``"a TIFF file"``.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        if error.name is not None and error.name.partition(".")[0] != module.partition(".")[0]:
+            raise VolumeError(f"{path}: reading {what} needs {module}, which cannot be imported: {error}") from error
+        raise VolumeError(
+            f'{path}: reading {what} needs {module}: pip install "fastseg-metrics[{extra}]"'
+        ) from None
 
 
 HEAD_BYTES = 544
@@ -192,6 +253,11 @@ class ByteSource:
         # The reader that lies under gzip_ng.open: without its BufferedReader there is no second copy of the voxels.
         reader = zlib_ng._GzipReader(self._file, 512 << 10)
         return reader.readinto, (EOFError, OSError, zlib.error, zlib_ng.error)
+
+    @property
+    def descriptor(self) -> int:
+        """Return the descriptor of the open file, for reads at a position; it closes with this object."""
+        return self._file.fileno()
 
     @property
     def limit(self) -> int:

@@ -8,19 +8,20 @@ import math
 import os
 import struct
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.base import ByteSource, Format, Geometry, StreamError, VolumeError, WritableBytes
+from fastseg.volumes.base import ByteSource, Format, Geometry, StreamError, Volume, VolumeError, WritableBytes
+from fastseg.volumes.plain import PlainVoxels
 
 _VERSIONS = {348: 1, 540: 2}  # bytes of a header: version
 _MAGICS = {1: (b"n+1\0", b"ni1\0"), 2: (b"n+2\0\r\n\x1a\n", b"ni2\0\r\n\x1a\n")}  # one file, pair of files
 _MAGIC_AT = {1: 344, 2: 4}
 _MM_PER_UNIT = {1: 1e3, 3: 1e-3}  # xyzt_units: metre, micrometre; anything else is mm or unknown
 _DRAIN_BYTES = 1 << 20
+_AXES = "xyztuvw"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Header:
     single: bool
 
 
-class NiftiVolume:
+class NiftiVolume(Volume):
     """Read a NIfTI file, or the two files of a pair; `fastseg.volumes.base.Volume` describes the members.
 
     Parameters
@@ -50,6 +51,7 @@ class NiftiVolume:
     """
 
     order: Literal["F", "C"] = "F"
+    streams = True
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -79,6 +81,12 @@ class NiftiVolume:
                 self._source.skip(header.voxel_offset - self._source.position)
             except StreamError as error:
                 raise self._truncated(error.reason) from error
+            if not self._source.compressed:
+                shape = self.geometry.shape
+                self.blocks = (1,) * len(shape)
+                self._plain = PlainVoxels(
+                    self._source.descriptor, header.voxel_offset, shape, self.dtype, "F", self._source.name
+                )
         except BaseException:
             self.close()
             raise
@@ -121,6 +129,10 @@ class NiftiVolume:
             raise self._truncated("the file ends there")
         return count
 
+    def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
+        """Return a box of voxels, of a file that is not compressed; see `Volume.read_block`."""
+        return self._plain.read_block(start, stop)
+
     def finish(self) -> None:
         """Read what is left, so that every checksum is verified.
 
@@ -129,6 +141,9 @@ class NiftiVolume:
         VolumeError
             If the file is truncated or corrupt, or has anything but zero padding after the last voxel.
         """
+        if self.blocks is not None:  # nothing there has a checksum
+            self._source.skip(self._left)
+            self._left = 0
         scratch = bytearray(min(self._left, _DRAIN_BYTES))
         while self._left:
             self.read_into(scratch)
@@ -137,14 +152,6 @@ class NiftiVolume:
     def close(self) -> None:
         """Close the file; closing twice is allowed."""
         self._source.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
 
 
 def _recognises(head: bytes) -> bool:
@@ -231,7 +238,7 @@ def _verified(name: str, block: bytes, order: Literal["<", ">"], version: int, s
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     return Header(
-        geometry=Geometry(shape, affine, spacing[: len(shape)]),
+        geometry=Geometry(shape, affine, spacing[: len(shape)], _AXES[: len(shape)]),
         dtype=dtype,
         scaling=_scaling(name, float(header["scl_slope"]), float(header["scl_inter"])),
         voxel_offset=int(header["vox_offset"]),
