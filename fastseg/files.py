@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
-from math import prod
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from math import isfinite, prod
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg import inputs
+from fastseg.boxes import count_boxes, read_boxes, same_stream
 from fastseg.counting import LabelTotals
 from fastseg.counts import LabelCounts
 from fastseg.label_tables import LabelTable, read_label_mapping, read_label_table
 from fastseg.pairs import Pairs
 from fastseg.rejected import Rejected
 from fastseg.scores import Scores
-from fastseg.streaming import stream_chunks, stream_pairs
+from fastseg.streaming import stream_pairs
 from fastseg.threads import checked_threads, get_num_threads
-from fastseg.volumes import Volume, VolumeError, check_geometry, open_volume
+from fastseg.volumes import Volume, check_geometry, open_volume
+from fastseg.volumes.views import align, in_blocks
 
-__all__ = ["count_files", "evaluate_files"]
+__all__ = ["LabelBlock", "count_files", "evaluate_files", "label_blocks"]
 
 Path = str | os.PathLike[str]
 Array = npt.NDArray[Any]
@@ -40,7 +43,10 @@ def count_files(
     ignore_index: int | Sequence[int] | None = None,
     unknown: Literal["raise", "count"] = "raise",
     map_prediction: Mapping[int, int] | Path | None = None,
+    roi: Path | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
+    reorient: bool = False,
+    axes: str | None = None,
     threads: int | None = None,
     warn: Callable[[str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -50,13 +56,22 @@ def count_files(
     Parameters
     ----------
     reference, prediction : path
-        NIfTI files (.nii, .nii.gz) of one shape.
+        Volumes of one shape, in any of the formats that `fastseg.volumes` has a module for; the two may differ in format,
+        type and memory order.
     labels, num_classes, ignore_index, unknown
         As in `fastseg.count_labels`.
     map_prediction
         Which labels of the prediction stand for which others, as a dict or a file of such pairs; applied all at once.
+    roi
+        A volume that is not 0 in the region of interest; voxels outside are not counted.
     geometry
         What to do where the two affines place a corner of the volume differently by more than 1% of the spacing.
+    reorient
+        Flip and permute the axes of the prediction (and of `roi`) to lie as the reference does, where that is all that
+        differs.
+    axes
+        A letter for each axis of files that do not name theirs (NPY, NPZ, HDF5, plain Zarr), such as "zyx" for an array of
+        SimpleITK's beside a NIfTI file.
     threads
         How many threads to use; default `fastseg.get_num_threads`.
     warn
@@ -75,9 +90,10 @@ def count_files(
     ValueError
         If labels are not whole numbers, or not among the classes; says how many, and index and value of the first.
     """
-    return _count(
+    return count_with_facts(
         reference, prediction, labels=labels, num_classes=num_classes, ignore_index=ignore_index, unknown=unknown,
-        map_prediction=map_prediction, geometry=geometry, threads=threads, warn=warn, progress=progress,
+        map_prediction=map_prediction, roi=roi, geometry=geometry, reorient=reorient, axes=axes, threads=threads, warn=warn,
+        progress=progress,
     )[0]  # fmt: skip
 
 
@@ -98,7 +114,7 @@ def evaluate_files(
     Parameters
     ----------
     reference, prediction : path
-        NIfTI files (.nii, .nii.gz) of one shape.
+        Volumes, as in `count_files`.
     labels
         Names of labels, as a dict or a label table (ITK-SNAP, FreeSurfer, BIDS dseg.tsv, nnU-Net dataset.json, "index name"
         text); the scored classes are the labels that occur. A sequence of integers declares the classes instead.
@@ -132,7 +148,7 @@ def evaluate_files(
         theirs = theirs.names if isinstance(theirs, LabelTable) else theirs
         map_prediction = match_names(names, theirs)
         names = {**{map_prediction.get(code, code): name for code, name in theirs.items()}, **names}
-    counts, files, voxel_ml = _count(
+    counts, files, voxel_ml = count_with_facts(
         reference, prediction, labels=declared, ignore_index=ignored, map_prediction=map_prediction, **options
     )
     return Scores(counts, metrics=metrics, names=names, zero_division=zero_division, voxel_ml=voxel_ml, files=files)
@@ -172,7 +188,7 @@ def _names(labels: Any, name: str) -> LabelTable | dict[int, str]:
     raise TypeError(f"{name}: expected names of labels or the path of a label table, found {labels!r}")
 
 
-def _count(
+def count_with_facts(
     reference: Path,
     prediction: Path,
     *,
@@ -181,7 +197,10 @@ def _count(
     ignore_index: Any = None,
     unknown: str = "raise",
     map_prediction: Mapping[int, int] | Path | None = None,
+    roi: Path | None = None,
     geometry: str = "error",
+    reorient: bool = False,
+    axes: str | None = None,
     threads: int | None = None,
     warn: Callable[[str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -189,29 +208,133 @@ def _count(
     classes = inputs.label_classes(num_classes, labels, ignore_index)
     mapping = _mapping(map_prediction)
     threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
-    with open_volume(reference) as true, open_volume(prediction) as pred:
-        note = check_geometry(true.geometry, pred.geometry, geometry, (true.path, pred.path))
+    paths = [reference, prediction] if roi is None else [reference, prediction, roi]
+    with open_aligned(paths, geometry=geometry, reorient=reorient, axes=axes) as (volumes, note):
         if note is not None:
             _warn(note, warn)
-        if true.order != pred.order:
-            raise VolumeError(f"{pred.path}: expected the voxel order of {true.path}, {true.order}; found {pred.order}")
-        voxels = prod(true.geometry.shape)
+        true, pred = volumes[:2]
+        shape = true.geometry.shape
+        voxels = prod(shape)
         totals = LabelTotals(1, classes, unknown, weighted=False)
         report = None if progress is None else lambda counted: progress(counted, voxels)
-        parts = stream_pairs(true, pred, threads=threads, progress=report) if voxels else []
         try:
-            for part in parts:
+            for part in _pairs(volumes, threads, report) if voxels else []:
                 totals.add(0, _labelled(part, true, pred, mapping))
         except Rejected:
-            _explain(reference, prediction, classes, mapping, count_unknown=unknown == "count")
+            aligned = open_aligned(paths, geometry="ignore", reorient=reorient, axes=axes)
+            with aligned as (again, _), _side_by_side(again) as readable:
+                _explain(readable, classes, mapping, count_unknown=unknown == "count")
+        placed = true.geometry.affine is not None and pred.geometry.affine is not None
         files = {
             "reference": true.path,
             "prediction": pred.path,
-            "shape": list(true.geometry.shape),
-            "spacing_mm": [float(step) for step in true.geometry.spacing],
-            "geometry": note or "equal" if geometry != "ignore" else "not compared",
+            "shape": list(shape),
+            "spacing_mm": [float(step) if isfinite(step) else None for step in true.geometry.spacing],
+            "geometry": "not compared" if geometry == "ignore" or not (placed or note) else note or "equal",
         }
         return totals.finish(voxels), files, true.geometry.voxel_volume_ml
+
+
+@contextmanager
+def open_aligned(
+    paths: Sequence[Path], *, geometry: str = "error", reorient: bool = False, axes: str | None = None
+) -> Iterator[tuple[list[Volume], str | None]]:
+    """Open a truth, a prediction and perhaps a mask as volumes of one shape, in which an index means the same voxel.
+
+    Yields
+    ------
+    volumes, note
+        Under ``geometry="warn"`` the note says what differs.
+
+    Raises
+    ------
+    VolumeError
+        If a file cannot be read; GeometryError, a kind of it, if the volumes do not match.
+    """
+    with ExitStack() as stack:
+        true = stack.enter_context(open_volume(paths[0]))
+        volumes, notes = [true], []
+        for path in paths[1:]:
+            other = stack.enter_context(open_volume(path))
+            volumes[0], other = align(volumes[0], other, axes=axes, reorient=reorient)
+            note = check_geometry(volumes[0].geometry, other.geometry, geometry, (true.path, other.path))
+            volumes.append(other)
+            notes += [note] if note is not None else []
+        yield volumes, "; ".join(notes) or None
+
+
+def _pairs(volumes: list[Volume], threads: int, progress: Callable[[int], None] | None) -> list[Pairs]:
+    """Count the pairs of stored values, in the way that suits the files."""
+    in_any_order = all(volume.blocks is not None for volume in volumes)
+    if same_stream(volumes) and (threads == 1 or not in_any_order):
+        return stream_pairs(volumes, threads=threads, progress=progress)
+    with _in_boxes(volumes) as blocks:
+        return count_boxes(blocks, threads=threads, progress=progress)
+
+
+class LabelBlock(NamedTuple):
+    """The labels of a box of two volumes."""
+
+    start: tuple[int, ...]
+    """Index of its first voxel."""
+    true: npt.NDArray[np.int64]
+    pred: npt.NDArray[np.int64]
+    inside: npt.NDArray[np.bool_] | None
+    """Which voxels are in the region of interest; None where there is none."""
+    shape: tuple[int, ...]
+    """Of the whole volume."""
+    spacing: tuple[float, ...]
+    """Along each axis in mm; NaN where it is not known."""
+
+
+def label_blocks(
+    reference: Path,
+    prediction: Path,
+    *,
+    map_prediction: Mapping[int, int] | Path | None = None,
+    roi: Path | None = None,
+    geometry: Literal["error", "warn", "ignore"] = "ignore",
+    reorient: bool = False,
+    axes: str | None = None,
+) -> Iterator[LabelBlock]:
+    """Yield the labels of two volumes box by box, in constant memory: for what needs to see voxels, such as a picture.
+
+    Parameters
+    ----------
+    reference, prediction, map_prediction, roi, geometry, reorient, axes
+        As in `count_files`.
+
+    Raises
+    ------
+    VolumeError
+        As in `count_files`.
+    """
+    mapping = _mapping(map_prediction)
+    paths = [reference, prediction] if roi is None else [reference, prediction, roi]
+    aligned = open_aligned(paths, geometry=geometry, reorient=reorient, axes=axes)
+    with aligned as (volumes, _), _side_by_side(volumes) as readable:
+        place = volumes[0].geometry
+        for start, (true, pred, *inside) in read_boxes(readable):
+            labels, _ = _to_labels(true, volumes[0].scaling, None)
+            predicted, _ = _to_labels(pred, volumes[1].scaling, mapping)
+            yield LabelBlock(start, labels, predicted, inside[0] != 0 if inside else None, place.shape, place.spacing)
+
+
+@contextmanager
+def _in_boxes(volumes: list[Volume]) -> Iterator[list[Volume]]:
+    """Yield volumes that can be read in blocks; what had to be unpacked for that is deleted afterwards."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(in_blocks(volume)) for volume in volumes]
+
+
+@contextmanager
+def _side_by_side(volumes: list[Volume]) -> Iterator[list[Volume]]:
+    """Yield volumes that `read_boxes` can read."""
+    if same_stream(volumes):
+        yield volumes
+    else:
+        with _in_boxes(volumes) as blocks:
+            yield blocks
 
 
 def _mapping(mapping: Any) -> dict[int, int] | None:
@@ -265,38 +388,31 @@ def _to_labels(
 
 
 def _explain(
-    reference: Path,
-    prediction: Path,
-    classes: inputs.Classes,
-    mapping: Mapping[int, int] | None,
-    *,
-    count_unknown: bool,
+    volumes: list[Volume], classes: inputs.Classes, mapping: Mapping[int, int] | None, *, count_unknown: bool
 ) -> None:
     """Read the files once more, to say which voxels are wrong; raise an error that does."""
     wrong: dict[tuple[str, str], list[Any]] = {}
-    with open_volume(reference) as true, open_volume(prediction) as pred:
-        start = 0
-        for a, b in stream_chunks(true, pred):
-            labels, bad_true = _to_labels(a, true.scaling, None)
-            predicted, bad_pred = _to_labels(b, pred.scaling, mapping)
-            kept = ~np.isin(labels, classes.ignored)
-            checks = [(true.path, "whole", bad_true, a), (pred.path, "whole", bad_pred, b)]
-            if classes.labels is not None:
-                checks.append((true.path, "class", kept & ~bad_true & ~np.isin(labels, classes.labels), labels))
-                if not count_unknown:
-                    checks.append(
-                        (pred.path, "class", kept & ~bad_pred & ~np.isin(predicted, classes.labels), predicted)
-                    )
-            for path, kind, bad, values in checks:
-                if bad.any():
-                    first = int(np.argmax(bad))
-                    entry = wrong.setdefault((path, kind), [0, start + first, values[first].item()])
-                    entry[0] += int(bad.sum())
-            start += a.size
-        for (path, kind), (total, flat, value) in wrong.items():
-            index = tuple(int(i) for i in np.unravel_index(flat, true.geometry.shape, order=true.order))
-            wanted = "labels that are whole numbers" if kind == "whole" else f"labels among {classes.describe()}"
-            raise ValueError(
-                f"{path}: expected {wanted}, found {total} voxel(s) that are not; the first is {value} at index {index}"
-            )
-    raise ValueError(f"{os.fspath(reference)}, {os.fspath(prediction)}: the files changed while they were counted")
+    true, pred = volumes[:2]
+    for start, (a, b, *inside) in read_boxes(volumes):
+        labels, bad_true = _to_labels(a, true.scaling, None)
+        predicted, bad_pred = _to_labels(b, pred.scaling, mapping)
+        looked_at = inside[0] != 0 if inside else np.True_
+        kept = ~np.isin(labels, classes.ignored) & looked_at
+        checks = [(true.path, "whole", bad_true & looked_at, a), (pred.path, "whole", bad_pred & looked_at, b)]
+        if classes.labels is not None:
+            checks.append((true.path, "class", kept & ~bad_true & ~np.isin(labels, classes.labels), labels))
+            if not count_unknown:
+                checks.append((pred.path, "class", kept & ~bad_pred & ~np.isin(predicted, classes.labels), predicted))
+        for path, kind, bad, values in checks:
+            if bad.any():
+                at = np.unravel_index(int(np.argmax(bad.reshape(-1, order=true.order))), bad.shape, order=true.order)
+                index = tuple(int(i) + first for i, first in zip(at, start, strict=True))
+                entry = wrong.setdefault((path, kind), [0, index, values[at].item()])
+                entry[0] += int(bad.sum())
+    for (path, kind), (total, index, value) in wrong.items():
+        wanted = "labels that are whole numbers" if kind == "whole" else f"labels among {classes.describe()}"
+        raise ValueError(
+            f"{path}: expected {wanted}, found {total} voxel(s) that are not; the first is {value} at index {index}"
+        )
+    paths = ", ".join(volume.path for volume in volumes)
+    raise ValueError(f"{paths}: the files changed while they were counted")

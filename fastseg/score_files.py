@@ -160,7 +160,7 @@ def evaluate_score_files(
 
 
 def holds_scores(reference: Path, prediction: Path) -> bool:
-    """Tell whether a prediction is a file of scores: an .npy or .npz file, or a NIfTI file of one axis more than the labels.
+    """Tell whether a prediction is a file of scores: one of one axis more than the labels, or an array of floats.
 
     Parameters
     ----------
@@ -172,11 +172,14 @@ def holds_scores(reference: Path, prediction: Path) -> bool:
     VolumeError
         If a file cannot be read.
     """
-    if kind_of(reference) != "volume" or kind_of(prediction) != "volume":
-        return True
-    with open_volume(reference) as true, open_volume(prediction) as pred:
-        spatial, shape = true.geometry.shape, nifti_shape(pred.geometry.shape)
-        return len(shape) == 4 and shape[-1] > 1 and shape[:-1] == spatial
+    if kind_of(prediction) == "volume":
+        with open_volume(reference) as true, open_volume(prediction) as pred:
+            spatial, shape = true.geometry.shape, nifti_shape(pred.geometry.shape)
+            return pred.streams and len(shape) == 4 and shape[-1] > 1 and shape[:-1] == spatial
+    with ExitStack() as stack:
+        truth = open_source(stack, reference, labels=True)
+        scores = open_source(stack, prediction, labels=False)
+        return scores.dtype.kind not in "biu" or len(scores.shape) > len(truth.shape)
 
 
 def _sum(

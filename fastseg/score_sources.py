@@ -241,6 +241,10 @@ def nifti_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _open_nifti(stack: ExitStack, name: str, labels: bool) -> Source:
     volume = stack.enter_context(open_volume(name))
+    if not volume.streams:
+        raise VolumeError(
+            f"{name}: expected a file that is read from first to last beside scores, such as NIfTI or NPY"
+        )
     shape = volume.geometry.shape if labels else nifti_shape(volume.geometry.shape)
 
     def fill(view: memoryview) -> int:

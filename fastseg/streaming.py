@@ -1,14 +1,15 @@
-"""Counts two files as they are read: chunks go into reused buffers and are counted while they are still in the cache.
+"""Counts files as they are read: chunks go into reused buffers and are counted while they are still in the cache.
 
-Reading a chunk of one file, reading a chunk of the other, and counting a pair of chunks are the three kinds of steps. Two
-threads take whichever can be done next, so that neither waits long for the other, and a few buffers bound the memory.
+Reading a chunk of one file, reading a chunk of the other, and counting a pair of chunks are the kinds of steps; a mask is a
+third file. Two threads take whichever can be done next, so that neither waits long for the other, and a few buffers bound
+the memory.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from fastseg.volumes import Volume, VolumeError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["stream_chunks", "stream_pairs"]
+__all__ = ["stream_pairs"]
 
 Array = npt.NDArray[Any]
 
@@ -81,31 +82,25 @@ class _Chunks:
 
 
 @contextmanager
-def _both(reference: Volume, prediction: Volume, depth: int) -> Iterator[tuple[_Chunks, _Chunks]]:
-    """Open both files by chunks of as many voxels as fit a buffer; check their ends afterwards."""
-    voxels = CHUNK_BYTES // max(reference.dtype.itemsize, prediction.dtype.itemsize)
-    with _Chunks(reference, voxels, depth) as true, _Chunks(prediction, voxels, depth) as pred:
-        yield true, pred
-    reference.finish()
-    prediction.finish()
-
-
-def stream_chunks(reference: Volume, prediction: Volume) -> Iterator[tuple[Array, Array]]:
-    """Yield pairs of chunks one after another, on the calling thread, and check the ends of the files."""
-    with _both(reference, prediction, 1) as (true, pred):
-        for index in range(true.count):
-            yield true.read(index), pred.read(index)
+def _chunked(volumes: Sequence[Volume], depth: int) -> Iterator[list[_Chunks]]:
+    """Open files by chunks of as many voxels as fit a buffer; check their ends afterwards."""
+    voxels = CHUNK_BYTES // max(volume.dtype.itemsize for volume in volumes)
+    with ExitStack() as stack:
+        yield [stack.enter_context(_Chunks(volume, voxels, depth)) for volume in volumes]
+    for volume in volumes:
+        volume.finish()
 
 
 def stream_pairs(
-    reference: Volume, prediction: Volume, *, threads: int, progress: Callable[[int], None] | None = None
+    volumes: Sequence[Volume], *, threads: int, progress: Callable[[int], None] | None = None
 ) -> list[Pairs]:
     """Count the pairs of values of two files of one shape and voxel order, read once.
 
     Parameters
     ----------
-    reference, prediction
-        Open volumes; they are read to the end of the file.
+    volumes
+        Truth, prediction and, if there is one, the mask: where it is 0, nothing is counted. They are read to the end of the
+        file.
     threads
         How many threads to use; more than two bring nothing.
     progress
@@ -118,17 +113,17 @@ def stream_pairs(
         Parts of the counts, in no particular order.
     """
     if threads < 2:
-        return _one_thread(reference, prediction, progress)
-    with _both(reference, prediction, DEPTH) as files:
+        return _one_thread(volumes, progress)
+    with _chunked(volumes, DEPTH) as files:
         return _Pipeline(files, progress).run()
 
 
-def _one_thread(reference: Volume, prediction: Volume, progress: Callable[[int], None] | None) -> list[Pairs]:
+def _one_thread(volumes: Sequence[Volume], progress: Callable[[int], None] | None) -> list[Pairs]:
     voxels = 0
-    with _Tally(reference, prediction) as tally:
-        for true, pred in stream_chunks(reference, prediction):
-            tally.count(true, pred)
-            voxels += true.size
+    with _chunked(volumes, 1) as files, _Tally(volumes) as tally:
+        for index in range(files[0].count):
+            tally.count([file.read(index) for file in files])
+            voxels += files[0].length(index)
             if progress is not None:
                 progress(voxels)
         return tally.results()
@@ -137,8 +132,8 @@ def _one_thread(reference: Volume, prediction: Volume, progress: Callable[[int],
 class _Tally:
     """A backend's counter, and what it had to hand out on the way."""
 
-    def __init__(self, reference: Volume, prediction: Volume) -> None:
-        self._counter = counter_of("auto").PairCounter(reference.dtype, prediction.dtype)
+    def __init__(self, volumes: Sequence[Volume]) -> None:
+        self._counter = counter_of("auto").PairCounter(volumes[0].dtype, volumes[1].dtype)
         self._parts: list[Pairs] = []
 
     def __enter__(self) -> _Tally:
@@ -148,8 +143,12 @@ class _Tally:
     def __exit__(self, *exc_info: Any) -> None:
         self._counter.__exit__(*exc_info)
 
-    def count(self, true: Array, pred: Array) -> None:
-        span = Span((true, pred, None, None), 1, true.size, (0, 0, 0, 0))
+    def count(self, chunks: Sequence[Array]) -> None:
+        true, pred, *masks = chunks
+        mask = masks[0] if masks else None
+        if mask is not None and mask.itemsize > 1:
+            mask = mask != 0
+        span = Span((true, pred, mask, None), 1, true.size, (0, 0, 0, 0))
         while not self._counter.update(span):
             self._parts.append(self._counter.take())
 
@@ -164,14 +163,14 @@ Step = Callable[[_Tally], Callable[[], None]]
 class _Pipeline:
     """The state that two threads share: which chunks are read, being counted, or still to come."""
 
-    def __init__(self, files: tuple[_Chunks, _Chunks], progress: Callable[[int], None] | None) -> None:
+    def __init__(self, files: Sequence[_Chunks], progress: Callable[[int], None] | None) -> None:
         self.files, self.progress = files, progress
         self.total = files[0].count
         self.changed = threading.Condition()
         self.idle = 0  # threads that wait for a change
-        self.ready: tuple[dict[int, Array], dict[int, Array]] = ({}, {})  # chunks read and not yet being counted
-        self.next_read = [0, 0]
-        self.reading = [False, False]
+        self.ready: list[dict[int, Array]] = [{} for _ in files]  # chunks read and not yet being counted
+        self.next_read = [0] * len(files)
+        self.reading = [False] * len(files)
         self.next_count = 0
         self.counting: set[int] = set()
         self.counted = 0  # voxels
@@ -205,7 +204,7 @@ class _Pipeline:
 
     def work(self) -> None:
         try:
-            with _Tally(*(file.volume for file in self.files)) as tally:
+            with _Tally([file.volume for file in self.files]) as tally:
                 step = self.next_step(lambda: None)
                 while step is not None:
                     step = self.next_step(step(tally))
@@ -231,14 +230,14 @@ class _Pipeline:
             return None
 
     def claim(self) -> Step | None:
-        """Take the next pair of chunks if both are there, else the file that is behind if it has room for a chunk."""
+        """Take the next chunks if all are there, else the file that is most behind if it has room for a chunk."""
         index = self.next_count
-        if index in self.ready[0] and index in self.ready[1]:
+        if all(index in chunks for chunks in self.ready):
             self.next_count += 1
             self.counting.add(index)
-            return partial(self.count, index, self.ready[0].pop(index), self.ready[1].pop(index))
+            return partial(self.count, index, [chunks.pop(index) for chunks in self.ready])
         oldest = min(self.counting, default=index)
-        for which in (0, 1) if self.next_read[0] <= self.next_read[1] else (1, 0):
+        for which in sorted(range(len(self.files)), key=self.next_read.__getitem__):
             index = self.next_read[which]
             if not self.reading[which] and index < self.total and index < oldest + DEPTH:
                 self.reading[which] = True
@@ -255,12 +254,12 @@ class _Pipeline:
 
         return done
 
-    def count(self, index: int, true: Array, pred: Array, tally: _Tally) -> Callable[[], None]:
-        tally.count(true, pred)
+    def count(self, index: int, chunks: list[Array], tally: _Tally) -> Callable[[], None]:
+        tally.count(chunks)
 
         def done() -> None:
             self.counting.discard(index)
-            self.counted += true.size
+            self.counted += chunks[0].size
             if self.progress is not None:
                 self.progress(self.counted)
 

@@ -14,6 +14,7 @@ import pytest
 from volumes_on_disk import atlases, write
 
 from fastseg import cli
+from fastseg.cli import screen
 
 T = np.repeat(np.random.default_rng(0).integers(0, 4, (6, 8, 5)), 6, axis=2).astype("u1")
 
@@ -142,12 +143,12 @@ def test_unexpected_errors_and_interrupts(pair: Any, capsys: Any, monkeypatch: A
 def test_progress_bar_on_a_slow_terminal(pair: Any, capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     times = iter(range(1000))
-    monkeypatch.setattr(cli.time, "monotonic", lambda: float(next(times)))
-    with cli._progress(quiet=False) as update:
+    monkeypatch.setattr(screen.time, "monotonic", lambda: float(next(times)))
+    with screen.counting_progress(quiet=False) as update:
         assert update is not None
         update(1, 10)
         update(10, 10)
-    with cli._progress(quiet=True) as update:
+    with screen.counting_progress(quiet=True) as update:
         assert update is None
 
 

@@ -335,7 +335,7 @@ def test_what_is_no_array_of_numbers(tmp_path: Path, reference: Path) -> None:
         sum_files(reference, prediction)
     for text, message in (
         (b"PK\3\4nonsense", "truncated or corrupt"),
-        (b"nonsense", "known format"),
+        (b"nonsense", "expected an .npy or .npz file"),
         (b"", "empty file"),
     ):
         prediction.write_bytes(text)

@@ -179,15 +179,14 @@ class PairCounter:
             if np.add.reduce(square, axis=None) == voxels - outside:
                 corner[:] = 0
                 return Square(square, voxels - outside, outside)
-        where = np.nonzero(table)
-        times = table[where]
-        table[where] = 0
-        codes = tuple(axis.astype(U) for axis in where)
+        where = np.flatnonzero(counts[:NARROW] != 0)  # of booleans: ten times as fast as of the counts themselves
+        times = counts[where]
+        counts[where] = 0
+        codes = tuple(axis.astype(U) for axis in np.divmod(where, 256))
         weights = None
         if weighted and sums is not None:
-            table_sums = sums[:NARROW].reshape(256, 256)
-            weights = table_sums[where]
-            table_sums[where] = 0.0
+            weights = sums[where]
+            sums[where] = 0.0
         if used:
             slots = np.flatnonzero(space.keys[:, 2])
             codes = tuple(np.concatenate([low, space.keys[slots, k]]) for k, low in enumerate(codes))

@@ -10,6 +10,7 @@ import stat
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import FileIO
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -186,12 +187,14 @@ def require(module: str, extra: str, path: str, what: str) -> Any:
     except ImportError as error:
         if error.name is not None and error.name.partition(".")[0] != module.partition(".")[0]:
             raise VolumeError(f"{path}: reading {what} needs {module}, which cannot be imported: {error}") from error
-        raise VolumeError(
-            f'{path}: reading {what} needs {module}: pip install "fastseg-metrics[{extra}]"'
-        ) from None
+        raise VolumeError(f'{path}: reading {what} needs {module}: pip install "fastseg-metrics[{extra}]"') from None
 
 
 HEAD_BYTES = 544
+
+
+def _gunzip(file: FileIO) -> Callable[[memoryview], int]:
+    return gzip.GzipFile(fileobj=file, mode="rb").readinto
 
 
 class ByteSource:
@@ -204,6 +207,13 @@ class ByteSource:
     path : str
     name : str, optional
         What the messages begin with; by default the path.
+    offset : int
+        Where the bytes begin in the file; `position`, `size` and `limit` count from there.
+    compressed : bool, optional
+        Whether they are gzip; by default that is seen from their beginning.
+    decode : callable, optional
+        Takes the open file at `offset`, and returns the ``readinto`` of what decompresses it instead of gzip; it raises
+        OSError, EOFError or an error of zlib's.
 
     Raises
     ------
@@ -211,7 +221,15 @@ class ByteSource:
         If there is no such file, it is a folder or a device, it is empty, or it may not be read.
     """
 
-    def __init__(self, path: str, name: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        name: str | None = None,
+        *,
+        offset: int = 0,
+        compressed: bool | None = None,
+        decode: Callable[[FileIO], Callable[[memoryview], int]] | None = None,
+    ) -> None:
         self.name = path if name is None else name
         self.position = 0
         try:
@@ -229,12 +247,14 @@ class ByteSource:
             raise VolumeError(f"{self.name}: {found}, expected a file")
         self._file = file
         try:
-            self.size = os.fstat(self._file.fileno()).st_size
-            if self.size == 0:
-                raise VolumeError(f"{self.name}: expected a volume, found an empty file")
-            self.compressed = self._file.read(2) == b"\x1f\x8b"
-            self._file.seek(0)
-            self._readinto, self._errors = self._reader()
+            self.size = os.fstat(self._file.fileno()).st_size - offset
+            if self.size <= 0:
+                found = f"found none from byte {offset} on" if offset else "found an empty file"
+                raise VolumeError(f"{self.name}: expected a volume, {found}")
+            self._file.seek(offset)
+            self.compressed = self._file.read(2) == b"\x1f\x8b" if compressed is None else compressed
+            self._file.seek(offset)
+            self._readinto, self._errors = self._reader(decode)
         except OSError as error:
             self.close()
             raise VolumeError(f"{self.name}: cannot be read: {error.strerror}") from error
@@ -242,17 +262,22 @@ class ByteSource:
             self.close()
             raise
 
-    def _reader(self) -> tuple[Callable[[memoryview], int | None], tuple[type[Exception], ...]]:
+    def _reader(
+        self, decode: Callable[[FileIO], Callable[[memoryview], int]] | None
+    ) -> tuple[Callable[[memoryview], int | None], tuple[type[Exception], ...]]:
         """Choose the fastest decompressor at hand; return its ``readinto`` and what it raises."""
         if not self.compressed:
             return self._file.readinto, (OSError,)
+        errors: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error)
         try:
             zlib_ng: Any = importlib.import_module("zlib_ng.zlib_ng")
         except ImportError:
-            return gzip.GzipFile(fileobj=self._file, mode="rb").readinto, (EOFError, OSError, zlib.error)
+            return (decode or _gunzip)(self._file), errors
+        errors = (*errors, zlib_ng.error)
+        if decode is not None:
+            return decode(self._file), errors
         # The reader that lies under gzip_ng.open: without its BufferedReader there is no second copy of the voxels.
-        reader = zlib_ng._GzipReader(self._file, 512 << 10)
-        return reader.readinto, (EOFError, OSError, zlib.error, zlib_ng.error)
+        return zlib_ng._GzipReader(self._file, 512 << 10).readinto, errors
 
     @property
     def descriptor(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastseg.volumes.base import Geometry, VolumeError
 
-Kind = Literal["flip or axis permutation", "translation", "affine", "shape"]
+Kind = Literal["flip or axis permutation", "translation", "affine", "spacing", "shape"]
 
 # Affines are stored as float32 and recomputed by every tool: a hundredth of a voxel is noise, half a voxel is not.
 _TOLERANCE_VOXELS = 0.01
@@ -31,11 +32,12 @@ class GeometryDifference:
     Attributes
     ----------
     displacement_mm : float
-        Largest distance between corresponding corners.
+        Largest distance between corresponding corners; NaN where one of them has no affine.
     tolerance_mm : float
         What would have passed for equal.
     kind : str
-        "flip or axis permutation", "translation", "affine", or "shape" where the shapes differ otherwise.
+        "flip or axis permutation", "translation", "affine", "spacing" where one of them has no affine, or "shape" where
+        the shapes differ otherwise.
     detail : str
         What precisely differs.
     names : (str, str)
@@ -49,6 +51,8 @@ class GeometryDifference:
     names: tuple[str, str] = ("reference", "prediction")
 
     def __str__(self) -> str:
+        if self.displacement_mm != self.displacement_mm:  # not known
+            return f"{self.names[1]}: does not lie as {self.names[0]}: {self.detail}"
         return (
             f"{self.names[1]}: its corners lie up to {self.displacement_mm:.4g} mm from those of {self.names[0]} "
             f"(tolerance {self.tolerance_mm:.2g} mm): {self.detail}"
@@ -72,7 +76,8 @@ def compare_geometry(
     Returns
     -------
     GeometryDifference or None
-        None if the shapes are equal and no corner is displaced by more than 1% of the smallest spacing of either.
+        None if the shapes are equal and no corner is displaced by more than 1% of the smallest spacing of either. Where a file
+        has no affine, only what both have is compared: the shapes, and the spacings within 1%.
 
     Raises
     ------
@@ -84,12 +89,26 @@ def compare_geometry(
     The corners are the centres of the eight voxels whose indices along the first three axes are 0 or n - 1. The
     displacement is a convex function of the index, so no voxel between them is displaced further.
     """
+    if reference.affine is None or prediction.affine is None:
+        return _spacings_differ(reference, prediction, names)
     tolerance = _TOLERANCE_VOXELS * min(_smallest_spacing(reference, names[0]), _smallest_spacing(prediction, names[1]))
     displacement = _displacement(reference, prediction)
     if reference.shape == prediction.shape and displacement <= tolerance:
         return None
     kind, detail = _explain(reference, prediction, tolerance)
     return GeometryDifference(displacement, tolerance, kind, detail, names)
+
+
+def _spacings_differ(reference: Geometry, prediction: Geometry, names: tuple[str, str]) -> GeometryDifference | None:
+    """Compare volumes of which one at least does not say where it lies."""
+    if reference.shape != prediction.shape:
+        detail = f"the shapes {reference.shape} and {prediction.shape} differ"
+        return GeometryDifference(math.nan, math.nan, "shape", detail, names)
+    one, other = (np.array(each.spacing, np.float64) for each in (reference, prediction))
+    if one.shape != other.shape or not (np.abs(one - other) > _TOLERANCE_VOXELS * np.minimum(one, other)).any():
+        return None
+    detail = f"the spacings are {_triple(one)} and {_triple(other)} mm"
+    return GeometryDifference(math.nan, math.nan, "spacing", detail, names)
 
 
 def check_geometry(
@@ -152,11 +171,18 @@ def _shape_sentence(reference: Geometry, prediction: Geometry, names: tuple[str,
     return sentence
 
 
+def _placed(geometry: Geometry) -> NDArray[np.float64]:
+    """Return the affine of a volume that has one."""
+    assert geometry.affine is not None
+    return geometry.affine
+
+
 def _smallest_spacing(geometry: Geometry, name: str) -> float:
     """Return the smallest spacing in mm; raise GeometryError if the affine places no voxels."""
-    linear = geometry.affine[:3, :3]
+    affine = _placed(geometry)
+    linear = affine[:3, :3]
     problem = "not finite"
-    if np.isfinite(geometry.affine).all():
+    if np.isfinite(affine).all():
         with np.errstate(all="ignore"):
             spacing = np.linalg.norm(linear, axis=0)
             volume = abs(np.linalg.det(linear))
@@ -165,7 +191,7 @@ def _smallest_spacing(geometry: Geometry, name: str) -> float:
             return float(spacing.min())
         problem = "singular"
     raise GeometryError(
-        f"{name}: expected an affine that places voxels, found one that is {problem}: {geometry.affine[:3].tolist()}"
+        f"{name}: expected an affine that places voxels, found one that is {problem}: {affine[:3].tolist()}"
     )
 
 
@@ -177,7 +203,7 @@ def _extent(geometry: Geometry) -> tuple[int, int, int]:
 
 def _displacement(reference: Geometry, prediction: Geometry) -> float:
     """Return the largest distance between corresponding corners in mm."""
-    apart = _corners(prediction.affine, _extent(prediction)) - _corners(reference.affine, _extent(reference))
+    apart = _corners(_placed(prediction), _extent(prediction)) - _corners(_placed(reference), _extent(reference))
     return float(np.linalg.norm(apart, axis=1).max())
 
 
@@ -189,21 +215,23 @@ def _corners(affine: NDArray[np.float64], extent: tuple[int, int, int]) -> NDArr
 
 def _explain(reference: Geometry, prediction: Geometry, tolerance: float) -> tuple[Kind, str]:
     """Name the simplest thing that turns one geometry into the other."""
-    codes = ["".join(_orientations().aff2axcodes(each.affine)) for each in (reference, prediction)]
-    if _flips_onto(reference, prediction, tolerance):
+    one, other = _placed(reference), _placed(prediction)
+    codes = ["".join(_orientations().aff2axcodes(affine)) for affine in (one, other)]
+    if reorientation(reference, prediction, tolerance) is not None:
         return (
             "flip or axis permutation",
-            f"a pure flip or permutation of axes, the reference is stored as {codes[0]}, the prediction as {codes[1]}",
+            f"a pure flip or permutation of axes, the reference is stored as {codes[0]}, the prediction as {codes[1]} "
+            "(reorient resolves that)",
         )
     if reference.shape != prediction.shape:
         return "shape", f"the shapes {reference.shape} and {prediction.shape} differ"
-    offset = prediction.affine[:3, 3] - reference.affine[:3, 3]
-    shifted = prediction.affine.copy()
+    offset = other[:3, 3] - one[:3, 3]
+    shifted = other.copy()
     shifted[:3, 3] -= offset
     if _displacement(reference, Geometry(prediction.shape, shifted, prediction.spacing)) <= tolerance:
-        voxels = np.linalg.solve(reference.affine[:3, :3], offset)
+        voxels = np.linalg.solve(one[:3, :3], offset)
         return "translation", f"a pure translation by {_triple(voxels)} voxels, {_triple(offset)} mm"
-    spacings = [_triple(np.linalg.norm(each.affine[:3, :3], axis=0)) for each in (reference, prediction)]
+    spacings = [_triple(np.linalg.norm(affine[:3, :3], axis=0)) for affine in (one, other)]
     detail = (
         f"the affines differ; the reference has orientation {codes[0]} and spacing {spacings[0]} mm, "
         f"the prediction {codes[1]} and {spacings[1]} mm"
@@ -211,16 +239,46 @@ def _explain(reference: Geometry, prediction: Geometry, tolerance: float) -> tup
     return "affine", detail
 
 
-def _flips_onto(reference: Geometry, prediction: Geometry, tolerance: float) -> bool:
-    """Say whether the prediction, its axes flipped and permuted, lies where the reference does."""
+def reorientation(
+    reference: Geometry, prediction: Geometry, tolerance: float | None = None
+) -> tuple[tuple[int, ...], tuple[bool, ...]] | None:
+    """Find the flips and the permutation of axes that make a prediction lie where its reference does.
+
+    Parameters
+    ----------
+    reference, prediction : Geometry
+        Both with an affine that is finite and not singular.
+    tolerance : float, optional
+        Displacement in mm that passes for none; default 1% of the smallest spacing.
+
+    Returns
+    -------
+    (axes, flips) or None
+        For each axis of the reference, which of the prediction's it is, and whether it runs the other way. None if no
+        flip and permutation does it, or none is needed.
+    """
+    if tolerance is None:
+        names = ("reference", "prediction")
+        spacings = [_smallest_spacing(each, name) for each, name in zip((reference, prediction), names, strict=True)]
+        tolerance = _TOLERANCE_VOXELS * min(spacings)
     tools, extent = _orientations(), _extent(prediction)
-    transform = tools.ornt_transform(*(tools.io_orientation(each.affine) for each in (prediction, reference)))
-    affine = prediction.affine @ tools.inv_ornt_aff(transform, extent)
-    source_axes = np.argsort(transform[:, 0])
-    permuted = tuple(extent[axis] for axis in source_axes) + prediction.shape[3:]
+    affine = _placed(prediction)
+    transform = tools.ornt_transform(*(tools.io_orientation(each) for each in (affine, _placed(reference))))
+    if np.isnan(transform).any():
+        return None
+    spatial = np.argsort(transform[:, 0])
+    turned = affine @ tools.inv_ornt_aff(transform, extent)
+    permuted = tuple(extent[axis] for axis in spatial) + prediction.shape[3:]
     if permuted != _extent(reference) + reference.shape[3:]:
-        return False
-    return _displacement(reference, Geometry(permuted, affine, prediction.spacing)) <= tolerance
+        return None
+    if _displacement(reference, Geometry(permuted, turned, prediction.spacing)) > tolerance:
+        return None
+    ndim = len(prediction.shape)
+    axes = tuple(int(axis) for axis in spatial if axis < ndim) + tuple(range(3, ndim))
+    flips = tuple(bool(transform[axis, 1] < 0) if axis < 3 else False for axis in axes)
+    if axes == tuple(range(ndim)) and not any(flips):
+        return None
+    return axes, flips
 
 
 def _orientations() -> Any:

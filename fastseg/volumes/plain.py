@@ -1,20 +1,26 @@
-"""Voxels that lie uncompressed in a file, one after another: any box of them, read by several threads at once."""
+"""Voxels that lie in a file one after another: as a stream, and in any box by several threads if not compressed."""
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import threading
+import zlib
 from collections.abc import Callable
+from io import FileIO
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.base import StreamError
+from fastseg.volumes.base import ByteSource, Geometry, StreamError, Volume, VolumeError, WritableBytes
 
 #: Boxes whose rows are shorter than this are read together with what lies between the rows.
 _GAP_BYTES = 4096
+_DRAIN_BYTES = 1 << 20
+_COMPRESSED_BYTES = 128 << 10
+_INFLATED_BYTES = 1 << 20  # at a time, so that a copy is still in the cache
 _lock = threading.Lock()  # where there is no read at a position
 
 
@@ -77,9 +83,7 @@ class PlainVoxels:
         for number, index in enumerate(np.ndindex(*lengths[:whole])):
             at = origin + sum(i * step for i, step in zip(index, self._steps[:whole], strict=True))
             self._fill(target[number * run : (number + 1) * run], at)
-        inner = tuple(
-            slice(None) if axis <= whole else slice(start[axis], stop[axis]) for axis in range(len(sizes))
-        )
+        inner = tuple(slice(None) if axis <= whole else slice(start[axis], stop[axis]) for axis in range(len(sizes)))
         box: NDArray[Any] = values[inner]
         return box.T if self._order == "F" else box
 
@@ -110,3 +114,140 @@ def _read_positioned(descriptor: int, view: memoryview, position: int) -> int:
 
 
 _read_at: Callable[[int, memoryview, int], int] = _read_positioned if hasattr(os, "preadv") else _read_seeking
+
+
+class SerialVolume(Volume):
+    """Voxels that lie in a file one after another: a stream, and blocks where they are not compressed.
+
+    Parameters
+    ----------
+    path, geometry, dtype, order
+        As in `Volume`.
+    source : ByteSource
+        At the first voxel; it closes with the volume.
+    offset : int or None
+        Where the first voxel lies in the file; None if the voxels are compressed.
+    footer : bool
+        Whether something else may follow the last voxel.
+
+    Raises
+    ------
+    VolumeError
+        If the file cannot hold so many voxels; then `source` is closed.
+    """
+
+    streams = True
+
+    def __init__(
+        self,
+        path: str,
+        geometry: Geometry,
+        dtype: np.dtype[Any],
+        order: Literal["F", "C"],
+        source: ByteSource,
+        offset: int | None,
+        *,
+        footer: bool = False,
+    ) -> None:
+        self.path, self.geometry, self.dtype, self.order = path, geometry, dtype, order
+        self._source, self._footer = source, footer
+        self._voxel_bytes = self._left = math.prod(geometry.shape) * dtype.itemsize
+        if self._voxel_bytes > source.limit - source.position:
+            source.close()
+            what = "file" if offset is not None else "compressed file"
+            raise self._truncated(
+                f"they do not fit a {what} of {source.size}; the header declares {geometry.shape} voxels of {dtype} "
+                f"after {source.position}"
+            )
+        if offset is not None:
+            self.blocks = (1,) * len(geometry.shape)
+            self._plain = PlainVoxels(source.descriptor, offset, geometry.shape, dtype, order, source.name)
+
+    def _truncated(self, reason: str) -> VolumeError:
+        return VolumeError(
+            f"{self._source.name}: truncated or corrupt: expected {self._voxel_bytes} bytes of voxels, "
+            f"found {self._voxel_bytes - self._left}: {reason}"
+        )
+
+    def read_into(self, buffer: WritableBytes) -> int:
+        """Fill `buffer` with the next voxel bytes; see `Volume.read_into`. Raises VolumeError."""
+        writable: Any = buffer  # an array is a buffer only to the type checkers of Python 3.12
+        view = memoryview(writable).cast("B")[: self._left]
+        start = self._source.position
+        try:
+            count = self._source.fill(view)
+        except StreamError as error:
+            self._left -= self._source.position - start
+            raise self._truncated(error.reason) from error
+        self._left -= count
+        if count < len(view):
+            raise self._truncated("the file ends there")
+        return count
+
+    def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
+        """Return a box of voxels, where they are not compressed; see `Volume.read_block`."""
+        return super().read_block(start, stop) if self.blocks is None else self._plain.read_block(start, stop)
+
+    def finish(self) -> None:
+        """Read what is left, so that every checksum is verified; see `Volume.finish`. Raises VolumeError."""
+        if not self._source.compressed:  # nothing there has a checksum
+            self._source.skip(self._left)
+            self._left = 0
+        scratch = bytearray(min(self._left, _DRAIN_BYTES))
+        while self._left:
+            self.read_into(scratch)
+        self._source.drain("the last voxel", only_zeros=not self._footer)
+
+    def close(self) -> None:
+        """Close the file; closing twice is allowed."""
+        self._source.close()
+
+
+class Inflater:
+    """Decompress a deflate, zlib or gzip stream that lies somewhere in a file, in bounded pieces.
+
+    Parameters
+    ----------
+    file : FileIO
+        At the first byte of the stream.
+    wbits : int
+        Which of the three: as in zlib.
+    length : int, optional
+        Bytes of the stream in the file; by default up to its end, where zero padding is allowed.
+    """
+
+    def __init__(self, file: FileIO, wbits: int, length: int | None = None) -> None:
+        library: Any
+        try:
+            library = importlib.import_module("zlib_ng.zlib_ng")
+        except ImportError:
+            library = zlib
+        self._file, self._left, self._inflate = file, length, library.decompressobj(wbits)
+
+    def readinto(self, view: memoryview) -> int:
+        """Put the next bytes into `view`, at least one; return 0 after the last, when the checksum has been compared.
+
+        Raises EOFError, OSError or the library's error.
+        """
+        while not self._inflate.eof:
+            data = self._inflate.unconsumed_tail or self._read()
+            piece = self._inflate.decompress(data, min(len(view), _INFLATED_BYTES))
+            if piece:
+                view[: len(piece)] = piece
+                return len(piece)
+            if not data and not self._inflate.eof:
+                raise EOFError("the compressed data ends before its end marker")
+        rest = self._inflate.unused_data or self._read()
+        while rest:
+            if rest.strip(b"\0") or self._left is not None:
+                raise OSError("expected the end after the compressed data, found something else")
+            rest = self._read()
+        return 0
+
+    def _read(self) -> bytes:
+        """Return the next compressed bytes, none at the end."""
+        if self._left is None:
+            return self._file.read(_COMPRESSED_BYTES)
+        data = self._file.read(min(_COMPRESSED_BYTES, self._left))
+        self._left -= len(data)
+        return data

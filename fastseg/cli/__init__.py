@@ -1,0 +1,57 @@
+"""The command line: a thin shell over `evaluate_files` and `evaluate_folder`. Results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+try:
+    import click
+except ImportError:  # the console script is installed with the core package, its libraries are not
+    raise SystemExit('fastseg: the command line needs: pip install "fastseg-metrics[cli]"') from None
+
+import fastseg
+from fastseg.cli.evaluate import evaluate
+from fastseg.cli.results import compare, report
+from fastseg.cli.screen import say
+from fastseg.cli.tools import demo, info, warmup
+
+__all__ = ["main"]
+
+#: Exit codes: 0 all scored, 1 a gate failed, 2 wrong usage, 3 something could not be scored, 130 interrupted.
+USAGE, NOT_SCORED, INTERRUPTED = 2, 3, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(fastseg.__version__, prog_name="fastseg")
+def cli() -> None:
+    """Exact segmentation metrics at the speed of memory."""
+
+
+for _command in (evaluate, report, compare, demo, info, warmup):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; errors are single lines on stderr, and never a traceback."""
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except click.UsageError as error:
+        if error.ctx is not None:
+            say(error.ctx.get_usage().replace("Usage: ", "usage: "))
+        say(f"error: {error.format_message()}")
+        sys.exit(USAGE)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        say("interrupted")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader of stdout has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        say(f"error: {error}")
+        sys.exit(NOT_SCORED)
+    except Exception as error:
+        say(f"error: {type(error).__name__}: {error}")
+        sys.exit(NOT_SCORED)

@@ -1,0 +1,277 @@
+"""The command that people run: score a pair of volumes, or a folder of cases."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import fastseg
+from fastseg.cli.screen import counting_progress, run_progress, say
+
+if TYPE_CHECKING:
+    from fastseg.runs import Run
+
+__all__ = ["evaluate"]
+
+GATE_FAILED, NOT_SCORED = 1, 3
+
+#: Failed cases that are listed on stderr; run.json has all.
+_SHOWN_FAILURES = 20
+
+#: Options that only a run has; where one is given, two files are a run of one case.
+_OF_RUNS = (
+    "output", "pairs", "pattern", "roi", "missing", "regions", "convention", "background", "unknown", "fail_under", "junit",
+    "reorient", "axes",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("reference", type=click.Path(), required=False)
+@click.argument("prediction", type=click.Path(), required=False)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FOLDER",
+    help="Write summary.json (nnU-Net's), cases.csv, classes.csv, confusion.npz and run.json to FOLDER. Cases that are there "
+    "already are not scored again.",
+)
+@click.option(
+    "--json", "json_path", metavar="FILE", help="Write the scores as JSON to FILE; - for stdout, and no table."
+)
+@click.option(
+    "--labels",
+    metavar="FILE",
+    help="Names of labels: ITK-SNAP, FreeSurfer, BIDS dseg.tsv, nnU-Net dataset.json, or lines 'index name'.",
+)
+@click.option(
+    "--prediction-labels",
+    metavar="FILE",
+    help="Names of the prediction's labels, where its codes differ; equal names are one class.",
+)
+@click.option(
+    "--map-prediction", metavar="FILE", help="Lines 'from to': codes of the prediction and what they stand for."
+)
+@click.option(
+    "--regions",
+    metavar="REGIONS",
+    help="Score unions of labels: 'tumour=1,2,3;core=1,3', or a JSON file {name: [labels]}.",
+)
+@click.option(
+    "--ignore",
+    type=int,
+    multiple=True,
+    metavar="LABEL",
+    help="True label that is not scored; may be given several times.",
+)
+@click.option(
+    "--unknown",
+    type=click.Choice(["raise", "count"]),
+    help="A predicted label that is not declared is an error of its case, or a miss of the true class.",
+)
+@click.option(
+    "--metrics", metavar="NAMES", help="Metrics, separated by commas, or all (default: dice,iou,precision,recall)."
+)
+@click.option(
+    "--convention",
+    type=click.Choice(["fastseg", "monai", "torchmetrics", "nnunet", "sklearn", "totalsegmentator"]),
+    help="Whose rules for empty classes and for means (default: fastseg).",
+)
+@click.option("--background/--no-background", default=None, help="Whether means over classes include label 0.")
+@click.option(
+    "--pattern",
+    metavar="REGEX",
+    multiple=True,
+    help="How a file's path in its folder names its case: a regular expression with a group (?P<case>...). Given twice, the "
+    "second is for predictions.",
+)
+@click.option(
+    "--pairs", metavar="FILE", help="A CSV file with the columns reference and prediction (case, roi) for folders."
+)
+@click.option("--roi", metavar="FOLDER", help="Masks of the cases: voxels where they are 0 are not counted.")
+@click.option(
+    "--missing",
+    type=click.Choice(["error", "skip", "worst"]),
+    help="What a missing prediction does: nothing is scored; it is left out; all its voxels are misses.",
+)
+@click.option(
+    "--geometry",
+    type=click.Choice(["error", "warn", "ignore"]),
+    default="error",
+    show_default=True,
+    help="What a difference in position does.",
+)
+@click.option(
+    "--reorient",
+    is_flag=True,
+    default=None,
+    help="Flip and permute predictions to lie as their references do, where that is all that differs.",
+)
+@click.option("--axes", metavar="LETTERS", help="The axes of files that do not name theirs, such as zyx.")
+@click.option(
+    "--activation",
+    type=click.Choice(["none", "softmax", "sigmoid"]),
+    help="What turns the scores of PREDICTION into probabilities (default: none, they are). Naming one says that it holds "
+    "scores, also where it has the shape of REFERENCE: those of a single class.",
+)
+@click.option(
+    "--channel-axis",
+    type=int,
+    metavar="N",
+    help="The axis of the classes of scores (default: the last of a NIfTI file, of an array what the shapes tell).",
+)
+@click.option(
+    "--fail-under",
+    multiple=True,
+    metavar="GATE",
+    help="Exit with code 1 unless this is reached: dice=0.8, or liver:dice=0.9; may be given several times.",
+)
+@click.option("--junit", metavar="FILE", help="Write one test for each gate, as JUnit XML.")
+@click.option("--resume/--no-resume", default=True, help="Whether cases that are in FOLDER already are kept.")
+@click.option(
+    "--hash",
+    "hashing",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Whether run.json has the SHA-256 of the files: auto, of those up to 64 MiB.",
+)
+@click.option(
+    "--threads",
+    "threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads to use (default: all processors allowed).",
+)
+@click.option("--quiet", is_flag=True, help="No table, no progress, no warnings; errors only.")
+def evaluate(reference: str | None, prediction: str | None, **options: Any) -> None:
+    """Score PREDICTION against REFERENCE: two volumes, or two folders of them.
+
+    Volumes are NIfTI, MGH, NPY, NPZ, NRRD, MetaImage, TIFF, Zarr, HDF5, PNG and other pictures, and DICOM-SEG; the two need
+    not be of one format. Files of a folder are paired by their names.
+
+    PREDICTION may also hold the probabilities or logits of every class: a 4-D NIfTI file (x, y, z, class), or an .npy or
+    .npz file, such as nnU-Net's. The most probable labels are scored then, and soft Dice, cross-entropy and the Brier score
+    of the probabilities are printed below.
+
+    Prints Dice, IoU, precision and recall of each class, and their means over classes and cases.
+    """
+    if options["pairs"] is None and (reference is None or prediction is None):
+        raise click.UsageError("expected REFERENCE and PREDICTION, or --pairs")
+    chosen = options["metrics"]
+    if chosen not in (None, "all"):
+        options["metrics"] = tuple(name.strip() for name in chosen.split(",") if name.strip())
+    if any(options[name] not in (None, ()) for name in _OF_RUNS) or (reference is not None and _is_folder(reference)):
+        code = _evaluate_run(reference, prediction, **options)
+        if code:
+            raise click.exceptions.Exit(code)
+        return
+    assert reference is not None
+    assert prediction is not None
+    _evaluate_pair(reference, prediction, **{name: value for name, value in options.items() if name not in _OF_RUNS})
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and not path.rstrip("/\\").lower().endswith(".zarr")
+
+
+def _evaluate_pair(
+    reference: str, prediction: str, *, json_path: str | None, labels: str | None, prediction_labels: str | None,
+    map_prediction: str | None, metrics: Any, ignore: tuple[int, ...], geometry: str, threads: int | None,
+    activation: str | None, channel_axis: int | None, quiet: bool, **_: Any,
+) -> None:  # fmt: skip
+    options: dict[str, Any] = {
+        "labels": labels,
+        "metrics": metrics,
+        "ignore_index": ignore or None,
+        "geometry": geometry,
+        "threads": threads,
+        "warn": (lambda _: None) if quiet else (lambda note: say(f"warning: {note}")),
+    }
+    with counting_progress(quiet) as progress:
+        if _scores_given(reference, prediction, activation, channel_axis):
+            if prediction_labels or map_prediction:
+                raise click.UsageError("--prediction-labels and --map-prediction are for label volumes, not for scores")
+            from fastseg.score_files import evaluate_score_files
+
+            options.update(activation=None if activation == "none" else activation, channel_axis=channel_axis)
+            scores = evaluate_score_files(reference, prediction, progress=progress, **options)
+        else:
+            options.update(prediction_labels=prediction_labels, map_prediction=map_prediction)
+            scores = fastseg.evaluate_files(reference, prediction, progress=progress, **options)
+    if json_path is not None:
+        _write_json(scores.to_dict(), json_path)
+    if json_path != "-" and not quiet:
+        click.echo(str(scores))
+
+
+def _scores_given(reference: str, prediction: str, activation: str | None, channel_axis: int | None) -> bool:
+    """Tell whether the prediction is a file of scores: who names an activation says so."""
+    if activation is not None or channel_axis is not None:
+        return True
+    from fastseg.score_files import holds_scores
+
+    return holds_scores(reference, prediction)
+
+
+def _evaluate_run(
+    reference: str | None, prediction: str | None, *, json_path: str | None, fail_under: tuple[str, ...],
+    junit: str | None, quiet: bool, pattern: tuple[str, ...], ignore: tuple[int, ...], **options: Any,
+) -> int:  # fmt: skip
+    from fastseg.runs.folder import evaluate_folder
+    from fastseg.runs.gates import check_gates, junit_xml, parse_gate
+
+    if len(pattern) > 2:
+        raise click.UsageError(f"--pattern: expected at most two, found {len(pattern)}")
+    gates = [parse_gate(text) for text in fail_under]
+    if options["activation"] == "none":  # that is what they are unless one is named
+        options["activation"] = None
+    given = {name: value for name, value in options.items() if value is not None}
+    with run_progress(quiet) as progress:
+        run = evaluate_folder(
+            reference, prediction, given.pop("output", None), gates=gates, progress=progress,
+            note=None if quiet else say, ignore=ignore or None,
+            pattern=pattern[0] if len(pattern) == 1 else pattern or None, **given,
+        )  # fmt: skip
+    results = check_gates(run, gates)
+    if junit is not None:
+        from fastseg.runs.atomic import write_atomically
+
+        write_atomically(junit, junit_xml(run, results))
+    if json_path is not None:
+        from fastseg.runs.outputs import run_to_dict
+
+        _write_json(run_to_dict(run), json_path)
+    if json_path != "-" and not quiet:
+        click.echo(str(run))
+    _say_what_failed(run, quiet)
+    for result in results:
+        if not result.passed:
+            say(f"gate failed: {result.message}")
+    return NOT_SCORED if run.failed or not run.counted else 0 if all(each.passed for each in results) else GATE_FAILED
+
+
+def _say_what_failed(run: Run, quiet: bool) -> None:
+    from fastseg.runs.cases import shown
+
+    for record in run.failed[:_SHOWN_FAILURES]:
+        say(f"error: case {shown(record.id)}: {shown(record.reason or '')}")
+    if len(run.failed) > _SHOWN_FAILURES:
+        say(f"error: and {len(run.failed) - _SHOWN_FAILURES} more cases failed")
+    if run.missing and not quiet:
+        how = "left out" if run.settings.missing == "skip" else "scored as the worst"
+        say(f"warning: {len(run.missing)} cases have no prediction, and were {how}")
+
+
+def _write_json(plain: dict[str, Any], path: str) -> None:
+    text = json.dumps(plain, indent=2, allow_nan=False) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    from fastseg.runs.atomic import write_atomically
+
+    write_atomically(path, text.encode())

@@ -1,0 +1,65 @@
+"""The commands that read what a run has left: a page to look at, and one run against another."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+__all__ = ["compare", "report"]
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.option(
+    "--worst", type=click.IntRange(min=0), default=5, show_default=True, help="How many of the worst cases to show."
+)
+@click.option("--overlays/--no-overlays", default=True, help="Whether to read those cases again, and draw them.")
+def report(run: str, worst: int, overlays: bool) -> None:
+    """Write RUN/report.html: a page of what `fastseg evaluate -o RUN` found, to open in a browser."""
+    from fastseg.report import write_report
+
+    click.echo(write_report(run, worst=worst, overlays=overlays))
+
+
+@click.command()
+@click.argument("run_a", type=click.Path())
+@click.argument("run_b", type=click.Path())
+@click.option("-o", "--output", metavar="FOLDER", help="Write comparison.json, .csv and .svg to FOLDER.")
+@click.option("--metrics", metavar="NAMES", help="Metrics, separated by commas (default: those of the runs).")
+@click.option(
+    "--cases",
+    type=click.Choice(["same", "common"]),
+    default="same",
+    show_default=True,
+    help="Whether the runs must have the same cases, or those that both have are compared.",
+)
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Of the intervals.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def compare(
+    run_a: str, run_b: str, output: str | None, metrics: str | None, cases: str, confidence: float, as_json: bool
+) -> None:
+    """Compare two runs of the same cases: paired differences, intervals and tests, from their confusion matrices.
+
+    A difference is RUN_B less RUN_A. No voxel is read again.
+    """
+    from fastseg.runs.compare import compare_runs
+
+    chosen = None if metrics is None else tuple(name.strip() for name in metrics.split(",") if name.strip())
+    found = compare_runs(run_a, run_b, metrics=chosen, cases=cases, confidence=confidence)
+    if output is not None:
+        from fastseg.runs.compare_plot import write_comparison
+
+        write_comparison(found, output)
+    if as_json:
+        json.dump(found.to_dict(), sys.stdout, indent=1, allow_nan=False)
+        click.echo()
+    else:
+        click.echo(str(found))

@@ -1,0 +1,71 @@
+"""What goes to the terminal besides results: sentences, and progress where somebody looks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastseg.runs.running import Progress as RunProgress
+
+__all__ = ["counting_progress", "run_progress", "say"]
+
+
+def say(text: str) -> None:
+    """Write a line to stderr."""
+    print(f"fastseg: {text}" if not text.startswith("usage: ") else text, file=sys.stderr)
+
+
+@contextmanager
+def counting_progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Yield what draws a progress bar on stderr once a second has passed, or None where stderr is no terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    start, bar = time.monotonic(), None
+    columns = (TextColumn("counting"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    display = Progress(*columns, console=Console(stderr=True), transient=True)
+
+    def update(counted: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            if time.monotonic() - start < 1.0:
+                return
+            display.start()
+            bar = display.add_task("counting", total=total)
+        display.update(bar, completed=counted)
+
+    try:
+        yield update
+    finally:
+        if bar is not None:
+            display.stop()
+
+
+@contextmanager
+def run_progress(quiet: bool) -> Iterator[Callable[[RunProgress], None] | None]:
+    """Yield what draws the progress of a run: cases, voxels a second and the time that is left. None where nobody looks."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
+        bar = display.add_task("cases", total=None, speed="")
+
+        def update(now: RunProgress) -> None:
+            speed = f"{now.voxels / max(now.seconds, 1e-9) / 1e6:,.0f} million voxels/s"
+            failed = f", {now.failed} failed" if now.failed else ""
+            display.update(bar, total=now.expected, completed=now.cases, speed=speed + failed)
+
+        yield update

@@ -1,0 +1,55 @@
+"""The report of a run: one page of HTML that needs nothing else, neither a server nor the network.
+
+`page` says what is on it, `template.html.j2` how; `plots` and `overlays` make its pictures, `svg` fits them in.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["write_report"]
+
+
+def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bool = True) -> Path:
+    """Write ``report.html`` into the folder of a run.
+
+    Parameters
+    ----------
+    folder : path
+        Where a run was written to.
+    worst : int
+        How many of the worst cases are shown.
+    overlays : bool
+        Whether they are shown in pictures, for which the files are read again.
+
+    Returns
+    -------
+    path : Path
+        Of the report.
+
+    Raises
+    ------
+    ImportError
+        If Jinja2 or matplotlib is not installed.
+    ValueError
+        If `worst` is negative.
+    """
+    if worst < 0:
+        raise ValueError(f"worst: expected a number of cases that is not negative, found {worst}")
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError('fastseg report needs: pip install "fastseg-metrics[report]"') from error
+
+    from fastseg.report import page
+    from fastseg.runs import atomic, outputs
+
+    folder = Path(folder)
+    run = outputs.read_run(folder)
+    path = folder / "report.html"
+    # Names that are no Unicode, as file systems allow them, are shown by their escapes.
+    html = page.render(run, title=folder.resolve().name, worst=worst, overlays=overlays)
+    atomic.write_atomically(path, html.encode("utf-8", "backslashreplace"))
+    return path

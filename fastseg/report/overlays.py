@@ -1,0 +1,287 @@
+"""The planes through the largest error of a case: its truth and its prediction, in constant memory.
+
+The files are read twice, box by box: once to find the place, once to copy the planes through it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg import files
+from fastseg.runs import CaseRecord, Settings
+from fastseg.volumes import open_volume
+
+__all__ = ["Plane", "Views", "views"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+
+#: Edge of the cubes in which disagreeing voxels are counted, at first; it doubles until there are at most this many cubes.
+_EDGE, _CUBES = 16, 2**20
+
+#: Pixels along a side of a picture.
+_SIDE = 512
+
+#: Voxels of a box that are looked at in one go, which bounds what is held beside it.
+_AT_ONCE = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """A slice, cropped to what is not background, thinned to at most `_SIDE` pixels a side.
+
+    Attributes
+    ----------
+    axis : int or None
+        Which it is perpendicular to; None: the volume is flat.
+    name : str
+        Of that axis.
+    index, length : int
+        Where it lies along it, and the volume's voxels along it.
+    true, pred : (H, W) integers
+        Labels, as they are drawn: row 0 is the top.
+    scored : (H, W) bool
+        False where the true label is ignored, or the region of interest is not.
+    size : (float, float)
+        Height and width in mm, or in voxels where the spacing is not known.
+    cross : (float, float)
+        Where the largest error is, in the same units from the top left.
+    """
+
+    axis: int | None
+    name: str
+    index: int
+    length: int
+    true: Array
+    pred: Array
+    scored: Bools
+    size: tuple[float, float]
+    cross: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """The planes through a voxel of a case, and how many voxels disagree in all of it."""
+
+    voxel: tuple[int, ...]
+    axes: tuple[str, ...]
+    errors: int
+    planes: tuple[Plane, ...]
+
+
+def views(record: CaseRecord, settings: Settings) -> Views:
+    """Return the planes through a case's largest error; where there is none, through the middle of its foreground.
+
+    Raises
+    ------
+    OSError, ValueError
+        If a file is gone, has changed or cannot be read; or if there is nothing to draw.
+    """
+    if record.prediction is None:
+        raise ValueError("there is no prediction")
+    _same_size(record)
+    search = _Search()
+    for box in _boxes(record, settings):
+        search.add(box)
+    voxel = search.voxel()
+    letters = _letters(record, settings)
+    axes = tuple(letters) if len(letters) >= len(voxel) else tuple(f"axis {axis}" for axis in range(len(voxel)))
+    axes = axes[: len(voxel)]
+    flat = [axis for axis, length in enumerate(search.shape) if length == 1]
+    across: list[int | None] = (
+        [*range(len(voxel))] if len(voxel) == 3 and not flat else [flat[0] if len(voxel) == 3 else None]
+    )
+    copies = [_Copy(axis, search, voxel) for axis in across]
+    for box in _boxes(record, settings):
+        for copy in copies:
+            copy.add(box)
+    copies.sort(key=lambda copy: copy.axis is not None and axes[copy.axis] != "z")  # what people look at first
+    upwards = letters.startswith("xyz")
+    return Views(voxel, axes, search.errors, tuple(copy.plane(axes, upwards) for copy in copies))
+
+
+class _Box(NamedTuple):
+    """A box of a volume, of at most `_AT_ONCE` voxels or so."""
+
+    true: Array
+    pred: Array
+    scored: Bools
+    """Where the true label is not ignored, and the region of interest is."""
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    """Of the volume."""
+    spacing: tuple[float, ...]
+
+
+class _Search:
+    """Counts of disagreeing voxels in cubes, and what else the first look at a volume finds."""
+
+    def __init__(self) -> None:
+        self.shape: tuple[int, ...] = ()
+        self.spacing: tuple[float, ...] = ()
+        self.errors = self.foreground = 0
+
+    def _begin(self, shape: tuple[int, ...], spacing: tuple[float, ...]) -> None:
+        self.shape = shape
+        self.spacing = tuple(abs(mm) if math.isfinite(mm) and mm else 1.0 for mm in spacing)
+        self.edge = _EDGE
+        while math.prod(-(-n // self.edge) for n in shape) > _CUBES:
+            self.edge *= 2
+        self.cells = tuple(-(-n // self.edge) for n in shape)
+        self.counts = np.zeros(math.prod(self.cells), np.int64)
+        self.moments = np.zeros((len(shape), self.counts.size), np.int64)
+        self.sums = np.zeros(len(shape), np.int64)
+        self.low, self.high = np.array(shape, np.int64), np.zeros(len(shape), np.int64)
+
+    def add(self, box: _Box) -> None:
+        """Look at a box of the volume."""
+        if not self.shape:
+            self._begin(box.shape, box.spacing)
+        foreground = ((box.true != 0) | (box.pred != 0)) & box.scored
+        found = int(np.count_nonzero(foreground))
+        if not found:
+            return
+        self.foreground += found
+        for axis, begin in enumerate(box.start):
+            others = tuple(other for other in range(foreground.ndim) if other != axis)
+            along = np.count_nonzero(foreground, axis=others)
+            places = np.flatnonzero(along) + begin
+            self.sums[axis] += int((places * along[along > 0]).sum())
+            self.low[axis] = min(self.low[axis], places[0])
+            self.high[axis] = max(self.high[axis], places[-1] + 1)
+        disagreeing = np.nonzero((box.true != box.pred) & box.scored)
+        wrong = [where + begin for where, begin in zip(disagreeing, box.start, strict=True)]
+        if wrong[0].size:
+            self.errors += wrong[0].size
+            cubes = np.ravel_multi_index([where // self.edge for where in wrong], self.cells)
+            np.add.at(self.counts, cubes, 1)
+            for axis, where in enumerate(wrong):
+                np.add.at(self.moments[axis], cubes, where)
+
+    def voxel(self) -> tuple[int, ...]:
+        """Return the voxel to look at."""
+        if not self.shape or not math.prod(self.shape):
+            raise ValueError("there are no voxels")
+        if not self.foreground:
+            self.low[:], self.high[:] = 0, self.shape
+            return tuple(n // 2 for n in self.shape)
+        if not self.errors:
+            return tuple(round(total / self.foreground) for total in self.sums.tolist())
+        counts = self.counts.reshape(self.cells)
+        around = counts
+        for axis in range(counts.ndim):
+            padded = np.pad(around, [(int(other == axis),) * 2 for other in range(counts.ndim)])
+            around = sum(padded[(slice(None),) * axis + (slice(k, k + counts.shape[axis]),)] for k in range(3))  # type: ignore[assignment]
+        peak = np.unravel_index(int(around.argmax()), self.cells)
+        # The peak itself may hold few errors, or none, in the middle of many: then its fullest neighbour is it.
+        near = tuple(slice(max(0, int(p) - 1), int(p) + 2) for p in peak)
+        box = counts[near]
+        best = (
+            np.unravel_index(int(box.argmax()), box.shape)
+            if not counts[peak]
+            else [p - s.start for p, s in zip(peak, near, strict=True)]
+        )
+        cube = np.ravel_multi_index([int(b) + s.start for b, s in zip(best, near, strict=True)], self.cells)
+        return tuple(round(total / int(self.counts[cube])) for total in self.moments[:, cube].tolist())
+
+
+class _Copy:
+    """A plane that is being copied."""
+
+    def __init__(self, axis: int | None, search: _Search, voxel: tuple[int, ...]) -> None:
+        self.axis, self.voxel, self.shape = axis, voxel, search.shape
+        self.sides = [other for other in range(len(voxel)) if other != axis][:2]
+        self.low, self.high, self.step, self.first, self.mm = {}, {}, {}, {}, {}
+        for side in self.sides:
+            low, high = int(search.low[side]), int(search.high[side])
+            margin = max(6, (high - low) // 12)
+            self.low[side], self.high[side] = max(0, low - margin), min(self.shape[side], high + margin)
+            self.step[side] = -(-(self.high[side] - self.low[side]) // _SIDE)
+            # Every step-th voxel, such that the voxel itself is one of them.
+            self.first[side] = self.low[side] + (voxel[side] - self.low[side]) % self.step[side]
+            self.mm[side] = search.spacing[side]
+        size = tuple(len(range(self.first[side], self.high[side], self.step[side])) for side in self.sides)
+        self.true, self.pred, self.scored = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, bool)
+
+    def add(self, box: _Box) -> None:
+        """Copy what a box of the volume has of the plane."""
+        into, out = [], []
+        for axis, (begin, length) in enumerate(zip(box.start, box.true.shape, strict=True)):
+            if axis not in self.sides:
+                if not begin <= self.voxel[axis] < begin + length:
+                    return
+                out.append(slice(self.voxel[axis] - begin, self.voxel[axis] - begin + 1))
+                continue
+            first, step = self.first[axis], self.step[axis]
+            here = max(0, -(-(begin - first) // step))
+            past = max(here, -(-(min(begin + length, self.high[axis]) - first) // step))
+            if here == past:
+                return
+            into.append(slice(here, past))
+            out.append(slice(first + here * step - begin, first + (past - 1) * step - begin + 1, step))
+        size = tuple(part.stop - part.start for part in into)
+        for copy, values in ((self.true, box.true), (self.pred, box.pred), (self.scored, box.scored)):
+            copy[tuple(into)] = values[tuple(out)].reshape(size)
+
+    def plane(self, axes: tuple[str, ...], upwards: bool) -> Plane:
+        """Return the plane as it is drawn: as stored, or, `upwards`, its first axis to the right and its second up."""
+        true, pred, scored = self.true, self.pred, self.scored
+        size = [(self.high[side] - self.low[side]) * self.mm[side] for side in self.sides]
+        cross = [(self.voxel[side] - self.low[side] + 0.5) * self.mm[side] for side in self.sides]
+        if upwards:
+            true, pred, scored = (part.T[::-1] for part in (true, pred, scored))
+            size, cross = size[::-1], [size[1] - cross[1], cross[0]]
+        name, index, length = (
+            ("", 0, 1) if self.axis is None else (axes[self.axis], self.voxel[self.axis], self.shape[self.axis])
+        )
+        return Plane(self.axis, name, index, length, true, pred, scored, (size[0], size[1]), (cross[0], cross[1]))
+
+
+def _boxes(record: CaseRecord, settings: Settings) -> Iterator[_Box]:
+    """Yield the boxes of a case's volume; of more than three axes the first three, at index 0 of the others."""
+    assert record.prediction is not None
+    for block in files.label_blocks(
+        record.reference, record.prediction, map_prediction=settings.map_prediction or None, roi=record.roi,
+        reorient=settings.reorient, axes=settings.axes, geometry="ignore",
+    ):  # fmt: skip
+        if len(block.shape) < 2:
+            raise ValueError(f"expected a volume of two or three axes, found the shape {block.shape}")
+        if any(block.start[3:]):
+            continue
+        flat = (slice(None),) * min(3, len(block.shape)) + (0,) * (len(block.shape) - 3)
+        true, pred, first = block.true[flat], block.pred[flat], block.start[0]
+        inside = None if block.inside is None else block.inside[flat]
+        thick = max(1, _AT_ONCE // max(1, math.prod(true.shape[1:])))
+        for here in range(0, len(true), thick):
+            part = slice(here, here + thick)
+            scored = ~np.isin(true[part], settings.ignore) if settings.ignore else np.ones(true[part].shape, bool)
+            if inside is not None:
+                scored &= inside[part]
+            start = (first + here, *block.start[1:3])
+            yield _Box(true[part], pred[part], scored, start, block.shape[:3], block.spacing[:3])
+
+
+def _letters(record: CaseRecord, settings: Settings) -> str:
+    """Return the letters of the axes, where the reference or the settings name them."""
+    try:
+        with open_volume(record.reference) as volume:
+            return volume.geometry.axes or settings.axes or ""
+    except (OSError, ValueError):
+        return settings.axes or ""
+
+
+def _same_size(record: CaseRecord) -> None:
+    """Raise ValueError where a file is not as large as when it was scored."""
+    from pathlib import Path
+
+    for kind, name in (("reference", record.reference), ("prediction", record.prediction)):
+        size = record.inputs.get(kind, {}).get("size")
+        path = Path(name or "")
+        if size is not None and path.is_file() and path.stat().st_size != size:
+            raise ValueError(f"{name}: it has changed since it was scored")

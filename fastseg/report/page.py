@@ -1,0 +1,223 @@
+"""What is on the page: everything that the template shows, taken from a run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg import metrics as registry
+from fastseg.counts import LabelCounts
+from fastseg.report import pictures, plots, svg, worst_cases
+from fastseg.report.words import count, metric_name, number
+from fastseg.runs import CaseRecord, Run, statistics
+from fastseg.runs.conventions import nan_mean
+
+__all__ = ["render"]
+
+Floats = npt.NDArray[np.float64]
+
+#: Of how many cases the hashes of files are listed.
+_HASHES = 500
+
+#: How many confusions are named.
+_CONFUSIONS = 5
+
+
+def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True) -> str:
+    """Return the report of a run as HTML.
+
+    Parameters
+    ----------
+    run : Run
+        The results.
+    title : str
+        What the run is called.
+    worst, overlays
+        As in `fastseg.report.write_report`.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    def plain(value: Any) -> Any:
+        return svg.shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=plain, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters.update(number=number, count=count, metric_name=metric_name)
+    style, script, template = (_file(name) for name in ("report.css", "report.js", "template.html.j2"))
+    parts = {
+        "title": title, "style": Markup(style), "script": Markup(script), "run": run, "settings": run.settings,
+        "policy": f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'",
+        **_contents(run, worst, overlays, Markup),
+    }  # fmt: skip
+    return environment.from_string(template).render(parts)
+
+
+def _contents(run: Run, worst: int, overlays: bool, markup: Any) -> dict[str, Any]:
+    rows = statistics.summarise(run)
+    names = list(dict.fromkeys(run.settings.metrics))
+    values = {name: run.values(name) for name in names}
+    means = {name: _case_means(run, table) for name, table in values.items()}
+    first = names[0] if names else None
+    ranked = [] if first is None else worst_cases.rank(run, first, means[first])[:worst]
+    shown = worst_cases.show(run, ranked, values, means, overlays)
+    anchors = {case.id: case.anchor for case in shown}
+    lost = [*run.failed, *run.missing]
+    return {
+        "verdict": next((row for row in rows if row.metric == first and row.key is None), None),
+        "over": "" if first is None else _over(run, first),
+        "scored": sum(record.status == "scored" for record in run.records),
+        "problems": lost,
+        "gates": [{key: gate.get(key) for key in ("text", "value", "passed")} for gate in run.facts.get("gates") or ()],
+        "convention": run.convention,
+        "sections": [_section(run, name, rows, values[name], markup) for name in names],
+        "confusion": _confusion(run, markup),
+        "metrics": names,
+        "cases": [*_case_rows(run, first, values, means, anchors)],
+        "worst": [case.marked(markup) for case in shown],
+        "error_legend": [(markup(worst_cases.swatch(colour)), name) for name, colour in pictures.ERRORS.items()],
+        "ranked": first is not None and registry.get(first).better != "neither",
+        "formulae": [(name, registry.get(name)) for name in names],
+        "options": [(name, _text(value)) for name, value in run.settings.to_dict().items()],
+        "facts": [*_flat(run.facts)],
+        "hashes": _hashes(run),
+        "hashed": _HASHES,
+    }
+
+
+def _over(run: Run, metric: str) -> str:
+    """Say what the run's one number is a mean of."""
+    if registry.get(metric).overall is not None:
+        return f"mean over {count(len(run.counted), 'case')}"
+    classes = count(int(run.in_means.sum()), "region" if run.settings.regions else "class")
+    order = {
+        "classes": "mean over {classes} of {cases}", "cases": "mean over {cases} of each case’s mean over {classes}",
+        "values": "mean over all values of {classes} in {cases}",
+    }[run.convention.over(metric)]  # fmt: skip
+    return order.format(classes=classes, cases=count(len(run.counted), "case"))
+
+
+def _section(run: Run, metric: str, rows: Sequence[Any], values: Floats, markup: Any) -> dict[str, Any]:
+    """Return a metric's rows of the summary, the mean last, and its box plot."""
+    of_metric = [row for row in rows if row.metric == metric]
+    overall = registry.get(metric).overall is not None
+    names = ["all classes"] if overall else [each.name for each in run.classes]
+    plot = ""
+    if np.isfinite(values).any():
+        title = metric_name(metric)
+        plot = plots.box_plot(f"box-{len(metric)}-{metric}", title, values, names, registry.get(metric).range)
+    aside = (
+        []
+        if overall
+        else [each.key for each, taken in zip(run.classes, run.in_means.tolist(), strict=True) if not taken]
+    )
+    over = {"classes": "region" if run.settings.regions else "class", "cases": "case", "values": "value"}[
+        run.convention.over(metric)
+    ]
+    return {"metric": metric, "rows": of_metric, "plot": markup(plot), "overall": overall, "aside": aside, "over": over}
+
+
+def _case_means(run: Run, values: Floats) -> Floats:
+    """Return each case's mean over the classes that take part in means, (N,); NaN where none is defined."""
+    return nan_mean(values[:, run.in_means] if values.shape[1] == len(run.classes) else values, 1)
+
+
+def _case_rows(
+    run: Run, first: str | None, values: Mapping[str, Floats], means: Mapping[str, Floats], anchors: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each record."""
+    place = {record.id: n for n, record in enumerate(run.counted)}
+    for record in run.records:
+        n = place.get(record.id)
+        yield {
+            "id": record.id,
+            "status": record.status,
+            "geometry": record.geometry,
+            "reason": record.reason or "",
+            "anchor": anchors.get(record.id, ""),
+            "means": [math.nan if n is None else float(table[n]) for table in means.values()],
+            "worst": "" if n is None or first is None else worst_cases.worst_class(run, first, values[first][n]),
+        }
+
+
+def _confusion(run: Run, markup: Any) -> dict[str, Any] | None:
+    """Return the confusion matrix over all cases as two drawings, and its most common confusions."""
+    if not run.counted or not run.labels.size:
+        return None
+    pooled = _pooled(run)
+    names = [run.settings.names.get(label, str(label)) for label in run.labels.tolist()]
+    voxels, columns = pooled.matrix[0], names
+    if pooled.unknown.any():
+        voxels, columns = np.concatenate([voxels, pooled.unknown.T], 1), [*names, "none of these"]
+    confusion = plots.Confusion(voxels, names, columns)
+    wrong = confusion.shares * ~np.eye(*voxels.shape, dtype=bool)
+    order = np.argsort(-np.nan_to_num(wrong), axis=None, kind="stable")[:_CONFUSIONS]
+    common = []
+    for cell in order.tolist():
+        row, column = divmod(cell, voxels.shape[1])
+        if wrong[row, column] > 0:
+            common.append((names[row], columns[column], float(wrong[row, column]), int(voxels[row, column])))
+    title = f"Confusion matrix of {count(len(names), 'label')} over {count(len(run.counted), 'case')}"
+    return {
+        "linear": markup(plots.heat_map("linear", title, confusion)),
+        "logarithmic": markup(plots.heat_map("log", f"{title}, logarithmic", confusion, logarithmic=True)),
+        "common": common,
+        "empty": [name for name, total in zip(names, voxels.sum(1).tolist(), strict=True) if not total],
+        "text": len(names) <= 40,
+    }
+
+
+def _pooled(run: Run) -> LabelCounts:
+    """Return the counts summed over all cases, a case at a time."""
+    total = run.counts([0])
+    for n in range(1, len(run.counted)):
+        total = total.merge(run.counts([n]))
+    return total
+
+
+def _hashes(run: Run) -> list[tuple[CaseRecord, str, str, Any, str]]:
+    """Return the files of the first cases, with their sizes and hashes."""
+    rows = []
+    for record in run.records[:_HASHES]:
+        for kind in ("reference", "prediction", "roi"):
+            path, known = getattr(record, kind), record.inputs.get(kind) or {}
+            if path is not None:
+                rows.append((record, kind, path, known.get("size"), known.get("sha256") or ""))
+    return rows
+
+
+def _flat(facts: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested facts as names and texts."""
+    for key, value in facts.items():
+        if key == "gates" and not name:
+            continue
+        if isinstance(value, Mapping) and value and len(value) <= 30:
+            yield from _flat(value, f"{name}{key} · ")
+        else:
+            yield f"{name}{key}", _text(value)
+
+
+def _text(value: Any) -> str:
+    """Return a setting or a fact as text; long ones are cut."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 2000 else text[:2000] + "…"
+
+
+def _file(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    """Return what a content security policy says of an inline text."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,184 @@
+"""The worst cases of a run, and their pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg import metrics as registry
+from fastseg.report import overlays, pictures, svg
+from fastseg.report.words import metric_name, number
+from fastseg.runs import CaseRecord, Run
+
+__all__ = ["Shown", "badness", "rank", "show", "swatch", "worst_class"]
+
+Floats = npt.NDArray[np.float64]
+
+#: Entries of a legend, and classes of a case that are named as its worst ones.
+_LEGEND, _NAMED = 24, 4
+
+#: How much longer than wide a picture may be, or the reverse: more is squeezed.
+_SLIVER = 6.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A case as the page shows it."""
+
+    anchor: str
+    id: str
+    mean: float
+    classes: tuple[tuple[str, float], ...]
+    """Its worst classes and their values."""
+    facts: tuple[str, ...]
+    planes: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    """What each is, and its pictures: truth, prediction, disagreement."""
+    legend: tuple[tuple[Any, str], ...] = ()
+    """A swatch and a name for each class that is seen."""
+    more: int = 0
+    """Classes that the legend does not name."""
+    apology: str = ""
+    """Why there are no pictures."""
+
+    def marked(self, markup: Any) -> Shown:
+        """Return it with its drawings marked as HTML."""
+        planes = tuple((name, tuple(markup(drawing) for drawing in drawings)) for name, drawings in self.planes)
+        return replace(self, planes=planes, legend=tuple((markup(swatch), name) for swatch, name in self.legend))
+
+
+def badness(values: Floats, better: str) -> Floats:
+    """Return what is the larger the worse the values are; NaN where they are undefined or neither good nor bad."""
+    if better == "neither":
+        return np.full(values.shape, math.nan)
+    return {"higher": -values, "lower": values, "zero": np.abs(values)}[better]
+
+
+def rank(run: Run, metric: str, means: Floats) -> list[int]:
+    """Return the places of the scored cases with a defined mean, (N,), the worst first; equals by their ids."""
+    bad = badness(means, registry.get(metric).better)
+    places = [n for n, record in enumerate(run.counted) if record.status == "scored" and not math.isnan(bad[n])]
+    return sorted(places, key=lambda n: -bad[n])
+
+
+def worst_class(run: Run, metric: str, values: Floats) -> str:
+    """Return the name of the class that is worst in a case, whose values are (C,); "" where there is none."""
+    worst = _worst_classes(run, metric, values)
+    return worst[0][0] if worst else ""
+
+
+def _worst_classes(run: Run, metric: str, values: Floats) -> list[tuple[str, float]]:
+    if registry.get(metric).overall is not None:
+        return []
+    bad = np.where(run.in_means, badness(values, registry.get(metric).better), math.nan)
+    order = sorted(np.flatnonzero(~np.isnan(bad)).tolist(), key=lambda place: -bad[place])
+    return [(run.classes[place].name, float(values[place])) for place in order]
+
+
+def show(
+    run: Run, ranked: Sequence[int], values: Mapping[str, Floats], means: Mapping[str, Floats], draw: bool
+) -> list[Shown]:
+    """Return the cases at these places as they are shown.
+
+    Parameters
+    ----------
+    run : Run
+        With N cases that have counts, of C classes.
+    ranked : sequence of int
+        Places of cases.
+    values, means : dict
+        Of each metric: (N, C) and (N,).
+    draw : bool
+        Whether they have pictures.
+    """
+    cases = []
+    metric = next(iter(values), "")
+    for order, n in enumerate(ranked, 1):
+        record = run.counted[n]
+        facts = [" × ".join(map(str, record.shape)) + " voxels"] if record.shape else []
+        known = [mm for mm in record.spacing_mm if mm is not None and math.isfinite(mm)]
+        if known and len(known) == len(record.spacing_mm):
+            facts.append(" × ".join(f"{mm:.3g}" for mm in known) + " mm")
+        others = [name for name in values if name != metric]
+        facts += [f"{metric_name(name)} {number(float(means[name][n]))}" for name in others]
+        classes = tuple(_worst_classes(run, metric, values[metric][n])[:_NAMED])
+        case = Shown(f"worst-{order}", record.id, float(means[metric][n]), classes, tuple(facts))
+        cases.append(_with_pictures(case, record, run) if draw else case)
+    return cases
+
+
+def _with_pictures(case: Shown, record: CaseRecord, run: Run) -> Shown:
+    try:
+        views = overlays.views(record, run.settings)
+    except (OSError, ValueError, ImportError, EOFError, MemoryError) as error:
+        return replace(case, apology=str(error) or type(error).__name__)
+    place = ", ".join(
+        f"{name} = {at}" if len(name) == 1 else f"{at}" for name, at in zip(views.axes, views.voxel, strict=True)
+    )
+    where = "largest disagreement at voxel" if views.errors else "no voxel disagrees; planes through voxel"
+    facts = (*case.facts, f"{views.errors:,} voxels disagree", f"{where} ({place})")
+    colours = _colours(run)
+    planes = []
+    found: set[int] = set()
+    for plane in views.planes:
+        found |= {*np.unique(plane.true).tolist(), *np.unique(plane.pred).tolist()}
+        kinds = dict(enumerate(pictures.ERRORS.values(), 1))
+        other = {label: "#777777" for label in found - colours.keys() if label != 0}  # labels that are no classes
+        pixels = (
+            ("Truth", plane.true, colours | other),
+            ("Prediction", plane.pred, colours | other),
+            ("Disagreement", pictures.disagreement(plane), kinds),
+        )
+        name = f"{plane.name} = {plane.index} of 0–{plane.length - 1}" if plane.axis is not None else ""
+        drawings = tuple(
+            _drawing(image, table, plane, f"{what}, {name}" if name else what) for what, image, table in pixels
+        )
+        planes.append((name, drawings))
+    known = [(label, colour) for label, colour in colours.items() if label in found]
+    legend = [(swatch(colour), run.settings.names.get(label, str(label))) for label, colour in known]
+    if found - colours.keys() - {0}:
+        legend.append((swatch("#777777"), "other labels"))
+    more = max(0, len(legend) - _LEGEND)
+    return replace(case, planes=tuple(planes), legend=tuple(legend[:_LEGEND]), more=more, facts=facts)
+
+
+def _colours(run: Run) -> dict[int, str]:
+    """Return the colour of each label but the background."""
+    labels = [label for label in run.labels.tolist() if label != 0]
+    return {label: pictures.class_colour(place) for place, label in enumerate(labels)}
+
+
+def _drawing(pixels: Any, colours: Mapping[int, str], plane: overlays.Plane, label: str) -> str:
+    """Return a picture as an ``svg`` element, its sides as long as they are in the patient, with a cross at the place."""
+    height, width = plane.size
+    y, x = (at / side for at, side in zip(plane.cross, plane.size, strict=True))
+    ratio = min(max(width / height, 1 / _SLIVER), _SLIVER)
+    wide, high = (300.0, 300.0 / ratio) if ratio >= 1 else (300.0 * ratio, 300.0)
+    uri = pictures.png(pixels, {value: colours[value] for value in np.unique(pixels).tolist() if value in colours})
+    return (
+        f'<svg viewBox="0 0 {wide:.1f} {high:.1f}" width="{wide:.1f}" height="{high:.1f}" role="img" '
+        f'aria-label="{_attribute(label)}"><image href="{uri}" width="{wide:.1f}" height="{high:.1f}" '
+        f'preserveAspectRatio="none" image-rendering="pixelated"/>{"".join(_cross(x * wide, y * high, wide, high))}</svg>'
+    )
+
+
+def _cross(x: float, y: float, wide: float, high: float) -> Iterator[str]:
+    """Yield the lines of a cross that leaves its middle free."""
+    for x1, y1, x2, y2 in ((0, y, x - 9, y), (x + 9, y, wide, y), (x, 0, x, y - 9), (x, y + 9, x, high)):
+        if x2 > x1 or y2 > y1:
+            yield f'<line class="cross" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def swatch(colour: str) -> str:
+    """Return a colour as it stands in a legend."""
+    return f'<svg class="swatch" width="12" height="12" aria-hidden="true"><rect width="12" height="12" rx="2" fill="{colour}"/></svg>'
+
+
+def _attribute(text: str) -> str:
+    from markupsafe import escape
+
+    return str(escape(svg.shown(text)))

@@ -1,0 +1,175 @@
+"""Evaluate a folder: find the cases, score those that are not scored yet, write what was found."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Literal
+
+from fastseg.runs.cases import Case, find_cases
+from fastseg.runs.choices import read_settings
+from fastseg.runs.gates import Gate, check_gates
+from fastseg.runs.journal import Journal
+from fastseg.runs.outputs import write_outputs
+from fastseg.runs.records import CaseRecord
+from fastseg.runs.run import Run
+from fastseg.runs.running import Progress, run_cases
+from fastseg.runs.scoring import case_key
+from fastseg.threads import checked_threads, get_num_threads
+
+__all__ = ["evaluate_folder"]
+
+Path = str | os.PathLike[str]
+Notes = Callable[[str], None]
+
+
+def evaluate_folder(
+    reference: Path | None = None,
+    prediction: Path | None = None,
+    output: Path | None = None,
+    *,
+    pairs: Path | None = None,
+    pattern: str | Sequence[str] | None = None,
+    roi: Path | None = None,
+    missing: Literal["error", "skip", "worst"] = "error",
+    labels: Any = None,
+    num_classes: int | None = None,
+    prediction_labels: Any = None,
+    regions: Any = None,
+    ignore: int | Sequence[int] | None = None,
+    map_prediction: Mapping[int, int] | Path | None = None,
+    unknown: Literal["raise", "count"] = "raise",
+    metrics: str | Sequence[str] | None = None,
+    convention: str = "fastseg",
+    background: bool | None = None,
+    geometry: Literal["error", "warn", "ignore"] = "error",
+    reorient: bool = False,
+    axes: str | None = None,
+    activation: str | None = None,
+    channel_axis: int | None = None,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    threads: int | None = None,
+    resume: bool = True,
+    hashing: Literal["auto", "always", "never"] = "auto",
+    gates: Sequence[Gate] = (),
+    progress: Callable[[Progress], None] | None = None,
+    note: Notes | None = None,
+) -> Run:
+    """Score a folder of predicted segmentations against a folder of references.
+
+    Each case is read once, as it is decompressed; memory does not depend on the size of the volumes or on how many they are.
+
+    Parameters
+    ----------
+    reference, prediction : path
+        Two folders of volumes, paired by the names of their files without suffix; or two volumes, which are one case.
+    output : path, optional
+        A folder for the results; it is made. What is in it of an earlier call goes on (`resume`).
+    pairs : path, optional
+        A CSV file with the columns ``reference`` and ``prediction``, and perhaps ``case`` and ``roi``, instead of folders.
+    pattern, roi, missing
+        As in `fastseg.runs.cases.find_cases`: how cases are told from paths, a folder of masks, and what a missing
+        prediction does.
+    labels, num_classes, prediction_labels, regions, ignore, map_prediction, unknown, metrics, convention, background, \
+    geometry, reorient, axes, activation, channel_axis, resamples, confidence, seed
+        As in `fastseg.runs.choices.read_settings`: what is scored, and how.
+    threads : int, optional
+        How many cases at once; where there are fewer cases, they use several each. Default `fastseg.get_num_threads`.
+    resume : bool
+        Whether cases that are in `output`, of the same files and counted in the same way, are not counted again. Cases that
+        failed are tried again.
+    hashing : {"auto", "always", "never"}
+        Whether the results have the SHA-256 of the files: "auto" of those up to 64 MiB. With "always" files are told apart
+        by it instead of by their time of modification.
+    gates
+        Bounds on numbers of the run, from `fastseg.runs.gates.parse_gate`; ``run.facts["gates"]`` says what became of them.
+    progress
+        Called ten times a second.
+    note
+        Receives sentences for people, such as where the labels come from.
+
+    Returns
+    -------
+    run : Run
+        ``run.failed`` are the cases that could not be scored; nothing is raised for them.
+
+    Raises
+    ------
+    CasesError
+        If files cannot be paired; it lists all that cannot.
+    ValueError, TypeError
+        If an option is not what it should be.
+    OSError
+        If the results cannot be written; those of an earlier run are then as they were.
+    """
+    start = time.time()
+    found = find_cases(reference, prediction, pattern=pattern, pairs=pairs, roi=roi, missing=missing)
+    settings, notes = read_settings(
+        reference=reference, labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions,
+        ignore=ignore, map_prediction=map_prediction, unknown=unknown, metrics=metrics, convention=convention,
+        background=background, geometry=geometry, reorient=reorient, axes=axes, missing=missing, activation=activation,
+        channel_axis=channel_axis, resamples=resamples, confidence=confidence, seed=seed,
+    )  # fmt: skip
+    if hashing not in ("auto", "always", "never"):
+        raise ValueError(f"hashing: expected 'auto', 'always' or 'never', found {hashing!r}")
+    workers = get_num_threads() if threads is None else checked_threads(threads, "threads")
+    for text in notes:
+        if note is not None:
+            note(text)
+    with ExitStack() as stack:
+        journal = None if output is None else stack.enter_context(Journal(output, resume=resume))
+        keys = {case.id: _key(case, settings, hashing) for case in found.cases}
+        records = _known(found.cases, keys, {} if journal is None else journal.records)
+        todo = [(case, keys[case.id]) for case in found.cases if case.id not in records]
+
+        def keep(record: CaseRecord) -> None:
+            if journal is not None and record.counted:
+                journal.append(record)
+
+        if note is not None and records:
+            note(f"{len(records)} of {len(found.cases)} cases were scored before")
+        for record in run_cases(
+            todo, settings, threads=workers, hashing=hashing, keep=keep, report=progress, before=len(records)
+        ):
+            records[record.id] = record
+        facts: dict[str, Any] = {
+            "reference": _text(reference),
+            "prediction": _text(prediction),
+            "pairs": _text(pairs),
+            "extra": list(found.extra),
+            "times": {"started": start, "seconds": time.time() - start, "scored": len(todo), "threads": workers},
+        }
+        run = Run(settings, tuple(records[case.id] for case in found.cases), facts)
+        facts["gates"] = [
+            {"text": each.gate.text, "value": each.value, "passed": each.passed, "message": each.message}
+            for each in check_gates(run, gates)
+        ]
+        if journal is not None:
+            assert output is not None
+            write_outputs(run, output)
+            journal.complete(record for record in run.records if record.counted)
+    return run
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else os.fsdecode(path)
+
+
+def _key(case: Case, settings: Any, hashing: Any) -> str:
+    try:
+        return case_key(case, settings, hashing)
+    except OSError:
+        return ""  # it will fail, with its reason
+
+
+def _known(cases: Sequence[Case], keys: Mapping[str, str], records: Mapping[str, CaseRecord]) -> dict[str, CaseRecord]:
+    """Return the records that are still true: of the same files, counted in the same way."""
+    return {
+        case.id: records[case.id]
+        for case in cases
+        if case.id in records and keys[case.id] and records[case.id].key == keys[case.id]
+    }

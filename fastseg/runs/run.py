@@ -1,0 +1,185 @@
+"""A run: the records of all its cases, and every number that follows from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg import metrics as registry
+from fastseg.counts import BinaryCounts, LabelCounts, positions
+from fastseg.runs.conventions import CONVENTIONS, Convention
+from fastseg.runs.records import CaseRecord, Ints
+from fastseg.runs.settings import Settings
+
+__all__ = ["ReportedClass", "Run"]
+
+Floats = npt.NDArray[np.float64]
+
+#: Cases whose confusion matrices are in memory at once while regions are formed.
+_CASES_AT_ONCE = 64
+
+
+class ReportedClass(NamedTuple):
+    """A label, or a union of labels, that a run reports."""
+
+    key: int | tuple[int, ...]
+    """The label, or the labels of a region."""
+    name: str
+    """The name that people gave it, else the label as text."""
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The labels it is made of."""
+        return self.key if isinstance(self.key, tuple) else (self.key,)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The results of a folder of cases.
+
+    Attributes
+    ----------
+    settings : Settings
+        What was scored and how.
+    records : tuple of CaseRecord
+        Of all cases expected, sorted by id: those scored, failed, and missing.
+    facts : dict
+        What else `run.json` says: versions, times, folders. Nothing else depends on it.
+
+    Notes
+    -----
+    N is the number of cases that have counts (`counted`), C the number of reported classes (`classes`).
+    """
+
+    settings: Settings
+    records: tuple[CaseRecord, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def counted(self) -> tuple[CaseRecord, ...]:
+        """The N records that have counts, in order."""
+        return tuple(record for record in self.records if record.counted)
+
+    @cached_property
+    def failed(self) -> tuple[CaseRecord, ...]:
+        """The records of cases that could not be scored."""
+        return tuple(record for record in self.records if record.status == "failed")
+
+    @cached_property
+    def missing(self) -> tuple[CaseRecord, ...]:
+        """The records of cases without a prediction."""
+        return tuple(record for record in self.records if record.status == "missing")
+
+    @property
+    def convention(self) -> Convention:
+        """What an empty class is worth and how means are taken."""
+        return CONVENTIONS[self.settings.convention]
+
+    @cached_property
+    def labels(self) -> Ints:
+        """(K,) int64: the declared labels, else those that occur in any case, sorted."""
+        if self.settings.labels is not None:
+            return np.array(self.settings.labels, np.int64)
+        found = [record.pairs[:, :2].reshape(-1) for record in self.counted]
+        found += [record.unknown[:, 0] for record in self.counted]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+
+    @cached_property
+    def classes(self) -> tuple[ReportedClass, ...]:
+        """The C classes that are reported: the regions, if any, else the labels."""
+        if self.settings.regions:
+            return tuple(ReportedClass(members, name) for name, members in self.settings.regions.items())
+        labels = self.labels.tolist()
+        return tuple(ReportedClass(label, self.settings.names.get(label, str(label))) for label in labels)
+
+    @cached_property
+    def foreground(self) -> npt.NDArray[np.bool_]:
+        """(C,) bool: which classes are not the background, label 0."""
+        return np.array([each.key != 0 for each in self.classes], bool)
+
+    @property
+    def in_means(self) -> npt.NDArray[np.bool_]:
+        """(C,) bool: which classes the means over classes are over, as the convention or ``background`` says."""
+        background = self.settings.background
+        wanted = self.convention.background if background is None else background
+        return np.ones(len(self.classes), bool) if wanted else self.foreground
+
+    def counts(self, cases: Sequence[int] | slice = slice(None)) -> LabelCounts:
+        """Return the confusion matrices of the counted cases, or of some of them by their place: (N, K, K)."""
+        numbers = np.arange(len(self.counted))[cases]
+        labels, size = self.labels, self.labels.size
+        matrix = np.zeros((numbers.size, size, size), np.int64)
+        unknown = np.zeros((numbers.size, size), np.int64)
+        for n, number in enumerate(numbers.tolist()):
+            record = self.counted[number]
+            rows, columns = positions(labels, record.pairs[:, 0]), positions(labels, record.pairs[:, 1])
+            matrix[n, rows, columns] = record.pairs[:, 2]
+            unknown[n, positions(labels, record.unknown[:, 0])] = record.unknown[:, 1]
+        voxels = np.array([self.counted[number].voxels for number in numbers.tolist()], np.int64).reshape(-1, 4)
+        return LabelCounts(labels, self.settings.labels is not None, matrix, unknown, voxels)
+
+    @cached_property
+    def binary(self) -> BinaryCounts:
+        """True and false positives and negatives of the reported classes: (N, C)."""
+        members: dict[str | int, list[int]] = {place: list(each.labels) for place, each in enumerate(self.classes)}
+        parts = [
+            self.counts(slice(first, first + _CASES_AT_ONCE)).regions(members)
+            for first in range(0, max(1, len(self.counted)), _CASES_AT_ONCE)
+        ]
+        return parts[0].concat(*parts[1:])
+
+    def values(self, metric: str) -> Floats:
+        """Return a metric of each case and class, (N, C), NaN where it is undefined under the run's convention.
+
+        A metric that is one number for all classes together (accuracy, Cohen's kappa, …) is (N, 1).
+        """
+        entry = registry.get(metric)
+        if entry.overall is not None:
+            parts = [entry(self.counts([n])) for n in range(len(self.counted))]
+            return np.concatenate([np.zeros(0), *parts])[:, None]
+        return self.convention.values(entry.name, self.binary)
+
+    def class_values(self, metric: str) -> Floats:
+        """Return a metric of each class over all cases, (C,): as the convention takes it, NaN where it is undefined.
+
+        A metric that is one number for all classes together is (1,).
+        """
+        entry = registry.get(metric)
+        if entry.overall is not None:
+            if self.convention.pooled and self.counted:
+                return entry(self.counts().pooled())
+            return self.convention.class_means(metric, self.values(metric), None)
+        return self.convention.class_means(metric, self.values(metric), self.binary)
+
+    def mean(self, metric: str) -> float:
+        """Return a metric's one number for the whole run, as the convention takes it; NaN where it is undefined."""
+        if registry.get(metric).overall is not None:
+            return float(self.class_values(metric)[0])
+        return self.convention.mean(metric, self.values(metric), self.binary, self.in_means)
+
+    def __str__(self) -> str:
+        from fastseg.runs.text import run_table
+
+        return run_table(self)
+
+    def __repr__(self) -> str:
+        return f"<Run of {len(self.records)} cases, {len(self.counted)} of them scored, {len(self.classes)} classes>"
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the files that `fastseg.runs.outputs` describes into a folder, which is made if need be."""
+        from fastseg.runs.outputs import write_outputs
+
+        write_outputs(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Run:
+        """Return the run whose files are in a folder; raise ValueError if there is none."""
+        from fastseg.runs.outputs import read_run
+
+        return read_run(folder)

@@ -1,0 +1,253 @@
+"""A volume seen with its axes in another order, or flipped, so that it lies as the one that it is compared with."""
+
+from __future__ import annotations
+
+import tempfile
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastseg.volumes.base import Geometry, Volume, VolumeError, WritableBytes
+from fastseg.volumes.geometry import GeometryError, reorientation
+from fastseg.volumes.plain import PlainVoxels
+
+#: One read of what is unpacked.
+_PIECE_BYTES = 1 << 20
+#: Unpacked voxels up to this size stay in memory.
+_UNPACKED_IN_MEMORY = 32 << 20
+
+
+class Turned(Volume):
+    """A volume with its axes permuted and flipped; nothing is copied.
+
+    Parameters
+    ----------
+    volume : Volume
+        It belongs to the view from now on, and closes with it.
+    axes : tuple of int
+        For each axis of the view, which of the volume's it is. Axes that are left out have a single voxel.
+    flips : tuple of bool
+        Which axes of the view run the other way.
+    names : str, optional
+        The axes of the view, where the volume has no names for its own.
+    """
+
+    def __init__(self, volume: Volume, axes: tuple[int, ...], flips: tuple[bool, ...], names: str = "") -> None:
+        self.volume, self._axes, self._flips, self._names = volume, axes, flips, names
+        self.path, self.dtype, self.scaling = volume.path, volume.dtype, volume.scaling
+        self.parallel = volume.parallel
+        given = volume.geometry
+        shape = tuple(given.shape[axis] for axis in axes)
+        self.geometry = Geometry(
+            shape,
+            _turned_affine(given, axes, flips),
+            tuple(given.spacing[axis] for axis in axes),
+            "".join(given.axes[axis] for axis in axes) if given.axes else names,
+        )
+        if volume.blocks is not None:
+            self.blocks = tuple(volume.blocks[axis] for axis in axes)
+        # From the fastest axis of the file to the slowest, as axes of the view; those of one voxel have no say.
+        from_fast = range(len(given.shape)) if volume.order == "F" else range(len(given.shape))[::-1]
+        places = [axes.index(axis) for axis in from_fast if axis in axes and given.shape[axis] > 1]
+        self.order = "F" if places == sorted(places) and len(places) > 1 else "C"
+        in_order = places in (sorted(places), sorted(places, reverse=True))
+        turned = any(flip and n > 1 for flip, n in zip(flips, shape, strict=True))
+        self.streams = volume.streams and in_order and not turned
+        if len(places) < 2:
+            self.order = volume.order
+
+    def read_into(self, buffer: WritableBytes) -> int:
+        """Fill `buffer` with the next voxel bytes; only where the order of the file is one of the view."""
+        return self.volume.read_into(buffer)
+
+    def of(self, volume: Volume) -> Turned:
+        """Return the same view of another volume of that shape."""
+        return Turned(volume, self._axes, self._flips, self._names)
+
+    def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
+        """Return the box from `start` up to `stop`, along the axes of the view."""
+        first, last = [0] * len(self.volume.geometry.shape), [1] * len(self.volume.geometry.shape)
+        for a, b, n, axis, flip in zip(start, stop, self.geometry.shape, self._axes, self._flips, strict=True):
+            first[axis], last[axis] = (n - b, n - a) if flip else (a, b)
+        box = self.volume.read_block(tuple(first), tuple(last))
+        kept = sorted(self._axes)
+        box = box.reshape([box.shape[axis] for axis in kept])  # without the axes of one voxel that were left out
+        box = box.transpose([kept.index(axis) for axis in self._axes])
+        return box[tuple(slice(None, None, -1 if flip else 1) for flip in self._flips)]
+
+    def finish(self) -> None:
+        """Verify the end of the file."""
+        self.volume.finish()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.volume.close()
+
+
+def _turned_affine(given: Geometry, axes: tuple[int, ...], flips: tuple[bool, ...]) -> NDArray[np.float64] | None:
+    """Return the affine of a view: its indices to mm."""
+    if given.affine is None:
+        return None
+    spatial = [axis for axis in axes if axis < 3] + [
+        axis for axis in range(min(3, len(given.shape))) if axis not in axes
+    ]
+    spatial += [axis for axis in range(3) if axis not in spatial]
+    affine = given.affine.copy()
+    affine[:, :3] = given.affine[:, spatial]
+    for place, axis in enumerate(axis for axis in axes if axis < 3):
+        if flips[axes.index(axis)]:
+            affine[:, 3] += affine[:, place] * (given.shape[axis] - 1)
+            affine[:, place] *= -1
+    return affine
+
+
+def align(
+    reference: Volume, prediction: Volume, *, axes: str | None = None, reorient: bool = False
+) -> tuple[Volume, Volume]:
+    """Return two volumes as views of which the same index means the same voxel, as far as the files say.
+
+    Axes are matched by their names. A plain array has none: it has those of the other file in that order, or in reverse if
+    only that fits the shape; of a file of (x, y, z), as NIfTI is, both may fit, and then `axes` has to say which is meant.
+
+    Parameters
+    ----------
+    reference, prediction : Volume
+        They belong to the views from now on, and close with them.
+    axes : str, optional
+        A letter for each axis of the files that do not name theirs, such as "zyx".
+    reorient : bool
+        Flip and permute the prediction to lie as the reference does, where that is all that differs.
+
+    Returns
+    -------
+    reference, prediction : Volume
+
+    Raises
+    ------
+    GeometryError
+        If it cannot be told which axis is which.
+    """
+    true, pred = _named(reference, axes), _named(prediction, axes)
+    ndim = min(len(true.geometry.shape), len(pred.geometry.shape))
+    true, pred = _squeezed(true, pred, ndim), _squeezed(pred, true, ndim)
+    order = _matching_axes(true, pred)
+    if order != tuple(range(len(order))):
+        pred = Turned(pred, order, (False,) * len(order), true.geometry.axes)
+    if reorient and true.geometry.affine is not None and pred.geometry.affine is not None:
+        turn = reorientation(true.geometry, pred.geometry)
+        if turn is not None:
+            pred = Turned(pred, *turn)
+    return true, pred
+
+
+def _named(volume: Volume, axes: str | None) -> Volume:
+    """Give the axes of a volume that does not name them the names that the user says."""
+    shape = volume.geometry.shape
+    if axes is None or volume.geometry.axes:
+        return volume
+    if len(axes) != len(shape) or len(set(axes)) != len(axes):
+        raise GeometryError(
+            f"{volume.path}: expected a letter for each of its {len(shape)} axes, of shape {shape}; found axes={axes!r}"
+        )
+    return Turned(volume, tuple(range(len(shape))), (False,) * len(shape), axes)
+
+
+def _squeezed(volume: Volume, other: Volume, ndim: int) -> Volume:
+    """Leave out axes of one voxel that the other file does not have, so that a slice may be compared with a picture."""
+    names, shape = volume.geometry.axes, volume.geometry.shape
+    surplus = len(shape) - ndim
+    if surplus <= 0:
+        return volume
+    single = [axis for axis, n in enumerate(shape) if n == 1 and not (names and names[axis] in other.geometry.axes)]
+    kept = tuple(axis for axis in range(len(shape)) if axis not in single[::-1][:surplus])
+    return volume if len(kept) != ndim else Turned(volume, kept, (False,) * ndim)
+
+
+def _matching_axes(true: Volume, pred: Volume) -> tuple[int, ...]:
+    """Return for each axis of the truth which axis of the prediction it is."""
+    one, other = true.geometry, pred.geometry
+    straight = tuple(range(len(one.shape)))
+    if len(one.shape) != len(other.shape):
+        return tuple(range(len(other.shape)))  # the shapes will be refused
+    if one.axes and other.axes:
+        if sorted(one.axes) == sorted(other.axes):
+            return tuple(other.axes.index(name) for name in one.axes)
+        return straight
+    named = one.axes or other.axes
+    if len(straight) < 2 or not named.startswith("x"):
+        return straight  # plain arrays, or a plain array and a file whose axes are in the order of arrays
+    fits, reverse_fits = one.shape == other.shape, one.shape == other.shape[::-1]
+    if fits and reverse_fits and not (one.shape.count(1) >= len(straight) - 1):
+        plain = pred if one.axes else true
+        raise GeometryError(
+            f"{plain.path}: an array of shape {plain.geometry.shape} may have the axes {named} or {named[::-1]}, and its "
+            f"file does not say which; expected axes={named!r} or axes={named[::-1]!r}"
+        )
+    return straight[::-1] if reverse_fits and not fits else straight
+
+
+def in_blocks(volume: Volume) -> Volume:
+    """Return a volume that can be read in blocks: itself, or what it holds, unpacked.
+
+    Up to 32 MiB are unpacked to memory, else to a temporary file, which is gone when the volume is closed or the process
+    ends.
+
+    Raises
+    ------
+    VolumeError
+        If the file is truncated or corrupt, or there is no room to unpack it.
+    """
+    if volume.blocks is not None:
+        return volume
+    if isinstance(volume, Turned):
+        return volume.of(in_blocks(volume.volume))
+    return _Unpacked(volume)
+
+
+class _Unpacked(Volume):
+    """The voxels of a stream, unpacked."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.path, self.geometry, self.dtype, self.scaling = volume.path, volume.geometry, volume.dtype, volume.scaling
+        self.order, self.blocks = volume.order, (1,) * len(volume.geometry.shape)
+        self._volume = volume
+        size = prod(self.geometry.shape) * self.dtype.itemsize
+        if size <= _UNPACKED_IN_MEMORY:
+            whole = np.empty(size, np.uint8)
+            volume.read_into(whole)
+            self._voxels = whole.view(self.dtype).reshape(self.geometry.shape, order=self.order)
+            self._plain = None
+        else:
+            self._file = tempfile.TemporaryFile(prefix="fastseg-")  # noqa: SIM115 - closed by `close`
+            try:
+                buffer = bytearray(_PIECE_BYTES)
+                while count := volume.read_into(buffer):
+                    self._file.write(memoryview(buffer)[:count])
+                self._file.flush()
+            except OSError as error:
+                self._file.close()
+                raise VolumeError(
+                    f"{self.path}: cannot be unpacked to {tempfile.gettempdir()}, which takes {size:,} bytes: {error}"
+                ) from error
+            except BaseException:
+                self._file.close()
+                raise
+            self._plain = PlainVoxels(
+                self._file.fileno(), 0, self.geometry.shape, self.dtype, self.order, f"{self.path} (unpacked)"
+            )
+        volume.finish()
+
+    def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
+        """Return a box of voxels."""
+        if self._plain is not None:
+            return self._plain.read_block(start, stop)
+        box: NDArray[Any] = self._voxels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+        return box
+
+    def close(self) -> None:
+        """Close the file, and delete what was unpacked."""
+        if self._plain is not None:
+            self._file.close()
+        self._volume.close()

@@ -1,0 +1,208 @@
+"""DICOM Segmentation: what highdicom writes comes back as labels in the place where NIfTI would have them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastseg.volumes import Volume, VolumeError, compare_geometry, open_volume
+
+pydicom: Any = pytest.importorskip("pydicom")
+hd: Any = pytest.importorskip("highdicom")
+nib: Any = pytest.importorskip("nibabel")
+
+SLICES, ROWS, COLUMNS = 5, 12, 10
+SPACING = (0.5, 0.75, 2.0)  # along a row, down a column, between slices
+ORIGIN = (-20.0, 30.0, 100.0)
+CODE = hd.sr.CodedConcept("91723000", "SCT", "Anatomical Structure")
+
+
+def ct(number: int, distance: float = SPACING[2]) -> Any:
+    """Return one slice of a CT series."""
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    image = pydicom.Dataset()
+    image.file_meta = meta
+    image.SOPClassUID = meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    image.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = f"1.2.3.4.{number + 1}"
+    image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = "1.2.3", "1.2.3.4", "1.2.3.5"
+    image.PatientID = image.AccessionNumber = image.StudyID = "x"
+    image.PatientName = "x^"
+    image.PatientBirthDate = image.StudyDate = "20200101"
+    image.PatientSex, image.StudyTime, image.Modality = "O", "120000", "CT"
+    image.InstanceNumber, image.SeriesNumber = number + 1, 1
+    image.ReferringPhysicianName, image.PositionReferenceIndicator = "x", ""
+    image.ImagePositionPatient = [ORIGIN[0], ORIGIN[1], ORIGIN[2] + number * distance]
+    image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    image.PixelSpacing, image.SliceThickness = [SPACING[1], SPACING[0]], distance
+    image.Rows, image.Columns, image.SamplesPerPixel = ROWS, COLUMNS, 1
+    image.PhotometricInterpretation = "MONOCHROME2"
+    image.BitsAllocated = image.BitsStored = 16
+    image.HighBit, image.PixelRepresentation = 15, 0
+    image.PixelData = bytes(2 * ROWS * COLUMNS)
+    return image
+
+
+def segment(number: int, label: str) -> Any:
+    return hd.seg.SegmentDescription(number, label, CODE, CODE, "MANUAL")
+
+
+def labels() -> np.ndarray:
+    """Return labels (slices, rows, columns), asymmetric along every axis."""
+    data = np.zeros((SLICES, ROWS, COLUMNS), "u1")
+    data[0, 0, 0], data[-1, -2, 1] = 3, 1
+    data[1:4, 2:9, 4:6], data[2:, 3:5, 7] = 1, 2
+    return data
+
+
+def write(path: Path, data: np.ndarray, kind: str = "BINARY", images: list[Any] | None = None, **options: Any) -> Path:
+    names = ["liver", "spleen", "left kidney"]
+    hd.seg.Segmentation(
+        source_images=[ct(i) for i in range(SLICES)] if images is None else images,
+        pixel_array=data,
+        segmentation_type=kind,
+        segment_descriptions=[segment(i + 1, name) for i, name in enumerate(names)],
+        series_instance_uid="1.2.3.9",
+        series_number=9,
+        sop_instance_uid="1.2.3.9.1",
+        instance_number=1,
+        manufacturer="x",
+        manufacturer_model_name="x",
+        software_versions="1",
+        device_serial_number="1",
+        **options,
+    ).save_as(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("dicom") / "case.dcm", labels())
+
+
+def stream(volume: Volume) -> np.ndarray:
+    parts, buffer = [], bytearray(77)
+    while count := volume.read_into(buffer):
+        parts.append(bytes(buffer[:count]))
+    volume.finish()
+    return np.frombuffer(b"".join(parts), volume.dtype).reshape(volume.geometry.shape, order=volume.order)
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+@pytest.mark.parametrize("name", ["case.dcm", "no_suffix"])
+def test_reads_what_highdicom_writes(tmp_path: Path, kind: str, name: str) -> None:
+    expected = labels().transpose(2, 1, 0)
+    with open_volume(write(tmp_path / name, labels(), kind)) as volume:
+        assert volume.geometry.shape == (COLUMNS, ROWS, SLICES)
+        assert volume.geometry.axes == "xyz"
+        assert volume.geometry.spacing == pytest.approx(SPACING)
+        assert volume.dtype == np.uint8
+        assert volume.order == "F"
+        assert volume.names == {1: "liver", 2: "spleen", 3: "left kidney"}  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(stream(volume), expected)
+        np.testing.assert_array_equal(volume.read_block((1, 2, 1), (9, 3, 4)), expected[1:9, 2:3, 1:4])
+
+
+def test_compressed_frames(tmp_path: Path) -> None:
+    path = write(tmp_path / "case.dcm", labels(), "LABELMAP", transfer_syntax_uid=pydicom.uid.RLELossless)
+    with open_volume(path) as volume:
+        np.testing.assert_array_equal(stream(volume), labels().transpose(2, 1, 0))
+
+
+def test_the_place_is_that_of_nifti(tmp_path: Path, binary: Path) -> None:
+    affine = np.diag([-SPACING[0], -SPACING[1], SPACING[2], 1.0])
+    affine[:3, 3] = -ORIGIN[0], -ORIGIN[1], ORIGIN[2]
+    image = nib.Nifti1Image(labels().transpose(2, 1, 0), affine)
+    nib.save(image, tmp_path / "case.nii")
+    with open_volume(tmp_path / "case.nii") as reference, open_volume(binary) as volume:
+        difference = compare_geometry(reference.geometry, volume.geometry)
+        assert difference is None
+
+
+def test_segment_numbers_beyond_a_byte(tmp_path: Path) -> None:
+    dataset = pydicom.dcmread(write(tmp_path / "case.dcm", labels()))
+    dataset.SegmentSequence[2].SegmentNumber = 700
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
+        identification = frame.SegmentIdentificationSequence[0]
+        if identification.ReferencedSegmentNumber == 3:
+            identification.ReferencedSegmentNumber = 700
+    dataset.save_as(tmp_path / "case.dcm")
+    with open_volume(tmp_path / "case.dcm") as volume:
+        assert volume.dtype == np.uint16
+        found = stream(volume)
+        expected = labels().astype("u2")
+        expected[expected == 3] = 700
+        np.testing.assert_array_equal(found, expected.transpose(2, 1, 0))
+
+
+def test_fractional_segments_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "case.dcm", np.stack([labels() == i for i in (1, 2, 3)], axis=-1) * 0.5, "FRACTIONAL")
+    with pytest.raises(VolumeError, match="expected a segmentation of type BINARY or LABELMAP, found FRACTIONAL"):
+        open_volume(path)
+
+
+def test_overlapping_segments_are_refused(tmp_path: Path) -> None:
+    data = np.stack([labels() == 1, labels() > 0, labels() == 3], axis=-1)
+    path = write(tmp_path / "case.dcm", data)
+    with (
+        open_volume(path) as volume,
+        pytest.raises(VolumeError, match="one label per voxel, found segments that overlap"),
+    ):
+        stream(volume)
+
+
+def test_uneven_planes_are_refused(tmp_path: Path) -> None:
+    images = [ct(i, 2.0 if i < 4 else 3.1) for i in range(SLICES)]
+    data = labels()
+    data[:, 0, 0] = 1  # a frame for every plane
+    path = write(tmp_path / "case.dcm", data, images=images)
+    with pytest.raises(VolumeError, match="expected parallel planes at equal distances"):
+        open_volume(path)
+
+
+def test_other_dicom_is_refused(tmp_path: Path) -> None:
+    ct(0).save_as(tmp_path / "case.dcm", enforce_file_format=True)
+    with pytest.raises(
+        VolumeError, match=r"expected a DICOM Segmentation, found the SOP class CT Image Storage \(1.2.840"
+    ):
+        open_volume(tmp_path / "case.dcm")
+    (tmp_path / "case.dcm").write_bytes(b"1 liver\n" * 30)
+    with pytest.raises(VolumeError, match=f"^{tmp_path}/case.dcm: "):
+        open_volume(tmp_path / "case.dcm")
+
+
+def test_broken_files_are_errors_or_volumes(tmp_path: Path, binary: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    content, path, random = binary.read_bytes(), tmp_path / "case.dcm", np.random.default_rng(3)
+    for _ in range(200):
+        broken = bytearray(content)
+        broken[random.integers(132, len(content))] ^= 1 << random.integers(8)
+        path.write_bytes(broken)
+        with contextlib.suppress(VolumeError), open_volume(path) as volume:
+            stream(volume)
+    for end in random.integers(132, len(content) - 1, 60):
+        path.write_bytes(content[:end])
+        with pytest.raises(VolumeError, match=f"^{path}: "), open_volume(path) as volume:
+            stream(volume)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_closed_volume_stays_closed(binary: Path) -> None:
+    volume = open_volume(binary)
+    volume.close()
+    volume.close()
+    with pytest.raises(ValueError, match="the volume is closed"):
+        volume.finish()
+
+
+@pytest.mark.parametrize("module", ["pydicom", "highdicom.seg"])
+def test_without_the_library_the_message_says_what_to_install(
+    binary: Path, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(VolumeError, match=r'pip install "fastseg-metrics\[dicom\]"'):
+        open_volume(binary)
