@@ -28,6 +28,9 @@ if TYPE_CHECKING:
         soft_iou_loss,
         tversky_loss,
     )
+    from fastseg.runs.compare import compare_runs
+    from fastseg.runs.folder import evaluate_folder
+    from fastseg.runs.run import Run
     from fastseg.score_counting import sum_scores
     from fastseg.score_files import evaluate_score_files, sum_files
     from fastseg.score_metrics import (
@@ -49,11 +52,13 @@ _HOMES = {
     "BinaryCounts": "fastseg.counts",
     "Evaluator": "fastseg.evaluator",
     "LabelCounts": "fastseg.counts",
+    "Run": "fastseg.runs.run",
     "ScoreSums": "fastseg.counts",
     "Scores": "fastseg.scores",
     "ThresholdCurve": "fastseg.score_metrics",
     "argmax_labels": "fastseg.encoding",
     "brier_score": "fastseg.score_metrics",
+    "compare_runs": "fastseg.runs.compare",
     "confusion_matrix": "fastseg.api",
     "count_files": "fastseg.files",
     "count_labels": "fastseg.api",
@@ -62,6 +67,7 @@ _HOMES = {
     "dice_cross_entropy_loss": "fastseg.losses",
     "evaluate": "fastseg.api",
     "evaluate_files": "fastseg.files",
+    "evaluate_folder": "fastseg.runs.folder",
     "evaluate_score_files": "fastseg.score_files",
     "evaluate_scores": "fastseg.api",
     "expected_calibration_error": "fastseg.score_metrics",
@@ -88,11 +94,13 @@ __all__ = [
     "BinaryCounts",
     "Evaluator",
     "LabelCounts",
+    "Run",
     "ScoreSums",
     "Scores",
     "ThresholdCurve",
     "argmax_labels",
     "brier_score",
+    "compare_runs",
     "confusion_matrix",
     "count_files",
     "count_labels",
@@ -101,6 +109,7 @@ __all__ = [
     "dice_cross_entropy_loss",
     "evaluate",
     "evaluate_files",
+    "evaluate_folder",
     "evaluate_score_files",
     "evaluate_scores",
     "expected_calibration_error",

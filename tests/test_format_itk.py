@@ -319,11 +319,16 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "no endian": (NRRD.replace(b"uchar", b"short") + b"encoding: raw\n\n", "require endian info"),
     "no number": (NRRD.replace(b"5 4 3", b"5 x 3") + b"encoding: raw\n\n", "expected a file that SimpleITK can read, found"),
     "no field": (META, "expected a MetaImage header, found no field ElementDataFile"),
+    # The next four are headers that crash or fool SimpleITK 2.5.
+    "12 axes": (NRRD.replace(b"3\nsizes: ", b"12\nsizes: " + b"1 " * 9) + b"encoding: raw\n\n", "from 1 to 8, found '12'"),
+    "998 axes": (META.replace(b"NDims = 3", b"NDims = 998") + b"ElementDataFile = LOCAL\n", "7 axes in NDims, found '998'"),
+    "twice": (META.replace(b"NDims = 3", b"NDims = 998\nNDims = 3") + b"ElementDataFile = LOCAL\n", "field 'NDims' once"),
+    "numbers": (META + b"TransformMatrix = 1 0 0\nElementDataFile = LOCAL\n", "expected 9 number(s) in TransformMatrix"),
     "two orders": (META + b"BinaryDataByteOrderMSB = True\nElementByteOrderMSB = False\nElementDataFile = LOCAL\n",
                    "expected one byte order"),
     "no type": (META.replace(b"UCHAR", b"OTHER") + b"ElementDataFile = LOCAL\n", ""),
     "dimensions": (META.replace(b"NDims = 3\nDimSize = 5 4 3", b"NDims = 8\nDimSize = 5 4 3 1 1 1 1 1")
-                   + b"ElementDataFile = LOCAL\n", "found the shape (5, 4, 3, 1, 1, 1, 1, 1)"),
+                   + b"ElementDataFile = LOCAL\n", "expected 1 to 7 axes in NDims, found '8'"),
     "no voxels": (META.replace(b"5 4 3", b"5 0 3") + b"ElementDataFile = LOCAL\n", ""),
     "binary": (b"ObjectType = Image" + bytes(range(256)), "found no field NDims, DimSize, ElementType, ElementDataFile"),
 }  # fmt: skip

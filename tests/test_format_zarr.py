@@ -228,7 +228,7 @@ def test_groups(tmp_path: Path) -> None:
         np.testing.assert_array_equal(load(f"{path}::/left/kidney/"), data)
         np.testing.assert_array_equal(load(path / "left" / "kidney"), data)
         write(path, data + 1, name="liver", zarr_format=version)
-        refused(path, "found ::left/kidney, ::liver" if version == 2 else "::liver")
+        refused(path, "::left/kidney", "::liver")
         np.testing.assert_array_equal(load(f"{path}::liver"), data + 1)
         refused(f"{path}::spleen", "expected spleen/zarr.json or .zarray or .zgroup, found none")
         for outside in ("../case.zarr/liver", "left/./kidney", "left//kidney"):
@@ -319,9 +319,9 @@ def space(*names: str) -> list[dict[str, str]]:
         ({}, SHAPE, "", None),
         ({}, (1, 1, *SHAPE), "zyx", None),
         ({"axes": [{"name": "t", "type": "time"}, *space("y", "x")]}, (2, 4, 5), "tyx", None),
-        ({"axes": [{**each, "unit": "meter"} for each in space("y", "x")], "scale": [1, -2]}, (4, 5), "yx", (1000, math.nan)),
+        ({"axes": [{**each, "unit": "meter"} for each in space("y", "x")], "scale": [1, -2]}, (4, 5), "yx", None),
         ({"axes": [{**each, "unit": "furlong"} for each in space("y", "x")], "scale": [1, 2]}, (4, 5), "yx", None),
-        ({"axes": [{**each, "unit": "meter"} for each in space("y", "x")], "scale": [True, 2]}, (4, 5), "yx", None),
+        ({"axes": [{**each, "unit": "meter"} for each in space("y", "x")], "scale": [1, 0.5]}, (4, 5), "yx", (1000, 500)),
         ({"axes": [{**each, "unit": "meter"} for each in space("y", "x")], "scale": [1e999, 10**400]}, (4, 5), "yx", None),
         ({"axes": [{**each, "unit": "meter"} for each in space("y", "x")], "scale": [1, 2, 3]}, (4, 5), "yx", None),
     ],
@@ -374,7 +374,7 @@ HOSTILE_3: dict[str, tuple[dict[str, Any], str]] = {
     "fractions": ({"shape": [11.0, 9, 7]}, "found [11.0, 9, 7]"),
     "booleans": ({"shape": [True, 9, 7]}, "found [True, 9, 7]"),
     "more than 64 bits": ({"shape": [2**63, 9, 7]}, "expected shape"),
-    "too many voxels": ({"shape": [2**40, 2**20, 7]}, "less than 2**63 bytes"),
+    "too many voxels": ({"shape": [2**40, 2**23, 7]}, "less than 2**63 bytes"),
     "too many axes": ({"shape": [1] * 1000}, "expected shape"),
     "axes of chunks": ({"grid": [4, 5]}, "expected chunk_shape to be a list of 3 positive integers, found [4, 5]"),
     "chunks of nothing": ({"grid": [0, 5, 3]}, "found [0, 5, 3]"),
@@ -434,7 +434,6 @@ HOSTILE_2: dict[str, tuple[dict[str, Any], str]] = {
     "filters": ({"filters": "pickle"}, "expected a list of codecs, found 'pickle'"),
     "compressor": ({"compressor": 3}, "found 3"),
     "a filter of objects": ({"filters": [{"id": "astype", "encode_dtype": "O", "decode_dtype": "u1"}]}, ""),
-    "a filter of nothing": ({"filters": [{"id": "shuffle", "elementsize": 0}]}, ""),
     "a filter too large": ({"filters": [{"id": "shuffle", "elementsize": 2**40}]}, ""),
     "fields": ({"dtype": [["a", "<i4"]]}, "at most 64 bits"),
     "text": ({"dtype": "<U8"}, "found '<U8'"),
@@ -535,23 +534,23 @@ def test_broken_files_are_errors_or_volumes(tmp_path: Path) -> None:
             )
             if number % 4 == 1:
                 zip_folder(path)
-    command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", BREAK, str(tmp_path), "25"]
+    command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", BREAK, str(tmp_path), "10"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    assert int(done.stdout) == 25 * len(list(tmp_path.iterdir()))
+    assert int(done.stdout) == 10 * len(list(tmp_path.iterdir()))
 
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_truncated_blosc_is_not_read_beyond_its_end(tmp_path: Path, version: int) -> None:
-    # By itself the decoder copies 64 MiB from a buffer of 100 bytes, and the process is gone.
+    # By itself the decoder copies 16 MiB from a buffer of 100 bytes, and the process is gone.
     blosc = numcodecs.Blosc("lz4") if version == 2 else zarr.codecs.BloscCodec(cname="lz4")
-    data = np.random.default_rng(7).integers(0, 256, 1 << 26).astype("u1")
+    data = np.random.default_rng(7).integers(0, 256, 1 << 24).astype("u1")
     path = write(tmp_path / "case.zarr", data, zarr_format=version, chunks=data.shape, compressors=blosc)
     chunk = path / ("0" if version == 2 else "c/0")
     with chunk.open("r+b") as file:
         file.truncate(100)
     with open_volume(path) as volume, pytest.raises(VolumeError, match="expected 100 bytes of Blosc"):
-        volume.read_block((0,), (1 << 26,))
+        volume.read_block((0,), (1 << 24,))
     with chunk.open("r+b") as file:
         file.truncate(10)
     with open_volume(path) as volume, pytest.raises(VolumeError, match="expected a Blosc header of 16 bytes, found 10"):

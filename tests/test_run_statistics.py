@@ -20,7 +20,7 @@ from fastseg.runs.conventions import CONVENTIONS
 from fastseg.runs.records import CaseRecord
 from fastseg.runs.run import Run
 from fastseg.runs.settings import Settings
-from fastseg.runs.statistics import Summary, _summable, summarise
+from fastseg.runs.statistics import Summary, summable, summarise
 
 NAN = float("nan")
 
@@ -236,14 +236,14 @@ def test_numbers_are_the_same_for_any_number_of_threads() -> None:
 @pytest.mark.parametrize("scale", [1e-300, 1e-3, 1.0, 1e15, 1e300])
 def test_sums_are_exact_in_any_order(scale: float) -> None:
     rng = np.random.default_rng(0)
-    columns = _summable(scale * (rng.random((4097, 3)) - 0.3))
+    columns = summable(scale * (rng.random((4097, 3)) - 0.3))
     assert (np.cumsum(columns, 0)[-1] == [math.fsum(column) for column in columns.T]).all()
     times = rng.multinomial(len(columns), np.full(len(columns), 1 / len(columns)), size=5).astype(float)
     assert (times @ columns == [[math.fsum(t * c) for c in columns.T] for t in times]).all()
-    np.testing.assert_allclose(columns, _summable(columns), rtol=0, atol=scale * 1e-12)
+    np.testing.assert_allclose(columns, summable(columns), rtol=0, atol=scale * 1e-12)
     counts = rng.integers(0, 2**39, (4097, 2)).astype(float)
-    assert (_summable(counts) == counts).all()
-    assert _summable(np.zeros((3, 2))).tolist() == [[0, 0]] * 3
+    assert (summable(counts) == counts).all()
+    assert summable(np.zeros((3, 2))).tolist() == [[0, 0]] * 3
 
 
 def test_a_summary_has_the_fields_that_reports_name() -> None:

@@ -43,13 +43,13 @@ def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bo
     except ImportError as error:
         raise ImportError('fastseg report needs: pip install "fastseg-metrics[report]"') from error
 
-    from fastseg.report import page
+    from fastseg.report.page import render
     from fastseg.runs import atomic, outputs
 
     folder = Path(folder)
     run = outputs.read_run(folder)
     path = folder / "report.html"
     # Names that are no Unicode, as file systems allow them, are shown by their escapes.
-    html = page.render(run, title=folder.resolve().name, worst=worst, overlays=overlays)
+    html = render(run, title=folder.resolve().name, worst=worst, overlays=overlays)
     atomic.write_atomically(path, html.encode("utf-8", "backslashreplace"))
     return path

@@ -179,15 +179,12 @@ class _Search:
             padded = np.pad(around, [(int(other == axis),) * 2 for other in range(counts.ndim)])
             around = sum(padded[(slice(None),) * axis + (slice(k, k + counts.shape[axis]),)] for k in range(3))  # type: ignore[assignment]
         peak = np.unravel_index(int(around.argmax()), self.cells)
-        # The peak itself may hold few errors, or none, in the middle of many: then its fullest neighbour is it.
-        near = tuple(slice(max(0, int(p) - 1), int(p) + 2) for p in peak)
-        box = counts[near]
-        best = (
-            np.unravel_index(int(box.argmax()), box.shape)
-            if not counts[peak]
-            else [p - s.start for p, s in zip(peak, near, strict=True)]
-        )
-        cube = np.ravel_multi_index([int(b) + s.start for b, s in zip(best, near, strict=True)], self.cells)
+        # The peak itself may hold nothing, in the middle of many: then its fullest neighbour is it.
+        if not counts[peak]:
+            low = [max(0, int(p) - 1) for p in peak]
+            box = counts[tuple(slice(begin, int(p) + 2) for begin, p in zip(low, peak, strict=True))]
+            peak = tuple(np.add(np.unravel_index(int(box.argmax()), box.shape), low).tolist())
+        cube = np.ravel_multi_index([int(p) for p in peak], self.cells)
         return tuple(round(total / int(self.counts[cube])) for total in self.moments[:, cube].tolist())
 
 
@@ -237,9 +234,9 @@ class _Copy:
         if upwards:
             true, pred, scored = (part.T[::-1] for part in (true, pred, scored))
             size, cross = size[::-1], [size[1] - cross[1], cross[0]]
-        name, index, length = (
-            ("", 0, 1) if self.axis is None else (axes[self.axis], self.voxel[self.axis], self.shape[self.axis])
-        )
+        name, index, length = "", 0, 1
+        if self.axis is not None:
+            name, index, length = axes[self.axis], self.voxel[self.axis], self.shape[self.axis]
         return Plane(self.axis, name, index, length, true, pred, scored, (size[0], size[1]), (cross[0], cross[1]))
 
 

@@ -61,7 +61,7 @@ def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True) 
         "base-uri 'none'; form-action 'none'",
         **_contents(run, worst, overlays, Markup),
     }  # fmt: skip
-    return environment.from_string(template).render(parts)
+    return str(environment.from_string(template).render(parts))
 
 
 def _contents(run: Run, worst: int, overlays: bool, markup: Any) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _contents(run: Run, worst: int, overlays: bool, markup: Any) -> dict[str, An
         "over": "" if first is None else _over(run, first),
         "scored": sum(record.status == "scored" for record in run.records),
         "problems": lost,
-        "gates": [{key: gate.get(key) for key in ("text", "value", "passed")} for gate in run.facts.get("gates") or ()],
+        "gates": [{"message": "", "value": None, **gate} for gate in run.facts.get("gates") or ()],
         "convention": run.convention,
         "sections": [_section(run, name, rows, values[name], markup) for name in names],
         "confusion": _confusion(run, markup),
@@ -122,9 +122,8 @@ def _section(run: Run, metric: str, rows: Sequence[Any], values: Floats, markup:
         if overall
         else [each.key for each, taken in zip(run.classes, run.in_means.tolist(), strict=True) if not taken]
     )
-    over = {"classes": "region" if run.settings.regions else "class", "cases": "case", "values": "value"}[
-        run.convention.over(metric)
-    ]
+    classes = "region" if run.settings.regions else "class"
+    over = {"classes": classes, "cases": "case", "values": "value"}[run.convention.over(metric)]
     return {"metric": metric, "rows": of_metric, "plot": markup(plot), "overall": overall, "aside": aside, "over": over}
 
 
@@ -161,7 +160,7 @@ def _confusion(run: Run, markup: Any) -> dict[str, Any] | None:
     if pooled.unknown.any():
         voxels, columns = np.concatenate([voxels, pooled.unknown.T], 1), [*names, "none of these"]
     confusion = plots.Confusion(voxels, names, columns)
-    wrong = confusion.shares * ~np.eye(*voxels.shape, dtype=bool)
+    wrong = np.where(np.eye(*voxels.shape), 0.0, confusion.shares)
     order = np.argsort(-np.nan_to_num(wrong), axis=None, kind="stable")[:_CONFUSIONS]
     common = []
     for cell in order.tolist():

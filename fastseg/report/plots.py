@@ -105,7 +105,7 @@ def box_plot(key: str, title: str, values: Floats, names: Sequence[str], limits:
         for lines, thickness in ((boxes, 1.0), (whiskers, 1.0), (medians, 2.6)):
             axes.add_collection(LineCollection(lines, colors=svg.INK, linewidths=thickness, zorder=3), autolim=False)
         label = f"{title}: box plot over cases of {classes} classes"
-        return _picture(figure, key, label, {f"class {number}": name for number, name in enumerate(names)})
+        return svg.drawn(figure, key, label, {f"class {number}": name for number, name in enumerate(names)})
 
 
 def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = False) -> str:
@@ -125,17 +125,8 @@ def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = 
     shares = confusion.shares
     rows, columns = shares.shape
     most = max(rows, columns)
-    cell = (
-        46.0
-        if most <= 10
-        else 34.0
-        if most <= 20
-        else 30.0
-        if most <= _TEXT
-        else max(1600 / most, 4)
-        if most > 100
-        else 16.0
-    )
+    sizes = ((10, 46.0), (20, 34.0), (_TEXT, 30.0), (100, 16.0))
+    cell = next((pixels for labels, pixels in sizes if most <= labels), max(1600 / most, 4.0))
     text = 12 if most <= _TEXT else 11
     every = math.ceil(most / _NAMES)
     beside = 18 + _CHARACTER * max(18, *[svg.width(svg.shortened(name)) for name in confusion.rows])
@@ -150,15 +141,10 @@ def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = 
         axes = figure.add_axes((beside / size[0], 70 / size[1], wide / size[0], high / size[1]))
         axes.imshow(_blue(_opacity(shares, logarithmic)), interpolation="none", aspect="auto")
         axes.spines[:].set_visible(False)
-        turned = {
-            "rotation": 90 if upright else 40,
-            "rotation_mode": "anchor",
-            "ha": "left",
-            "va": "center" if upright else "bottom",
-        }
-        axes.set_xticks(
-            range(0, columns, every), [f"column {k}" for k in range(0, columns, every)], fontsize=text, **turned
-        )
+        axes.set_xticks(range(0, columns, every), [f"column {k}" for k in range(0, columns, every)], fontsize=text)
+        turn, baseline = (90, "center") if upright else (40, "bottom")
+        for label in axes.get_xticklabels():
+            label.set(rotation=turn, rotation_mode="anchor", ha="left", va=baseline)
         axes.set_yticks(range(0, rows, every), [f"row {k}" for k in range(0, rows, every)], fontsize=text)
         axes.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False, pad=5, labelcolor=svg.INK)
         axes.tick_params(axis="y", pad=6)
@@ -177,13 +163,7 @@ def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = 
         _scale(figure, size, beside, logarithmic)
         names = {f"row {k}": name for k, name in enumerate(confusion.rows)}
         names |= {f"column {k}": name for k, name in enumerate(confusion.columns)}
-        return _picture(figure, key, title, names)
-
-
-def _picture(figure: Any, key: str, label: str, names: dict[str, str]) -> str:
-    for text in figure.findobj(lambda artist: hasattr(artist, "set_parse_math")):
-        text.set_parse_math(False)
-    return svg.drawn(figure, key, label, names)
+        return svg.drawn(figure, key, title, names)
 
 
 def _jitter(number: int) -> Floats:
@@ -200,7 +180,8 @@ def _span(columns: Sequence[Floats], limits: tuple[float, float]) -> tuple[float
     elif low < 0:  # coefficients of agreement: below zero only where something is
         low = min([0.0, *(float(column.min()) for column in columns if column.size)])
     else:  # the tenths that values lie between, of which each part of a box is far enough from the next to be seen
-        found = np.concatenate(columns)
+        found = np.concatenate([*columns, np.zeros(0)])
+        found = found if found.size else np.array([low, high])
         low, high = math.floor(10 * found.min()) / 10, math.ceil(10 * found.max()) / 10
         low, high = (low - 0.1, high) if low == high else (low, high)
     room = 0.015 * ((high - low) or 1.0)

@@ -127,7 +127,7 @@ def _cleaned(element: ET.Element, key: str, used: set[str]) -> None:
     """Turn styles into attributes, colours into the page's; keep only the ids that are referred to, without namespaces."""
     element.tag = element.tag.rpartition("}")[2]
     element.tail = None
-    if element.tag != "text":
+    if element.tag not in ("text", "title"):
         element.text = None
     found = dict(element.attrib)
     element.attrib.clear()

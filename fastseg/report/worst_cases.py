@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastseg import metrics as registry
 from fastseg.report import overlays, pictures, svg
-from fastseg.report.words import metric_name, number
+from fastseg.report.words import count, metric_name, number
 from fastseg.runs import CaseRecord, Run
 
 __all__ = ["Shown", "badness", "rank", "show", "swatch", "worst_class"]
@@ -116,11 +116,14 @@ def _with_pictures(case: Shown, record: CaseRecord, run: Run) -> Shown:
         views = overlays.views(record, run.settings)
     except (OSError, ValueError, ImportError, EOFError, MemoryError) as error:
         return replace(case, apology=str(error) or type(error).__name__)
-    place = ", ".join(
-        f"{name} = {at}" if len(name) == 1 else f"{at}" for name, at in zip(views.axes, views.voxel, strict=True)
-    )
+    named = zip(views.axes, views.voxel, strict=True)
+    place = ", ".join(f"{name} = {at}" if len(name) == 1 else f"{at}" for name, at in named)
     where = "largest disagreement at voxel" if views.errors else "no voxel disagrees; planes through voxel"
-    facts = (*case.facts, f"{views.errors:,} voxels disagree", f"{where} ({place})")
+    facts = (
+        *case.facts,
+        f"{count(views.errors, 'voxel')} {'disagrees' if views.errors == 1 else 'disagree'}",
+        f"{where} ({place})",
+    )
     colours = _colours(run)
     planes = []
     found: set[int] = set()
@@ -175,7 +178,8 @@ def _cross(x: float, y: float, wide: float, high: float) -> Iterator[str]:
 
 def swatch(colour: str) -> str:
     """Return a colour as it stands in a legend."""
-    return f'<svg class="swatch" width="12" height="12" aria-hidden="true"><rect width="12" height="12" rx="2" fill="{colour}"/></svg>'
+    box = f'<rect width="12" height="12" rx="2" fill="{colour}"/>'
+    return f'<svg class="swatch" width="12" height="12" aria-hidden="true">{box}</svg>'
 
 
 def _attribute(text: str) -> str:

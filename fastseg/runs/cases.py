@@ -302,7 +302,7 @@ def _walk(folder: str, argument: str, deep: bool, problems: list[str]) -> Iterat
     pending: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", ())]
     while pending:
         inside, above = pending.pop()
-        here = os.path.join(folder, inside)
+        here = os.path.join(folder, inside) if inside else folder
         try:
             status = os.stat(here)
             if (status.st_dev, status.st_ino) in above:

@@ -137,10 +137,8 @@ def _dataset_json(reference: str, notes: list[str]) -> LabelTable | None:
             continue
         try:
             table = read_label_table(path)
-            if table.format != "nnU-Net":
-                raise LabelTableError(f"{path}: expected the dataset.json of nnU-Net, found a table in another format")
         except LabelTableError as error:
-            notes.append(f"labels not from {shown(path)}, which cannot be used: {str(error).removeprefix(f'{path}: ')}")
+            notes.append(f"labels not from a file that cannot be used: {str(error).replace(path, shown(path))}")
             continue
         notes.append(f"labels from {shown(path)}")
         return table
@@ -280,9 +278,8 @@ def _metrics(given: Any) -> tuple[str, ...]:
 
 
 def _one_of(value: Any, argument: str, allowed: Sequence[Any]) -> Any:
-    """Return the allowed value that `value` is, True and False only for bool."""
     for each in allowed:
-        if type(value) is type(each) and value == each:
+        if isinstance(value, type(each)) and value == each:
             return each
     *most, last = (repr(each) for each in allowed)
     raise ValueError(f"{argument}: expected {', '.join(most)} or {last}, found {value!r}")

@@ -17,7 +17,7 @@ from fastseg.runs.conventions import nan_mean
 from fastseg.runs.paired_statistics import drawn, holm, interval, signed_rank
 from fastseg.runs.pairing import paired, scored_settings, triples
 from fastseg.runs.run import Run
-from fastseg.runs.statistics import _summable
+from fastseg.runs.statistics import summable
 
 __all__ = ["compare_runs"]
 
@@ -189,7 +189,7 @@ def _intervals(
     if cases < 2:
         return np.full((2, number), np.nan), np.full((2, number), np.nan)
     paired = np.isfinite(differences)
-    summed = np.concatenate([_summable(np.where(paired, differences, 0.0)), paired], 1)
+    summed = np.concatenate([summable(np.where(paired, differences, 0.0)), paired], 1)
     found = []
     for times in drawn(cases, resamples, seed, max(pool.size for pool in pools)):
         totals, numbers = np.split(times @ summed, 2, 1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fastseg import __version__
-from fastseg.runs.tables import _csv, _label, _number, _text
+from fastseg.runs.tables import csv_table, label_cell, number_cell, text_cell
 from fastseg.scores import format_table
 
 __all__ = ["Comparison", "Row", "shown"]
@@ -127,14 +127,14 @@ class Comparison:
         header = ["a", "b", "metric", "better", "class", "label", "verdict", *numbers]
         rows = (
             [
-                *(_text(text) for text in (*self.names, row.metric, row.better, row.name)),
-                _label(row.key),
+                *(text_cell(text) for text in (*self.names, row.metric, row.better, row.name)),
+                label_cell(row.key),
                 row.verdict,
-                *(_number(getattr(row, name)) for name in numbers),
+                *(number_cell(getattr(row, name)) for name in numbers),
             ]
             for row in self.rows
         )
-        return _csv(header, rows).decode()
+        return csv_table(header, rows).decode()
 
     def __str__(self) -> str:
         alpha = 1 - self.confidence

@@ -124,7 +124,7 @@ def summarise(run: Run, metrics: Sequence[str] | None = None) -> list[Summary]:
     classes, and means are taken of what was drawn as the run's convention takes them. Draws under which a mean is
     undefined are left out. An interval depends on the cases' values, their order (records are sorted by id) and the
     settings `resamples`, `confidence` and `seed`; not on the number of threads, since the sums over the cases are exact
-    (see `_summable`).
+    (see `summable`).
 
     References
     ----------
@@ -187,7 +187,7 @@ def _intervals(parts: Sequence[_Part], columns: Floats, settings: Settings) -> t
     if cases < 2 or settings.resamples < 1:
         rows = sum(len(part.names()) for part in parts)
         return np.full(rows, NAN), np.full(rows, NAN)
-    columns = _summable(columns)
+    columns = summable(columns)
 
     def statistic(drawn: npt.NDArray[np.int64], axis: int = -1) -> Floats:  # (B, N) places of cases -> (rows, B)
         assert axis == -1
@@ -218,7 +218,7 @@ def _intervals(parts: Sequence[_Part], columns: Floats, settings: Settings) -> t
     return low, high
 
 
-def _summable(columns: Floats) -> Floats:
+def summable(columns: Floats) -> Floats:
     """Round each column (N,) so that sums of N of its values, in any order, are exact.
 
     Notes

@@ -19,7 +19,16 @@ from fastseg.runs.run import Run
 if TYPE_CHECKING:
     from fastseg.runs.statistics import Summary
 
-__all__ = ["cases_csv", "classes_csv", "why_no_mean", "why_not_scored"]
+__all__ = [
+    "cases_csv",
+    "classes_csv",
+    "csv_table",
+    "label_cell",
+    "number_cell",
+    "text_cell",
+    "why_no_mean",
+    "why_not_scored",
+]
 
 _CASES = ("case", "class", "label", "metric", "value", "reason")
 _NUMBERS = ("mean", "median", "std", "q1", "q3", "min", "max", "low", "high", "defined", "cases")
@@ -44,7 +53,7 @@ def cases_csv(run: Run) -> bytes:
         no prediction has a row with nothing but the reason, in the place of its numbers or, where it was scored as the worst
         possible, before them.
     """
-    return _csv(_CASES, _case_rows(run))
+    return csv_table(_CASES, _case_rows(run))
 
 
 def classes_csv(run: Run, summaries: Sequence[Summary] | None = None) -> bytes:
@@ -68,10 +77,15 @@ def classes_csv(run: Run, summaries: Sequence[Summary] | None = None) -> bytes:
 
         summaries = summarise(run)
     rows = (
-        [_text(each.metric), _text(each.name), _label(each.key), *(_number(getattr(each, name)) for name in _NUMBERS)]
+        [
+            text_cell(each.metric),
+            text_cell(each.name),
+            label_cell(each.key),
+            *(number_cell(getattr(each, name)) for name in _NUMBERS),
+        ]
         for each in summaries
     )
-    return _csv(("metric", "class", "label", *_NUMBERS), rows)
+    return csv_table(("metric", "class", "label", *_NUMBERS), rows)
 
 
 def why_not_scored(record: CaseRecord) -> str | None:
@@ -93,25 +107,25 @@ def _case_rows(run: Run) -> Iterator[list[str]]:
     names = list(dict.fromkeys(run.settings.metrics))
     values = {name: run.values(name).tolist() for name in names}
     single = [name for name in names if registry.get(name).overall is None]
-    heads = [[_text(each.name), _label(each.key)] for each in run.classes]
+    heads = [[text_cell(each.name), label_cell(each.key)] for each in run.classes]
     true, pred = ((run.binary.tp + other).tolist() for other in (run.binary.fn, run.binary.fp))
     place = 0
     for record in run.records:
-        case, trouble = _text(record.id), why_not_scored(record)
+        case, trouble = text_cell(record.id), why_not_scored(record)
         if trouble is not None:
-            yield [case, "", "", "", "", _text(trouble)]
+            yield [case, "", "", "", "", text_cell(trouble)]
         if not record.counted:
             continue
         for k, head in enumerate(heads):
             for name in single:
                 value = values[name][place][k]
                 reason = _absent(run, true[place][k], pred[place][k]) if math.isnan(value) else ""
-                yield [case, *head, name, _number(value), reason]
+                yield [case, *head, name, number_cell(value), reason]
         together: dict[str, float | None] = {name: values[name][place][0] for name in names if name not in single}
         for name, score in {**together, **record.scores}.items():
-            cell = _number(score)
+            cell = number_cell(score)
             reason = "" if cell else why_no_mean(run) if name in together else "undefined"
-            yield [case, _ALL, "", _text(name), cell, reason]
+            yield [case, _ALL, "", text_cell(name), cell, reason]
         place += 1
 
 
@@ -123,10 +137,10 @@ def _absent(run: Run, true: int, pred: int) -> str:
     return f"absent from {' and '.join(where)}"
 
 
-def _csv(header: Sequence[str], rows: Iterable[list[str]]) -> bytes:
+def csv_table(header: Sequence[str], rows: Iterable[list[str]]) -> bytes:
     lines = _Lines()
     writer = csv.writer(lines, lineterminator="\r\n")
-    writer.writerow([_text(name) for name in header])
+    writer.writerow([text_cell(name) for name in header])
     writer.writerows(rows)
     return "".join(lines).encode("utf-8")
 
@@ -138,17 +152,17 @@ class _Lines(list[str]):
         self.append(row.removesuffix("\r\n") + "\n")
 
 
-def _text(text: str) -> str:
+def text_cell(text: str) -> str:
     """Return text from outside as a cell that is text in a spreadsheet too, and that UTF-8 can hold."""
     safe = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
     return f"'{safe}" if _FORMULA.match(safe) and not _INTEGER.fullmatch(safe) else safe
 
 
-def _label(key: int | tuple[int, ...] | None) -> str:
+def label_cell(key: int | tuple[int, ...] | None) -> str:
     return "" if key is None else str(key)
 
 
-def _number(value: Any) -> str:
+def number_cell(value: Any) -> str:
     if value is None or math.isnan(value):
         return ""
     return str(int(value)) if isinstance(value, int) else repr(float(value))

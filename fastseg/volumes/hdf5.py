@@ -151,18 +151,15 @@ def _only(library: Any, file: Any, path: str) -> Any:
     """Return the only dataset of numbers that has several axes."""
     found: list[str] = []
     arrays: list[Any] = []
-
-    def visit(_: str, node: Any) -> bool | None:
-        if isinstance(node, library.Dataset):
-            away = _elsewhere(library, node)
-            shape = None if away else node.shape
-            if len(found) <= _LISTED:
-                found.append(f"::{node.name} {'in other files' if away else shape} {_type(node)}")
-            if away or (shape is not None and len(shape) >= 2 and _number(node) is not None):
-                arrays.append(node)
-        return True if len(arrays) > _LISTED else None
-
-    file.visititems(visit)  # follows no links
+    for dataset in _datasets(library, file):
+        away = _elsewhere(library, dataset)
+        shape = None if away else dataset.shape
+        if len(found) <= _LISTED:
+            found.append(f"::{dataset.name} {'in other files' if away else shape} {_type(dataset)}")
+        if away or (shape is not None and len(shape) >= 2 and _number(dataset) is not None):
+            arrays.append(dataset)
+        if len(arrays) > _LISTED:
+            break
     if len(arrays) == 1:
         return arrays[0]
     names = ", ".join(found[:_LISTED]) + (", …" if len(found) > _LISTED else "")
@@ -170,6 +167,24 @@ def _only(library: Any, file: Any, path: str) -> Any:
         f"{path}: expected one dataset of numbers with two axes or more, or the name of one after ::, "
         f"found {names or 'no dataset'}"
     )
+
+
+def _datasets(library: Any, file: Any) -> Iterator[Any]:
+    """Walk through the datasets of a file along its hard links. The library's own walk crashes on some corrupt files."""
+    groups, seen = [file], {library.h5o.get_info(file.id).addr}
+    for group in groups:  # which grow meanwhile
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), library.HardLink):
+                continue
+            node = group[name]
+            address = library.h5o.get_info(node.id).addr
+            if address in seen:  # a second name, or a circle
+                continue
+            seen.add(address)
+            if isinstance(node, library.Dataset):
+                yield node
+            elif isinstance(node, library.Group):
+                groups.append(node)
 
 
 def _elsewhere(library: Any, dataset: Any) -> bool:

@@ -25,13 +25,21 @@ from fastseg.volumes.plain import Inflater, SerialVolume
 _NRRD, _META = b"NRRD000", b"ObjectType = Image"
 _HEADER_BYTES = 16 << 20  # Slicer writes much about each segment; nobody writes so much
 _AXES = "xyztuvw"
-_TYPES = {"UInt8": "u1", "UInt16": "u2", "UInt32": "u4", "UInt64": "u8", "Int8": "i1", "Int16": "i2", "Int32": "i4"} | {
-    "Int64": "i8", "Float32": "f4", "Float64": "f8",
+_TYPES = {
+    "UInt8": "u1", "UInt16": "u2", "UInt32": "u4", "UInt64": "u8", "Int8": "i1", "Int16": "i2", "Int32": "i4", "Int64": "i8",
+    "Float32": "f4", "Float64": "f8",
 }  # fmt: skip
 _ZLIB_OR_GZIP = zlib.MAX_WBITS + 32
 # Bytes of voxels that a byte of the file can stand for; in text a voxel of eight bytes may be a single digit.
 _EXPANSION = {"raw": 1, "text": 8, "gzip": DEFLATE_LIMIT, "zlib": DEFLATE_LIMIT}
 _FILES_LIMIT = 1 << 20
+# Fields of a MetaImage header that have as many numbers as there are axes, to which power.
+_META_NUMBERS = {
+    "DimSize": 1, "ElementSpacing": 1, "ElementSize": 1, "Offset": 1, "Position": 1, "Origin": 1, "CenterOfRotation": 1,
+    "TransformMatrix": 2, "Rotation": 2, "Orientation": 2,
+    "ElementNumberOfChannels": 0, "HeaderSize": 0, "CompressedDataSize": 0,
+}  # fmt: skip
+_NUMBER = r"[-+]?[\w.+-]{1,40}"
 
 _Coding = Literal["raw", "text", "gzip", "zlib"]
 _ByteOrder = Literal["<", ">"]
@@ -111,6 +119,8 @@ def _locate_nrrd(path: str, file: BinaryIO) -> _Place:
     names = fields.get("datafile")
     if names is None and not ended:
         raise VolumeError(f"{path}: expected an NRRD header that ends in an empty line, found the end of the file")
+    if not re.fullmatch("[1-8]", fields.get("dimension", "1")):  # ITK writes beyond its arrays at 11
+        raise VolumeError(f"{path}: expected a dimension from 1 to 8, found {fields['dimension']!r}")
     files = (path,) if names is None else _beside(path, names, lines)
     codings: dict[str, _Coding] = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
     coding = codings.get(fields.get("encoding", "").lower(), "text")
@@ -125,13 +135,12 @@ def _locate_meta(path: str, file: BinaryIO) -> _Place:
     lines = _lines(path, file)
     for line in lines:
         key, value, *_ = *map(str.strip, re.split("[=:]", line, maxsplit=1)), ""
+        if key in fields and key not in ("", "Comment"):  # MetaIO would take both, one after the other
+            raise VolumeError(f"{path}: expected the field {key[:40]!r} once, found it again")
         fields[key] = value
         if key == "ElementDataFile":  # always the last: the voxels may follow
             break
-    # MetaIO writes a page to the terminal where one of these is missing.
-    missing = [key for key in ("NDims", "DimSize", "ElementType", "ElementDataFile") if key not in fields]
-    if missing:
-        raise VolumeError(f"{path}: expected a MetaImage header, found no field {', '.join(missing)}")
+    _check_meta(path, fields)
     name = fields["ElementDataFile"]
     local = name.lower() == "local"
     files = (path,) if local else _beside(path, name, lines)
@@ -149,6 +158,20 @@ def _locate_meta(path: str, file: BinaryIO) -> _Place:
         )
     offset = file.tell() if local else 0
     return _Place(files, offset if simple and coding != "text" else None, coding, ">" if orders == {True} else "<")
+
+
+def _check_meta(path: str, fields: dict[str, str]) -> None:
+    """Refuse a header that MetaIO should not see: it complains to the terminal, or writes beyond its arrays."""
+    missing = [key for key in ("NDims", "DimSize", "ElementType", "ElementDataFile") if key not in fields]
+    if missing:
+        raise VolumeError(f"{path}: expected a MetaImage header, found no field {', '.join(missing)}")
+    if not re.fullmatch("[1-7]", fields["NDims"]):
+        raise VolumeError(f"{path}: expected 1 to 7 axes in NDims, found {fields['NDims']!r}")
+    axes = int(fields["NDims"])
+    for key in fields.keys() & _META_NUMBERS.keys():
+        wanted = axes ** _META_NUMBERS[key]
+        if not re.fullmatch(rf"({_NUMBER}\s+){{{wanted - 1}}}{_NUMBER}", fields[key]):
+            raise VolumeError(f"{path}: expected {wanted} number(s) in {key}, found {fields[key]!r}")
 
 
 def _true(value: str) -> bool:

@@ -7,7 +7,6 @@ import json
 import os
 import threading
 import warnings
-import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes import split_inside
-from fastseg.volumes.base import ByteSource, Format, Geometry, Volume, VolumeError, require
+from fastseg.volumes.base import Format, Geometry, Volume, VolumeError, require
+from fastseg.volumes.zarr_keys import DOCUMENT_BYTES, DOCUMENTS, Folder, Zip
 from fastseg.volumes.zarr_metadata import (
     Layout,
     find_image,
@@ -26,8 +26,6 @@ from fastseg.volumes.zarr_metadata import (
     unexpected,
 )
 
-_DOCUMENTS = ("zarr.json", ".zarray", ".zgroup")
-_DOCUMENT_BYTES = 64 << 20  # consolidated metadata of thousands of arrays stay far below
 _LISTED = 20  # arrays that a message names
 _SEARCHED = 1000  # groups that are searched for them
 _warnings_lock = threading.Lock()
@@ -41,84 +39,6 @@ class _Node:
     metadata: dict[str, Any] | None
     attributes: dict[str, Any]
     image: dict[str, Any] | None = None
-
-
-class _Folder:
-    """The keys of a Zarr folder; `name` is what messages begin with."""
-
-    def __init__(self, path: str, name: str) -> None:
-        self.path, self.name = path, name
-
-    def store(self, library: Any) -> Any:
-        """Open it as a store of the library's."""
-        return library.storage.LocalStore(self.path, read_only=True)
-
-    def has(self, key: str) -> bool:
-        """Say whether something is stored at a key."""
-        return os.path.lexists(self._file(key))
-
-    def read(self, key: str) -> bytes:
-        """Return the document at a key."""
-        source = ByteSource(self._file(key), f"{self.name}: {key}")  # refuses a pipe, where a read would wait for ever
-        try:
-            return source.take(_DOCUMENT_BYTES + 1)
-        finally:
-            source.close()
-
-    def names(self, path: str) -> list[str]:
-        """Return what there is in a group."""
-        try:
-            return sorted(os.listdir(self._file(path)))
-        except OSError as error:
-            raise VolumeError(f"{self.name}: {path}: cannot be listed: {error.strerror}") from error
-
-    def size(self, key: str) -> int | None:
-        """Return the bytes stored at a key, 0 where there are none, None if it is no file."""
-        file = self._file(key)
-        try:
-            return os.path.getsize(file) if os.path.isfile(file) else None if os.path.lexists(file) else 0
-        except OSError:  # removed in between
-            return 0
-
-    def _file(self, key: str) -> str:
-        return os.path.join(self.path, *key.split("/"))
-
-
-class _Zip(_Folder):
-    """The keys of a zip file."""
-
-    def __init__(self, path: str, name: str) -> None:
-        super().__init__(path, name)
-        self._sizes: dict[str, int] = {}
-        self._names: dict[str, set[str]] = {}
-        try:
-            with zipfile.ZipFile(path) as file:
-                for entry in file.infolist():
-                    self._sizes[entry.filename] = entry.file_size
-                    if entry.filename.endswith(_DOCUMENTS):
-                        group, _, inside = entry.filename.rpartition("/")[0].rpartition("/")
-                        self._names.setdefault(group, set()).add(inside)
-        except Exception as error:  # zipfile raises half a dozen kinds
-            raise VolumeError(f"{name}: expected a zip file, truncated or corrupt: {error}") from error
-
-    def store(self, library: Any) -> Any:
-        return library.core.sync.sync(library.storage.ZipStore.open(self.path, mode="r", read_only=True))
-
-    def has(self, key: str) -> bool:
-        return key in self._sizes
-
-    def read(self, key: str) -> bytes:
-        try:
-            with zipfile.ZipFile(self.path) as file, file.open(key) as entry:
-                return entry.read(_DOCUMENT_BYTES + 1)
-        except Exception as error:  # as above, and what the decompressors raise
-            raise VolumeError(f"{self.name}: {key}: truncated or corrupt: {error}") from error
-
-    def names(self, path: str) -> list[str]:
-        return sorted(self._names.get(path, ()))
-
-    def size(self, key: str) -> int | None:
-        return self._sizes.get(key, 0)
 
 
 class ZarrVolume(Volume):
@@ -143,7 +63,7 @@ class ZarrVolume(Volume):
         self.path = path
         outer, within = split_inside(path)
         inside = _inside(path, (within or "").strip("/"))
-        self._tree = _Folder(outer, path) if os.path.isdir(outer) else _Zip(outer, path)
+        self._tree = Folder(outer, path) if os.path.isdir(outer) else Zip(outer, path)
         node = _find(self._tree, inside)
         if node.metadata is None:
             raise VolumeError(f"{path}: expected an array at {node.path}, found a group")
@@ -168,23 +88,30 @@ class ZarrVolume(Volume):
         array = self._array
         if array is None:
             raise ValueError(f"{self.path}: read of a closed volume")
-        box, layout = [(0, 1)] * len(self._layout.shape), self._layout
+        box = [(0, 1)] * len(self._layout.shape)
         for axis, first, end in zip(self._kept, start, stop, strict=True):
             box[axis] = first, end
-        stored = (range(a // size, (b - 1) // size + 1) for (a, b), size in zip(box, layout.stored, strict=True))
-        for index in itertools.product(*stored):  # the library reads all of a file, whatever it is
-            key = self._prefix + array.metadata.encode_chunk_key(index)
-            size = self._tree.size(key)
-            if size is None or size > layout.limit:
-                found = "something else" if size is None else size
-                raise VolumeError(f"{self.path}: {key}: expected a file of at most {layout.limit} bytes, found {found}")
-        selection = tuple(slice(a, b) if axis in self._kept else 0 for axis, (a, b) in enumerate(box))
         try:
+            self._check_files(array, box)
+            selection = tuple(slice(a, b) if axis in self._kept else 0 for axis, (a, b) in enumerate(box))
             return np.asarray(array[selection], self.dtype)
+        except VolumeError:
+            raise
         except Exception as error:  # each codec raises its own kinds
             raise VolumeError(
                 f"{self.path}: truncated or corrupt between {start} and {stop}: {type(error).__name__}: {error}"
             ) from error
+
+    def _check_files(self, array: Any, box: list[tuple[int, int]]) -> None:
+        """Refuse what is no file or is too long for a chunk, since the library reads all of whatever there is."""
+        limit = self._layout.limit
+        stored = (range(a // size, (b - 1) // size + 1) for (a, b), size in zip(box, self._layout.stored, strict=True))
+        for index in itertools.product(*stored):
+            key = self._prefix + array.metadata.encode_chunk_key(index)
+            size = self._tree.size(key)
+            if size is None or size > limit:
+                found = "something else" if size is None else f"{size} bytes"
+                raise VolumeError(f"{self.path}: {key}: expected a file of at most {limit} bytes, found {found}")
 
     def close(self) -> None:
         """Close the file; closing twice is allowed."""
@@ -218,11 +145,11 @@ def _join(*paths: str) -> str:
     return "/".join(filter(None, paths))
 
 
-def _find(tree: _Folder, path: str) -> _Node:
+def _find(tree: Folder, path: str) -> _Node:
     """Return the array at a path, or the one that the group there leaves no doubt about."""
     node = _node(tree, path)
     if node is None:
-        raise VolumeError(f"{tree.name}: expected {_join(path, _DOCUMENTS[0])} or .zarray or .zgroup, found none")
+        raise VolumeError(f"{tree.name}: expected {_join(path, DOCUMENTS[0])} or .zarray or .zgroup, found none")
     if node.metadata is not None:
         return node
     if (image := find_image(tree.name, node.attributes)) is None:
@@ -242,7 +169,7 @@ def _find(tree: _Folder, path: str) -> _Node:
     return _Node(array.path, array.metadata, array.attributes, image)
 
 
-def _node(tree: _Folder, path: str) -> _Node | None:
+def _node(tree: Folder, path: str) -> _Node | None:
     """Return what is at a path, None if nothing."""
     metadata = _document(tree, path, "zarr.json")
     if metadata is not None:
@@ -259,14 +186,14 @@ def _node(tree: _Folder, path: str) -> _Node | None:
     return _Node(path, metadata, attributes)
 
 
-def _document(tree: _Folder, path: str, name: str) -> dict[str, Any] | None:
+def _document(tree: Folder, path: str, name: str) -> dict[str, Any] | None:
     """Return the JSON object at a key, None if there is nothing."""
     key = _join(path, name)
     if not tree.has(key):
         return None
     text = tree.read(key)
-    if len(text) > _DOCUMENT_BYTES:
-        raise VolumeError(f"{tree.name}: {key}: expected at most {_DOCUMENT_BYTES} bytes of metadata")
+    if len(text) > DOCUMENT_BYTES:
+        raise VolumeError(f"{tree.name}: {key}: expected at most {DOCUMENT_BYTES} bytes of metadata")
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -276,7 +203,7 @@ def _document(tree: _Folder, path: str, name: str) -> dict[str, Any] | None:
     return document
 
 
-def _search(tree: _Folder, path: str) -> list[str]:
+def _search(tree: Folder, path: str) -> list[str]:
     """Return the paths of the arrays and images in a group, one more at most than a message names."""
     found: list[str] = []
     groups = [path]
@@ -295,12 +222,12 @@ def _search(tree: _Folder, path: str) -> list[str]:
 def _recognises(head: bytes) -> bool:
     """Say whether a file is a zip that begins with the metadata of an array or a group; other zips tell by suffix."""
     length = int.from_bytes(head[26:28], "little")
-    return head.startswith(b"PK\3\4") and head[30 : 30 + length].rpartition(b"/")[2].decode("latin-1") in _DOCUMENTS
+    return head.startswith(b"PK\3\4") and head[30 : 30 + length].rpartition(b"/")[2].decode("latin-1") in DOCUMENTS
 
 
 def _is_folder(path: str) -> bool:
     return path.lower().rstrip("/\\").endswith(".zarr") or any(
-        os.path.lexists(os.path.join(path, n)) for n in _DOCUMENTS
+        os.path.lexists(os.path.join(path, n)) for n in DOCUMENTS
     )
 
 

@@ -260,7 +260,7 @@ def place(name: str, image: dict[str, Any], shape: tuple[int, ...]) -> tuple[str
     if image.get("coordinateTransformations") is not None:
         scale *= _scale(image, len(shape))
     units = [_MM.get(each["unit"], math.nan) if isinstance(each.get("unit"), str) else math.nan for each in entries]
-    spacing = [length if math.isfinite(length) and length > 0 else math.nan for length in (scale * units).tolist()]
+    spacing = (scale * units).tolist()
     return "".join(names[axis] for axis in kept) if named else "", tuple(spacing[axis] for axis in kept), kept
 
 
@@ -270,9 +270,10 @@ def _scale(holder: dict[str, Any], axes: int) -> np.ndarray[Any, np.dtype[np.flo
     product = np.full(axes, math.nan)
     for transform in transforms if isinstance(transforms, list) else []:
         scale = transform.get("scale") if isinstance(transform, dict) and transform.get("type") == "scale" else None
-        if isinstance(scale, list) and len(scale) == axes and all(type(each) in (int, float) for each in scale):
-            with np.errstate(all="ignore"):
-                product = np.where(np.isnan(product), 1.0, product) * np.array(
-                    [min(each, 1e300) for each in scale], float
-                )
+        if (
+            isinstance(scale, list)
+            and len(scale) == axes
+            and all(type(each) in (int, float) and 0 < each < 1e100 for each in scale)
+        ):
+            product = np.where(np.isnan(product), 1.0, product) * np.array(scale, np.float64)
     return product
