@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import math
@@ -43,6 +44,20 @@ def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True) 
     worst, overlays
         As in `fastseg.report.write_report`.
     """
+    from markupsafe import Markup
+
+    style, script = _file("report.css"), _file("report.js")
+    parts = {
+        "title": title, "style": Markup(style), "script": Markup(script), "run": run, "settings": run.settings,
+        "policy": f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'",
+        **_contents(run, worst, overlays, Markup),
+    }  # fmt: skip
+    return str(_template().render(parts))
+
+
+@functools.cache
+def _template() -> Any:
     import jinja2
     from markupsafe import Markup
 
@@ -54,14 +69,7 @@ def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True) 
         keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters.update(number=number, count=count, metric_name=metric_name)
-    style, script, template = (_file(name) for name in ("report.css", "report.js", "template.html.j2"))
-    parts = {
-        "title": title, "style": Markup(style), "script": Markup(script), "run": run, "settings": run.settings,
-        "policy": f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'",
-        **_contents(run, worst, overlays, Markup),
-    }  # fmt: skip
-    return str(environment.from_string(template).render(parts))
+    return environment.from_string(_file("template.html.j2"))
 
 
 def _contents(run: Run, worst: int, overlays: bool, markup: Any) -> dict[str, Any]:

@@ -142,11 +142,11 @@ def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = 
         axes.imshow(_blue(_opacity(shares, logarithmic)), interpolation="none", aspect="auto")
         axes.spines[:].set_visible(False)
         axes.set_xticks(range(0, columns, every), [f"column {k}" for k in range(0, columns, every)], fontsize=text)
+        axes.set_yticks(range(0, rows, every), [f"row {k}" for k in range(0, rows, every)], fontsize=text)
+        axes.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False, pad=5, labelcolor=svg.INK)
         turn, baseline = (90, "center") if upright else (40, "bottom")
         for label in axes.get_xticklabels():
             label.set(rotation=turn, rotation_mode="anchor", ha="left", va=baseline)
-        axes.set_yticks(range(0, rows, every), [f"row {k}" for k in range(0, rows, every)], fontsize=text)
-        axes.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False, pad=5, labelcolor=svg.INK)
         axes.tick_params(axis="y", pad=6)
         if most <= _TEXT:
             for edge in range(rows + 1):
@@ -223,13 +223,12 @@ def _scale(figure: Any, size: tuple[float, float], left: float, logarithmic: boo
     """Draw what the opacities mean, below the matrix."""
     axes = figure.add_axes((left / size[0], 34 / size[1], min(200, size[0] - left - 20) / size[0], 10 / size[1]))
     if logarithmic:
-        exponents = range(round(math.log10(_LEAST)), 1)
+        exponents = (round(math.log10(_LEAST)), -3, -1, 0)
         axes.imshow(
             _blue(_opacity(10.0 ** np.linspace(exponents[0], 0, 128), True)[None]), aspect="auto", extent=(0, 1, 0, 1)
         )
         ticks = [(k - exponents[0]) / -exponents[0] for k in exponents]
-        named = {-3: "0.1%", -2: "1%", -1: "10%", 0: "100%"}
-        axes.set_xticks(ticks, [named.get(k, f"{10.0 ** (k + 2):g}%") for k in exponents], fontsize=11)
+        axes.set_xticks(ticks, [f"{10.0 ** (k + 2):g}%" for k in exponents], fontsize=11)
     else:
         axes.imshow(_blue(np.linspace(0, 1, 128)[None]), aspect="auto", extent=(0, 1, 0, 1))
         axes.set_xticks([0, 0.5, 1], ["0%", "50%", "100%"], fontsize=11)

@@ -170,17 +170,18 @@ def _only(library: Any, file: Any, path: str) -> Any:
 
 
 def _datasets(library: Any, file: Any) -> Iterator[Any]:
-    """Walk through the datasets of a file along its hard links. The library's own walk crashes on some corrupt files."""
-    groups, seen = [file], {library.h5o.get_info(file.id).addr}
+    """Walk through the datasets of a file along its hard links, with nothing but the links and what they lead to.
+
+    The library's own walk also asks each object for its size, and dies of that on some corrupt files.
+    """
+    groups, seen = [file], set()
     for group in groups:  # which grow meanwhile
         for name in group:
-            if not isinstance(group.get(name, getlink=True), library.HardLink):
+            link = group.id.links.get_info(name.encode("utf-8", "surrogateescape"))
+            if link.type != library.h5l.TYPE_HARD or link.u in seen:  # a second name, or a circle
                 continue
+            seen.add(link.u)
             node = group[name]
-            address = library.h5o.get_info(node.id).addr
-            if address in seen:  # a second name, or a circle
-                continue
-            seen.add(address)
             if isinstance(node, library.Dataset):
                 yield node
             elif isinstance(node, library.Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import math
 import os
@@ -196,43 +197,51 @@ def _read_header(source: ByteSource) -> Header:
             f"{source.name}: expected a NIfTI-{version} header of {size} bytes with one of the magics "
             f"{_MAGICS[version]} at byte {_MAGIC_AT[version]}, found {len(block)} bytes with {magic!r}"
         )
-    return _verified(source.name, block, order, version, single=magic == _MAGICS[version][0])
+    try:
+        return _parsed(block, order, version, single=magic == _MAGICS[version][0])
+    except _HeaderError as error:
+        raise VolumeError(f"{source.name}: {error}") from error.__cause__
 
 
-def _verified(name: str, block: bytes, order: Literal["<", ">"], version: int, single: bool) -> Header:
-    """Turn a header's bytes into what they say; raise VolumeError where that cannot be."""
+class _HeaderError(ValueError):
+    """What is wrong with a header, without the file's name."""
+
+
+@functools.lru_cache(maxsize=64)  # the cases of a folder often have one header
+def _parsed(block: bytes, order: Literal["<", ">"], version: int, single: bool) -> Header:
+    """Turn a header's bytes into what they say; raise _HeaderError where that cannot be."""
     try:
         nifti1: Any = importlib.import_module("nibabel.nifti1")
         nifti2: Any = importlib.import_module("nibabel.nifti2")
     except ImportError as error:
-        raise VolumeError(
-            f'{name}: reading NIfTI needs nibabel, which is not installed: pip install "fastseg-metrics[cli]"'
+        raise _HeaderError(
+            'reading NIfTI needs nibabel, which is not installed: pip install "fastseg-metrics[cli]"'
         ) from error
     # check=False: nibabel would log its repairs; those that matter are made below.
     header = (nifti1.Nifti1Header if version == 1 else nifti2.Nifti2Header)(block, order, check=False)
 
     axes = int(header["dim"][0])
     if not 1 <= axes <= 7:
-        raise VolumeError(f"{name}: expected 1 to 7 axes in dim[0], found {axes}")
+        raise _HeaderError(f"expected 1 to 7 axes in dim[0], found {axes}")
     shape = tuple(int(extent) for extent in header["dim"][1 : axes + 1])
     if min(shape) < 1:
-        raise VolumeError(f"{name}: expected at least one voxel along every axis, found the shape {shape}")
+        raise _HeaderError(f"expected at least one voxel along every axis, found the shape {shape}")
 
     code, data_type_codes = int(header["datatype"]), nifti1.data_type_codes
     if code not in data_type_codes.dtype:
-        raise VolumeError(f"{name}: expected a known NIfTI datatype, found the code {code}")
+        raise _HeaderError(f"expected a known NIfTI datatype, found the code {code}")
     dtype = np.dtype(data_type_codes.dtype[code]).newbyteorder(order)
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise VolumeError(
-            f"{name}: expected integers or floating-point numbers of at most 64 bits, "
+        raise _HeaderError(
+            f"expected integers or floating-point numbers of at most 64 bits, "
             f"found the datatype {data_type_codes.label[code]}"
         )
     if int(header["bitpix"]) not in (0, 8 * dtype.itemsize):  # some writers leave it empty
-        raise VolumeError(f"{name}: expected bitpix {8 * dtype.itemsize} for {dtype}, found {int(header['bitpix'])}")
+        raise _HeaderError(f"expected bitpix {8 * dtype.itemsize} for {dtype}, found {int(header['bitpix'])}")
 
     offset, lowest = float(header["vox_offset"]), len(block) + 4 if single else 0
     if not offset.is_integer() or offset < lowest:
-        raise VolumeError(f"{name}: expected vox_offset to be an integer of at least {lowest}, found {offset}")
+        raise _HeaderError(f"expected vox_offset to be an integer of at least {lowest}, found {offset}")
 
     affine, spacing = _place(header)
     while len(shape) > 3 and shape[-1] == 1:
@@ -240,19 +249,19 @@ def _verified(name: str, block: bytes, order: Literal["<", ">"], version: int, s
     return Header(
         geometry=Geometry(shape, affine, spacing[: len(shape)], _AXES[: len(shape)]),
         dtype=dtype,
-        scaling=_scaling(name, float(header["scl_slope"]), float(header["scl_inter"])),
+        scaling=_scaling(float(header["scl_slope"]), float(header["scl_inter"])),
         voxel_offset=int(header["vox_offset"]),
         voxel_bytes=math.prod(shape) * dtype.itemsize,
         single=single,
     )
 
 
-def _scaling(name: str, slope: float, intercept: float) -> tuple[float, float] | None:
+def _scaling(slope: float, intercept: float) -> tuple[float, float] | None:
     """Return (slope, intercept), or None where the file is unscaled."""
     if math.isnan(slope) or slope == 0 or (slope, intercept) == (1, 0):
         return None
     if not (math.isfinite(slope) and math.isfinite(intercept)):
-        raise VolumeError(f"{name}: expected a finite scl_slope and scl_inter, found {slope} and {intercept}")
+        raise _HeaderError(f"expected a finite scl_slope and scl_inter, found {slope} and {intercept}")
     return slope, intercept
 
 

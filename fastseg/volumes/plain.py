@@ -9,19 +9,27 @@ import threading
 import zlib
 from collections.abc import Callable
 from io import FileIO
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes.base import ByteSource, Geometry, StreamError, Volume, VolumeError, WritableBytes
 
-#: Boxes whose rows are shorter than this are read together with what lies between the rows.
+#: Rows of a box that lie less than this apart are read together with what lies between them.
 _GAP_BYTES = 4096
+#: One such read.
+_PIECE_BYTES = 1 << 20
 _DRAIN_BYTES = 1 << 20
 _COMPRESSED_BYTES = 128 << 10
 _INFLATED_BYTES = 1 << 20  # at a time, so that a copy is still in the cache
 _lock = threading.Lock()  # where there is no read at a position
+
+
+class OpenFile(Protocol):
+    """What has a descriptor, and raises ValueError in place of it once it is closed."""
+
+    def fileno(self) -> int: ...
 
 
 class PlainVoxels:
@@ -31,8 +39,8 @@ class PlainVoxels:
 
     Parameters
     ----------
-    descriptor : int
-        Of the open file; it stays the caller's to close.
+    file : ByteSource or open file
+        It stays the caller's to close; nothing is read through its descriptor afterwards, which may be another file's then.
     offset : int
         Bytes before the first voxel.
     shape, dtype, order
@@ -43,14 +51,14 @@ class PlainVoxels:
 
     def __init__(
         self,
-        descriptor: int,
+        file: OpenFile,
         offset: int,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         order: Literal["F", "C"],
         name: str,
     ) -> None:
-        self._descriptor, self._offset, self._dtype, self._order, self._name = descriptor, offset, dtype, order, name
+        self._file, self._offset, self._dtype, self._order, self._name = file, offset, dtype, order, name
         self._shape = shape if order == "C" else shape[::-1]
         steps = [dtype.itemsize]
         for size in self._shape[:0:-1]:
@@ -62,38 +70,46 @@ class PlainVoxels:
         if self._order == "F":
             start, stop = start[::-1], stop[::-1]
         sizes = [b - a for a, b in zip(start, stop, strict=True)]
-        if not self._shape or not math.prod(sizes):
-            values = np.empty(sizes, self._dtype)
-            if not self._shape:
-                self._fill(values.reshape(1).view(np.uint8).data, self._offset)
-            return values.T if self._order == "F" else values
-        # Axes from `whole` on are read in one go: all of them but the first are whole, or so short that the gaps between
-        # what is wanted are read too.
-        whole = len(sizes) - 1
-        while whole > 0 and (
-            sizes[whole] == self._shape[whole] or (self._shape[whole] - sizes[whole]) * self._steps[whole] < _GAP_BYTES
-        ):
-            whole -= 1
-        first = [a if axis <= whole else 0 for axis, a in enumerate(start)]
-        lengths = [n if axis <= whole else self._shape[axis] for axis, n in enumerate(sizes)]
-        values = np.empty(lengths, self._dtype)
-        run = math.prod(lengths[whole:]) * self._dtype.itemsize
-        target = memoryview(values.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
-        origin = self._offset + sum(a * step for a, step in zip(first, self._steps, strict=True))
-        for number, index in enumerate(np.ndindex(*lengths[:whole])):
-            at = origin + sum(i * step for i, step in zip(index, self._steps[:whole], strict=True))
-            self._fill(target[number * run : (number + 1) * run], at)
-        inner = tuple(slice(None) if axis <= whole else slice(start[axis], stop[axis]) for axis in range(len(sizes)))
-        box: NDArray[Any] = values[inner]
-        return box.T if self._order == "F" else box
+        values = np.empty(sizes, self._dtype)
+        if values.size:
+            self._read(values, start, sizes)
+        return values.T if self._order == "F" else values
+
+    def _read(self, values: NDArray[Any], start: tuple[int, ...], sizes: list[int]) -> None:
+        # Axes behind `row` are read as a whole, if need be with what is not wanted.
+        row, gaps = len(sizes) - 1, False
+        while row > 0 and (missing := self._shape[row] - sizes[row]) * self._steps[row] < _GAP_BYTES:
+            row, gaps = row - 1, gaps or missing > 0
+        origin = self._offset + sum(a * step for a, step in zip(start[: row + 1], self._steps, strict=False))
+        step = self._steps[row] if sizes else 0
+        rows = sizes[row] if sizes else 1
+        if not gaps:
+            run = math.prod(sizes[max(row, 0) :]) * self._dtype.itemsize
+            target: memoryview = values.reshape(-1).view(np.uint8).data
+        else:
+            at_once = min(rows, max(1, _PIECE_BYTES // step))
+            piece = np.empty([at_once, *self._shape[row + 1 :]], self._dtype)
+            whole: memoryview = piece.reshape(-1).view(np.uint8).data
+            wanted = tuple(slice(a, a + n) for a, n in zip(start[row + 1 :], sizes[row + 1 :], strict=True))
+        for number, index in enumerate(np.ndindex(*sizes[: max(row, 0)])):
+            at = origin + sum(i * each for i, each in zip(index, self._steps, strict=False))
+            if not gaps:
+                self._fill(target[number * run : (number + 1) * run], at)
+                continue
+            for first in range(0, rows, at_once):
+                count = min(at_once, rows - first)
+                self._fill(whole[: count * step], at + first * step)
+                values[index][first : first + count] = piece[(slice(count), *wanted)]
 
     def _fill(self, view: memoryview, position: int) -> None:
         filled = 0
         while filled < len(view):
             try:
-                count = _read_at(self._descriptor, view[filled:], position + filled)
+                count = _read_at(self._file.fileno(), view[filled:], position + filled)
             except OSError as error:
                 raise StreamError(self._name, f"{error.strerror} (at byte {position + filled})") from error
+            except ValueError:
+                raise VolumeError(f"{self._name}: the volume is closed") from None
             if not count:
                 raise StreamError(
                     self._name, f"expected {len(view) - filled} bytes more at byte {position + filled}, found the end"
