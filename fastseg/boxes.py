@@ -18,7 +18,7 @@ from fastseg.counting import counter_of
 from fastseg.layout import TO_BOOL, Layout, trailing_block
 from fastseg.pairs import Pairs
 from fastseg.threads import run_jobs
-from fastseg.volumes import Volume
+from fastseg.volumes import Volume, VolumeError
 
 __all__ = ["count_boxes", "read_boxes", "same_stream"]
 
@@ -41,8 +41,8 @@ class Grid:
     """
 
     def __init__(self, shape: tuple[int, ...], lengths: tuple[int, ...], order: str) -> None:
-        self.shape, self.lengths = shape, lengths
-        self.cells = tuple(-(-n // length) for n, length in zip(shape, lengths, strict=True))
+        self.shape, self.lengths = shape, tuple(max(1, length) for length in lengths)
+        self.cells = tuple(-(-n // length) for n, length in zip(shape, self.lengths, strict=True))
         self.order, self.count = order, prod(self.cells)
 
     def box(self, number: int) -> Box:
@@ -112,7 +112,8 @@ def read_boxes(volumes: Sequence[Volume]) -> Iterator[tuple[tuple[int, ...], lis
             arrays = []
             for volume, buffer in zip(volumes, buffers, strict=True):
                 piece = buffer[: prod(sizes) * volume.dtype.itemsize]
-                volume.read_into(piece)
+                if volume.read_into(piece) != piece.size:
+                    raise VolumeError(f"{volume.path}: truncated: expected {piece.size} bytes of voxels at {start}")
                 arrays.append(piece.view(volume.dtype).reshape(sizes, order=volume.order))
             yield start, arrays
     else:

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite, prod
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from fastseg import inputs
-from fastseg.boxes import count_boxes, read_boxes, same_stream
+from fastseg.aligned import (
+    TOLERANCE,
+    LabelBlock,
+    explain,
+    in_boxes,
+    label_blocks,
+    open_aligned,
+    read_mapping,
+    side_by_side,
+    to_labels,
+)
+from fastseg.boxes import count_boxes, same_stream
 from fastseg.counting import LabelTotals
 from fastseg.counts import LabelCounts
-from fastseg.label_tables import LabelTable, read_label_mapping, read_label_table
+from fastseg.label_tables import LabelTable, read_label_table
 from fastseg.pairs import Pairs
 from fastseg.rejected import Rejected
 from fastseg.scores import Scores
 from fastseg.streaming import stream_pairs
 from fastseg.threads import checked_threads, get_num_threads
-from fastseg.volumes import Volume, check_geometry, open_volume
-from fastseg.volumes.views import align, in_blocks
+from fastseg.volumes import Volume
 
-__all__ = ["LabelBlock", "count_files", "evaluate_files", "label_blocks"]
+__all__ = ["TOLERANCE", "LabelBlock", "count_files", "evaluate_files", "label_blocks"]
 
 Path = str | os.PathLike[str]
-Array = npt.NDArray[Any]
-
-#: How far from a whole number a scaled or stored float label may be: rounding noise of writers, not resampling.
-TOLERANCE = 1e-3
 
 
 def count_files(
@@ -206,7 +210,7 @@ def count_with_facts(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LabelCounts, dict[str, Any], float]:
     classes = inputs.label_classes(num_classes, labels, ignore_index)
-    mapping = _mapping(map_prediction)
+    mapping = read_mapping(map_prediction)
     threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
     paths = [reference, prediction] if roi is None else [reference, prediction, roi]
     with open_aligned(paths, geometry=geometry, reorient=reorient, axes=axes) as (volumes, note):
@@ -222,8 +226,8 @@ def count_with_facts(
                 totals.add(0, _labelled(part, true, pred, mapping))
         except Rejected:
             aligned = open_aligned(paths, geometry="ignore", reorient=reorient, axes=axes)
-            with aligned as (again, _), _side_by_side(again) as readable:
-                _explain(readable, classes, mapping, count_unknown=unknown == "count")
+            with aligned as (again, _), side_by_side(again) as readable:
+                explain(readable, classes, mapping, count_unknown=unknown == "count")
         placed = true.geometry.affine is not None and pred.geometry.affine is not None
         files = {
             "reference": true.path,
@@ -235,117 +239,13 @@ def count_with_facts(
         return totals.finish(voxels), files, true.geometry.voxel_volume_ml
 
 
-@contextmanager
-def open_aligned(
-    paths: Sequence[Path], *, geometry: str = "error", reorient: bool = False, axes: str | None = None
-) -> Iterator[tuple[list[Volume], str | None]]:
-    """Open a truth, a prediction and perhaps a mask as volumes of one shape, in which an index means the same voxel.
-
-    Yields
-    ------
-    volumes, note
-        Under ``geometry="warn"`` the note says what differs.
-
-    Raises
-    ------
-    VolumeError
-        If a file cannot be read; GeometryError, a kind of it, if the volumes do not match.
-    """
-    with ExitStack() as stack:
-        true = stack.enter_context(open_volume(paths[0]))
-        volumes, notes = [true], []
-        for path in paths[1:]:
-            other = stack.enter_context(open_volume(path))
-            volumes[0], other = align(volumes[0], other, axes=axes, reorient=reorient)
-            note = check_geometry(volumes[0].geometry, other.geometry, geometry, (true.path, other.path))
-            volumes.append(other)
-            notes += [note] if note is not None else []
-        yield volumes, "; ".join(notes) or None
-
-
 def _pairs(volumes: list[Volume], threads: int, progress: Callable[[int], None] | None) -> list[Pairs]:
     """Count the pairs of stored values, in the way that suits the files."""
     in_any_order = all(volume.blocks is not None for volume in volumes)
     if same_stream(volumes) and (threads == 1 or not in_any_order):
         return stream_pairs(volumes, threads=threads, progress=progress)
-    with _in_boxes(volumes) as blocks:
+    with in_boxes(volumes) as blocks:
         return count_boxes(blocks, threads=threads, progress=progress)
-
-
-class LabelBlock(NamedTuple):
-    """The labels of a box of two volumes."""
-
-    start: tuple[int, ...]
-    """Index of its first voxel."""
-    true: npt.NDArray[np.int64]
-    pred: npt.NDArray[np.int64]
-    inside: npt.NDArray[np.bool_] | None
-    """Which voxels are in the region of interest; None where there is none."""
-    shape: tuple[int, ...]
-    """Of the whole volume."""
-    spacing: tuple[float, ...]
-    """Along each axis in mm; NaN where it is not known."""
-
-
-def label_blocks(
-    reference: Path,
-    prediction: Path,
-    *,
-    map_prediction: Mapping[int, int] | Path | None = None,
-    roi: Path | None = None,
-    geometry: Literal["error", "warn", "ignore"] = "ignore",
-    reorient: bool = False,
-    axes: str | None = None,
-) -> Iterator[LabelBlock]:
-    """Yield the labels of two volumes box by box, in constant memory: for what needs to see voxels, such as a picture.
-
-    Parameters
-    ----------
-    reference, prediction, map_prediction, roi, geometry, reorient, axes
-        As in `count_files`.
-
-    Raises
-    ------
-    VolumeError
-        As in `count_files`.
-    """
-    mapping = _mapping(map_prediction)
-    paths = [reference, prediction] if roi is None else [reference, prediction, roi]
-    aligned = open_aligned(paths, geometry=geometry, reorient=reorient, axes=axes)
-    with aligned as (volumes, _), _side_by_side(volumes) as readable:
-        place = volumes[0].geometry
-        for start, (true, pred, *inside) in read_boxes(readable):
-            labels, _ = _to_labels(true, volumes[0].scaling, None)
-            predicted, _ = _to_labels(pred, volumes[1].scaling, mapping)
-            yield LabelBlock(start, labels, predicted, inside[0] != 0 if inside else None, place.shape, place.spacing)
-
-
-@contextmanager
-def _in_boxes(volumes: list[Volume]) -> Iterator[list[Volume]]:
-    """Yield volumes that can be read in blocks; what had to be unpacked for that is deleted afterwards."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(in_blocks(volume)) for volume in volumes]
-
-
-@contextmanager
-def _side_by_side(volumes: list[Volume]) -> Iterator[list[Volume]]:
-    """Yield volumes that `read_boxes` can read."""
-    if same_stream(volumes):
-        yield volumes
-    else:
-        with _in_boxes(volumes) as blocks:
-            yield blocks
-
-
-def _mapping(mapping: Any) -> dict[int, int] | None:
-    if mapping is None:
-        return None
-    if isinstance(mapping, str | os.PathLike):
-        return read_label_mapping(mapping)
-    if not isinstance(mapping, Mapping):
-        raise TypeError(f"map_prediction: expected a mapping of labels to labels or a path, found {mapping!r}")
-    old, new = (inputs.integers(list(values), "map_prediction").tolist() for values in (mapping, mapping.values()))
-    return dict(zip(old, new, strict=True))
 
 
 def _warn(note: str, warn: Callable[[str], None] | None) -> None:
@@ -359,60 +259,8 @@ def _warn(note: str, warn: Callable[[str], None] | None) -> None:
 
 def _labelled(pairs: Pairs, true: Volume, pred: Volume, mapping: Mapping[int, int] | None) -> Pairs:
     """Turn stored values into labels."""
-    labels, wrong = _to_labels(pairs.true, true.scaling, None)
-    predicted, wrong_too = _to_labels(pairs.pred, pred.scaling, mapping)
+    labels, wrong = to_labels(pairs.true, true.scaling, None)
+    predicted, wrong_too = to_labels(pairs.pred, pred.scaling, mapping)
     if wrong.any() or wrong_too.any():
         raise Rejected
     return pairs._replace(true=labels, pred=predicted)
-
-
-def _to_labels(
-    values: Array, scaling: tuple[float, float] | None, mapping: Mapping[int, int] | None
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Return stored values as labels, scaled, rounded and mapped; and where they are none."""
-    if scaling is not None or values.dtype.kind == "f":
-        slope, intercept = scaling or (1.0, 0.0)
-        with np.errstate(all="ignore"):
-            real = values.astype(np.float64) * slope + intercept
-            near = np.abs(real - np.round(real)) <= TOLERANCE
-        values = np.where(near, np.round(real), real)
-    labels, wrong = inputs.whole_numbers(values)
-    if mapping:
-        old = np.array(list(mapping), np.int64)
-        order = np.argsort(old)
-        place = np.minimum(np.searchsorted(old, labels, sorter=order), old.size - 1)
-        found = old[order[place]] == labels
-        new = np.array(list(mapping.values()), np.int64)
-        labels = np.where(found, new[order[place]], labels)
-    return labels, wrong
-
-
-def _explain(
-    volumes: list[Volume], classes: inputs.Classes, mapping: Mapping[int, int] | None, *, count_unknown: bool
-) -> None:
-    """Read the files once more, to say which voxels are wrong; raise an error that does."""
-    wrong: dict[tuple[str, str], list[Any]] = {}
-    true, pred = volumes[:2]
-    for start, (a, b, *inside) in read_boxes(volumes):
-        labels, bad_true = _to_labels(a, true.scaling, None)
-        predicted, bad_pred = _to_labels(b, pred.scaling, mapping)
-        looked_at = inside[0] != 0 if inside else np.True_
-        kept = ~np.isin(labels, classes.ignored) & looked_at
-        checks = [(true.path, "whole", bad_true & looked_at, a), (pred.path, "whole", bad_pred & looked_at, b)]
-        if classes.labels is not None:
-            checks.append((true.path, "class", kept & ~bad_true & ~np.isin(labels, classes.labels), labels))
-            if not count_unknown:
-                checks.append((pred.path, "class", kept & ~bad_pred & ~np.isin(predicted, classes.labels), predicted))
-        for path, kind, bad, values in checks:
-            if bad.any():
-                at = np.unravel_index(int(np.argmax(bad.reshape(-1, order=true.order))), bad.shape, order=true.order)
-                index = tuple(int(i) + first for i, first in zip(at, start, strict=True))
-                entry = wrong.setdefault((path, kind), [0, index, values[at].item()])
-                entry[0] += int(bad.sum())
-    for (path, kind), (total, index, value) in wrong.items():
-        wanted = "labels that are whole numbers" if kind == "whole" else f"labels among {classes.describe()}"
-        raise ValueError(
-            f"{path}: expected {wanted}, found {total} voxel(s) that are not; the first is {value} at index {index}"
-        )
-    paths = ", ".join(volume.path for volume in volumes)
-    raise ValueError(f"{paths}: the files changed while they were counted")

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_MAX_BYTES = 16 << 20  # a table is text of a few kilobytes: a volume passed by mistake is not read to its end
+from fastseg.table_text import LabelTableError, load_json, quoted, read_text
+
+__all__ = [
+    "LabelTable", "LabelTableError", "parse_regions", "read_label_mapping", "read_label_table", "read_regions", "regions_of",
+]  # fmt: skip
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _ITKSNAP = re.compile(r'([+-]?[0-9]+)(?:\s+[0-9]{1,3}){3}\s+[0-9.eE+-]+\s+[01]\s+[01]\s+"(.*)"')
-_FREESURFER = re.compile(r"([+-]?[0-9]+)\s+(\S+)(?:\s+[0-9]{1,3}){4}")
+# The seventh column, a tissue type, came with FreeSurfer 8.
+_FREESURFER = re.compile(r"([+-]?[0-9]+)\s+(\S+)(?:\s+[0-9]{1,3}){4}(?:\s+[+-]?[0-9]+)?")
 _TEXT = re.compile(r"([+-]?[0-9]+)(\s*,\s*|\s+)(.*)")
 _PAIR = re.compile(r"([+-]?[0-9]+)(?:\s*(?:->|[,:])\s*|\s+)([+-]?[0-9]+)")
 
 Row = tuple[str, str, str]  # where it stands ("line 3"), the label and its name, both as written
-
-
-class LabelTableError(ValueError):
-    """A label table that cannot be read; the message names the path, the line, what was expected and what was found."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ def read_label_table(path: str | os.PathLike[str]) -> LabelTable:
     LabelTableError
         If the file is missing, not UTF-8, malformed, without a label, or gives one label two names.
     """
-    name, text = _read_text(path)
+    name, text = read_text(path)
     if text.lstrip().startswith("{"):
-        return _from_dataset_json(name, _load_json(name, text))
+        return _from_dataset_json(name, load_json(name, text))
     lines = _content_lines(name, text)
     number, first = lines[0]
     if {"index", "name"} <= _columns(first).keys():
@@ -90,7 +91,7 @@ def read_label_mapping(path: str | os.PathLike[str]) -> dict[int, int]:
     LabelTableError
         If the file is missing, not UTF-8, malformed, without an entry, or gives one label two targets.
     """
-    name, text = _read_text(path)
+    name, text = read_text(path)
     mapping: dict[int, int] = {}
     for where, old, new in _mapping_rows(name, text):
         source, target = _label(name, where, old), _label(name, where, new)
@@ -103,44 +104,69 @@ def read_label_mapping(path: str | os.PathLike[str]) -> dict[int, int]:
     return mapping
 
 
+def read_regions(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read which labels each region unites.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A JSON object ``{"name": [1, 3]}``, or an nnU-Net ``dataset.json`` with regions.
+
+    Returns
+    -------
+    regions : dict
+        Of a plain object what it holds, whatever that is: who takes labels checks them. Else as of `regions_of`.
+
+    Raises
+    ------
+    LabelTableError
+        If the file is missing, not UTF-8, no JSON object, or without a region.
+    """
+    name, text = read_text(path)
+    if not text.lstrip().startswith("{"):
+        raise LabelTableError(
+            f'{name}: expected JSON such as {{"core": [1, 3]}}, found the first characters {text[:20]!r}'
+        )
+    loaded = load_json(name, text)
+    if isinstance(loaded.get("labels"), dict):
+        loaded = dict(regions_of(_from_dataset_json(name, loaded)))
+    if not loaded:
+        raise LabelTableError(f"{name}: expected at least one region, a name with a list of labels; found none")
+    return loaded
+
+
+def parse_regions(text: str) -> dict[str, list[int]]:
+    """Read regions as people type them, ``core=1,3;edema=2``; raise LabelTableError if it is something else."""
+    regions: dict[str, list[int]] = {}
+    for part in filter(None, map(str.strip, text.split(";"))):
+        name, _, members = (each.strip() for each in part.rpartition("="))
+        if not name or name in regions:
+            wanted = "name=1,2,3;name=1,3 with each name once"
+            raise LabelTableError(f"expected {wanted}, found {part!r} in {text!r}")
+        regions[name] = [_label(repr(part), "members", each) for each in members.split(",")]
+    return regions
+
+
+def regions_of(table: LabelTable) -> dict[str, tuple[int, ...]]:
+    """Return what nnU-Net scores of a table with regions: these and its single labels, without the background; else {}."""
+    if not table.regions:
+        return {}
+    regions = {name: tuple(dict.fromkeys(members)) for name, members in table.regions.items() if set(members) != {0}}
+    return regions | {name: (label,) for label, name in table.names.items() if label != 0}
+
+
 def _mapping_rows(name: str, text: str) -> Iterator[Row]:
     if text.lstrip().startswith("{"):
-        for old, new in _load_json(name, text).items():
+        for old, new in load_json(name, text).items():
             if type(new) is not int:
-                raise LabelTableError(f"{name}, entry {old!r}: expected an integer, found {_shown(new)}")
+                raise LabelTableError(f"{name}, entry {old!r}: expected an integer, found {quoted(new)}")
             yield f"entry {old!r}", old, str(new)
         return
     for number, line in _content_lines(name, text):
         match = _PAIR.fullmatch(line.partition("#")[0].strip())
         if match is None:
-            raise LabelTableError(f"{name}, line {number}: expected two integers, 'from to', found {_shown(line)}")
+            raise LabelTableError(f"{name}, line {number}: expected two integers, 'from to', found {quoted(line)}")
         yield f"line {number}", match[1], match[2]
-
-
-def _read_text(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """Return the path as text and the file's text, without a byte order mark and with Unix line ends."""
-    name = os.fsdecode(path)
-    try:
-        with open(name, "rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise LabelTableError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise LabelTableError(f"{name}: expected a file, found that it is a folder") from None
-    except OSError as error:
-        raise LabelTableError(f"{name}: cannot be read: {error.strerror}") from error
-    if len(content) > _MAX_BYTES:
-        raise LabelTableError(f"{name}: expected a table of at most {_MAX_BYTES >> 20} MiB, found a larger file")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        found = f"the byte 0x{content[error.start]:02x}"
-        raise LabelTableError(f"{name}, line {line}: expected text in UTF-8, found {found}") from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise LabelTableError(f"{name}, line {line}: expected text in UTF-8, found a zero byte")
-    return name, text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _content_lines(name: str, text: str) -> list[tuple[int, str]]:
@@ -152,18 +178,12 @@ def _content_lines(name: str, text: str) -> list[tuple[int, str]]:
     return lines
 
 
-def _shown(value: object) -> str:
-    """Write what was found, cut short: a line of the wrong file may be megabytes long."""
-    written = repr(value)
-    return written if len(written) <= 80 else f"{written[:80]}…"
-
-
 def _label(name: str, where: str, text: str) -> int:
     """Return a label value; raise LabelTableError if it is no 64-bit integer."""
     text = text.strip()
     if _INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
         return int(text)
-    raise LabelTableError(f"{name}, {where}: expected a label that is a 64-bit integer, found {_shown(text)}")
+    raise LabelTableError(f"{name}, {where}: expected a label that is a 64-bit integer, found {quoted(text)}")
 
 
 def _collect(name: str, rows: Iterable[Row]) -> dict[int, str]:
@@ -176,7 +196,7 @@ def _collect(name: str, rows: Iterable[Row]) -> dict[int, str]:
         if names.setdefault(label, text) != text:
             raise LabelTableError(
                 f"{name}, {where}: expected one name for the label {label}, "
-                f"found {_shown(names[label])} and {_shown(text)}"
+                f"found {quoted(names[label])} and {quoted(text)}"
             )
     if not names:
         raise LabelTableError(f"{name}: expected at least one label, found none")
@@ -187,7 +207,7 @@ def _matched_rows(name: str, lines: list[tuple[int, str]], pattern: re.Pattern[s
     for number, line in lines:
         match = pattern.fullmatch(line)
         if match is None:
-            raise LabelTableError(f"{name}, line {number}: expected {form}, as in the first line, found {_shown(line)}")
+            raise LabelTableError(f"{name}, line {number}: expected {form}, as in the first line, found {quoted(line)}")
         yield f"line {number}", match[1], match[2]
 
 
@@ -195,7 +215,7 @@ def _text_rows(name: str, lines: list[tuple[int, str]]) -> Iterator[Row]:
     for number, line in lines:
         match = _TEXT.fullmatch(line)
         if match is None:
-            raise LabelTableError(f"{name}, line {number}: expected 'index name', found {_shown(line)}")
+            raise LabelTableError(f"{name}, line {number}: expected 'index name', found {quoted(line)}")
         label, between, text = match.groups()
         separator = next((mark for mark in ",\t" if mark in between), None)
         if separator is not None:
@@ -203,7 +223,7 @@ def _text_rows(name: str, lines: list[tuple[int, str]]) -> Iterator[Row]:
             if len(fields) != 2:
                 raise LabelTableError(
                     f"{name}, line {number}: expected two columns, index and name, "
-                    f"found {len(fields)} in {_shown(line)}"
+                    f"found {len(fields)} in {quoted(line)}"
                 )
             text = fields[1]
         yield f"line {number}", label, text
@@ -248,35 +268,13 @@ def _csv_rows(name: str, lines: list[str], number: int, separator: str) -> Itera
         yield where, row
 
 
-def _load_json(name: str, text: str) -> dict[str, Any]:
-    """Parse a JSON object; raise LabelTableError, also where a key is given twice with different values."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if found.setdefault(key, value) != value:
-                raise LabelTableError(f"{name}: expected {key!r} once, found {_shown(found[key])} and {_shown(value)}")
-        return found
-
-    try:
-        loaded = json.loads(text, object_pairs_hook=unique)
-    except json.JSONDecodeError as error:
-        raise LabelTableError(f"{name}, line {error.lineno}: expected JSON, found: {error.msg}") from None
-    except LabelTableError:
-        raise
-    except (ValueError, RecursionError) as error:  # digits without end, brackets without end
-        raise LabelTableError(f"{name}: expected JSON, found: {error}") from None
-    assert isinstance(loaded, dict)  # it begins with a brace
-    return loaded
-
-
 def _from_dataset_json(name: str, loaded: dict[str, Any]) -> LabelTable:
     """Read the ``labels`` of an nnU-Net dataset, {name: label or labels} or, before version 2, {"label": name}."""
     labels = loaded.get("labels")
     if not isinstance(labels, dict) or not labels:
         raise LabelTableError(
             f"{name}: expected an nnU-Net dataset.json whose 'labels' are {{name: integer or list of integers}}, "
-            f"found {'no labels' if not labels else _shown(labels)}"
+            f"found {'no labels' if not labels else quoted(labels)}"
         )
     rows: list[Row] = []
     regions: dict[str, tuple[int, ...]] = {}
@@ -296,5 +294,5 @@ def _from_dataset_json(name: str, loaded: dict[str, Any]) -> LabelTable:
 
 def _json_label(name: str, where: str, value: object) -> int:
     if type(value) is not int:  # True is an int too
-        raise LabelTableError(f"{name}, {where}: expected an integer or a list of integers, found {_shown(value)}")
+        raise LabelTableError(f"{name}, {where}: expected an integer or a list of integers, found {quoted(value)}")
     return _label(name, where, str(value))

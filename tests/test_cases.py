@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastseg import volumes
-from fastseg.runs.cases import Case, Cases, CasesError, find_cases, shown
+from fastseg.names import shown
+from fastseg.runs.cases import Case, Cases, CasesError, find_cases
 from fastseg.volumes.base import Format
 
 #: Formats beside those that there are: what the rules say does not hang on which libraries the package reads by.
@@ -134,14 +135,6 @@ def test_hostile_names_are_escaped_in_messages(tmp_path: Path) -> None:
     assert r"prediction: 'pred/other\x1b[2J.nii': no reference belongs to it" in [
         p.replace(f"{tmp_path}/", "") for p in problems
     ]
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("a b", "a b"), ("a\n", r"'a\n'"), (" a", "' a'"), ("", "''"), ("\u202ea", r"'\u202ea'"), ("\udcff", r"'\udcff'")],
-)
-def test_shown(name: str, expected: str) -> None:
-    assert shown(name) == expected
 
 
 ids = st.text(
@@ -619,7 +612,7 @@ def test_tables_that_cannot_be_had(tabled: Path, monkeypatch: pytest.MonkeyPatch
     for options in ({"pattern": "(?P<case>.*)"}, {"reference": "a"}, {"prediction": "a"}):
         with pytest.raises(CasesError, match="pairs: expected either pairs or folders and a pattern, found both"):
             find_cases(**{"reference": None, "prediction": None, "pairs": "x.csv", **options})  # type: ignore[arg-type]
-    monkeypatch.setattr("fastseg.runs.cases._MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("fastseg.runs.case_tables._MAX_BYTES", 1 << 20)
     with pytest.raises(CasesError, match="expected at most 1 MiB, found a larger file"):
         table(tabled, "x" * ((1 << 20) + 1))
     with pytest.raises(CasesError, match="is both reference and prediction"):

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastseg.label_tables import LabelTable, LabelTableError, read_label_mapping, read_label_table
+from fastseg.label_tables import (
+    LabelTable,
+    LabelTableError,
+    parse_regions,
+    read_label_mapping,
+    read_label_table,
+    read_regions,
+    regions_of,
+)
 
 ITKSNAP = """\
 ################################################
@@ -95,6 +103,18 @@ def test_first_version_of_nnunet(tmp_path: Path) -> None:
     assert found.names == {0: "background", 1: "liver"}
 
 
+@pytest.mark.parametrize("first", ["", "0 Unknown 0 0 0 0 0\n"])
+def test_rows_of_freesurfer_may_have_a_seventh_column(tmp_path: Path, first: str) -> None:
+    text = f"{first}2   Left-Cerebral-White-Matter  245 245 245 0\n17  Left-Hippocampus  220 216 20  0   1\n18 b 1 2 3 0 -1\n"
+    found = table(tmp_path, text)
+    assert found.format == "FreeSurfer"
+    expected = {0: "Unknown"} if first else {}
+    assert found.names == {**expected, 2: "Left-Cerebral-White-Matter", 17: "Left-Hippocampus", 18: "b"}
+    for more in ("1 2", "x", "0.5"):
+        with pytest.raises(LabelTableError, match="line 2: expected No. Name R G B A, as in the first line"):
+            table(tmp_path, f"1 a 1 2 3 0\n2 b 1 2 3 0 {more}\n")
+
+
 @pytest.mark.parametrize(
     "text",
     ["index,name\n1,liver\n", "\tINDEX\tName\nx\t1\tliver\n", 'name;x\t"index"\t"name"\n\t1\t"liver"', "1 liver"],
@@ -165,7 +185,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, content: str | bytes, expected: s
     assert expected in str(caught.value)
 
 
-@pytest.mark.parametrize("read", [read_label_table, read_label_mapping])
+@pytest.mark.parametrize("read", [read_label_table, read_label_mapping, read_regions])
 def test_paths_that_are_no_files(tmp_path: Path, read: object) -> None:
     assert callable(read)
     with pytest.raises(LabelTableError, match=r"^absent\.txt: no such file$"):
@@ -174,6 +194,9 @@ def test_paths_that_are_no_files(tmp_path: Path, read: object) -> None:
         read(tmp_path)
     with pytest.raises(LabelTableError, match="cannot be read"):
         read("x" * 5000)
+    with pytest.raises(LabelTableError) as caught:
+        read("a\x1b[2J\n.txt")
+    assert str(caught.value) == r"'a\x1b[2J\n.txt': no such file"
 
 
 @pytest.mark.parametrize(
@@ -215,6 +238,55 @@ def test_what_is_wrong_with_a_mapping_is_said(tmp_path: Path, text: str, expecte
     with pytest.raises(LabelTableError) as caught:
         mapping(tmp_path, text)
     assert expected in str(caught.value)
+
+
+def regions(tmp_path: Path, content: str) -> dict[str, object]:
+    path = tmp_path / "regions.json"
+    path.write_text(content)
+    return read_regions(path)
+
+
+def test_regions_are_read_as_they_are_written(tmp_path: Path) -> None:
+    assert regions(tmp_path, '{"core": [1, 3], "one": 3, "labels": [1]}') == {"core": [1, 3], "one": 3, "labels": [1]}
+    assert regions(tmp_path, '{"a": [1.5]}') == {"a": [1.5]}  # who takes labels checks them
+    united = {"whole tumour": (1, 2, 3), "core": (2, 3), "enhancing": (3,)}
+    assert regions(tmp_path, json.dumps(REGIONS)) == united
+    assert regions_of(table(tmp_path, json.dumps(REGIONS))) == united
+
+
+def test_regions_of_a_table_are_its_single_labels_too_but_never_the_background(tmp_path: Path) -> None:
+    found = table(tmp_path, '{"labels": {"background": 0, "none": [0], "all": [1, 2, 1], "two": 2}}')
+    assert regions_of(found) == {"all": (1, 2), "two": (2,)}
+    assert regions_of(table(tmp_path, json.dumps(NNUNET))) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("core=1", "expected JSON such as {\"core\": [1, 3]}, found the first characters 'core=1'"),
+        ("{}", "expected at least one region, a name with a list of labels; found none"),
+        (json.dumps(NNUNET), "expected at least one region"),
+        ('{"a": [1], "a": [2]}', "expected 'a' once, found [1] and [2]"),
+        ('{"labels": {"a": [true]}}', "labels['a']: expected an integer or a list of integers, found True"),
+    ],
+)
+def test_what_is_wrong_with_regions_is_said(tmp_path: Path, content: str, expected: str) -> None:
+    with pytest.raises(LabelTableError) as caught:
+        regions(tmp_path, content)
+    assert str(caught.value).startswith(str(tmp_path / "regions.json"))
+    assert expected in str(caught.value)
+
+
+def test_regions_as_people_type_them() -> None:
+    assert parse_regions(" whole tumour = 1, 2 ,+3 ; a=b=-1;; ") == {"whole tumour": [1, 2, 3], "a=b": [-1]}
+    for text, message in {
+        "=1": "expected name=1,2,3;name=1,3 with each name once, found '=1' in '=1'",
+        "a=1;a=2": "expected name=1,2,3;name=1,3 with each name once, found 'a=2' in 'a=1;a=2'",
+        "a=1,x": "'a=1,x', members: expected a label that is a 64-bit integer, found 'x'",
+    }.items():
+        with pytest.raises(LabelTableError) as caught:
+            parse_regions(text)
+        assert str(caught.value) == message
 
 
 @settings(deadline=None)

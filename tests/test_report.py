@@ -236,7 +236,7 @@ def test_a_metric_that_is_neither_good_nor_bad() -> None:
 def test_unknown_predictions_have_a_column() -> None:
     counts = fastseg.count_labels([0, 1, 1, 1], [0, 1, 7, 7], labels=[0, 1], unknown="count")
     case = CaseRecord.with_counts(counts, id="a", status="scored", reference="r", prediction="p")
-    assert "none of these" in checked(run_of(case, labels=(0, 1), unknown="count")).text
+    assert "no known label" in checked(run_of(case, labels=(0, 1), unknown="count")).text
 
 
 def test_gates() -> None:

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from volumes_on_disk import write
 
 import fastseg
 from fastseg import Scores, count_labels, evaluate
 from fastseg.metrics import REGISTRY
+from fastseg.phantom import phantom_pair
 
 # The matrix [[5, 1, 0], [2, 6, 1], [0, 1, 4]].
 TRUE, PRED = np.repeat([0, 1, 2], [6, 9, 5]), np.repeat([0, 1, 0, 1, 2, 1, 2], [5, 1, 2, 6, 1, 1, 4])
@@ -191,8 +193,17 @@ def test_getitem_names_and_errors() -> None:
     assert evaluate(TRUE, PRED, metrics="iou")["iou"].tolist() == [5 / 8, 6 / 11, 4 / 6]
 
 
-def test_the_ten_lines_of_the_readme_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_readme_shows_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     readme = Path(__file__).parent.parent / "README.md"
+    monkeypatch.chdir(tmp_path)
+    for seed, folder in enumerate(("labelsTs", "predictions", "others")):
+        (tmp_path / folder).mkdir()
+        for number in range(4):
+            pair = phantom_pair((16, 16, 16), 4, foreground=0.3, seed=number)
+            write(tmp_path / folder / f"case_{number}.nii.gz", np.roll(pair[seed > 0], seed > 1))
+    fastseg.evaluate_folder("labelsTs", "others", "other_results", convention="monai")
     for block in readme.read_text(encoding="utf-8").split("```python\n")[1:]:
         exec(compile(block.split("```")[0], str(readme), "exec"), {})
     assert "foreground mean" in capsys.readouterr().out

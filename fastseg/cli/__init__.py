@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -34,11 +35,14 @@ for _command in (evaluate, report, compare, demo, info, warmup):
 
 def main() -> None:
     """Run the command line; errors are single lines on stderr, and never a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # a name may have characters that a terminal's encoding lacks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except click.UsageError as error:
         if error.ctx is not None:
-            say(error.ctx.get_usage().replace("Usage: ", "usage: "))
+            say(*error.ctx.get_usage().replace("Usage: ", "usage: ").splitlines())
         say(f"error: {error.format_message()}")
         sys.exit(USAGE)
     except click.exceptions.Exit as done:
@@ -50,7 +54,10 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except (ValueError, TypeError, OSError, ImportError) as error:
-        say(f"error: {error}")
+        from fastseg.runs.cases import CasesError
+
+        lines = f"error: {error}".split("\n  ") if isinstance(error, CasesError) else [f"error: {error}"]
+        say(*lines)
         sys.exit(NOT_SCORED)
     except Exception as error:
         say(f"error: {type(error).__name__}: {error}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import fastseg
-from fastseg.cli.screen import counting_progress, run_progress, say
+from fastseg.cli.screen import counting_progress, run_progress, say, show
 
 if TYPE_CHECKING:
     from fastseg.runs import Run
@@ -161,6 +161,7 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     """
     if options["pairs"] is None and (reference is None or prediction is None):
         raise click.UsageError("expected REFERENCE and PREDICTION, or --pairs")
+    _require_folder(options["json_path"], options["junit"])
     chosen = options["metrics"]
     if chosen not in (None, "all"):
         options["metrics"] = tuple(name.strip() for name in chosen.split(",") if name.strip())
@@ -172,6 +173,13 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     assert reference is not None
     assert prediction is not None
     _evaluate_pair(reference, prediction, **{name: value for name, value in options.items() if name not in _OF_RUNS})
+
+
+def _require_folder(*paths: str | None) -> None:
+    """Raise FileNotFoundError where a file cannot be written, before it takes an hour to find what shall be in it."""
+    for path in paths:
+        if path not in (None, "-") and not os.path.isdir(os.path.dirname(path) or os.curdir):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
 
 def _is_folder(path: str) -> bool:
@@ -205,7 +213,7 @@ def _evaluate_pair(
     if json_path is not None:
         _write_json(scores.to_dict(), json_path)
     if json_path != "-" and not quiet:
-        click.echo(str(scores))
+        show(str(scores))
 
 
 def _scores_given(reference: str, prediction: str, activation: str | None, channel_axis: int | None) -> bool:
@@ -226,7 +234,10 @@ def _evaluate_run(
 
     if len(pattern) > 2:
         raise click.UsageError(f"--pattern: expected at most two, found {len(pattern)}")
-    gates = [parse_gate(text) for text in fail_under]
+    try:
+        gates = [parse_gate(text) for text in fail_under]
+    except ValueError as error:
+        raise click.UsageError(f"--fail-under: {error}") from None
     if options["activation"] == "none":  # that is what they are unless one is named
         options["activation"] = None
     given = {name: value for name, value in options.items() if value is not None}
@@ -246,7 +257,7 @@ def _evaluate_run(
 
         _write_json(run_to_dict(run), json_path)
     if json_path != "-" and not quiet:
-        click.echo(str(run))
+        show(str(run))
     _say_what_failed(run, quiet)
     for result in results:
         if not result.passed:
@@ -258,20 +269,26 @@ def _say_what_failed(run: Run, quiet: bool) -> None:
     from fastseg.runs.cases import shown
 
     for record in run.failed[:_SHOWN_FAILURES]:
-        say(f"error: case {shown(record.id)}: {shown(record.reason or '')}")
+        say(f"error: case {shown(record.id)}: {record.reason}")
     if len(run.failed) > _SHOWN_FAILURES:
         say(f"error: and {len(run.failed) - _SHOWN_FAILURES} more cases failed")
     if run.missing and not quiet:
         how = "left out" if run.settings.missing == "skip" else "scored as the worst"
         say(f"warning: {len(run.missing)} cases have no prediction, and were {how}")
+    if run.settings.geometry == "warn" and not quiet:
+        same = ("equal", "not compared", "no prediction")
+        apart = [record for record in run.counted if not record.geometry.startswith(same)]
+        for record in apart[:_SHOWN_FAILURES]:
+            say(f"warning: case {shown(record.id)}: {record.geometry}")
+        if len(apart) > _SHOWN_FAILURES:
+            say(f"warning: and {len(apart) - _SHOWN_FAILURES} more cases differ in position")
 
 
 def _write_json(plain: dict[str, Any], path: str) -> None:
-    text = json.dumps(plain, indent=2, allow_nan=False) + "\n"
+    text = json.dumps(plain, indent=2, allow_nan=False)
     if path == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        show(text)
         return
     from fastseg.runs.atomic import write_atomically
 
-    write_atomically(path, text.encode())
+    write_atomically(path, f"{text}\n".encode())

@@ -166,7 +166,7 @@ def _confusion(run: Run, markup: Any) -> dict[str, Any] | None:
     names = [run.settings.names.get(label, str(label)) for label in run.labels.tolist()]
     voxels, columns = pooled.matrix[0], names
     if pooled.unknown.any():
-        voxels, columns = np.concatenate([voxels, pooled.unknown.T], 1), [*names, "none of these"]
+        voxels, columns = np.concatenate([voxels, pooled.unknown.T], 1), [*names, "no known label"]
     confusion = plots.Confusion(voxels, names, columns)
     wrong = np.where(np.eye(*voxels.shape), 0.0, confusion.shares)
     order = np.argsort(-np.nan_to_num(wrong), axis=None, kind="stable")[:_CONFUSIONS]

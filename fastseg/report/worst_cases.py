@@ -118,7 +118,7 @@ def _with_pictures(case: Shown, record: CaseRecord, run: Run) -> Shown:
         return replace(case, apology=str(error) or type(error).__name__)
     named = zip(views.axes, views.voxel, strict=True)
     place = ", ".join(f"{name} = {at}" if len(name) == 1 else f"{at}" for name, at in named)
-    where = "largest disagreement at voxel" if views.errors else "no voxel disagrees; planes through voxel"
+    where = "largest disagreement around voxel" if views.errors else "no voxel disagrees; planes through voxel"
     facts = (
         *case.facts,
         f"{count(views.errors, 'voxel')} {'disagrees' if views.errors == 1 else 'disagree'}",

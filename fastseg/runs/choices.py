@@ -9,11 +9,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastseg import inputs, label_tables
+from fastseg import inputs
 from fastseg import metrics as registry
 from fastseg.files import match_names
-from fastseg.label_tables import LabelTable, LabelTableError, read_label_mapping, read_label_table
-from fastseg.runs.cases import shown
+from fastseg.label_tables import (
+    LabelTable,
+    LabelTableError,
+    parse_regions,
+    read_label_mapping,
+    read_label_table,
+    read_regions,
+    regions_of,
+)
+from fastseg.names import shown
 from fastseg.runs.conventions import CONVENTIONS
 from fastseg.runs.settings import Settings
 from fastseg.score_inputs import ACTIVATIONS
@@ -98,7 +106,7 @@ def read_settings(
     listed: Any = labels if table is None else _declared_by(table)
     closed = inputs.label_classes(num_classes, listed, None).labels
     declared = None if closed is None else tuple(closed.tolist())
-    united = _regions(regions, declared) if regions is not None else _regions_of(table)
+    united = _regions(regions, declared) if regions is not None else ({} if table is None else regions_of(table))
     if ignore is None and table is not None:
         ignore = table.ignore
     mapping, names = _mapping(map_prediction, prediction_labels, {} if table is None else table.names, declared)
@@ -138,7 +146,7 @@ def _dataset_json(reference: str, notes: list[str]) -> LabelTable | None:
         try:
             table = read_label_table(path)
         except LabelTableError as error:
-            notes.append(f"labels not from a file that cannot be used: {str(error).replace(path, shown(path))}")
+            notes.append(f"labels not from a file that cannot be used: {error}")
             continue
         notes.append(f"labels from {shown(path)}")
         return table
@@ -170,23 +178,16 @@ def _declared_by(table: LabelTable) -> list[int] | None:
     return sorted({0, *table.names, *(label for members in table.regions.values() for label in members)})
 
 
-def _regions_of(table: LabelTable | None) -> Regions:
-    """Return nnU-Net's regions: if there is a list of labels, every name but the background's is one."""
-    if table is None or not table.regions:
-        return {}
-    regions = {name: tuple(dict.fromkeys(members)) for name, members in table.regions.items() if set(members) != {0}}
-    return regions | {name: (label,) for label, name in table.names.items() if label != 0}
-
-
 def _regions(given: Any, declared: tuple[int, ...] | None) -> Regions:
     """Read regions, and require that their labels are declared if any are."""
     where = "regions"
     if isinstance(given, str) and "=" in given and not os.path.exists(given):
-        given = _regions_in_text(given)
-    elif isinstance(given, str | os.PathLike):
-        where = f"regions: {os.fsdecode(given)}"
         with _named("regions"):
-            given = _regions_in_file(given)
+            given = parse_regions(given)
+    elif isinstance(given, str | os.PathLike):
+        where = f"regions: {shown(os.fsdecode(given))}"
+        with _named("regions"):
+            given = read_regions(given)
     if not isinstance(given, Mapping):
         raise TypeError(f"regions: expected a dict, a path or text such as 'core=1,3', found {given!r}")
     regions = {}
@@ -200,32 +201,6 @@ def _regions(given: Any, declared: tuple[int, ...] | None) -> Regions:
         if outside:
             raise ValueError(f"{where}: expected labels among the declared ones for {name!r}, found {outside} besides")
     return regions
-
-
-def _regions_in_text(text: str) -> dict[str, list[int]]:
-    regions: dict[str, list[int]] = {}
-    for part in filter(None, map(str.strip, text.split(";"))):
-        name, _, members = (each.strip() for each in part.rpartition("="))
-        if not name or name in regions:
-            wanted = "name=1,2,3;name=1,3 with each name once"
-            raise ValueError(f"regions: expected {wanted}, found {part!r} in {text!r}")
-        with _named("regions"):
-            regions[name] = [label_tables._label(repr(part), "members", each) for each in members.split(",")]
-    return regions
-
-
-def _regions_in_file(path: Path) -> dict[str, Any]:
-    name, text = label_tables._read_text(path)
-    if not text.lstrip().startswith("{"):
-        raise LabelTableError(
-            f'{name}: expected JSON such as {{"core": [1, 3]}}, found the first characters {text[:20]!r}'
-        )
-    loaded = label_tables._load_json(name, text)
-    if isinstance(loaded.get("labels"), dict):
-        loaded = dict(_regions_of(label_tables._from_dataset_json(name, loaded)))
-    if not loaded:
-        raise LabelTableError(f"{name}: expected at least one region, a name with a list of labels; found none")
-    return loaded
 
 
 def _mapping(

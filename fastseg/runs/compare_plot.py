@@ -11,8 +11,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from fastseg.names import shown
 from fastseg.runs.atomic import write_all
-from fastseg.runs.comparison import Comparison, Row, shown
+from fastseg.runs.comparison import Comparison, Row
 
 __all__ = ["plot", "write_comparison"]
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fastseg import __version__
+from fastseg.names import shown
 from fastseg.runs.tables import csv_table, label_cell, number_cell, text_cell
 from fastseg.scores import format_table
 
-__all__ = ["Comparison", "Row", "shown"]
+__all__ = ["Comparison", "Row"]
 
 
 class Row(NamedTuple):
@@ -164,11 +165,6 @@ _BETTER = {
     "zero": "nearer to zero is better",
     "neither": "neither is better",
 }
-
-
-def shown(text: str) -> str:
-    """Return text from outside without what would move a terminal's cursor or break a line or a drawing."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _cells(row: Row) -> list[str]:

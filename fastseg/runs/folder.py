@@ -16,7 +16,8 @@ from fastseg.runs.outputs import write_outputs
 from fastseg.runs.records import CaseRecord
 from fastseg.runs.run import Run
 from fastseg.runs.running import Progress, run_cases
-from fastseg.runs.scoring import case_key
+from fastseg.runs.scoring import Hashing, case_key, has_hashes
+from fastseg.runs.settings import Settings
 from fastseg.threads import checked_threads, get_num_threads
 
 __all__ = ["evaluate_folder"]
@@ -54,7 +55,7 @@ def evaluate_folder(
     seed: int = 0,
     threads: int | None = None,
     resume: bool = True,
-    hashing: Literal["auto", "always", "never"] = "auto",
+    hashing: Hashing = "auto",
     gates: Sequence[Gate] = (),
     progress: Callable[[Progress], None] | None = None,
     note: Notes | None = None,
@@ -123,19 +124,29 @@ def evaluate_folder(
     with ExitStack() as stack:
         journal = None if output is None else stack.enter_context(Journal(output, resume=resume))
         keys = {case.id: _key(case, settings, hashing) for case in found.cases}
-        records = _known(found.cases, keys, {} if journal is None else journal.records)
+        records = {} if journal is None else _known(found.cases, keys, journal.records, hashing)
         todo = [(case, keys[case.id]) for case in found.cases if case.id not in records]
 
         def keep(record: CaseRecord) -> None:
             if journal is not None and record.counted:
                 journal.append(record)
+            records[record.id] = record
+
+        def look(now: Progress) -> None:
+            if journal is not None:
+                journal.flush()
+            if progress is not None:
+                progress(now)
 
         if note is not None and records:
             note(f"{len(records)} of {len(found.cases)} cases were scored before")
-        for record in run_cases(
-            todo, settings, threads=workers, hashing=hashing, keep=keep, report=progress, before=len(records)
-        ):
-            records[record.id] = record
+        try:
+            run_cases(todo, settings, threads=workers, hashing=hashing, keep=keep, report=look, before=len(records))
+        except KeyboardInterrupt:
+            if note is not None and output is not None:
+                kept = sum(record.counted for record in records.values())
+                note(f"{kept} of {len(found.cases)} cases are kept; the same command goes on with the others")
+            raise
         facts: dict[str, Any] = {
             "reference": _text(reference),
             "prediction": _text(prediction),
@@ -159,17 +170,20 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else os.fsdecode(path)
 
 
-def _key(case: Case, settings: Any, hashing: Any) -> str:
+def _key(case: Case, settings: Settings, hashing: Hashing) -> str:
     try:
         return case_key(case, settings, hashing)
     except OSError:
         return ""  # it will fail, with its reason
 
 
-def _known(cases: Sequence[Case], keys: Mapping[str, str], records: Mapping[str, CaseRecord]) -> dict[str, CaseRecord]:
+def _known(
+    cases: Sequence[Case], keys: Mapping[str, str], records: Mapping[str, CaseRecord], hashing: Hashing
+) -> dict[str, CaseRecord]:
     """Return the records that are still true: of the same files, counted in the same way."""
+    found = {case.id: records[case.id] for case in cases if case.id in records}
     return {
-        case.id: records[case.id]
-        for case in cases
-        if case.id in records and keys[case.id] and records[case.id].key == keys[case.id]
+        name: record
+        for name, record in found.items()
+        if record.key == keys[name] != "" and (hashing == "never" or has_hashes(record))
     }

@@ -1,9 +1,9 @@
 """The journal of a run: what is known of its cases so far, on disk, so that a run that was cut off can go on.
 
 ``records.jsonl`` in the output folder: a header line, then a line for each finished case, its CRC-32 and its record. A line is
-written by one call and never changed, so killing the process loses no finished case; lines are flushed to the disk in groups,
-so losing power loses half a second's at most. A line that is torn or damaged is dropped, and its case is scored again. When
-the run is complete, the file is replaced by the same lines in the order of their cases.
+written by one call and never changed, so killing the process loses no finished case; lines are flushed to the disk twice a
+second, so losing power loses the last few. A line that is torn or damaged is dropped, and its case is scored again. When the
+run is complete, the file is replaced by the same lines in the order of their cases.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import time
 import zlib
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from fastseg.runs.records import CaseRecord
 __all__ = ["Journal", "JournalError"]
 
 NAME = "records.jsonl"
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _HEADER = json.dumps({"format": "fastseg.records", "version": 1})
 #: Seconds between two flushes to the disk.
 _FLUSH_SECONDS = 0.5
@@ -56,25 +58,39 @@ class Journal:
 
     def __init__(self, folder: str | os.PathLike[str], *, resume: bool = True) -> None:
         self.path = Path(folder) / NAME
+        self._file = -1
         try:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o666)
-        except OSError as error:
-            raise JournalError(f"{self.path}: cannot be written: {error.strerror}") from error
-        try:
-            self._lock()
+            while not self._is_mine():
+                self.close()  # a run that was completed just now has replaced the file
+                self._file = os.open(self.path, _FLAGS, 0o666)
+                self._lock()
             self.records, self._length = self._read()
             if not resume:
                 self.records, self._length = {}, 0
             os.ftruncate(self._file, self._length)
-            self._flushed = time.monotonic()
+            self._flushed, self._flushed_length = time.monotonic(), self._length
             if not self._length:
                 self._write(f"{_HEADER}\n".encode())
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, OSError) and not isinstance(error, JournalError):
+                raise self._failed(error) from error
             raise
 
+    def _failed(self, error: OSError) -> JournalError:
+        return JournalError(f"{self.path}: cannot be written: {error.strerror}")
+
+    def _is_mine(self) -> bool:
+        """Tell whether the file that is open is the one of this name."""
+        try:
+            return self._file >= 0 and os.path.samestat(os.fstat(self._file), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
     def _lock(self) -> None:
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            raise JournalError(f"{self.path}: expected a file, found a device or a pipe; name another folder")
         try:
             import fcntl
         except ImportError:  # not on Windows
@@ -88,10 +104,11 @@ class Journal:
 
     def _read(self) -> tuple[dict[str, CaseRecord], int]:
         """Return the records that are whole, and how many bytes of the file to keep: all that end with a line."""
-        with open(self.path, "rb") as file:
+        with open(self._file, "rb", closefd=False) as file:
             content = file.read()
-        if content and not content.startswith(_HEADER.encode()):
-            if _HEADER.encode().startswith(content):  # a header that was cut off
+        header = f"{_HEADER}\n".encode()
+        if not content.startswith(header):
+            if header.startswith(content):  # a header that was cut off
                 return {}, 0
             raise JournalError(
                 f"{self.path}: expected the records of a run of this version, found {content[:40]!r}; name another folder"
@@ -112,8 +129,6 @@ class Journal:
             If it cannot be written; the journal is as it was before.
         """
         self._write(_line(record))
-        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
-            self._flush()
 
     def _write(self, line: bytes) -> None:
         written = 0
@@ -123,18 +138,30 @@ class Journal:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._length)
-            raise JournalError(f"{self.path}: cannot be written: {error.strerror}") from error
+            raise self._failed(error) from error
         self._length += len(line)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Flush what was added to the disk, unless that was done less than half a second ago; for any thread, now and then.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written.
+        """
+        length = self._length
+        if length == self._flushed_length or time.monotonic() - self._flushed < _FLUSH_SECONDS:
+            return
         try:
             os.fsync(self._file)
         except OSError as error:
-            raise JournalError(f"{self.path}: cannot be written: {error.strerror}") from error
-        self._flushed = time.monotonic()
+            raise self._failed(error) from error
+        self._flushed, self._flushed_length = time.monotonic(), length
 
     def complete(self, records: Iterable[CaseRecord]) -> None:
         """Replace the file by these records in this order: those of the finished run."""
+        if os.name == "nt":  # where a file that is open cannot be replaced
+            self.close()
         write_atomically(self.path, b"".join([f"{_HEADER}\n".encode(), *map(_line, records)]))
 
     def close(self) -> None:

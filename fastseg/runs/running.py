@@ -42,7 +42,7 @@ def run_cases(
     keep: Callable[[CaseRecord], None],
     report: Callable[[Progress], None] | None = None,
     before: int = 0,
-) -> list[CaseRecord]:
+) -> None:
     """Score cases, each on one thread, or on several where there are fewer cases than threads.
 
     Parameters
@@ -62,11 +62,6 @@ def run_cases(
     before
         Cases that were finished before, for `report`.
 
-    Returns
-    -------
-    records
-        In the order of `cases`.
-
     Raises
     ------
     KeyboardInterrupt
@@ -77,9 +72,8 @@ def run_cases(
 
     def look() -> None:
         if report is not None:
-            report(
-                Progress(before + crew.done, before + len(cases), crew.failed, crew.voxels, time.monotonic() - started)
-            )
+            seconds, voxels = time.monotonic() - started, sum(crew.voxels)
+            report(Progress(before + crew.done, before + len(cases), crew.failed, voxels, seconds))
 
     try:
         crew.start()
@@ -96,7 +90,6 @@ def run_cases(
             crew.stop(error)
     if crew.error is not None:
         raise crew.error
-    return [record for record in crew.records if record is not None]
 
 
 class _Crew:
@@ -115,8 +108,8 @@ class _Crew:
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self.error: BaseException | None = None
-        self.records: list[CaseRecord | None] = [None] * len(cases)
-        self.next = self.done = self.failed = self.voxels = 0
+        self.voxels = [0] * len(cases)  # a place for each, so that threads need not take turns to add up
+        self.next = self.done = self.failed = 0
         self.threads = [
             threading.Thread(target=self._work, name=f"fastseg-case-{number}", daemon=True)
             for number in range(min(threads, len(cases)))
@@ -149,7 +142,6 @@ class _Crew:
                     if self.error is not None:
                         return
                     self.keep(record)
-                    self.records[number] = record
                     self.done += 1
                     self.failed += record.status == "failed"
         except CancelledError:
@@ -173,13 +165,10 @@ class _Crew:
 
     def _score(self, number: int, threads: int) -> CaseRecord:
         case, key = self.cases[number]
-        seen = 0
 
         def progress(counted: int, _: int) -> None:
-            nonlocal seen
             if self.error is not None:
                 raise CancelledError
-            self.voxels += counted - seen  # a count for people: a race may lose some
-            seen = counted
+            self.voxels[number] = max(self.voxels[number], counted)
 
         return score_case(case, self.settings, key=key, hashing=self.hashing, threads=threads, progress=progress)

@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -17,9 +18,10 @@ from fastseg.files import count_with_facts
 from fastseg.runs.cases import Case
 from fastseg.runs.records import CaseRecord
 from fastseg.runs.settings import Settings
-from fastseg.volumes import GeometryError, split_inside, split_suffix
+from fastseg.volumes import GeometryError, VolumeError, split_inside, split_suffix
+from fastseg.volumes.itk import files_of
 
-__all__ = ["CancelledError", "case_key", "score_case"]
+__all__ = ["CancelledError", "Hashing", "case_key", "has_hashes", "score_case"]
 
 Hashing = Literal["auto", "always", "never"]
 
@@ -28,8 +30,10 @@ _HASHED_BYTES = 64 << 20
 _PIECE_BYTES = 1 << 20
 #: Changes when the same files and settings would give another record.
 _VERSION = 1
-#: Formats of a header and a file of voxels beside it.
-_IN_TWO_FILES = (".hdr", ".img", ".mhd", ".nhdr")
+#: What a header and the voxels beside it end in.
+_HALVES = (".hdr", ".hdr.gz", ".img", ".img.gz")
+#: Formats whose header may name other files.
+_HEADERS = (".mhd", ".mha", ".nhdr", ".nrrd")
 
 
 class CancelledError(Exception):
@@ -58,22 +62,32 @@ def score_case(
     threads : int
         For this case.
     progress
-        Called with the voxels counted so far and all voxels. `CancelledError` raised by it comes out of this function; every
-        other exception that has to do with the case becomes a record of a failure.
+        Called with the voxels counted so far and all voxels (both 0 while files are hashed). `CancelledError` raised by it
+        comes out of this function; every other exception becomes a record of a failure.
     """
     record = CaseRecord(case.id, "failed", case.reference, case.prediction, case.roi, key)
     try:
-        record = replace(record, inputs=_inputs(case, hashing))
+        record = replace(record, inputs=_inputs(case, hashing, progress))
         if case.prediction is None:
             reason = f"no prediction for {case.reference}"
             return replace(_missed(record, settings, threads, progress), status="missing", reason=reason)
         return _counted(record, settings, threads, progress)
-    except (CancelledError, MemoryError):
+    except CancelledError:
         raise
     except Exception as error:
-        expected = isinstance(error, ValueError | TypeError | OSError | ImportError)
-        text = str(error) if expected else f"{type(error).__name__}: {error}"
-        return replace(record, reason=" ".join(text.split()))
+        return replace(record, reason=_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """Return why a case failed, in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {text}".removesuffix(": ")
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, ValueError | TypeError | OSError | ImportError) and text:
+        return text
+    return f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
 def _counted(
@@ -82,10 +96,9 @@ def _counted(
     assert record.prediction is not None
     options: dict[str, Any] = {"threads": threads, "progress": progress, "ignore_index": settings.ignore or None}
     options.update(geometry=settings.geometry, warn=lambda _: None)
-    scores: dict[str, float | None] = {}
+    scores: dict[str, float] = {}
     if settings.activation is not None or settings.channel_axis is not None or _may_hold_scores(record):
-        counts, facts, voxel_ml, found = _of_scores(record, settings, options)
-        scores = {name: value if math.isfinite(value) else None for name, value in found.items()}
+        counts, facts, voxel_ml, scores = _of_scores(record, settings, options)
     else:
         options_of_labels: dict[str, Any] = {
             "labels": settings.labels,
@@ -102,24 +115,27 @@ def _counted(
         except GeometryError:
             if not _holds_scores(record):
                 raise
-            counts, facts, voxel_ml, found = _of_scores(record, settings, options)
-            scores = {name: value if math.isfinite(value) else None for name, value in found.items()}
-    return _with(record, counts, facts, voxel_ml, status="scored", scores=scores)
+            counts, facts, voxel_ml, scores = _of_scores(record, settings, options)
+    known = {name: _finite(value) for name, value in scores.items()}
+    return _with(record, counts, facts, voxel_ml, status="scored", scores=known)
 
 
 def _with(
     record: CaseRecord, counts: LabelCounts, facts: dict[str, Any], voxel_ml: float | None, **values: Any
 ) -> CaseRecord:
-    known = voxel_ml is not None and math.isfinite(voxel_ml)
     given = {name: getattr(record, name) for name in ("id", "reference", "prediction", "roi", "key", "inputs")}
     return CaseRecord.with_counts(
         counts,
         shape=tuple(facts["shape"]),
-        spacing_mm=tuple(facts["spacing_mm"]),
-        voxel_ml=voxel_ml if known else None,
+        spacing_mm=tuple(map(_finite, facts["spacing_mm"] or [None] * len(facts["shape"]))),
+        voxel_ml=_finite(voxel_ml),
         geometry=facts["geometry"],
         **{**given, **values},
     )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _missed(
@@ -130,7 +146,8 @@ def _missed(
         return record
     counts, facts, voxel_ml = count_with_facts(
         record.reference, record.reference, labels=settings.labels, ignore_index=settings.ignore or None,
-        roi=record.roi, axes=settings.axes, geometry="ignore", threads=threads, progress=progress,
+        roi=record.roi, reorient=settings.reorient, axes=settings.axes, geometry=settings.geometry, warn=lambda _: None,
+        threads=threads, progress=progress,
     )  # fmt: skip
     voxels = counts.voxels.copy()
     voxels[:, 3], voxels[:, 0] = voxels[:, 0], 0
@@ -187,17 +204,15 @@ def _of_scores(
 def case_key(case: Case, settings: Settings, hashing: Hashing = "auto") -> str:
     """Return what identifies the files of a case and how they are counted.
 
-    Files are told apart by their path, size and time of modification, or with ``hashing="always"`` by their content.
+    Files are told apart by their path, and by size and time of modification, or with ``hashing="always"`` by their content.
     """
-    files = []
+    files: list[Any] = []
     for path in (case.reference, case.prediction, case.roi):
         if path is None:
             files.append(None)
-        elif hashing == "always":
-            files.append([path, [_sha256(file) for file in sorted(_files(path))]])
         else:
-            found = [os.stat(file) for file in sorted(_files(path))]
-            files.append([path, [[stat.st_size, stat.st_mtime_ns] for stat in found]])
+            outer, mark = split_inside(path)[0], _sha256 if hashing == "always" else _size_and_time
+            files.append([path, [[os.path.relpath(file, outer), mark(file)] for file in sorted(_files(path))]])
     plain = [_VERSION, settings.counting(), settings.missing if case.prediction is None else None, files]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -209,16 +224,16 @@ def _files(path: str) -> Iterator[str]:
         for folder, _, names in os.walk(outer):
             yield from (os.path.join(folder, name) for name in names)
         return
-    stem, suffix = split_suffix(outer)
-    if suffix.lower().startswith(_IN_TWO_FILES):
-        folder, beginning = os.path.split(stem)
-        with os.scandir(folder or ".") as entries:
-            yield from (entry.path for entry in entries if os.path.splitext(entry.name)[0] == beginning)
-        return
     yield outer
+    stem, suffix = split_suffix(outer)
+    if suffix.lower() in _HALVES:
+        yield from (half for end in _HALVES if (half := stem + end) != outer and os.path.isfile(half))
+    elif suffix.lower() in _HEADERS:
+        with suppress(VolumeError):  # it will fail, with its reason
+            yield from (file for file in files_of(outer) if file != outer and os.path.isfile(file))
 
 
-def _inputs(case: Case, hashing: Hashing) -> dict[str, Any]:
+def _inputs(case: Case, hashing: Hashing, progress: Callable[[int, int], None] | None) -> dict[str, Any]:
     """Return what the record says of each file."""
     found = {}
     for role, path in (("reference", case.reference), ("prediction", case.prediction), ("roi", case.roi)):
@@ -226,19 +241,31 @@ def _inputs(case: Case, hashing: Hashing) -> dict[str, Any]:
             files = sorted(_files(path))
             size = sum(os.stat(file).st_size for file in files)
             wanted = hashing == "always" or (hashing == "auto" and size <= _HASHED_BYTES)
-            found[role] = {"size": size, "sha256": _hash_of(files) if wanted else None}
+            found[role] = {"size": size, "sha256": _hash_of(files, progress) if wanted else None}
     return found
 
 
-def _hash_of(files: list[str]) -> str:
+def has_hashes(record: CaseRecord) -> bool:
+    """Tell whether a record has the SHA-256 of all files that ``hashing="auto"`` wants it of."""
+    return all(entry["sha256"] is not None or entry["size"] > _HASHED_BYTES for entry in record.inputs.values())
+
+
+def _size_and_time(path: str) -> list[int]:
+    found = os.stat(path)
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _hash_of(files: list[str], progress: Callable[[int, int], None] | None) -> str:
     """Return the SHA-256 of a file, or of the hashes of several."""
-    hashes = [_sha256(file) for file in files]
+    hashes = [_sha256(file, progress) for file in files]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def _sha256(path: str) -> str:
+def _sha256(path: str, progress: Callable[[int, int], None] | None = None) -> str:
     state = hashlib.sha256()
     with open(path, "rb", buffering=0) as file:
         while piece := file.read(_PIECE_BYTES):
             state.update(piece)
+            if progress is not None:
+                progress(0, 0)
     return state.hexdigest()

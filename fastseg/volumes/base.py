@@ -279,9 +279,8 @@ class ByteSource:
         # The reader that lies under gzip_ng.open: without its BufferedReader there is no second copy of the voxels.
         return zlib_ng._GzipReader(self._file, 512 << 10).readinto, errors
 
-    @property
-    def descriptor(self) -> int:
-        """Return the descriptor of the open file, for reads at a position; it closes with this object."""
+    def fileno(self) -> int:
+        """Return the descriptor of the open file, for reads at a position; raise ValueError if this object is closed."""
         return self._file.fileno()
 
     @property

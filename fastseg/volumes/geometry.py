@@ -261,24 +261,46 @@ def reorientation(
         names = ("reference", "prediction")
         spacings = [_smallest_spacing(each, name) for each, name in zip((reference, prediction), names, strict=True)]
         tolerance = _TOLERANCE_VOXELS * min(spacings)
-    tools, extent = _orientations(), _extent(prediction)
-    affine = _placed(prediction)
-    transform = tools.ornt_transform(*(tools.io_orientation(each) for each in (affine, _placed(reference))))
-    if np.isnan(transform).any():
+    one, other, extent = _placed(reference), _placed(prediction), _extent(prediction)
+    steps = np.linalg.solve(one[:3, :3], other[:3, :3])  # of the prediction's axes, in voxels of the reference
+    spatial = tuple(int(axis) for axis in np.abs(steps).argmax(axis=1))
+    if sorted(spatial) != [0, 1, 2]:
         return None
-    spatial = np.argsort(transform[:, 0])
-    turned = affine @ tools.inv_ornt_aff(transform, extent)
+    backwards = tuple(bool(steps[place, axis] < 0) for place, axis in enumerate(spatial))
     permuted = tuple(extent[axis] for axis in spatial) + prediction.shape[3:]
     if permuted != _extent(reference) + reference.shape[3:]:
         return None
+    turned = turned_affine(other, extent, spatial, backwards)
     if _displacement(reference, Geometry(permuted, turned, prediction.spacing)) > tolerance:
         return None
     ndim = len(prediction.shape)
-    axes = tuple(int(axis) for axis in spatial if axis < ndim) + tuple(range(3, ndim))
-    flips = tuple(bool(transform[axis, 1] < 0) if axis < 3 else False for axis in axes)
+    axes = tuple(axis for axis in spatial if axis < ndim) + tuple(range(3, ndim))
+    flips = tuple(flip for flip, axis in zip(backwards, spatial, strict=True) if axis < ndim) + (False,) * (ndim - 3)
     if axes == tuple(range(ndim)) and not any(flips):
         return None
     return axes, flips
+
+
+def turned_affine(
+    affine: NDArray[np.float64], shape: tuple[int, ...], axes: tuple[int, ...], flips: tuple[bool, ...]
+) -> NDArray[np.float64]:
+    """Return the affine of a volume whose three axes of space are permuted, and then flipped.
+
+    Parameters
+    ----------
+    affine, shape
+        Of the volume as it is.
+    axes : tuple of int
+        For each of the three axes afterwards, which it was.
+    flips : tuple of bool
+        Which axes afterwards run the other way.
+    """
+    turned = affine.copy()
+    for place, (axis, flip) in enumerate(zip(axes, flips, strict=True)):
+        turned[:, place] = -affine[:, axis] if flip else affine[:, axis]
+        if flip:
+            turned[:, 3] += affine[:, axis] * (shape[axis] - 1)
+    return turned
 
 
 def _orientations() -> Any:

@@ -98,7 +98,7 @@ class Hdf5Volume(Volume):
                     f"{name}: truncated or corrupt: expected {size} bytes from byte {offset} on, "
                     f"found a file of {self._source.size}"
                 )
-            self._plain = PlainVoxels(self._source.descriptor, offset, shape, dtype, "C", self.path)
+            self._plain = PlainVoxels(self._source, offset, shape, dtype, "C", self.path)
             self.parallel = True
 
     def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:

@@ -78,6 +78,11 @@ def _inflate(file: FileIO) -> Callable[[memoryview], int]:
     return Inflater(file, _ZLIB_OR_GZIP).readinto
 
 
+def files_of(path: str) -> tuple[str, ...]:
+    """Return the files that hold the voxels of an NRRD or MetaImage file, perhaps itself; raise VolumeError."""
+    return _locate(path, None).files
+
+
 def _locate(path: str, reader: Any) -> _Place:
     """Read of a header what SimpleITK does not tell, and choose how it reads the rest."""
     source = ByteSource(path)
@@ -86,11 +91,12 @@ def _locate(path: str, reader: Any) -> _Place:
             raise VolumeError(
                 f"{path}: expected an NRRD or MetaImage file, found one in gzip, which SimpleITK cannot read"
             )
-        with open(source.descriptor, "rb", closefd=False) as file:
+        with open(source.fileno(), "rb", closefd=False) as file:
             nrrd = file.read(len(_NRRD)) == _NRRD
             file.seek(0)
-            reader.SetImageIO("NrrdImageIO" if nrrd else "MetaImageIO")
-            reader.SetFileName(path)
+            if reader is not None:
+                reader.SetImageIO("NrrdImageIO" if nrrd else "MetaImageIO")
+                reader.SetFileName(path)
             return (_locate_nrrd if nrrd else _locate_meta)(path, file)
     finally:
         source.close()

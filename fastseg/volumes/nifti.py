@@ -85,9 +85,7 @@ class NiftiVolume(Volume):
             if not self._source.compressed:
                 shape = self.geometry.shape
                 self.blocks = (1,) * len(shape)
-                self._plain = PlainVoxels(
-                    self._source.descriptor, header.voxel_offset, shape, self.dtype, "F", self._source.name
-                )
+                self._plain = PlainVoxels(self._source, header.voxel_offset, shape, self.dtype, "F", self._source.name)
         except BaseException:
             self.close()
             raise

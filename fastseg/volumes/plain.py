@@ -29,7 +29,9 @@ _lock = threading.Lock()  # where there is no read at a position
 class OpenFile(Protocol):
     """What has a descriptor, and raises ValueError in place of it once it is closed."""
 
-    def fileno(self) -> int: ...
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        ...
 
 
 class PlainVoxels:
@@ -44,7 +46,7 @@ class PlainVoxels:
     offset : int
         Bytes before the first voxel.
     shape, dtype, order
-        Of the array, as in `Volume`.
+        Of the array, as in `Volume`; it has an axis at least.
     name : str
         Of the file, for messages.
     """
@@ -71,35 +73,40 @@ class PlainVoxels:
             start, stop = start[::-1], stop[::-1]
         sizes = [b - a for a, b in zip(start, stop, strict=True)]
         values = np.empty(sizes, self._dtype)
-        if values.size:
-            self._read(values, start, sizes)
+        # Axes behind `row` are read as a whole, if need be with what is not wanted of them.
+        row = len(sizes) - 1
+        while row > 0 and (self._shape[row] - sizes[row]) * self._steps[row] < _GAP_BYTES:
+            row -= 1
+        first = self._offset + sum(a * step for a, step in zip(start[: row + 1], self._steps, strict=False))
+        positions = (
+            first + sum(i * step for i, step in zip(index, self._steps, strict=False))
+            for index in np.ndindex(*sizes[:row])
+        )
+        if values.size == 0:
+            pass
+        elif sizes[row + 1 :] == list(self._shape[row + 1 :]):
+            target: memoryview = values.reshape(-1).view(np.uint8).data
+            run = sizes[row] * self._steps[row]
+            for number, position in enumerate(positions):
+                self._fill(target[number * run : (number + 1) * run], position)
+        else:
+            wanted = tuple(slice(a, b) for a, b in zip(start[row + 1 :], stop[row + 1 :], strict=True))
+            rows = values.reshape(-1, *sizes[row:])
+            for number, position in enumerate(positions):
+                self._read_wider(rows[number], position, self._shape[row + 1 :], wanted)
         return values.T if self._order == "F" else values
 
-    def _read(self, values: NDArray[Any], start: tuple[int, ...], sizes: list[int]) -> None:
-        # Axes behind `row` are read as a whole, if need be with what is not wanted.
-        row, gaps = len(sizes) - 1, False
-        while row > 0 and (missing := self._shape[row] - sizes[row]) * self._steps[row] < _GAP_BYTES:
-            row, gaps = row - 1, gaps or missing > 0
-        origin = self._offset + sum(a * step for a, step in zip(start[: row + 1], self._steps, strict=False))
-        step = self._steps[row] if sizes else 0
-        rows = sizes[row] if sizes else 1
-        if not gaps:
-            run = math.prod(sizes[max(row, 0) :]) * self._dtype.itemsize
-            target: memoryview = values.reshape(-1).view(np.uint8).data
-        else:
-            at_once = min(rows, max(1, _PIECE_BYTES // step))
-            piece = np.empty([at_once, *self._shape[row + 1 :]], self._dtype)
-            whole: memoryview = piece.reshape(-1).view(np.uint8).data
-            wanted = tuple(slice(a, a + n) for a, n in zip(start[row + 1 :], sizes[row + 1 :], strict=True))
-        for number, index in enumerate(np.ndindex(*sizes[: max(row, 0)])):
-            at = origin + sum(i * each for i, each in zip(index, self._steps, strict=False))
-            if not gaps:
-                self._fill(target[number * run : (number + 1) * run], at)
-                continue
-            for first in range(0, rows, at_once):
-                count = min(at_once, rows - first)
-                self._fill(whole[: count * step], at + first * step)
-                values[index][first : first + count] = piece[(slice(count), *wanted)]
+    def _read_wider(
+        self, values: NDArray[Any], position: int, shape: tuple[int, ...], wanted: tuple[slice, ...]
+    ) -> None:
+        """Read rows of `shape` that follow one another, in pieces, and keep what is wanted of each."""
+        step = math.prod(shape) * self._dtype.itemsize
+        piece = np.empty([min(len(values), max(1, _PIECE_BYTES // step)), *shape], self._dtype)
+        target: memoryview = piece.reshape(-1).view(np.uint8).data
+        for first in range(0, len(values), len(piece)):
+            part = values[first : first + len(piece)]
+            self._fill(target[: len(part) * step], position + first * step)
+            part[...] = piece[(slice(len(part)), *wanted)]
 
     def _fill(self, view: memoryview, position: int) -> None:
         filled = 0
@@ -119,8 +126,12 @@ class PlainVoxels:
 
 def _read_seeking(descriptor: int, view: memoryview, position: int) -> int:
     with _lock:
-        os.lseek(descriptor, position, os.SEEK_SET)
-        block = os.read(descriptor, len(view))
+        before = os.lseek(descriptor, 0, os.SEEK_CUR)  # where a stream of the same file goes on
+        try:
+            os.lseek(descriptor, position, os.SEEK_SET)
+            block = os.read(descriptor, len(view))
+        finally:
+            os.lseek(descriptor, before, os.SEEK_SET)
     view[: len(block)] = block
     return len(block)
 
@@ -177,7 +188,7 @@ class SerialVolume(Volume):
             )
         if offset is not None:
             self.blocks = (1,) * len(geometry.shape)
-            self._plain = PlainVoxels(source.descriptor, offset, geometry.shape, dtype, order, source.name)
+            self._plain = PlainVoxels(source, offset, geometry.shape, dtype, order, source.name)
 
     def _truncated(self, reason: str) -> VolumeError:
         return VolumeError(

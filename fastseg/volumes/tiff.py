@@ -57,7 +57,7 @@ class TiffVolume(Volume):
         self._plain: PlainVoxels | None = None
         try:
             size = self._source.size
-            self._file = PlainVoxels(self._source.descriptor, 0, (size,), np.dtype(np.uint8), "C", path)
+            self._file = PlainVoxels(self._source, 0, (size,), np.dtype(np.uint8), "C", path)
             _check_directories(path, self._read, size)
             with failures_of("tifffile", path), quiet("tifffile"):
                 # One file is one volume: these three are how tifffile would come to open others.
@@ -91,7 +91,7 @@ class TiffVolume(Volume):
                     f"{self.path}: truncated or corrupt: {shape} voxels of {dtype} from byte {offset} on "
                     f"do not fit a file of {self._source.size}"
                 )
-            self._plain = PlainVoxels(self._source.descriptor, offset, shape, self.dtype, "C", self.path)
+            self._plain = PlainVoxels(self._source, offset, shape, self.dtype, "C", self.path)
             return
 
         _, *extent, _ = page.shaped  # depth, rows, columns

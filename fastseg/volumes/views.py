@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from contextlib import ExitStack
 from math import prod
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.base import Geometry, Volume, VolumeError, WritableBytes
-from fastseg.volumes.geometry import GeometryError, reorientation
+from fastseg.volumes.base import Geometry, StreamError, Volume, VolumeError, WritableBytes
+from fastseg.volumes.geometry import GeometryError, reorientation, turned_affine
 from fastseg.volumes.plain import PlainVoxels
 
 #: One read of what is unpacked.
@@ -51,12 +53,13 @@ class Turned(Volume):
         # From the fastest axis of the file to the slowest, as axes of the view; those of one voxel have no say.
         from_fast = range(len(given.shape)) if volume.order == "F" else range(len(given.shape))[::-1]
         places = [axes.index(axis) for axis in from_fast if axis in axes and given.shape[axis] > 1]
-        self.order = "F" if places == sorted(places) and len(places) > 1 else "C"
+        if len(places) < 2:
+            self.order = volume.order  # both are true
+        else:
+            self.order = "F" if places == sorted(places) else "C"
         in_order = places in (sorted(places), sorted(places, reverse=True))
         turned = any(flip and n > 1 for flip, n in zip(flips, shape, strict=True))
         self.streams = volume.streams and in_order and not turned
-        if len(places) < 2:
-            self.order = volume.order
 
     def read_into(self, buffer: WritableBytes) -> int:
         """Fill `buffer` with the next voxel bytes; only where the order of the file is one of the view."""
@@ -87,20 +90,12 @@ class Turned(Volume):
 
 
 def _turned_affine(given: Geometry, axes: tuple[int, ...], flips: tuple[bool, ...]) -> NDArray[np.float64] | None:
-    """Return the affine of a view: its indices to mm."""
-    if given.affine is None:
+    """Return the affine of a view: the indices of its first three axes to mm; None where those are not axes of space."""
+    if given.affine is None or any(axis >= 3 for axis in axes[:3]):
         return None
-    spatial = [axis for axis in axes if axis < 3] + [
-        axis for axis in range(min(3, len(given.shape))) if axis not in axes
-    ]
-    spatial += [axis for axis in range(3) if axis not in spatial]
-    affine = given.affine.copy()
-    affine[:, :3] = given.affine[:, spatial]
-    for place, axis in enumerate(axis for axis in axes if axis < 3):
-        if flips[axes.index(axis)]:
-            affine[:, 3] += affine[:, place] * (given.shape[axis] - 1)
-            affine[:, place] *= -1
-    return affine
+    left_out = [axis for axis in range(3) if axis not in axes]  # of one voxel
+    spatial = (*(axis for axis in axes if axis < 3), *left_out)
+    return turned_affine(given.affine, given.shape, spatial, (*flips, *(False,) * len(left_out))[:3])
 
 
 def align(
@@ -131,14 +126,11 @@ def align(
     """
     true, pred = _named(reference, axes), _named(prediction, axes)
     ndim = min(len(true.geometry.shape), len(pred.geometry.shape))
-    true, pred = _squeezed(true, pred, ndim), _squeezed(pred, true, ndim)
-    order = _matching_axes(true, pred)
-    if order != tuple(range(len(order))):
-        pred = Turned(pred, order, (False,) * len(order), true.geometry.axes)
+    true, pred = _matched(_squeezed(true, pred, ndim), _squeezed(pred, true, ndim))
     if reorient and true.geometry.affine is not None and pred.geometry.affine is not None:
-        turn = reorientation(true.geometry, pred.geometry)
-        if turn is not None:
-            pred = Turned(pred, *turn)
+        with contextlib.suppress(GeometryError):  # an affine that places nothing is left to `check_geometry`
+            turn = reorientation(true.geometry, pred.geometry)
+            pred = pred if turn is None else Turned(pred, *turn)
     return true, pred
 
 
@@ -165,21 +157,43 @@ def _squeezed(volume: Volume, other: Volume, ndim: int) -> Volume:
     return volume if len(kept) != ndim else Turned(volume, kept, (False,) * ndim)
 
 
-def _matching_axes(true: Volume, pred: Volume) -> tuple[int, ...]:
-    """Return for each axis of the truth which axis of the prediction it is."""
+def _matched(true: Volume, pred: Volume) -> tuple[Volume, Volume]:
+    """Put the axes of the prediction in the order of the truth's; where one has no names for them, it gets the other's."""
     one, other = true.geometry, pred.geometry
     straight = tuple(range(len(one.shape)))
-    if len(one.shape) != len(other.shape):
-        return tuple(range(len(other.shape)))  # the shapes will be refused
-    if one.axes and other.axes:
-        if sorted(one.axes) == sorted(other.axes):
-            return tuple(other.axes.index(name) for name in one.axes)
-        return straight
-    named = one.axes or other.axes
+    if len(one.shape) != len(other.shape) or not (one.axes or other.axes):
+        return true, pred  # to be refused for their shapes, or plain arrays
+    order = _by_name(true, pred) if one.axes and other.axes else _by_shape(true, pred)
+    names = one.axes or "".join(other.axes[axis] for axis in order)
+    if not one.axes:
+        true = Turned(true, straight, (False,) * len(straight), names)
+    if not other.axes or order != straight:
+        pred = Turned(pred, order, (False,) * len(order), names)
+    return true, pred
+
+
+def _by_name(true: Volume, pred: Volume) -> tuple[int, ...]:
+    """Return for each axis of the truth which axis of the prediction has its name; one each may have another name."""
+    wanted, names = true.geometry.axes, pred.geometry.axes
+    free = list(range(len(names)))
+    order: list[int | None] = []
+    for name in wanted:
+        order.append(next((axis for axis in free if names[axis] == name), None))
+        if order[-1] is not None:
+            free.remove(order[-1])
+    if len(free) > 1:
+        raise GeometryError(f"{pred.path}: expected the axes {wanted!r} of {true.path}, found {names!r}")
+    return tuple(free[0] if axis is None else axis for axis in order)
+
+
+def _by_shape(true: Volume, pred: Volume) -> tuple[int, ...]:
+    """Return for each axis of the truth which axis of the prediction it is, where one of the two does not name its own."""
+    one, other = true.geometry, pred.geometry
+    named, straight = one.axes or other.axes, tuple(range(len(one.shape)))
     if len(straight) < 2 or not named.startswith("x"):
-        return straight  # plain arrays, or a plain array and a file whose axes are in the order of arrays
+        return straight  # a plain array, and a file whose axes are in the order of arrays
     fits, reverse_fits = one.shape == other.shape, one.shape == other.shape[::-1]
-    if fits and reverse_fits and not (one.shape.count(1) >= len(straight) - 1):
+    if fits and reverse_fits and one.shape.count(1) < len(straight) - 1:
         plain = pred if one.axes else true
         raise GeometryError(
             f"{plain.path}: an array of shape {plain.geometry.shape} may have the axes {named} or {named[::-1]}, and its "
@@ -213,41 +227,57 @@ class _Unpacked(Volume):
         self.path, self.geometry, self.dtype, self.scaling = volume.path, volume.geometry, volume.dtype, volume.scaling
         self.order, self.blocks = volume.order, (1,) * len(volume.geometry.shape)
         self._volume = volume
-        size = prod(self.geometry.shape) * self.dtype.itemsize
+        self._voxels: NDArray[Any] | None = None
+        self._file: IO[bytes] | None = None
+        shape, size = self.geometry.shape, prod(self.geometry.shape) * self.dtype.itemsize
         if size <= _UNPACKED_IN_MEMORY:
             whole = np.empty(size, np.uint8)
-            volume.read_into(whole)
-            self._voxels = whole.view(self.dtype).reshape(self.geometry.shape, order=self.order)
-            self._plain = None
+            _verify(volume, size, volume.read_into(whole))
+            self._voxels = whole.view(self.dtype).reshape(shape, order=self.order)
         else:
-            self._file = tempfile.TemporaryFile(prefix="fastseg-")  # noqa: SIM115 - closed by `close`
-            try:
-                buffer = bytearray(_PIECE_BYTES)
-                while count := volume.read_into(buffer):
-                    self._file.write(memoryview(buffer)[:count])
-                self._file.flush()
-            except OSError as error:
-                self._file.close()
-                raise VolumeError(
-                    f"{self.path}: cannot be unpacked to {tempfile.gettempdir()}, which takes {size:,} bytes: {error}"
-                ) from error
-            except BaseException:
-                self._file.close()
-                raise
-            self._plain = PlainVoxels(
-                self._file.fileno(), 0, self.geometry.shape, self.dtype, self.order, f"{self.path} (unpacked)"
-            )
-        volume.finish()
+            self._file = _unpack(volume, size)
+            self._plain = PlainVoxels(self._file, 0, shape, self.dtype, self.order, f"{self.path} (unpacked)")
 
     def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
         """Return a box of voxels."""
-        if self._plain is not None:
+        if self._file is not None:
             return self._plain.read_block(start, stop)
+        if self._voxels is None:
+            raise VolumeError(f"{self.path}: the volume is closed")
         box: NDArray[Any] = self._voxels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
         return box
 
     def close(self) -> None:
         """Close the file, and delete what was unpacked."""
-        if self._plain is not None:
+        self._voxels = None
+        if self._file is not None:
             self._file.close()
         self._volume.close()
+
+
+def _unpack(volume: Volume, size: int) -> IO[bytes]:
+    """Write the voxels of a stream to a temporary file."""
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(tempfile.TemporaryFile(prefix="fastseg-", buffering=0))
+            buffer, found = memoryview(bytearray(_PIECE_BYTES)), 0
+            while count := volume.read_into(buffer):
+                piece, found = buffer[:count], found + count
+                while piece:
+                    piece = piece[file.write(piece) :]
+        except OSError as error:
+            folder = tempfile.tempdir or "a temporary file"
+            raise VolumeError(
+                f"{volume.path}: cannot be unpacked to {folder}, which takes {size:,} bytes: {error.strerror}; "
+                "the environment variable TMPDIR may name another folder"
+            ) from error
+        _verify(volume, size, found)
+        stack.pop_all()
+        return file
+
+
+def _verify(volume: Volume, size: int, found: int) -> None:
+    """Raise VolumeError unless a stream that was read had all its voxels, and ends with them."""
+    if found != size:
+        raise StreamError(volume.path, f"expected {size} bytes of voxels, found {found}")
+    volume.finish()
