@@ -20,9 +20,9 @@ __all__ = [
     "TOLERANCE",
     "LabelBlock",
     "explain",
+    "in_boxes",
     "label_blocks",
     "open_aligned",
-    "in_boxes",
     "read_mapping",
     "side_by_side",
     "to_labels",
@@ -131,6 +131,7 @@ def label_blocks(
 
 
 def read_mapping(mapping: Any) -> dict[int, int] | None:
+    """Return what `map_prediction` says as a dict of labels to labels, None where it is None."""
     if mapping is None:
         return None
     if isinstance(mapping, str | os.PathLike):

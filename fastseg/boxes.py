@@ -72,10 +72,10 @@ def block_grid(volumes: Sequence[Volume]) -> Grid:
     orders = {volume.order for volume in volumes}
     order = volumes[0].order if len(orders) == 1 else "C"
     if chunks:
-        lengths = [min(n, length) for n, length in zip(shape, max(chunks, key=prod), strict=True)]
+        lengths = [max(1, min(n, length)) for n, length in zip(shape, max(chunks, key=prod), strict=True)]
         for axis in range(len(shape)) if order == "F" else range(len(shape))[::-1]:
             times = max(1, voxels // prod(lengths))
-            lengths[axis] = min(shape[axis], lengths[axis] * times)
+            lengths[axis] = max(1, min(shape[axis], lengths[axis] * times))
         return Grid(shape, tuple(lengths), order)
     if len(orders) == 1:
         return stream_grid(volumes)

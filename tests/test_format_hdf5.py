@@ -281,11 +281,11 @@ def test_broken_files_are_errors_or_volumes(tmp_path: Path) -> None:
     for number, (options, libver) in enumerate(itertools.product(FORMS.values(), ("earliest", "latest"))):
         with h5py.File(tmp_path / f"{number}.h5", "w", libver=libver) as file:
             file.create_dataset("labels", data=data, **options)
-    command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", BREAK, str(tmp_path), "50"]
+    command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", BREAK, str(tmp_path), "150"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     seen, read = map(int, done.stdout.split())
-    assert (seen, 0 < read < 2 * seen) == (50 * 12, True)
+    assert (seen, 0 < read < 2 * seen) == (150 * 12, True)
 
 
 def test_truncated_files_are_refused(tmp_path: Path) -> None:

@@ -103,8 +103,7 @@ FORMS = [f"2: {name}" for name in ZARR_2] + [f"3: {name}" for name in ZARR_3]
 
 @pytest.mark.parametrize(
     ("form", "dtype"),
-    [(form, dtype) for form in FORMS for dtype in ("u1", ">i4")]
-    + [(form, dtype) for form in ("2: blosc lz4", "3: shards") for dtype in DTYPES],
+    [(form, ">i4") for form in FORMS] + [(form, dtype) for form in ("2: blosc lz4", "3: shards") for dtype in DTYPES],
 )
 def test_reads_what_zarr_writes(tmp_path: Path, form: str, dtype: str) -> None:
     version, _, name = form.partition(": ")
@@ -534,10 +533,10 @@ def test_broken_files_are_errors_or_volumes(tmp_path: Path) -> None:
             )
             if number % 4 == 1:
                 zip_folder(path)
-    command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", BREAK, str(tmp_path), "10"]
+    command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", BREAK, str(tmp_path), "8"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    assert int(done.stdout) == 10 * len(list(tmp_path.iterdir()))
+    assert int(done.stdout) == 8 * len(list(tmp_path.iterdir()))
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -157,6 +157,9 @@ def test_the_summarys_text_is_that_of_nnunets_json() -> None:
     ]  # fmt: skip
     assert b'"(1, 2, 3)": {' in summary(example(regions=REGIONS))
     assert b"NaN" in summary(example())
+    for each in (run, example(), example(regions=REGIONS), hostile()):
+        text = summary(each).decode()
+        assert text == json.dumps(json.loads(text), sort_keys=True, indent=4)
 
 
 def test_a_summary_of_nothing() -> None:

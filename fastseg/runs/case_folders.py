@@ -13,6 +13,9 @@ from fastseg.volumes import split_inside, split_suffix
 
 __all__ = ["CaseFolder", "is_volume", "list_folder"]
 
+#: What runs leave, perhaps beside predictions: where one of the first is, the other is no volume.
+_OF_RUNS, _MATRICES = ("records.jsonl", "run.json"), "confusion.npz"
+
 
 @dataclass
 class CaseFolder:
@@ -92,6 +95,8 @@ def _walk(folder: str, argument: str, deep: bool, problems: list[str]) -> Iterat
             problems.append(f"{argument}: {shown(here)}: cannot be listed: {error.strerror}")
             continue
         above = (*above, (status.st_dev, status.st_ino))
+        if any(entry.name in _OF_RUNS for entry in listed):
+            listed = [entry for entry in listed if entry.name != _MATRICES]
         for entry in listed:
             path = f"{inside}/{entry.name}" if inside else entry.name
             kind = _kind(entry)

@@ -44,14 +44,11 @@ def summary(run: Run) -> bytes:
         if each.labels != (0,):
             keys.setdefault(str(each.labels[0] if len(each.labels) == 1 else each.labels), place)
     plain = {name: values[name].tolist() for name in _METRICS}
-    cases = [
-        {
-            "metrics": {key: {name: plain[name][n][place] for name in _METRICS} for key, place in keys.items()},
-            "prediction_file": record.prediction or "",
-            "reference_file": record.reference,
-        }
-        for n, record in enumerate(run.counted)
-    ]
+    cases = []
+    for n, record in enumerate(run.counted):
+        metrics = {key: _numbers({name: plain[name][n][place] for name in _METRICS}) for key, place in keys.items()}
+        files = {"prediction_file": record.prediction or "", "reference_file": record.reference}
+        cases.append(_CASE % (_object(metrics), *(json.dumps(files[name]) for name in sorted(files))))
     mean: dict[str, dict[str, float]] = {}
     if cases:
         # Column by column and contiguous, so that NumPy adds in the order in which it does for nnU-Net.
@@ -61,8 +58,33 @@ def summary(run: Run) -> bytes:
         }
     nan = float("nan")
     foreground = {name: float(np.mean([means[name] for means in mean.values()])) if mean else nan for name in _METRICS}
-    result = {"foreground_mean": foreground, "mean": mean, "metric_per_case": cases}
-    return json.dumps(result, sort_keys=True, indent=4).encode("ascii")
+    result = {"foreground_mean": foreground, "mean": mean, "metric_per_case": []}
+    text = json.dumps(result, sort_keys=True, indent=4)
+    if cases:  # Python's encoder takes a second for a million numbers with indentation, and a tenth without
+        text = text.removesuffix("[]\n}") + "[\n" + ",\n".join(cases) + "\n    ]\n}"
+    return text.encode("ascii")
+
+
+#: A case, indented as `json` does it.
+_CASE = """\
+        {
+            "metrics": %s,
+            "prediction_file": %s,
+            "reference_file": %s
+        }"""
+
+
+def _numbers(values: dict[str, Any]) -> str:
+    """Return the numbers of a class of a case as JSON, indented as `json` does it at their depth."""
+    return "{\n" + " " * 20 + json.dumps(values)[1:-1].replace(", ", ",\n" + " " * 20) + "\n" + " " * 16 + "}"
+
+
+def _object(members: dict[str, str]) -> str:
+    """Return the metrics of a case as JSON."""
+    if not members:
+        return "{}"
+    lines = (f"{' ' * 16}{json.dumps(key)}: {members[key]}" for key in sorted(members))
+    return "{\n" + ",\n".join(lines) + "\n" + " " * 12 + "}"
 
 
 def _values(run: Run) -> dict[str, npt.NDArray[Any]]:

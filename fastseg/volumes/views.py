@@ -190,10 +190,9 @@ def _by_shape(true: Volume, pred: Volume) -> tuple[int, ...]:
     """Return for each axis of the truth which axis of the prediction it is, where one of the two does not name its own."""
     one, other = true.geometry, pred.geometry
     named, straight = one.axes or other.axes, tuple(range(len(one.shape)))
-    if len(straight) < 2 or not named.startswith("x"):
-        return straight  # a plain array, and a file whose axes are in the order of arrays
     fits, reverse_fits = one.shape == other.shape, one.shape == other.shape[::-1]
-    if fits and reverse_fits and one.shape.count(1) < len(straight) - 1:
+    # A file whose axes are in the order of arrays leaves no doubt, nor does one of a single row.
+    if fits and reverse_fits and named.startswith("x") and one.shape.count(1) < len(straight) - 1:
         plain = pred if one.axes else true
         raise GeometryError(
             f"{plain.path}: an array of shape {plain.geometry.shape} may have the axes {named} or {named[::-1]}, and its "
