@@ -114,7 +114,7 @@ class Journal:
                 f"{self.path}: expected the records of a run of this version, found {content[:40]!r}; name another folder"
             )
         records = {}
-        for line in content.split(b"\n")[1:]:
+        for line in content.split(b"\n")[1:-1]:
             record = _parsed(line)
             if record is not None:
                 records[record.id] = record

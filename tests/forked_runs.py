@@ -1,0 +1,92 @@
+"""Runs the command line in forked children, so that a test can kill many without starting Python for each of them.
+
+A program: it reads a line of JSON for each child, writes its process id, and, when it has ended, its exit code. The object has
+
+arguments : list of str
+    Of the command.
+output : str
+    File for what it prints.
+delay : float
+    Seconds that each case takes longer.
+log : str
+    File to which the ids of cases are appended when their counting begins.
+end_at : [str, int, str], optional
+    A function of `os`, the number of a call of it, and what happens then: "kill", or the name of an error number.
+size_limit : int, optional
+    Bytes that a file may have.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from typing import Any
+
+from fastseg import cli
+from fastseg.runs import outputs, running, scoring, text  # noqa: F401  (loaded once, not by every child)
+
+
+def child(job: dict[str, Any]) -> None:
+    file = os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    write = os.write
+
+    def slow(case: Any, *args: Any, progress: Any, **options: Any) -> Any:
+        write(log, f"{case.id}\n".encode())
+        end = time.monotonic() + job["delay"]
+        while time.monotonic() < end:  # as a large case does: it looks whether it is wanted
+            time.sleep(min(0.005, job["delay"]))
+            progress(0, 1)
+        return scoring.score_case(case, *args, progress=progress, **options)
+
+    running.score_case = slow  # type: ignore[assignment]
+    if "end_at" in job:
+        end_at(*job["end_at"])
+    if "size_limit" in job:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["size_limit"], job["size_limit"]))
+    sys.argv = ["fastseg", *job["arguments"]]
+    cli.main()
+
+
+def end_at(name: str, number: int, what: str) -> None:
+    """Let call `number` of a function of `os` be the last, or fail as all that follow."""
+    real, calls = getattr(os, name), 0
+
+    def counted(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls >= number:
+            if what == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            code = getattr(errno, what)
+            raise OSError(code, os.strerror(code))
+        return real(*args, **options)
+
+    setattr(os, name, counted)
+
+
+def serve() -> None:
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            code = 99
+            try:
+                child(json.loads(line))
+            except SystemExit as done:
+                code = int(done.code or 0)
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
