@@ -27,6 +27,7 @@ FORMATS = (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz", ".png", ".np
 def formats(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = Format("any", FORMATS, lambda _: False, volumes.Volume)  # type: ignore[arg-type]
     monkeypatch.setattr(volumes, "_formats", lambda: (entry,))
+    monkeypatch.setattr(volumes, "_suffixes", volumes._suffixes.__wrapped__)
 
 
 def folder(path: Path, names: Iterable[str | bytes]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 __all__ = ["COUNTING", "Settings"]
@@ -74,7 +74,7 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as a dict that JSON can hold."""
-        plain = asdict(self)
+        plain: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         for name in ("map_prediction", "names"):
             plain[name] = {str(key): value for key, value in plain[name].items()}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}

@@ -90,6 +90,14 @@ def split_suffix(name: str) -> tuple[str, str]:
     >>> split_suffix("liver_001.NII.gz")
     ('liver_001', '.NII.gz')
     """
-    known = (suffix for entry in _formats() for suffix in entry.suffixes if name.lower().endswith(suffix))
-    length = max(map(len, known), default=0)
-    return (name[: len(name) - length], name[len(name) - length :]) if 0 < length < len(name) else (name, "")
+    lower = name.lower()
+    for suffix in _suffixes():
+        if lower.endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)], name[-len(suffix) :]
+    return name, ""
+
+
+@functools.cache
+def _suffixes() -> tuple[str, ...]:
+    """Return the suffixes of all formats, the longest first."""
+    return tuple(sorted((suffix for entry in _formats() for suffix in entry.suffixes), key=len, reverse=True))

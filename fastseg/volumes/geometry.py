@@ -91,7 +91,10 @@ def compare_geometry(
     """
     if reference.affine is None or prediction.affine is None:
         return _spacings_differ(reference, prediction, names)
-    tolerance = _TOLERANCE_VOXELS * min(_smallest_spacing(reference, names[0]), _smallest_spacing(prediction, names[1]))
+    smallest = _smallest_spacing(reference, names[0])
+    if reference.shape == prediction.shape and np.array_equal(reference.affine, prediction.affine):
+        return None
+    tolerance = _TOLERANCE_VOXELS * min(smallest, _smallest_spacing(prediction, names[1]))
     displacement = _displacement(reference, prediction)
     if reference.shape == prediction.shape and displacement <= tolerance:
         return None
