@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import os
@@ -243,12 +244,16 @@ def test_arrays_without_a_place(tmp_path: Path) -> None:
 
 
 def test_a_place_that_is_no_number_is_none_that_json_cannot_hold(two: Any, tmp_path: Path) -> None:
-    affine = np.full((4, 4), np.nan)
-    with np.errstate(all="ignore"):  # of nibabel, when it writes that
-        for n in range(2):
-            write(two[0] / f"case_{n:02d}.nii.gz", pair(n)[0], affine)
-            voxels = pair(n)[1] if n else np.moveaxis(probabilities(n), 0, -1)
-            write(two[1] / f"case_{n:02d}.nii.gz", voxels, affine)
+    for n in range(2):
+        for folder, voxels in zip(
+            two, (pair(n)[0], pair(n)[1] if n else np.moveaxis(probabilities(n), 0, -1)), strict=True
+        ):
+            path = write(folder / f"case_{n:02d}.nii", voxels)
+            data = bytearray(path.read_bytes())
+            data[80:96] = np.full(4, np.nan, "<f4").tobytes()  # the spacing
+            data[252:256] = bytes(4)  # neither affine
+            (folder / f"case_{n:02d}.nii.gz").write_bytes(gzip.compress(data))
+            path.unlink()
     run = evaluate_folder(*two, tmp_path / "out", num_classes=4, geometry="ignore")
     assert run.failed == ()
     assert contents(tmp_path / "out")
