@@ -95,7 +95,7 @@ def count_files(
         If labels are not whole numbers, or not among the classes; says how many, and index and value of the first.
     """
     return count_with_facts(
-        reference, prediction, labels=labels, num_classes=num_classes, ignore_index=ignore_index, unknown=unknown,
+        reference, prediction, classes=inputs.label_classes(num_classes, labels, ignore_index), unknown=unknown,
         map_prediction=map_prediction, roi=roi, geometry=geometry, reorient=reorient, axes=axes, threads=threads, warn=warn,
         progress=progress,
     )[0]  # fmt: skip
@@ -152,8 +152,9 @@ def evaluate_files(
         theirs = theirs.names if isinstance(theirs, LabelTable) else theirs
         map_prediction = match_names(names, theirs)
         names = {**{map_prediction.get(code, code): name for code, name in theirs.items()}, **names}
+    classes = inputs.label_classes(options.pop("num_classes", None), declared, ignored)
     counts, files, voxel_ml = count_with_facts(
-        reference, prediction, labels=declared, ignore_index=ignored, map_prediction=map_prediction, **options
+        reference, prediction, classes=classes, map_prediction=map_prediction, **options
     )
     return Scores(counts, metrics=metrics, names=names, zero_division=zero_division, voxel_ml=voxel_ml, files=files)
 
@@ -196,9 +197,7 @@ def count_with_facts(
     reference: Path,
     prediction: Path,
     *,
-    labels: Sequence[int] | None = None,
-    num_classes: int | None = None,
-    ignore_index: Any = None,
+    classes: inputs.Classes,
     unknown: str = "raise",
     map_prediction: Mapping[int, int] | Path | None = None,
     roi: Path | None = None,
@@ -209,7 +208,7 @@ def count_with_facts(
     warn: Callable[[str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LabelCounts, dict[str, Any], float]:
-    classes = inputs.label_classes(num_classes, labels, ignore_index)
+    """Count two volumes; return the counts, what is known of the files, and the volume of a voxel in ml."""
     mapping = read_mapping(map_prediction)
     threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
     paths = [reference, prediction] if roi is None else [reference, prediction, roi]

@@ -1,6 +1,7 @@
 """Runs the command line in forked children, so that a test can kill many without starting Python for each of them.
 
-A program: it reads a line of JSON for each child, writes its process id, and, when it has ended, its exit code. The object has
+A program: for each line of JSON that it reads, it starts a child and writes its process id, and, when that has ended, "ended"
+and its exit code. The line is an object of
 
 arguments : list of str
     Of the command.
@@ -79,7 +80,7 @@ def end_at(name: str, number: int, what: str) -> None:
 def load() -> None:
     """Import and compile here what children need, which costs each of them nothing then."""
     with tempfile.TemporaryDirectory() as folder:
-        gt, pred = folders(Path(folder), 1, 6)
+        gt, pred = folders(Path(folder), 3, 6)
         str(evaluate_folder(gt, pred, Path(folder, "out"), threads=1))
 
 
@@ -97,7 +98,7 @@ def serve() -> None:
                 sys.stdout.flush()
                 os._exit(code)
         print(pid, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        print("ended", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":

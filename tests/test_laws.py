@@ -61,7 +61,10 @@ MAY_IMPORT: dict[str, tuple[str, str]] = {
         "aligned inputs boxes counting rejected streaming counts pairs threads label_tables scores volumes",
         "numpy",
     ),
-    "runs": ("metrics counts", "numpy"),  # what is known of a run; the modules that find it out have rows of their own
+    "runs": (
+        "metrics counts inputs",
+        "numpy",
+    ),  # what is known of a run; the modules that find it out have rows of their own
     "runs.text": ("metrics names scores", ""),
     "runs.statistics": ("metrics counts", "numpy scipy"),
     "runs.outputs": ("metrics __version__", "numpy"),
@@ -70,6 +73,7 @@ MAY_IMPORT: dict[str, tuple[str, str]] = {
     "runs.case_folders": ("names volumes", ""),
     "runs.case_tables": ("names volumes", ""),
     "runs.choices": ("metrics inputs label_tables names files score_inputs", "numpy"),
+    "runs.case_files": ("volumes", ""),
     "runs.scoring": ("counts files score_files volumes", "numpy"),
     "runs.running": ("", ""),
     "runs.folder": ("threads", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,12 +44,13 @@ class Child:
     started: float
 
     def signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        with suppress(ProcessLookupError):  # it has ended
+            os.kill(self.pid, number)
 
     def wait(self) -> int:
         """Return the exit code; negative: the signal that ended it."""
         assert self.server.stdout is not None
-        return int(self.server.stdout.readline())
+        return int(self.server.stdout.readline().removeprefix("ended "))
 
     @property
     def said(self) -> str:
@@ -72,7 +75,9 @@ class Runs:
         assert self.server.stdout is not None
         self.server.stdin.write(json.dumps(job) + "\n")
         self.server.stdin.flush()
-        return Child(int(self.server.stdout.readline()), self.server, output, time.monotonic())
+        while (line := self.server.stdout.readline()).startswith("ended "):  # one that a failed test did not wait for
+            pass
+        return Child(int(line), self.server, output, time.monotonic())
 
     def log(self, out: Path) -> Path:
         return out.with_name(f"{out.name}.log")
@@ -131,10 +136,10 @@ def test_killed_at_any_moment_no_finished_case_is_lost_or_counted_twice(runs: Ru
         out = tmp_path / f"out{rounds}"
         rounds += 1
         done: set[str] = set()
-        while True:
+        for attempt in itertools.count():
             seen = len(runs.counted(out)) if runs.log(out).exists() else 0
-            child = runs.start(out, delay=0.02)
-            time.sleep(rng.random() * 0.25)
+            child = runs.start(out, delay=0.04)
+            time.sleep(rng.random() * (0.15 + 0.05 * attempt))  # on a slow machine, too, one gets to the end
             child.signal(signal.SIGKILL)
             code = child.wait()
             again = runs.counted(out)[seen:] if runs.log(out).exists() else []
@@ -181,13 +186,13 @@ def test_ctrl_c_at_any_moment(runs: Runs, tmp_path: Path) -> None:
     for number in range(6):
         out = tmp_path / f"out{number}"
         child = runs.start(out, delay=0.1)
-        time.sleep(0.05 + rng.random() * 0.5)
+        while not runs.log(out).exists() or not runs.counted(out):
+            time.sleep(0.01)
+        time.sleep(rng.random() * 0.4)
         before, asked = kept(out), time.monotonic()
         child.signal(signal.SIGINT)
         codes.append(child.wait())
-        assert (
-            time.monotonic() - asked < 5
-        )  # a case of a quarter of a second is not waited for; this is for busy machines
+        assert time.monotonic() - asked < 5  # far less, but for busy machines
         if codes[-1] == 0:
             continue
         assert codes[-1] == 130, child.said
@@ -256,7 +261,7 @@ def test_a_disk_that_is_full_at_any_call(runs: Runs, tmp_path: Path, function: s
     assert failed > 4
 
 
-@pytest.mark.parametrize("limit", [0, 40, 1000, 5000, 20_000])
+@pytest.mark.parametrize("limit", [0, 40, 1000, 5000])
 def test_a_limit_on_the_size_of_files(runs: Runs, tmp_path: Path, limit: int) -> None:
     out = tmp_path / "out"
     child = runs.start(out, size_limit=limit)

@@ -21,11 +21,11 @@ from cases_on_disk import EXACT, contents, folders, pair
 from volumes_on_disk import write
 
 import fastseg
-from fastseg.runs import Run, evaluate_folder, running
-from fastseg.runs.cases import CasesError
+from fastseg.runs import Run, Settings, evaluate_folder, running
+from fastseg.runs.cases import Case, CasesError
 from fastseg.runs.gates import parse_gate
 from fastseg.runs.running import Progress
-from fastseg.runs.scoring import score_case
+from fastseg.runs.scoring import CancelledError, score_case
 
 Counted = list[str]
 
@@ -589,6 +589,49 @@ def test_few_large_cases_use_several_threads_each(two: Any, monkeypatch: Any) ->
     given.clear()
     evaluate_folder(*two, threads=2)
     assert given[:7] == [1] * 7
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("kind", ["labels", "blocks", "scores", "hashes"])
+def test_a_case_that_nobody_waits_for_ends_at_once(tmp_path: Path, threads: int, kind: str) -> None:
+    gt, pred = folders(tmp_path, 1, 150)
+    case = Case("a", *(os.fspath(folder / "case_00.nii.gz") for folder in (gt, pred)), None)
+    if kind == "scores":
+        np.savez(tmp_path / "p.npz", probabilities=np.full((2, 148, 149, 150), 0.5, np.float32))
+        write(gt / "case_00.nii.gz", np.ones((150, 149, 148), np.uint8))
+        case = case._replace(prediction=os.fspath(tmp_path / "p.npz"))
+    elif kind == "blocks":
+        for folder in (gt, pred):
+            write(folder / "a.nii", pair(0, 150)[0])
+        case = case._replace(reference=os.fspath(gt / "a.nii"), prediction=os.fspath(pred / "a.nii"))
+    calls: list[tuple[int, ...]] = []
+
+    def cancel(*now: int) -> None:
+        calls.append(now)
+        raise CancelledError
+
+    hashing: Any = "always" if kind == "hashes" else "never"
+    with pytest.raises(CancelledError):
+        score_case(case, Settings(), hashing=hashing, threads=threads, progress=cancel)
+    assert len(calls) == 1
+    assert calls[0][0] <= 150 * 149 * 148
+
+
+def test_threads_that_cannot_be_started(two: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    start = threading.Thread.start
+
+    def fail(self: threading.Thread) -> None:
+        if self.name == "fastseg-case-1":
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        evaluate_folder(*two, tmp_path / "out", threads=3)
+    assert not [t for t in threading.enumerate() if t.name.startswith("fastseg-case")]
+    monkeypatch.undo()
+    evaluate_folder(*two, tmp_path / "out", threads=3)
+    assert contents(tmp_path / "out")
 
 
 def _resident() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 
 try:
@@ -48,6 +49,7 @@ def main() -> None:
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except (KeyboardInterrupt, click.Abort):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient gets no traceback
         say("interrupted")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of stdout has gone, as `| head` does

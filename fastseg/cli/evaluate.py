@@ -274,7 +274,7 @@ def _say_what_failed(run: Run, quiet: bool) -> None:
         say(f"error: and {len(run.failed) - _SHOWN_FAILURES} more cases failed")
     if run.missing and not quiet:
         how = "left out" if run.settings.missing == "skip" else "scored as the worst"
-        say(f"warning: {len(run.missing)} cases have no prediction, and were {how}")
+        say(f"warning: {len(run.missing)} of {len(run.records)} cases have no prediction, and were {how}")
     if run.settings.geometry == "warn" and not quiet:
         same = ("equal", "not compared", "no prediction")
         apart = [record for record in run.counted if not record.geometry.startswith(same)]

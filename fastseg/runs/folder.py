@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Literal
 
+from fastseg.runs.case_files import Hashing, case_key, has_hashes
 from fastseg.runs.cases import Case, find_cases
 from fastseg.runs.choices import read_settings
 from fastseg.runs.gates import Gate, check_gates
@@ -16,7 +17,6 @@ from fastseg.runs.outputs import write_outputs
 from fastseg.runs.records import CaseRecord
 from fastseg.runs.run import Run
 from fastseg.runs.running import Progress, run_cases
-from fastseg.runs.scoring import Hashing, case_key, has_hashes
 from fastseg.runs.settings import Settings
 from fastseg.threads import checked_threads, get_num_threads
 
@@ -123,9 +123,8 @@ def evaluate_folder(
             note(text)
     with ExitStack() as stack:
         journal = None if output is None else stack.enter_context(Journal(output, resume=resume))
-        keys = {case.id: _key(case, settings, hashing) for case in found.cases}
-        records = {} if journal is None else _known(found.cases, keys, journal.records, hashing)
-        todo = [(case, keys[case.id]) for case in found.cases if case.id not in records]
+        records = {} if journal is None else _known(found.cases, settings, hashing, journal.records)
+        todo = [case for case in found.cases if case.id not in records]
 
         def keep(record: CaseRecord) -> None:
             if journal is not None and record.counted:
@@ -170,20 +169,15 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else os.fsdecode(path)
 
 
-def _key(case: Case, settings: Settings, hashing: Hashing) -> str:
-    try:
-        return case_key(case, settings, hashing)
-    except OSError:
-        return ""  # it will fail, with its reason
-
-
 def _known(
-    cases: Sequence[Case], keys: Mapping[str, str], records: Mapping[str, CaseRecord], hashing: Hashing
+    cases: Sequence[Case], settings: Settings, hashing: Hashing, records: Mapping[str, CaseRecord]
 ) -> dict[str, CaseRecord]:
     """Return the records that are still true: of the same files, counted in the same way."""
-    found = {case.id: records[case.id] for case in cases if case.id in records}
-    return {
-        name: record
-        for name, record in found.items()
-        if record.key == keys[name] != "" and (hashing == "never" or has_hashes(record))
-    }
+    known = {}
+    for case in cases:
+        record = records.get(case.id)
+        if record is not None and (hashing == "never" or has_hashes(record)):
+            with suppress(OSError):  # the case will fail, with its reason
+                if record.key == case_key(case, settings, hashing):
+                    known[case.id] = record
+    return known

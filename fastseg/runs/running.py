@@ -7,15 +7,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fastseg.runs.case_files import Hashing, size_of
 from fastseg.runs.cases import Case
 from fastseg.runs.records import CaseRecord
-from fastseg.runs.scoring import CancelledError, Hashing, score_case
+from fastseg.runs.scoring import CancelledError, score_case
 from fastseg.runs.settings import Settings
 
 __all__ = ["Progress", "run_cases"]
 
 #: Seconds between two looks at what the threads do.
 _LOOK_SECONDS = 0.1
+#: Cases that are smaller than this on average are scored by one thread: what they take is Python's work, of which only one
+#: thread at a time can do any, and threads that get into each other's way are slower than one.
+_SMALL_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Progress:
 
 
 def run_cases(
-    cases: Sequence[tuple[Case, str]],
+    cases: Sequence[Case],
     settings: Settings,
     *,
     threads: int,
@@ -48,7 +52,7 @@ def run_cases(
     Parameters
     ----------
     cases
-        With their keys; in this order.
+        In this order.
     settings
         What is scored, and how.
     threads
@@ -97,7 +101,7 @@ class _Crew:
 
     def __init__(
         self,
-        cases: Sequence[tuple[Case, str]],
+        cases: Sequence[Case],
         settings: Settings,
         threads: int,
         hashing: Hashing,
@@ -112,7 +116,7 @@ class _Crew:
         self.next = self.done = self.failed = 0
         self.threads = [
             threading.Thread(target=self._work, name=f"fastseg-case-{number}", daemon=True)
-            for number in range(min(threads, len(cases)))
+            for number in range(min(threads, len(cases)) if _large(cases) else min(1, len(cases)))
         ]
         self.working = len(self.threads)
 
@@ -164,11 +168,16 @@ class _Crew:
             return self.next - 1, max(1, self.processors // left)
 
     def _score(self, number: int, threads: int) -> CaseRecord:
-        case, key = self.cases[number]
+        case = self.cases[number]
 
         def progress(counted: int, _: int) -> None:
             if self.error is not None:
                 raise CancelledError
             self.voxels[number] = max(self.voxels[number], counted)
 
-        return score_case(case, self.settings, key=key, hashing=self.hashing, threads=threads, progress=progress)
+        return score_case(case, self.settings, hashing=self.hashing, threads=threads, progress=progress)
+
+
+def _large(cases: Sequence[Case]) -> bool:
+    """Tell whether several threads are faster than one."""
+    return sum(map(size_of, cases)) > _SMALL_BYTES * len(cases)

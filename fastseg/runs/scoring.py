@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from fastseg.counts import LabelCounts
 from fastseg.files import count_with_facts
+from fastseg.runs.case_files import Hashing, case_key, describe_inputs
 from fastseg.runs.cases import Case
 from fastseg.runs.records import CaseRecord
 from fastseg.runs.settings import Settings
-from fastseg.volumes import GeometryError, VolumeError, split_inside, split_suffix
-from fastseg.volumes.itk import files_of
+from fastseg.volumes import GeometryError
 
-__all__ = ["CancelledError", "Hashing", "case_key", "has_hashes", "score_case"]
-
-Hashing = Literal["auto", "always", "never"]
-
-#: Files up to this size are hashed unless they are not to be: that costs less than reading what they unpack to.
-_HASHED_BYTES = 64 << 20
-_PIECE_BYTES = 1 << 20
-#: Changes when the same files and settings would give another record.
-_VERSION = 1
-#: What a header and the voxels beside it end in.
-_HALVES = (".hdr", ".hdr.gz", ".img", ".img.gz")
-#: Formats whose header may name other files.
-_HEADERS = (".mhd", ".mha", ".nhdr", ".nrrd")
+__all__ = ["CancelledError", "score_case"]
 
 
 class CancelledError(Exception):
@@ -44,7 +29,6 @@ def score_case(
     case: Case,
     settings: Settings,
     *,
-    key: str = "",
     hashing: Hashing = "auto",
     threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -55,8 +39,6 @@ def score_case(
     ----------
     case, settings
         What is scored, and how.
-    key : str
-        For the record, from `case_key`.
     hashing : {"auto", "always", "never"}
         Whether the record has the SHA-256 of the files; "auto": of those up to 64 MiB.
     threads : int
@@ -65,9 +47,9 @@ def score_case(
         Called with the voxels counted so far and all voxels (both 0 while files are hashed). `CancelledError` raised by it
         comes out of this function; every other exception becomes a record of a failure.
     """
-    record = CaseRecord(case.id, "failed", case.reference, case.prediction, case.roi, key)
+    record = CaseRecord(case.id, "failed", case.reference, case.prediction, case.roi)
     try:
-        record = replace(record, inputs=_inputs(case, hashing, progress))
+        record = replace(record, key=case_key(case, settings, hashing), inputs=describe_inputs(case, hashing, progress))
         if case.prediction is None:
             reason = f"no prediction for {case.reference}"
             return replace(_missed(record, settings, threads, progress), status="missing", reason=reason)
@@ -94,14 +76,14 @@ def _counted(
     record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
 ) -> CaseRecord:
     assert record.prediction is not None
-    options: dict[str, Any] = {"threads": threads, "progress": progress, "ignore_index": settings.ignore or None}
+    options: dict[str, Any] = {"threads": threads, "progress": progress}
     options.update(geometry=settings.geometry, warn=lambda _: None)
     scores: dict[str, float] = {}
     if settings.activation is not None or settings.channel_axis is not None or _may_hold_scores(record):
         counts, facts, voxel_ml, scores = _of_scores(record, settings, options)
     else:
         options_of_labels: dict[str, Any] = {
-            "labels": settings.labels,
+            "classes": settings.classes,
             "unknown": settings.unknown,
             "map_prediction": settings.map_prediction or None,
             "roi": record.roi,
@@ -145,9 +127,8 @@ def _missed(
     if settings.missing != "worst":
         return record
     counts, facts, voxel_ml = count_with_facts(
-        record.reference, record.reference, labels=settings.labels, ignore_index=settings.ignore or None,
-        roi=record.roi, reorient=settings.reorient, axes=settings.axes, geometry=settings.geometry, warn=lambda _: None,
-        threads=threads, progress=progress,
+        record.reference, record.reference, classes=settings.classes, roi=record.roi, reorient=settings.reorient,
+        axes=settings.axes, geometry=settings.geometry, warn=lambda _: None, threads=threads, progress=progress,
     )  # fmt: skip
     voxels = counts.voxels.copy()
     voxels[:, 3], voxels[:, 0] = voxels[:, 0], 0
@@ -187,6 +168,7 @@ def _of_scores(
         str(record.prediction),
         activation=None if settings.activation == "none" else settings.activation,
         channel_axis=settings.channel_axis,
+        ignore_index=settings.ignore or None,
         **options,
     )
     counts = scores.counts
@@ -199,73 +181,3 @@ def _of_scores(
                 f"{record.prediction}: expected scores of the labels {settings.labels}, found {lacking} too"
             )
     return counts, dict(scores.files), scores.voxel_ml, scores.extra
-
-
-def case_key(case: Case, settings: Settings, hashing: Hashing = "auto") -> str:
-    """Return what identifies the files of a case and how they are counted.
-
-    Files are told apart by their path, and by size and time of modification, or with ``hashing="always"`` by their content.
-    """
-    files: list[Any] = []
-    for path in (case.reference, case.prediction, case.roi):
-        if path is None:
-            files.append(None)
-        else:
-            outer, mark = split_inside(path)[0], _sha256 if hashing == "always" else _size_and_time
-            files.append([path, [[os.path.relpath(file, outer), mark(file)] for file in sorted(_files(path))]])
-    plain = [_VERSION, settings.counting(), settings.missing if case.prediction is None else None, files]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _files(path: str) -> Iterator[str]:
-    """Yield all files that a volume is made of."""
-    outer = split_inside(path)[0]
-    if os.path.isdir(outer):
-        for folder, _, names in os.walk(outer):
-            yield from (os.path.join(folder, name) for name in names)
-        return
-    yield outer
-    stem, suffix = split_suffix(outer)
-    if suffix.lower() in _HALVES:
-        yield from (half for end in _HALVES if (half := stem + end) != outer and os.path.isfile(half))
-    elif suffix.lower() in _HEADERS:
-        with suppress(VolumeError):  # it will fail, with its reason
-            yield from (file for file in files_of(outer) if file != outer and os.path.isfile(file))
-
-
-def _inputs(case: Case, hashing: Hashing, progress: Callable[[int, int], None] | None) -> dict[str, Any]:
-    """Return what the record says of each file."""
-    found = {}
-    for role, path in (("reference", case.reference), ("prediction", case.prediction), ("roi", case.roi)):
-        if path is not None:
-            files = sorted(_files(path))
-            size = sum(os.stat(file).st_size for file in files)
-            wanted = hashing == "always" or (hashing == "auto" and size <= _HASHED_BYTES)
-            found[role] = {"size": size, "sha256": _hash_of(files, progress) if wanted else None}
-    return found
-
-
-def has_hashes(record: CaseRecord) -> bool:
-    """Tell whether a record has the SHA-256 of all files that ``hashing="auto"`` wants it of."""
-    return all(entry["sha256"] is not None or entry["size"] > _HASHED_BYTES for entry in record.inputs.values())
-
-
-def _size_and_time(path: str) -> list[int]:
-    found = os.stat(path)
-    return [found.st_size, found.st_mtime_ns]
-
-
-def _hash_of(files: list[str], progress: Callable[[int, int], None] | None) -> str:
-    """Return the SHA-256 of a file, or of the hashes of several."""
-    hashes = [_sha256(file, progress) for file in files]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-
-
-def _sha256(path: str, progress: Callable[[int, int], None] | None = None) -> str:
-    state = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        while piece := file.read(_PIECE_BYTES):
-            state.update(piece)
-            if progress is not None:
-                progress(0, 0)
-    return state.hexdigest()

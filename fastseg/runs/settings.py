@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Literal, Self
+
+from fastseg.inputs import Classes, label_classes
 
 __all__ = ["COUNTING", "Settings"]
 
@@ -90,7 +94,13 @@ class Settings:
             values[name] = None if values[name] is None else tuple(values[name])
         return cls(**values)
 
-    def counting(self) -> dict[str, Any]:
-        """Return the settings that the counts depend on."""
+    @cached_property
+    def fingerprint(self) -> str:
+        """The settings that the counts depend on, as text."""
         plain = self.to_dict()
-        return {name: plain[name] for name in COUNTING}
+        return json.dumps({name: plain[name] for name in COUNTING}, sort_keys=True)
+
+    @cached_property
+    def classes(self) -> Classes:
+        """The declared and the ignored labels, as the counting takes them."""
+        return label_classes(None, self.labels, self.ignore or None)

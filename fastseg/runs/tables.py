@@ -138,6 +138,7 @@ def _absent(run: Run, true: int, pred: int) -> str:
 
 
 def csv_table(header: Sequence[str], rows: Iterable[list[str]]) -> bytes:
+    """Return a table as CSV (RFC 4180, UTF-8), of cells that are fit for it."""
     lines = _Lines()
     writer = csv.writer(lines, lineterminator="\r\n")
     writer.writerow([text_cell(name) for name in header])
@@ -159,10 +160,12 @@ def text_cell(text: str) -> str:
 
 
 def label_cell(key: int | tuple[int, ...] | None) -> str:
+    """Return the cell of a class's label or labels; empty for all classes together."""
     return "" if key is None else str(key)
 
 
 def number_cell(value: Any) -> str:
+    """Return the cell of a number, in the shortest form that is read back as the same; empty for NaN and None."""
     if value is None or math.isnan(value):
         return ""
     return str(int(value)) if isinstance(value, int) else repr(float(value))

@@ -7,7 +7,7 @@ import importlib
 import os
 import pkgutil
 
-from fastseg.volumes.base import HEAD_BYTES, ByteSource, Format, Geometry, Volume, VolumeError
+from fastseg.volumes.base import HEAD_BYTES, ByteSource, Format, Geometry, UnrecognisedError, Volume, VolumeError
 from fastseg.volumes.geometry import GeometryDifference, GeometryError, check_geometry, compare_geometry
 
 __all__ = [
@@ -54,14 +54,21 @@ def open_volume(path: str | os.PathLike[str]) -> Volume:
         for entry in formats:
             if entry.folder is not None and entry.folder(outer):
                 return entry.open(name)
+    by_suffix = next((entry for entry in formats if outer.lower().endswith(entry.suffixes)), None)
+    mistaken: UnrecognisedError | None = None
+    if by_suffix is not None and by_suffix.sure:
+        try:
+            return by_suffix.open(name)
+        except UnrecognisedError as error:
+            mistaken = error
     source = ByteSource(outer)
     try:
         head = source.take(HEAD_BYTES)
     finally:
         source.close()
-    by_content = (entry for entry in formats if entry.recognises(head))
-    by_suffix = (entry for entry in formats if outer.lower().endswith(entry.suffixes))
-    chosen = next(by_content, None) or next(by_suffix, None)
+    chosen = next((entry for entry in formats if entry.recognises(head)), by_suffix)
+    if mistaken is not None and chosen is by_suffix:
+        raise mistaken
     if chosen is None:
         known = "; ".join(f"{entry.name} ({', '.join(entry.suffixes)})" for entry in formats)
         raise VolumeError(f"{name}: expected a volume in a known format: {known}; found the first bytes {head[:8]!r}")

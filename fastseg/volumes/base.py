@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import importlib
 import math
@@ -33,6 +34,10 @@ WritableBytes = bytearray | memoryview | NDArray[np.uint8]
 
 class VolumeError(ValueError):
     """A volume that cannot be read; the message begins with its path, then what was expected and what was found."""
+
+
+class UnrecognisedError(VolumeError):
+    """A file that is not of the format that its suffix says."""
 
 
 class StreamError(VolumeError):
@@ -67,7 +72,19 @@ class Geometry:
     spacing: tuple[float, ...]
     axes: str = ""
 
-    @property
+    @functools.cached_property
+    def smallest_spacing(self) -> float:
+        """Return the smallest of the affine's three spacings in mm: NaN if it is not finite or missing, 0 if singular."""
+        if self.affine is None or not np.isfinite(self.affine).all():
+            return math.nan
+        linear = self.affine[:3, :3]
+        with np.errstate(all="ignore"):
+            spacing = np.linalg.norm(linear, axis=0)
+            volume = abs(np.linalg.det(linear))
+        # Relative to a box of the same edges: this does not depend on the unit.
+        return float(spacing.min()) if volume > 1e-6 * spacing.prod() else 0.0
+
+    @functools.cached_property
     def voxel_volume_ml(self) -> float:
         """Return the volume of one voxel in millilitres (sheared affines included), NaN where it is not known."""
         if self.affine is None:
@@ -159,6 +176,9 @@ class Format:
         Takes the path and returns the volume; raises VolumeError.
     folder : callable, optional
         Takes the path of a folder and says whether it is a volume of this format.
+    sure : bool
+        Whether `open` raises UnrecognisedError for a file of another format, so that a file with one of the suffixes can
+        be opened without a look at its first bytes before.
     """
 
     name: str
@@ -166,6 +186,7 @@ class Format:
     recognises: Callable[[bytes], bool]
     open: Callable[[str], Volume]
     folder: Callable[[str], bool] | None = None
+    sure: bool = False
 
 
 def require(module: str, extra: str, path: str, what: str) -> Any:

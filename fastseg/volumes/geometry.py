@@ -182,17 +182,9 @@ def _placed(geometry: Geometry) -> NDArray[np.float64]:
 
 def _smallest_spacing(geometry: Geometry, name: str) -> float:
     """Return the smallest spacing in mm; raise GeometryError if the affine places no voxels."""
-    affine = _placed(geometry)
-    linear = affine[:3, :3]
-    problem = "not finite"
-    if np.isfinite(affine).all():
-        with np.errstate(all="ignore"):
-            spacing = np.linalg.norm(linear, axis=0)
-            volume = abs(np.linalg.det(linear))
-        # Relative to a box of the same edges: this does not depend on the unit.
-        if volume > 1e-6 * spacing.prod():
-            return float(spacing.min())
-        problem = "singular"
+    if geometry.smallest_spacing > 0:
+        return geometry.smallest_spacing
+    affine, problem = _placed(geometry), "singular" if geometry.smallest_spacing == 0 else "not finite"
     raise GeometryError(
         f"{name}: expected an affine that places voxels, found one that is {problem}: {affine[:3].tolist()}"
     )

@@ -14,7 +14,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.base import ByteSource, Format, Geometry, StreamError, Volume, VolumeError, WritableBytes
+from fastseg.volumes.base import (
+    ByteSource,
+    Format,
+    Geometry,
+    StreamError,
+    UnrecognisedError,
+    Volume,
+    VolumeError,
+    WritableBytes,
+)
 from fastseg.volumes.plain import PlainVoxels
 
 _VERSIONS = {348: 1, 540: 2}  # bytes of a header: version
@@ -182,7 +191,7 @@ def _read_header(source: ByteSource) -> Header:
     declared = {order: struct.unpack_from(f"{order}i", block)[0] for order in orders if len(block) >= 4}
     order = next((order for order in declared if declared[order] in _VERSIONS), None)
     if order is None or len(block) < 348:
-        raise VolumeError(
+        raise UnrecognisedError(
             f"{source.name}: expected a NIfTI header of 348 or 540 bytes that begins with its size, "
             f"found {len(block)} bytes that begin with {block[:4]!r}"
         )
@@ -282,5 +291,9 @@ def _place(header: Any) -> tuple[NDArray[np.float64], tuple[float, ...]]:
 
 
 FORMAT = Format(
-    "NIfTI-1 and NIfTI-2", (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"), _recognises, NiftiVolume
+    "NIfTI-1 and NIfTI-2",
+    (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz"),
+    _recognises,
+    NiftiVolume,
+    sure=True,
 )
