@@ -26,7 +26,7 @@ from fastseg.boxes import count_boxes, same_stream
 from fastseg.counting import LabelTotals
 from fastseg.counts import LabelCounts
 from fastseg.label_tables import LabelTable, read_label_table
-from fastseg.pairs import Pairs
+from fastseg.pairs import Pairs, Square
 from fastseg.rejected import Rejected
 from fastseg.scores import Scores
 from fastseg.streaming import stream_pairs
@@ -220,9 +220,10 @@ def count_with_facts(
         voxels = prod(shape)
         totals = LabelTotals(1, classes, unknown, weighted=False)
         report = None if progress is None else lambda counted: progress(counted, voxels)
+        plain = mapping is None and true.scaling is None and pred.scaling is None
         try:
-            for part in _pairs(volumes, threads, report) if voxels else []:
-                totals.add(0, _labelled(part, true, pred, mapping))
+            for part in _pairs(volumes, threads, totals.square if plain else None, report) if voxels else []:
+                totals.add(0, part if isinstance(part, Square) else _labelled(part, true, pred, mapping))
         except Rejected:
             aligned = open_aligned(paths, geometry="ignore", reorient=reorient, axes=axes)
             with aligned as (again, _), side_by_side(again) as readable:
@@ -238,11 +239,13 @@ def count_with_facts(
         return totals.finish(voxels), files, true.geometry.voxel_volume_ml
 
 
-def _pairs(volumes: list[Volume], threads: int, progress: Callable[[int], None] | None) -> list[Pairs]:
-    """Count the pairs of stored values, in the way that suits the files."""
+def _pairs(
+    volumes: list[Volume], threads: int, classes: int | None, progress: Callable[[int], None] | None
+) -> Sequence[Pairs | Square]:
+    """Count the pairs of stored values, in the way that suits the files; `classes` as in `stream_pairs`."""
     in_any_order = all(volume.blocks is not None for volume in volumes)
     if same_stream(volumes) and (threads == 1 or not in_any_order):
-        return stream_pairs(volumes, threads=threads, progress=progress)
+        return stream_pairs(volumes, threads=threads, classes=classes, progress=progress)
     with in_boxes(volumes) as blocks:
         return count_boxes(blocks, threads=threads, progress=progress)
 

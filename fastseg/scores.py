@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fastseg import __version__
 from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
+from fastseg.names import shown
 
 if TYPE_CHECKING:
     from fastseg.score_functions import ScoreFunction
@@ -192,7 +193,7 @@ class Scores:
         lines = [
             [
                 str(label),
-                self.name_of(label),
+                shown(self.name_of(label)),
                 *(_text(values[k]) for values in self.class_values.values()),
                 *(cells[k] for _, cells in volumes),
             ]

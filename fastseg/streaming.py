@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counting import counter_of
-from fastseg.pairs import Pairs, Span
+from fastseg.pairs import Pairs, Span, Square
 from fastseg.threads import submit
 from fastseg.volumes import Volume, VolumeError
 
@@ -92,8 +92,12 @@ def _chunked(volumes: Sequence[Volume], depth: int) -> Iterator[list[_Chunks]]:
 
 
 def stream_pairs(
-    volumes: Sequence[Volume], *, threads: int, progress: Callable[[int], None] | None = None
-) -> list[Pairs]:
+    volumes: Sequence[Volume],
+    *,
+    threads: int,
+    classes: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Pairs | Square]:
     """Count the pairs of values of two files of one shape and voxel order, read once.
 
     Parameters
@@ -103,6 +107,9 @@ def stream_pairs(
         file.
     threads
         How many threads to use; more than two bring nothing.
+    classes
+        Where values 0..classes-1 are labels of these values, and nothing else is to be done with them: counts of just these
+        come as a Square.
     progress
         Called now and then with the number of voxels counted so far, by either thread but never by both at once; the
         threads wait for it, so it should be quick.
@@ -113,14 +120,16 @@ def stream_pairs(
         Parts of the counts, in no particular order.
     """
     if threads < 2:
-        return _one_thread(volumes, progress)
+        return _one_thread(volumes, classes, progress)
     with _chunked(volumes, DEPTH) as files:
-        return _Pipeline(files, progress).run()
+        return _Pipeline(files, classes, progress).run()
 
 
-def _one_thread(volumes: Sequence[Volume], progress: Callable[[int], None] | None) -> list[Pairs]:
+def _one_thread(
+    volumes: Sequence[Volume], classes: int | None, progress: Callable[[int], None] | None
+) -> list[Pairs | Square]:
     voxels = 0
-    with _chunked(volumes, 1) as files, _Tally(volumes) as tally:
+    with _chunked(volumes, 1) as files, _Tally(volumes, classes) as tally:
         for index in range(files[0].count):
             tally.count([file.read(index) for file in files])
             voxels += files[0].length(index)
@@ -132,9 +141,10 @@ def _one_thread(volumes: Sequence[Volume], progress: Callable[[int], None] | Non
 class _Tally:
     """A backend's counter, and what it had to hand out on the way."""
 
-    def __init__(self, volumes: Sequence[Volume]) -> None:
+    def __init__(self, volumes: Sequence[Volume], classes: int | None) -> None:
+        self._classes = classes
         self._counter = counter_of("auto").PairCounter(volumes[0].dtype, volumes[1].dtype)
-        self._parts: list[Pairs] = []
+        self._parts: list[Pairs | Square] = []
 
     def __enter__(self) -> _Tally:
         self._counter.__enter__()
@@ -152,8 +162,8 @@ class _Tally:
         while not self._counter.update(span):
             self._parts.append(self._counter.take())
 
-    def results(self) -> list[Pairs]:
-        return [*self._parts, self._counter.take()]
+    def results(self) -> list[Pairs | Square]:
+        return [*self._parts, self._counter.take(self._classes)]
 
 
 #: Something to do with a tally; it returns how to note that it is done.
@@ -163,8 +173,8 @@ Step = Callable[[_Tally], Callable[[], None]]
 class _Pipeline:
     """The state that two threads share: which chunks are read, being counted, or still to come."""
 
-    def __init__(self, files: Sequence[_Chunks], progress: Callable[[int], None] | None) -> None:
-        self.files, self.progress = files, progress
+    def __init__(self, files: Sequence[_Chunks], classes: int | None, progress: Callable[[int], None] | None) -> None:
+        self.files, self.classes, self.progress = files, classes, progress
         self.total = files[0].count
         self.changed = threading.Condition()
         self.idle = 0  # threads that wait for a change
@@ -174,11 +184,11 @@ class _Pipeline:
         self.next_count = 0
         self.counting: set[int] = set()
         self.counted = 0  # voxels
-        self.results: list[Pairs] = []
+        self.results: list[Pairs | Square] = []
         self.error: BaseException | None = None
         self.other: Future[None] | None = None
 
-    def run(self) -> list[Pairs]:
+    def run(self) -> list[Pairs | Square]:
         waiting: list[Callable[[], object]] = [self.start, self.work, self.wait]
         while waiting:
             try:
@@ -204,7 +214,7 @@ class _Pipeline:
 
     def work(self) -> None:
         try:
-            with _Tally([file.volume for file in self.files]) as tally:
+            with _Tally([file.volume for file in self.files], self.classes) as tally:
                 step = self.next_step(lambda: None)
                 while step is not None:
                     step = self.next_step(step(tally))

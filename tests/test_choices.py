@@ -291,7 +291,7 @@ def test_other_values_are_kept() -> None:
         ({"axes": 3}, TypeError, "axes: expected a letter for each axis, such as 'zyx', found 3"),
         ({"unknown": True}, ValueError, "unknown: expected 'raise' or 'count', found True"),
         ({"missing": "worse"}, ValueError, "missing: expected 'error', 'skip' or 'worst', found 'worse'"),
-        ({"activation": "none"}, ValueError, "activation: expected None, 'softmax' or 'sigmoid', found 'none'"),
+        ({"activation": "relu"}, ValueError, "activation: expected None, 'softmax', 'sigmoid' or 'none', found 'relu'"),
         ({"channel_axis": 0.5}, TypeError, "channel_axis: expected an integer, found 0.5"),
         ({"channel_axis": [1]}, TypeError, "channel_axis: expected an integer, found [1]"),
         ({"resamples": 0}, ValueError, "resamples: expected an integer of at least 1, found 0"),

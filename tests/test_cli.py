@@ -237,7 +237,7 @@ def test_options_reach_the_run(two: Any, capsys: Any, monkeypatch: Any, tmp_path
     options = [
         "--ignore", 3, "--map-prediction", tmp_path / "map.txt", "--regions", "a=1,2;b=2", "--convention", "nnunet",
         "--missing", "worst", "--background", "--hash", "always", "--unknown", "count", "--reorient", "--axes", "xyz",
-        "--geometry", "warn", "--activation", "none", "--threads", 2, "--pattern", r"(?P<case>.*)\.nii\.gz",
+        "--geometry", "warn", "--threads", 2, "--pattern", r"(?P<case>.*)\.nii\.gz",
         "--pattern", r"(?P<case>.*)\.nii.gz",
     ]  # fmt: skip
     code, text, err = call(capsys, monkeypatch, "evaluate", *two, "--json", "-", *options)

@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, str]] = {
     "rejected": ("inputs score_inputs score_spans", "numpy"),
     "encoding_tiles": ("inputs layout threads", "numpy"),
     "encoding": ("encoding_tiles inputs kernels score_inputs", "numpy"),
-    "scores": ("counts metrics losses score_metrics score_functions __version__", "numpy pandas"),
+    "scores": ("counts metrics names losses score_metrics score_functions __version__", "numpy pandas"),
     "inputs": ("", "numpy"),
     "threads": ("", ""),
     "phantom": ("", "numpy"),

@@ -20,6 +20,7 @@ import fastseg
 from fastseg import boxes
 from fastseg.aligned import label_blocks, open_aligned
 from fastseg.files import count_with_facts
+from fastseg.inputs import label_classes
 from fastseg.volumes import GeometryError, VolumeError, geometry
 from fastseg.volumes import views as views_module
 
@@ -237,7 +238,7 @@ def test_every_orientation_counts_as_the_original(affine: np.ndarray, tmp_path: 
         nibabel.save(nibabel.MGHImage(np.asarray(turned.dataobj), turned.affine) if number % 3 == 2 else turned, b)
         nibabel.save(inside.as_reoriented(turn[::-1] if number % 2 else turn), roi)
         note: list[str] = []
-        counts, files, _ = count_with_facts(a, b, num_classes=5, reorient=True, warn=note.append)
+        counts, files, _ = count_with_facts(a, b, classes=label_classes(5, None, None), reorient=True, warn=note.append)
         assert counts == EXPECTED, turn
         assert (files["geometry"], files["shape"]) == ("equal", list(T.shape))
         if number % 4 == 0:

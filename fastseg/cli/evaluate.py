@@ -238,8 +238,6 @@ def _evaluate_run(
         gates = [parse_gate(text) for text in fail_under]
     except ValueError as error:
         raise click.UsageError(f"--fail-under: {error}") from None
-    if options["activation"] == "none":  # that is what they are unless one is named
-        options["activation"] = None
     given = {name: value for name, value in options.items() if value is not None}
     with run_progress(quiet) as progress:
         run = evaluate_folder(

@@ -13,6 +13,12 @@ import fastseg
 from fastseg import threads
 from fastseg.cli.screen import counting_progress, say
 
+#: Libraries that are not always there, and the extra that brings each.
+_LIBRARIES = {
+    "nibabel": "cli", "zlib-ng": "cli", "SimpleITK": "itk", "tifffile": "tiff", "zarr": "zarr", "h5py": "hdf5",
+    "Pillow": "images", "highdicom": "dicom", "Jinja2": "report", "matplotlib": "report",
+}  # fmt: skip
+
 _DEMO_SHAPE, _DEMO_CLASSES = (512, 512, 400), 14
 
 
@@ -72,7 +78,7 @@ def info() -> None:
         "numpy": numpy.__version__,
         "numba": f"{numba.__version__} (LLVM {'.'.join(map(str, llvmlite.binding.llvm_version_info))})",
         "scipy": scipy.__version__,
-        **{name: _version(name) for name in ("nibabel", "zlib-ng")},
+        **{name: _version(name, extra) for name, extra in _LIBRARIES.items()},
         "processor": llvmlite.binding.get_host_cpu_name(),
         "features": ", ".join(name for name in wanted if features.get(name)) or "none of those looked for",
         "threads": f"{threads.get_num_threads()} of {os.cpu_count()} processors",
@@ -106,13 +112,13 @@ def warmup() -> None:
     click.echo(f"kernels are ready after {time.perf_counter() - start:.1f} s; cache: {_cache_folder()}")
 
 
-def _version(distribution: str) -> str:
+def _version(distribution: str, extra: str) -> str:
     from importlib import metadata
 
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        return 'not installed (pip install "fastseg-metrics[cli]")'
+        return f'not installed (pip install "fastseg-metrics[{extra}]")'
 
 
 def _cache_folder() -> str:

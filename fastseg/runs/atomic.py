@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["write_all", "write_atomically"]
+__all__ = ["PARTS", "write_all", "write_atomically"]
+
+#: What temporary files are called.
+PARTS = ".fastseg-*.part"
 
 #: What flushing a folder says where the file system has no such thing.
 _NO_SUCH_THING = (errno.EINVAL, errno.ENOTSUP, errno.EROFS)
@@ -63,7 +66,7 @@ def write_all(folder: str | os.PathLike[str], files: Mapping[str, bytes]) -> Non
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
                 # Named without the target, whose name may be as long as names can be; known before it is made, so that
                 # no interrupt can leave it behind.
-                temporary = target.with_name(f".fastseg-{secrets.token_hex(8)}.part")
+                temporary = target.with_name(PARTS.replace("*", secrets.token_hex(8)))
                 waiting.append((temporary, target))
                 _write(temporary, data)
         while waiting:

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from fastseg.runs.settings import Settings
 from fastseg.volumes import VolumeError, split_inside, split_suffix
 from fastseg.volumes.itk import files_of
 
-__all__ = ["Hashing", "case_key", "describe_inputs", "has_hashes", "size_of"]
+__all__ = ["CaseFiles", "Hashing", "has_hashes", "size_of"]
 
 Hashing = Literal["auto", "always", "never"]
 
@@ -32,18 +32,46 @@ _HALVES = (".hdr", ".hdr.gz", ".img", ".img.gz")
 _HEADERS = (".mhd", ".mha", ".nhdr", ".nrrd")
 
 
-def case_key(case: Case, settings: Settings, hashing: Hashing = "auto") -> str:
-    """Return what identifies the files of a case and how they are counted.
+class CaseFiles:
+    """The files that a case is made of, looked up once.
 
-    Files are told apart by their path, and by size and time of modification, or with ``hashing="always"`` by their content.
+    Parameters
+    ----------
+    case : Case
+
+    Raises
+    ------
+    OSError
+        If one of them is not there.
     """
-    mark = _sha256 if hashing == "always" else _size_and_time
-    files = [
-        None if path is None else [path, [[file.removeprefix(path), mark(file)] for file in sorted(_files(path))]]
-        for path in (case.reference, case.prediction, case.roi)
-    ]
-    plain = [_VERSION, settings.fingerprint, settings.missing if case.prediction is None else None, files]
-    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:32]
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        roles = {"reference": case.reference, "prediction": case.prediction, "roi": case.roi}
+        self.files = {role: None if path is None else _files(path) for role, path in roles.items()}
+
+    def key(self, settings: Settings, hashing: Hashing = "auto") -> str:
+        """Return what identifies the files and how they are counted.
+
+        Files are told apart by their path, and by size and time of modification, or with ``hashing="always"`` by content.
+        """
+        marks: list[Any] = [_VERSION, settings.fingerprint, settings.missing if self.case.prediction is None else None]
+        for role, files in self.files.items():
+            path = getattr(self.case, role)
+            for file, found in (files or {}).items():
+                mark = _sha256(file) if hashing == "always" else [found.st_size, found.st_mtime_ns]
+                marks += [role, path, file.removeprefix(path), mark]
+        return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:32]
+
+    def describe(self, hashing: Hashing, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+        """Return what a record says of each file: its size and, where it is wanted, its SHA-256."""
+        described = {}
+        for role, files in self.files.items():
+            if files is not None:
+                size = sum(found.st_size for found in files.values())
+                wanted = hashing == "always" or (hashing == "auto" and size <= _HASHED_BYTES)
+                described[role] = {"size": size, "sha256": _hash_of([*files], progress) if wanted else None}
+        return described
 
 
 def size_of(case: Case) -> float:
@@ -56,42 +84,27 @@ def size_of(case: Case) -> float:
     return size
 
 
-def _files(path: str) -> Iterator[str]:
-    """Yield all files that a volume is made of."""
+def _files(path: str) -> dict[str, os.stat_result]:
+    """Return all files that a volume is made of, sorted by name."""
     outer = split_inside(path)[0]
-    if os.path.isdir(outer):
-        for folder, _, names in os.walk(outer):
-            yield from (os.path.join(folder, name) for name in names)
-        return
-    yield outer
+    files = {outer: os.stat(outer)}
+    if stat.S_ISDIR(files[outer].st_mode):
+        inside = (os.path.join(folder, name) for folder, _, names in os.walk(outer) for name in names)
+        return {file: os.stat(file) for file in sorted(inside)}
     stem, suffix = split_suffix(outer)
+    others: Iterable[str] = ()
     if suffix.lower() in _HALVES:
-        yield from (half for end in _HALVES if (half := stem + end) != outer and os.path.isfile(half))
+        others = [stem + end for end in _HALVES]
     elif suffix.lower() in _HEADERS:
         with suppress(VolumeError):  # it will fail, with its reason
-            yield from (file for file in files_of(outer) if file != outer and os.path.isfile(file))
-
-
-def describe_inputs(case: Case, hashing: Hashing, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Return what a record says of each file: its size and, where it is wanted, its SHA-256."""
-    found = {}
-    for role, path in (("reference", case.reference), ("prediction", case.prediction), ("roi", case.roi)):
-        if path is not None:
-            files = sorted(_files(path))
-            size = sum(os.stat(file).st_size for file in files)
-            wanted = hashing == "always" or (hashing == "auto" and size <= _HASHED_BYTES)
-            found[role] = {"size": size, "sha256": _hash_of(files, progress) if wanted else None}
-    return found
+            others = files_of(outer)
+    files.update((file, os.stat(file)) for file in others if file != outer and os.path.isfile(file))
+    return dict(sorted(files.items()))
 
 
 def has_hashes(record: CaseRecord) -> bool:
     """Tell whether a record has the SHA-256 of all files that ``hashing="auto"`` wants it of."""
     return all(entry["sha256"] is not None or entry["size"] > _HASHED_BYTES for entry in record.inputs.values())
-
-
-def _size_and_time(path: str) -> list[int]:
-    found = os.stat(path)
-    return [found.st_size, found.st_mtime_ns]
 
 
 def _hash_of(files: list[str], progress: Callable[[int, int], None] | None) -> str:

@@ -84,7 +84,9 @@ def read_settings(
         What the axes of files are that do not name them, such as "zyx".
     resamples
         How many bootstrap samples an interval is made of, at least 1.
-    convention, background, geometry, reorient, unknown, missing, activation, channel_axis, confidence, seed
+    activation
+        As in `fastseg.sum_files`; naming one, also "none", says that the predictions hold scores.
+    convention, background, geometry, reorient, unknown, missing, channel_axis, confidence, seed
         As in `Settings`.
 
     Returns
@@ -120,7 +122,7 @@ def read_settings(
         geometry=_one_of(geometry, "geometry", ("error", "warn", "ignore")),
         reorient=_one_of(reorient, "reorient", (False, True)),
         axes=_axes(axes),
-        activation=_one_of(activation, "activation", ACTIVATIONS),
+        activation=_one_of(activation, "activation", (*ACTIVATIONS, "none")),
         channel_axis=None if channel_axis is None else _integer(channel_axis, "channel_axis", None),
         missing=_one_of(missing, "missing", ("error", "skip", "worst")),
         names=names,

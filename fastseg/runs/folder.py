@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Literal
 
-from fastseg.runs.case_files import Hashing, case_key, has_hashes
+from fastseg.runs.case_files import CaseFiles, Hashing, has_hashes
 from fastseg.runs.cases import Case, find_cases
 from fastseg.runs.choices import read_settings
 from fastseg.runs.gates import Gate, check_gates
@@ -178,6 +178,6 @@ def _known(
         record = records.get(case.id)
         if record is not None and (hashing == "never" or has_hashes(record)):
             with suppress(OSError):  # the case will fail, with its reason
-                if record.key == case_key(case, settings, hashing):
+                if record.key == CaseFiles(case).key(settings, hashing):
                     known[case.id] = record
     return known

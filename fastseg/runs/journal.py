@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fastseg.runs.atomic import write_atomically
+from fastseg.runs.atomic import PARTS, write_atomically
 from fastseg.runs.records import CaseRecord
 
 __all__ = ["Journal", "JournalError"]
@@ -65,6 +65,8 @@ class Journal:
                 self.close()  # a run that was completed just now has replaced the file
                 self._file = os.open(self.path, _FLAGS, 0o666)
                 self._lock()
+            for left in Path(folder).glob(PARTS):  # by a run that was killed while it wrote its results
+                left.unlink(missing_ok=True)
             self.records, self._length = self._read()
             if not resume:
                 self.records, self._length = {}, 0

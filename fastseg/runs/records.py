@@ -83,14 +83,15 @@ class CaseRecord:
     @classmethod
     def with_counts(cls, counts: LabelCounts, **values: Any) -> Self:
         """Return the record of a case with these counts (one case, not weighted)."""
-        matrix, labels = counts.matrix[0], counts.labels
-        order = np.argsort(labels, kind="stable")
-        rows, columns = (matrix[order[:, None], order] != 0).nonzero()
-        rows, columns = order[rows], order[columns]
-        missed = order[counts.unknown[0][order] != 0]
+        matrix, labels, unknown = counts.matrix[0], counts.labels, counts.unknown[0]
+        if (labels[1:] < labels[:-1]).any():
+            order = np.argsort(labels)
+            matrix, labels, unknown = matrix[order[:, None], order], labels[order], unknown[order]
+        rows, columns = (matrix != 0).nonzero()
+        missed = unknown.nonzero()[0]
         return cls(
             pairs=np.stack([labels[rows], labels[columns], matrix[rows, columns]], 1),
-            unknown=np.stack([labels[missed], counts.unknown[0][missed]], 1),
+            unknown=np.stack([labels[missed], unknown[missed]], 1),
             voxels=tuple(counts.voxels[0].tolist()),
             **values,
         )

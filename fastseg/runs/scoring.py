@@ -12,7 +12,7 @@ import numpy as np
 
 from fastseg.counts import LabelCounts
 from fastseg.files import count_with_facts
-from fastseg.runs.case_files import Hashing, case_key, describe_inputs
+from fastseg.runs.case_files import CaseFiles, Hashing
 from fastseg.runs.cases import Case
 from fastseg.runs.records import CaseRecord
 from fastseg.runs.settings import Settings
@@ -49,7 +49,8 @@ def score_case(
     """
     record = CaseRecord(case.id, "failed", case.reference, case.prediction, case.roi)
     try:
-        record = replace(record, key=case_key(case, settings, hashing), inputs=describe_inputs(case, hashing, progress))
+        files = CaseFiles(case)
+        record = replace(record, key=files.key(settings, hashing), inputs=files.describe(hashing, progress))
         if case.prediction is None:
             reason = f"no prediction for {case.reference}"
             return replace(_missed(record, settings, threads, progress), status="missing", reason=reason)

@@ -7,6 +7,7 @@ shortest form that reads back equal. Text that a spreadsheet would take for a fo
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,7 +54,7 @@ def cases_csv(run: Run) -> bytes:
         no prediction has a row with nothing but the reason, in the place of its numbers or, where it was scored as the worst
         possible, before them.
     """
-    return csv_table(_CASES, _case_rows(run))
+    return (csv_row(_CASES) + "".join(_case_lines(run))).encode("utf-8")
 
 
 def classes_csv(run: Run, summaries: Sequence[Summary] | None = None) -> bytes:
@@ -103,29 +104,35 @@ def why_no_mean(run: Run) -> str:
     return f"undefined under convention {run.settings.convention}" if run.counted else "no case was scored"
 
 
-def _case_rows(run: Run) -> Iterator[list[str]]:
+def _case_lines(run: Run) -> Iterator[str]:
+    """Yield the lines of all cases. They are many: what repeats is made fit for a cell once."""
     names = list(dict.fromkeys(run.settings.metrics))
     values = {name: run.values(name).tolist() for name in names}
     single = [name for name in names if registry.get(name).overall is None]
-    heads = [[text_cell(each.name), label_cell(each.key)] for each in run.classes]
+    heads = [
+        (k, name, csv_row([text_cell(each.name), label_cell(each.key), name])[:-1])
+        for k, each in enumerate(run.classes)
+        for name in single
+    ]
     true, pred = ((run.binary.tp + other).tolist() for other in (run.binary.fn, run.binary.fp))
     place = 0
     for record in run.records:
-        case, trouble = text_cell(record.id), why_not_scored(record)
+        case, trouble = csv_row([text_cell(record.id)])[:-1], why_not_scored(record)
         if trouble is not None:
-            yield [case, "", "", "", "", text_cell(trouble)]
+            yield f"{case},{csv_row(['', '', '', '', text_cell(trouble)])}"
         if not record.counted:
             continue
-        for k, head in enumerate(heads):
-            for name in single:
-                value = values[name][place][k]
-                reason = _absent(run, true[place][k], pred[place][k]) if math.isnan(value) else ""
-                yield [case, *head, name, number_cell(value), reason]
+        for k, name, head in heads:
+            value = values[name][place][k]
+            if value == value:
+                yield f"{case},{head},{value!r},\n"
+            else:
+                yield f"{case},{head},,{csv_row([_absent(run, true[place][k], pred[place][k])])}"
         together: dict[str, float | None] = {name: values[name][place][0] for name in names if name not in single}
         for name, score in {**together, **record.scores}.items():
             cell = number_cell(score)
             reason = "" if cell else why_no_mean(run) if name in together else "undefined"
-            yield [case, _ALL, "", text_cell(name), cell, reason]
+            yield f"{case},{csv_row([_ALL, '', text_cell(name), cell, reason])}"
         place += 1
 
 
@@ -139,18 +146,14 @@ def _absent(run: Run, true: int, pred: int) -> str:
 
 def csv_table(header: Sequence[str], rows: Iterable[list[str]]) -> bytes:
     """Return a table as CSV (RFC 4180, UTF-8), of cells that are fit for it."""
-    lines = _Lines()
-    writer = csv.writer(lines, lineterminator="\r\n")
-    writer.writerow([text_cell(name) for name in header])
-    writer.writerows(rows)
-    return "".join(lines).encode("utf-8")
+    return "".join([csv_row([text_cell(name) for name in header]), *map(csv_row, rows)]).encode("utf-8")
 
 
-class _Lines(list[str]):
-    """Take rows as csv writes them and end them in line feeds. csv quotes a carriage return only where it ends lines."""
-
-    def write(self, row: str) -> None:
-        self.append(row.removesuffix("\r\n") + "\n")
+def csv_row(cells: Sequence[str]) -> str:
+    """Return a row, with its line feed. csv quotes a carriage return only where it ends lines, hence both."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def text_cell(text: str) -> str:
