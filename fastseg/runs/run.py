@@ -140,10 +140,19 @@ class Run:
         A metric that is one number for all classes together (accuracy, Cohen's kappa, …) is (N, 1).
         """
         entry = registry.get(metric)
-        if entry.overall is not None:
-            parts = [entry(self.counts([n])) for n in range(len(self.counted))]
-            return np.concatenate([np.zeros(0), *parts])[:, None]
-        return self.convention.values(entry.name, self.binary)
+        if entry.name not in self._values:
+            if entry.overall is not None:
+                parts = [entry(self.counts([n])) for n in range(len(self.counted))]
+                values = np.concatenate([np.zeros(0), *parts])[:, None]
+            else:
+                values = self.convention.values(entry.name, self.binary)
+            values.flags.writeable = False
+            self._values[entry.name] = values
+        return self._values[entry.name]
+
+    @cached_property
+    def _values(self) -> dict[str, Floats]:
+        return {}
 
     def class_values(self, metric: str) -> Floats:
         """Return a metric of each class over all cases, (C,): as the convention takes it, NaN where it is undefined.
