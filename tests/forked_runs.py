@@ -52,6 +52,7 @@ def child(job: dict[str, Any]) -> None:
         return scoring.score_case(case, *args, progress=progress, **options)
 
     running.score_case = slow  # type: ignore[assignment]
+    running._SMALL_BYTES = 0  # several threads, however small the cases are
     if "end_at" in job:
         end_at(*job["end_at"])
     if "size_limit" in job:

@@ -625,6 +625,7 @@ def test_threads_that_cannot_be_started(two: Any, tmp_path: Path, monkeypatch: A
             raise RuntimeError("can't start new thread")
         start(self)
 
+    monkeypatch.setattr(running, "_SMALL_BYTES", 0)  # several threads, however small the cases are
     monkeypatch.setattr(threading.Thread, "start", fail)
     with pytest.raises(RuntimeError, match="can't start new thread"):
         evaluate_folder(*two, tmp_path / "out", threads=3)

@@ -101,7 +101,7 @@ class Run:
     @cached_property
     def foreground(self) -> npt.NDArray[np.bool_]:
         """(C,) bool: which classes are not the background, label 0."""
-        return np.array([each.key != 0 for each in self.classes], bool)
+        return np.array([each.labels != (0,) for each in self.classes], bool)
 
     @property
     def in_means(self) -> npt.NDArray[np.bool_]:
