@@ -159,13 +159,15 @@ def evaluate_score_files(
     )
 
 
-def holds_scores(reference: Path, prediction: Path) -> bool:
+def holds_scores(reference: Path, prediction: Path, *, single: bool = True) -> bool:
     """Tell whether a prediction is a file of scores: one of one axis more than the labels, or an array of floats.
 
     Parameters
     ----------
     reference, prediction : path
         As in `sum_files`; both are opened, and only their headers are read.
+    single : bool
+        Whether an array of floats of as many axes as the labels holds the scores of a single class, and not labels.
 
     Raises
     ------
@@ -179,7 +181,7 @@ def holds_scores(reference: Path, prediction: Path) -> bool:
     with ExitStack() as stack:
         truth = open_source(stack, reference, labels=True)
         scores = open_source(stack, prediction, labels=False)
-        return scores.dtype.kind not in "biu" or len(scores.shape) > len(truth.shape)
+        return len(scores.shape) > len(truth.shape) or (single and scores.dtype.kind not in "biu")
 
 
 def _sum(

@@ -673,3 +673,25 @@ def test_arguments(two: Any, tmp_path: Path) -> None:
             evaluate_folder(*two, tmp_path / "out", **options)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
     assert set(EXACT) < {*EXACT, "run.json"}
+
+
+def test_an_array_of_float_labels_is_no_score(tmp_path: Path) -> None:
+    """In the order of SimpleITK, and of a shape that does not tell: refused until somebody says which axis is which."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (8, 8, 8)).astype("u1")
+    for name in ("gt", "pred"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "gt" / "a.nii.gz", labels)
+    np.save(tmp_path / "pred" / "a.npy", labels.T.astype("f4"))
+    refused = evaluate_folder(tmp_path / "gt", tmp_path / "pred")
+    assert "may have the axes" in str(refused.failed[0].reason)
+    run = evaluate_folder(tmp_path / "gt", tmp_path / "pred", axes="zyx")
+    assert run.mean("dice") == 1.0
+
+
+def test_surplus_predictions_and_regions_of_background(tmp_path: Path) -> None:
+    gt, pred = folders(tmp_path, 1)
+    shutil.copyfile(pred / "case_00.nii.gz", pred / "old.nii.gz")
+    run = evaluate_folder(gt, pred, missing="skip", regions={"nothing": [0], "all": [1, 2]})
+    assert [Path(path).name for path in run.facts["extra"]] == ["old.nii.gz"]
+    assert run.foreground.tolist() == [False, True]

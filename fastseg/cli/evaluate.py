@@ -165,7 +165,9 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     chosen = options["metrics"]
     if chosen not in (None, "all"):
         options["metrics"] = tuple(name.strip() for name in chosen.split(",") if name.strip())
-    if any(options[name] not in (None, ()) for name in _OF_RUNS) or (reference is not None and _is_folder(reference)):
+    if any(options[name] not in (None, ()) for name in _OF_RUNS) or any(
+        path is not None and _is_folder(path) for path in (reference, prediction)
+    ):
         code = _evaluate_run(reference, prediction, **options)
         if code:
             raise click.exceptions.Exit(code)
@@ -273,9 +275,17 @@ def _say_what_failed(run: Run, quiet: bool) -> None:
     if run.missing and not quiet:
         how = "left out" if run.settings.missing == "skip" else "scored as the worst"
         say(f"warning: {len(run.missing)} of {len(run.records)} cases have no prediction, and were {how}")
+    extra = run.facts.get("extra") or []
+    if extra and not quiet:
+        names = ", ".join(map(shown, extra[:_SHOWN_FAILURES])) + (", …" if len(extra) > _SHOWN_FAILURES else "")
+        say(f"warning: {len(extra)} predictions belong to no reference, and were left out: {names}")
     if run.settings.geometry == "warn" and not quiet:
         same = ("equal", "not compared", "no prediction")
-        apart = [record for record in run.counted if not record.geometry.startswith(same)]
+        apart = [
+            record
+            for record in run.counted
+            if record.geometry not in same and not record.geometry.startswith("not compared:")
+        ]
         for record in apart[:_SHOWN_FAILURES]:
             say(f"warning: case {shown(record.id)}: {record.geometry}")
         if len(apart) > _SHOWN_FAILURES:
