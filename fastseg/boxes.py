@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counting import counter_of
-from fastseg.layout import TO_BOOL, Layout, trailing_block
+from fastseg.counting import LayoutWorker, counter_of, mask_conversion
+from fastseg.layout import Layout, trailing_block
 from fastseg.pairs import Pairs
 from fastseg.threads import run_jobs
 from fastseg.volumes import Volume, VolumeError
@@ -172,22 +172,19 @@ class _Worker:
     _serial = threading.Lock()  # for formats whose library reads one block at a time
 
     def __init__(self, volumes: Sequence[Volume], grid: Grid, counter: Any) -> None:
-        self.volumes, self.grid, self.counter = volumes, grid, counter
+        self.volumes, self.grid = volumes, grid
+        self.worker = LayoutWorker(counter, None, keep=True)
 
     def job(self, index: int) -> tuple[int, list[Pairs]]:
         start, stop = self.grid.box(index)
         arrays = [self._read(volume, start, stop) for volume in self.volumes]
         mask = arrays[2] if len(arrays) > 2 else None
-        conversion = None if mask is None or mask.itemsize == 1 else TO_BOOL
         layout = Layout(
-            [arrays[0], arrays[1], mask, None], (None, None, conversion, None), counter_of("auto").transpose_into
+            [arrays[0], arrays[1], mask, None],
+            (None, None, mask_conversion(mask), None),
+            counter_of("auto").transpose_into,
         )
-        parts = []
-        for job in range(layout.jobs):
-            for span in layout.spans(job):
-                while not self.counter.update(span):
-                    parts.append(self.counter.take())
-        return arrays[0].size, parts
+        return arrays[0].size, [pairs for _, pairs in self.worker.count(0, layout, None)]
 
     def _read(self, volume: Volume, start: tuple[int, ...], stop: tuple[int, ...]) -> Array:
         if volume.parallel:
@@ -196,4 +193,4 @@ class _Worker:
             return volume.read_block(start, stop)
 
     def finish(self) -> tuple[int, list[Pairs]]:
-        return 0, [self.counter.take()]
+        return 0, [self.worker.counter.take()]

@@ -21,7 +21,8 @@ from fastseg.rejected import Rejected, explain_labels, explain_masks
 from fastseg.threads import get_num_threads, run_jobs
 
 __all__ = [
-    "LabelTotals", "check_sums", "count_label_inputs", "count_mask_inputs", "counter_of", "run_layouts",
+    "LabelTotals", "LayoutWorker", "check_sums", "count_label_inputs", "count_mask_inputs", "counter_of", "mask_conversion",
+    "run_layouts",
 ]  # fmt: skip
 
 Array = npt.NDArray[Any]
@@ -164,7 +165,7 @@ def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: s
     totals = LabelTotals(given.num_samples, given.classes, unknown, given.weight is not None)
     voxels = given.y_true.size // max(1, given.num_samples)
     if voxels:
-        conversions = (None, None, _mask_conversion(given.mask), _weight_conversion(given.weight))
+        conversions = (None, None, mask_conversion(given.mask), _weight_conversion(given.weight))
 
         def counter() -> Any:
             return module.PairCounter(given.y_true.dtype, given.y_pred.dtype)
@@ -196,7 +197,7 @@ def run_layouts(
     """Hand out jobs: parts of a large sample, or several small samples."""
     if samples == 1 and voxels <= SMALL:
         with counter() as one:
-            fold(_Worker(one, classes, keep=False).count(0, layout(0), None))
+            fold(LayoutWorker(one, classes, keep=False).count(0, layout(0), None))
         return
     first = layout(0)
     group = max(1, _GROUP_VOXELS // voxels) if first.jobs == 1 else 1
@@ -205,12 +206,12 @@ def run_layouts(
     @contextmanager
     def open_worker() -> Iterator[_Jobs]:
         with counter() as one:
-            yield _Jobs(_Worker(one, classes, keep), layout, samples, group, first.jobs)
+            yield _Jobs(LayoutWorker(one, classes, keep), layout, samples, group, first.jobs)
 
     run_jobs(jobs, open_worker, fold, threads=1 if samples * voxels <= SMALL else get_num_threads())
 
 
-class _Worker:
+class LayoutWorker:
     """A backend's counter and what it does with a layout."""
 
     def __init__(self, counter: Any, classes: int | None, keep: bool) -> None:
@@ -231,7 +232,9 @@ class _Worker:
 class _Jobs:
     """Jobs 0, 1, …: `parts` jobs for each sample, or one for each `group` of samples."""
 
-    def __init__(self, worker: _Worker, layout: Callable[[int], Any], samples: int, group: int, parts: int) -> None:
+    def __init__(
+        self, worker: LayoutWorker, layout: Callable[[int], Any], samples: int, group: int, parts: int
+    ) -> None:
         self.worker, self.layout, self.samples, self.group, self.parts = worker, layout, samples, group, parts
         self.current: tuple[int, Any] | None = None
 
@@ -251,7 +254,7 @@ class _Jobs:
         return [(0, counter.leftover())] if hasattr(counter, "leftover") else []
 
 
-def _mask_conversion(mask: Array | None) -> Conversion | None:
+def mask_conversion(mask: Array | None) -> Conversion | None:
     """Kernels take a mask of any one-byte type as it is."""
     return None if mask is None or mask.itemsize == 1 else TO_BOOL
 
@@ -290,7 +293,7 @@ def count_mask_inputs(
     conversions = (
         _bit_conversion(given.y_true),
         _bit_conversion(given.y_pred),
-        _mask_conversion(given.mask),
+        mask_conversion(given.mask),
         _weight_conversion(given.weight),
     )
     strict = tuple(array.dtype.kind != "b" for array in (given.y_true, given.y_pred))

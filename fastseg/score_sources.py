@@ -20,6 +20,7 @@ from fastseg.files import Path
 from fastseg.volumes import Geometry, VolumeError, open_volume
 from fastseg.volumes.base import DEFLATE_LIMIT, ByteSource
 from fastseg.volumes.nifti import NiftiVolume
+from fastseg.volumes.npy import read_header
 
 __all__ = ["MEMORY_BYTES", "NNUNET", "Reader", "Source", "held", "kind_of", "nifti_shape", "open_source"]
 
@@ -223,8 +224,10 @@ def open_source(stack: ExitStack, path: Path, *, labels: bool) -> Source:
         return _open_npz(stack, name)
     source = ByteSource(name)
     stack.callback(source.close)
-    found = _npy_header(name, source.take)
-    opened = Source(name, *found, source.fill, lambda: source.drain("the last number"))
+    header = read_header(name, source.take)
+    opened = Source(
+        name, header.shape, header.dtype, header.order, source.fill, lambda: source.drain("the last number")
+    )
     if not source.compressed:
         _check_length(opened, source.size - source.position)
         opened.direct = _reopened(stack, name), source.position
@@ -308,14 +311,15 @@ def _open_npz(stack: ExitStack, name: str) -> Source:
             while stream.read(_READ_BYTES):
                 pass
 
-    opened = Source(name, *_npy_header(name, take), fill, end, key=key)
+    header = read_header(name, take)
+    opened = Source(name, header.shape, header.dtype, header.order, fill, end, key=key)
     _check_length(opened, member.file_size - position)
     if member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & 1:  # neither compressed nor encrypted
         file = _reopened(stack, name)
-        header = bytearray(30)
-        _read_at(name, file, member.header_offset, memoryview(header))
-        skipped = sum(struct.unpack_from("<HH", header, 26))  # its name and what else the local header has
-        opened.direct = file, member.header_offset + len(header) + skipped + position
+        local = bytearray(30)
+        _read_at(name, file, member.header_offset, memoryview(local))
+        skipped = sum(struct.unpack_from("<HH", local, 26))  # its name and what else the local header has
+        opened.direct = file, member.header_offset + len(local) + skipped + position
     return opened
 
 
@@ -328,28 +332,6 @@ def _corrupt(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise VolumeError(f"{name}: truncated or corrupt: {error or type(error).__name__}") from error
-
-
-def _npy_header(name: str, take: Callable[[int], bytes]) -> tuple[tuple[int, ...], np.dtype[Any], Literal["C", "F"]]:
-    """Return shape, type and order from an .npy header; nothing is unpickled."""
-
-    class File:
-        def read(self, count: int) -> bytes:
-            return take(min(count, 1 << 16))
-
-    file: Any = File()
-    with _corrupt(name):
-        version = np.lib.format.read_magic(file)
-        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in readers:
-            raise VolumeError(f"{name}: expected an .npy header of version 1 or 2, found {version}")
-        shape, fortran, dtype = readers[version](file)
-        shape = tuple(int(size) for size in shape)
-    if dtype.kind not in "biuf" or dtype.itemsize > 8:
-        raise VolumeError(f"{name}: expected real numbers of at most 64 bits, found dtype {dtype}")
-    if min(shape, default=0) < 1:
-        raise VolumeError(f"{name}: expected at least one number along every axis, found the shape {shape}")
-    return shape, dtype, "F" if fortran else "C"
 
 
 def _check_length(source: Source, found: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any, Literal
 
 import numpy as np
@@ -45,3 +46,36 @@ class ArrayVolume(Volume):
 
     def close(self) -> None:
         self.closed += 1
+
+
+def whole(volume: Volume) -> np.ndarray:
+    """Read a volume as one box."""
+    return volume.read_block((0,) * len(volume.geometry.shape), volume.geometry.shape)
+
+
+def check_boxes(volume: Volume, data: np.ndarray, seed: int, count: int = 25) -> None:
+    """Compare random boxes with NumPy's slices."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        ends = [sorted(rng.choice(n + 1, 2, replace=False).tolist()) for n in data.shape]
+        start, stop = zip(*ends, strict=True)
+        np.testing.assert_array_equal(volume.read_block(start, stop), data[tuple(map(slice, start, stop))])
+
+
+def check_boxes_from_threads(volume: Volume, data: np.ndarray, number: int) -> None:
+    """Compare random boxes with NumPy's slices, from several threads at once."""
+    failures: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        try:
+            check_boxes(volume, data, seed)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    assert not any(thread.is_alive() for thread in threads)

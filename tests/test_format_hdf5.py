@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from array_volumes import check_boxes_from_threads, whole
 
-from fastseg.volumes import Volume, VolumeError, open_volume, split_suffix
+from fastseg.volumes import VolumeError, open_volume, split_suffix
 
 h5py: Any = pytest.importorskip("h5py")
 
@@ -42,19 +43,6 @@ def write(path: Path, data: np.ndarray, name: str = "labels", mode: str = "a", *
 def load(path: Any) -> np.ndarray:
     with open_volume(path) as volume:
         return whole(volume)
-
-
-def whole(volume: Volume) -> np.ndarray:
-    return volume.read_block((0,) * len(volume.geometry.shape), volume.geometry.shape)
-
-
-def boxes(volume: Volume, data: np.ndarray, seed: int) -> None:
-    """Compare random boxes with NumPy's slices."""
-    rng = np.random.default_rng(seed)
-    for _ in range(25):
-        ends = [sorted(rng.choice(n + 1, 2, replace=False).tolist()) for n in data.shape]
-        start, stop = zip(*ends, strict=True)
-        np.testing.assert_array_equal(volume.read_block(start, stop), data[tuple(map(slice, start, stop))])
 
 
 def refused(path: Any, *expected: str) -> None:
@@ -91,21 +79,7 @@ def test_reads_what_h5py_writes(tmp_path: Path, form: str, dtype: str) -> None:
 def test_boxes_are_slices_also_from_many_threads_at_once(tmp_path: Path, form: str) -> None:
     data = voxels("<u2")
     with open_volume(write(tmp_path / "case.h5", data, **FORMS[form])) as volume:
-        failures: list[BaseException] = []
-
-        def work(seed: int) -> None:
-            try:
-                boxes(volume, data, seed)
-            except BaseException as error:
-                failures.append(error)
-
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        assert not failures
-        assert not any(thread.is_alive() for thread in threads)
+        check_boxes_from_threads(volume, data, 4)
 
 
 def test_voxels_that_were_never_written_are_the_fill_value(tmp_path: Path) -> None:

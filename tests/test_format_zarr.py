@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import warnings
 import zipfile
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from array_volumes import check_boxes, check_boxes_from_threads, whole
 
-from fastseg.volumes import Volume, VolumeError, open_volume, split_suffix
+from fastseg.volumes import VolumeError, open_volume, split_suffix
 
 zarr: Any = pytest.importorskip("zarr")
 numcodecs: Any = pytest.importorskip("numcodecs")
@@ -44,20 +44,6 @@ def write(path: Any, data: np.ndarray, **options: Any) -> Any:
 def load(path: Any) -> np.ndarray:
     with open_volume(path) as volume:
         return whole(volume)
-
-
-def whole(volume: Volume) -> np.ndarray:
-    return volume.read_block((0,) * len(volume.geometry.shape), volume.geometry.shape)
-
-
-def boxes(volume: Volume, data: np.ndarray, seed: int, count: int = 25) -> None:
-    """Compare random boxes with NumPy's slices."""
-    rng = np.random.default_rng(seed)
-    for _ in range(count):
-        ends = [sorted(rng.choice(n + 1, 2, replace=False).tolist()) for n in data.shape]
-        start, stop = zip(*ends, strict=True)
-        found = volume.read_block(start, stop)
-        np.testing.assert_array_equal(found, data[tuple(map(slice, start, stop))])
 
 
 def refused(path: Any, *expected: str) -> None:
@@ -128,22 +114,8 @@ def test_boxes_are_slices_also_from_many_threads_at_once(tmp_path: Path, options
     path = write(tmp_path / "case.zarr", data, **options)
     path = zip_folder(path) if zipped else path
     with open_volume(path) as volume:
-        boxes(volume, data, 0)
-        failures: list[BaseException] = []
-
-        def work(seed: int) -> None:
-            try:
-                boxes(volume, data, seed)
-            except BaseException as error:
-                failures.append(error)
-
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        assert not failures
-        assert not any(thread.is_alive() for thread in threads)
+        check_boxes(volume, data, 0)
+        check_boxes_from_threads(volume, data, 8)
 
 
 def zip_folder(path: Path) -> Path:
@@ -282,7 +254,7 @@ def test_ome_zarr(tmp_path: Path, version: str, zipped: bool) -> None:
         assert (volume.geometry.shape, volume.geometry.axes, volume.geometry.affine) == (SHAPE, "zyx", None)
         assert volume.geometry.spacing == pytest.approx((0.5, 0.00025, 4))
         assert volume.blocks == (4, 5, 4)
-        boxes(volume, data[0, 0], 1)
+        check_boxes(volume, data[0, 0], 1)
     with open_volume(f"{path}::1") as volume:
         assert (volume.geometry.shape, volume.geometry.axes) == ((1, 1, *SHAPE[:2], 4), "")
 

@@ -11,6 +11,7 @@ import click
 
 import fastseg
 from fastseg.cli.screen import counting_progress, run_progress, say, show
+from fastseg.names import shown
 
 if TYPE_CHECKING:
     from fastseg.runs import Run
@@ -266,8 +267,6 @@ def _evaluate_run(
 
 
 def _say_what_failed(run: Run, quiet: bool) -> None:
-    from fastseg.runs.cases import shown
-
     for record in run.failed[:_SHOWN_FAILURES]:
         say(f"error: case {shown(record.id)}: {record.reason}")
     if len(run.failed) > _SHOWN_FAILURES:

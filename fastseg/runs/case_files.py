@@ -49,6 +49,7 @@ class CaseFiles:
         self.case = case
         roles = {"reference": case.reference, "prediction": case.prediction, "roi": case.roi}
         self.files = {role: None if path is None else _files(path) for role, path in roles.items()}
+        self._hashes: dict[str, str] = {}
 
     def key(self, settings: Settings, hashing: Hashing = "auto") -> str:
         """Return what identifies the files and how they are counted.
@@ -59,7 +60,7 @@ class CaseFiles:
         for role, files in self.files.items():
             path = getattr(self.case, role)
             for file, found in (files or {}).items():
-                mark = _sha256(file) if hashing == "always" else [found.st_size, found.st_mtime_ns]
+                mark = self._hash(file) if hashing == "always" else [found.st_size, found.st_mtime_ns]
                 marks += [role, path, file.removeprefix(path), mark]
         return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:32]
 
@@ -70,8 +71,14 @@ class CaseFiles:
             if files is not None:
                 size = sum(found.st_size for found in files.values())
                 wanted = hashing == "always" or (hashing == "auto" and size <= _HASHED_BYTES)
-                described[role] = {"size": size, "sha256": _hash_of([*files], progress) if wanted else None}
+                digest = _joined([self._hash(file, progress) for file in files]) if wanted else None
+                described[role] = {"size": size, "sha256": digest}
         return described
+
+    def _hash(self, file: str, progress: Callable[[int, int], None] | None = None) -> str:
+        if file not in self._hashes:
+            self._hashes[file] = _sha256(file, progress)
+        return self._hashes[file]
 
 
 def size_of(case: Case) -> float:
@@ -107,9 +114,8 @@ def has_hashes(record: CaseRecord) -> bool:
     return all(entry["sha256"] is not None or entry["size"] > _HASHED_BYTES for entry in record.inputs.values())
 
 
-def _hash_of(files: list[str], progress: Callable[[int, int], None] | None) -> str:
+def _joined(hashes: list[str]) -> str:
     """Return the SHA-256 of a file, or of the hashes of several."""
-    hashes = [_sha256(file, progress) for file in files]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 

@@ -14,7 +14,7 @@ from fastseg.runs.case_folders import CaseFolder, is_volume, list_folder
 from fastseg.runs.case_tables import read_pairs
 from fastseg.volumes import split_inside
 
-__all__ = ["Case", "Cases", "CasesError", "find_cases", "shown"]
+__all__ = ["Case", "Cases", "CasesError", "find_cases"]
 
 Path = str | os.PathLike[str]
 

@@ -20,17 +20,14 @@ from fastseg.volumes.base import (
     Geometry,
     StreamError,
     UnrecognisedError,
-    Volume,
     VolumeError,
-    WritableBytes,
 )
-from fastseg.volumes.plain import PlainVoxels
+from fastseg.volumes.plain import SerialVolume, truncated
 
 _VERSIONS = {348: 1, 540: 2}  # bytes of a header: version
 _MAGICS = {1: (b"n+1\0", b"ni1\0"), 2: (b"n+2\0\r\n\x1a\n", b"ni2\0\r\n\x1a\n")}  # one file, pair of files
 _MAGIC_AT = {1: 344, 2: 4}
 _MM_PER_UNIT = {1: 1e3, 3: 1e-3}  # xyzt_units: metre, micrometre; anything else is mm or unknown
-_DRAIN_BYTES = 1 << 20
 _AXES = "xyztuvw"
 
 
@@ -46,7 +43,7 @@ class Header:
     single: bool
 
 
-class NiftiVolume(Volume):
+class NiftiVolume(SerialVolume):
     """Read a NIfTI file, or the two files of a pair; `fastseg.volumes.base.Volume` describes the members.
 
     Parameters
@@ -60,106 +57,44 @@ class NiftiVolume(Volume):
         If the header is truncated or false, or declares more voxels than the file can hold.
     """
 
-    order: Literal["F", "C"] = "F"
-    streams = True
-
     def __init__(self, path: str) -> None:
-        self.path = path
         header_path = _other_half(path, ".img", ".hdr") or path
-        self._source = _source(path, header_path)
+        source = _source(path, header_path)
         try:
-            header = _read_header(self._source)
+            header = _read_header(source)
             if not header.single:
-                self._source.drain("the header", only_zeros=False)
+                source.drain("the header", only_zeros=False)
                 voxel_path = _other_half(header_path, ".hdr", ".img")
                 if voxel_path is None:
                     raise VolumeError(
                         f"{path}: expected the voxels of this header in an .img file beside it, found none"
                     )
-                self._source.close()
-                self._source = _source(path, voxel_path)
-            self.geometry, self.dtype, self.scaling = header.geometry, header.dtype, header.scaling
-            self._voxel_bytes = self._left = header.voxel_bytes
-            needed = header.voxel_offset + header.voxel_bytes
-            if needed > self._source.limit:
-                raise self._truncated(
-                    f"{needed} bytes do not fit a {'gzip ' if self._source.compressed else ''}file of "
-                    f"{self._source.size}; the header declares {header.geometry.shape} voxels of {header.dtype} "
-                    f"from byte {header.voxel_offset} on"
-                )
-            try:
-                self._source.skip(header.voxel_offset - self._source.position)
-            except StreamError as error:
-                raise self._truncated(error.reason) from error
-            if not self._source.compressed:
-                shape = self.geometry.shape
-                self.blocks = (1,) * len(shape)
-                self._plain = PlainVoxels(self._source, header.voxel_offset, shape, self.dtype, "F", self._source.name)
+                source.close()
+                source = _source(path, voxel_path)
+            _skip_to_voxels(source, header)
         except BaseException:
-            self.close()
+            source.close()
             raise
+        offset = None if source.compressed else header.voxel_offset
+        super().__init__(path, header.geometry, header.dtype, "F", source, offset)
+        self.scaling = header.scaling
 
-    def _truncated(self, reason: str) -> VolumeError:
-        read = self._voxel_bytes - self._left
-        return VolumeError(
-            f"{self._source.name}: truncated or corrupt: expected {self._voxel_bytes} bytes of voxels, "
-            f"found {read}: {reason}"
+
+def _skip_to_voxels(source: ByteSource, header: Header) -> None:
+    """Leave `source` at the first voxel; raise VolumeError if the file cannot hold all that the header declares."""
+    needed = header.voxel_offset + header.voxel_bytes
+    if needed > source.limit:
+        raise truncated(
+            source.name,
+            header.voxel_bytes,
+            0,
+            f"{needed} bytes do not fit a {'gzip ' if source.compressed else ''}file of {source.size}; the header declares "
+            f"{header.geometry.shape} voxels of {header.dtype} from byte {header.voxel_offset} on",
         )
-
-    def read_into(self, buffer: WritableBytes) -> int:
-        """Fill `buffer` with the next voxel bytes.
-
-        Parameters
-        ----------
-        buffer : bytearray, memoryview or uint8 array
-            Writable and C-contiguous.
-
-        Returns
-        -------
-        int
-            Bytes written: all that the buffer holds, fewer only when the voxels end, then 0.
-
-        Raises
-        ------
-        VolumeError
-            If the file is truncated or corrupt.
-        """
-        writable: Any = buffer  # an array is a buffer only to the type checkers of Python 3.12
-        view = memoryview(writable).cast("B")[: self._left]
-        start = self._source.position
-        try:
-            count = self._source.fill(view)
-        except StreamError as error:
-            self._left -= self._source.position - start
-            raise self._truncated(error.reason) from error
-        self._left -= count
-        if count < len(view):
-            raise self._truncated("the file ends there")
-        return count
-
-    def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
-        """Return a box of voxels, of a file that is not compressed; see `Volume.read_block`."""
-        return self._plain.read_block(start, stop)
-
-    def finish(self) -> None:
-        """Read what is left, so that every checksum is verified.
-
-        Raises
-        ------
-        VolumeError
-            If the file is truncated or corrupt, or has anything but zero padding after the last voxel.
-        """
-        if self.blocks is not None:  # nothing there has a checksum
-            self._source.skip(self._left)
-            self._left = 0
-        scratch = bytearray(min(self._left, _DRAIN_BYTES))
-        while self._left:
-            self.read_into(scratch)
-        self._source.drain("the last voxel")
-
-    def close(self) -> None:
-        """Close the file; closing twice is allowed."""
-        self._source.close()
+    try:
+        source.skip(header.voxel_offset - source.position)
+    except StreamError as error:
+        raise truncated(source.name, header.voxel_bytes, 0, error.reason) from error
 
 
 def _recognises(head: bytes) -> bool:

@@ -143,6 +143,11 @@ def _read_positioned(descriptor: int, view: memoryview, position: int) -> int:
 _read_at: Callable[[int, memoryview, int], int] = _read_positioned if hasattr(os, "preadv") else _read_seeking
 
 
+def truncated(name: str, expected: int, found: int, reason: str) -> VolumeError:
+    """Return the error of a file that holds fewer bytes of voxels than it should."""
+    return VolumeError(f"{name}: truncated or corrupt: expected {expected} bytes of voxels, found {found}: {reason}")
+
+
 class SerialVolume(Volume):
     """Voxels that lie in a file one after another: a stream, and blocks where they are not compressed.
 
@@ -191,10 +196,7 @@ class SerialVolume(Volume):
             self._plain = PlainVoxels(source, offset, geometry.shape, dtype, order, source.name)
 
     def _truncated(self, reason: str) -> VolumeError:
-        return VolumeError(
-            f"{self._source.name}: truncated or corrupt: expected {self._voxel_bytes} bytes of voxels, "
-            f"found {self._voxel_bytes - self._left}: {reason}"
-        )
+        return truncated(self._source.name, self._voxel_bytes, self._voxel_bytes - self._left, reason)
 
     def read_into(self, buffer: WritableBytes) -> int:
         """Fill `buffer` with the next voxel bytes; see `Volume.read_into`. Raises VolumeError."""
