@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isfinite, prod
 from typing import Any, Literal
 
-import numpy as np
-
 from fastseg import inputs
 from fastseg.aligned import (
     TOLERANCE,
@@ -25,7 +23,8 @@ from fastseg.aligned import (
 from fastseg.boxes import count_boxes, same_stream
 from fastseg.counting import LabelTotals
 from fastseg.counts import LabelCounts
-from fastseg.label_tables import LabelTable, read_label_table
+from fastseg.label_choices import choose_labels
+from fastseg.label_tables import LabelTable
 from fastseg.pairs import Pairs, Square
 from fastseg.rejected import Rejected
 from fastseg.scores import Scores
@@ -109,6 +108,8 @@ def evaluate_files(
     prediction_labels: LabelTable | Mapping[int, str] | Path | None = None,
     metrics: str | Sequence[str] | None = None,
     zero_division: float = float("nan"),
+    num_classes: int | None = None,
+    regions: Mapping[str, int | Sequence[int]] | Path | None = None,
     ignore_index: int | Sequence[int] | None = None,
     map_prediction: Mapping[int, int] | Path | None = None,
     **options: Any,
@@ -119,17 +120,12 @@ def evaluate_files(
     ----------
     reference, prediction : path
         Volumes, as in `count_files`.
-    labels
-        Names of labels, as a dict or a label table (ITK-SNAP, FreeSurfer, BIDS dseg.tsv, nnU-Net dataset.json, "index name"
-        text); the scored classes are the labels that occur. A sequence of integers declares the classes instead.
-    prediction_labels
-        Names of the prediction's labels, where its codes differ: labels of equal name are one class.
+    labels, num_classes, prediction_labels, regions, map_prediction
+        What is scored, as in `fastseg.label_choices.choose_labels`.
     metrics, zero_division
-        As in `fastseg.evaluate`.
+        As in `fastseg.evaluate`; of regions those that each class has.
     ignore_index
         True labels that are not scored; default: the ignore label of an nnU-Net dataset.json.
-    map_prediction
-        As in `count_files`.
     **options
         The other arguments of `count_files`.
 
@@ -139,58 +135,27 @@ def evaluate_files(
         With the voxel volume, and the files' names in ``scores.files``.
     """
     inputs.check_options("evaluate_files", options, inspect.signature(count_files).parameters)
-    declared = labels if isinstance(labels, Sequence | np.ndarray) and not isinstance(labels, str) else None
-    names = {} if declared is not None else _names(labels, "labels")
-    ignored = ignore_index
-    if isinstance(names, LabelTable):
-        ignored = names.ignore if ignored is None else ignored
-        names = names.names
-    if prediction_labels is not None:
-        if map_prediction is not None:
-            raise ValueError("map_prediction: expected either map_prediction or prediction_labels, found both")
-        theirs = _names(prediction_labels, "prediction_labels")
-        theirs = theirs.names if isinstance(theirs, LabelTable) else theirs
-        map_prediction = match_names(names, theirs)
-        names = {**{map_prediction.get(code, code): name for code, name in theirs.items()}, **names}
-    classes = inputs.label_classes(options.pop("num_classes", None), declared, ignored)
+    chosen = choose_labels(
+        labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions,
+        ignore=None if ignore_index is None else inputs.integers(ignore_index, "ignore_index").tolist(),
+        map_prediction=map_prediction,
+    )  # fmt: skip
     counts, files, voxel_ml = count_with_facts(
-        reference, prediction, classes=classes, map_prediction=map_prediction, **options
+        reference,
+        prediction,
+        classes=inputs.label_classes(None, chosen.declared, chosen.ignore or None),
+        map_prediction=chosen.map_prediction or None,
+        **options,
     )
-    return Scores(counts, metrics=metrics, names=names, zero_division=zero_division, voxel_ml=voxel_ml, files=files)
-
-
-def match_names(reference: Mapping[int, str], prediction: Mapping[int, str]) -> dict[int, int]:
-    """Return the mapping of the prediction's codes to the reference's codes of the same name.
-
-    A code whose name the reference lacks keeps its value if the reference does not use that, else it moves behind all
-    codes of both, so that unlike regions are never taken for one. Code 0 is background, whatever its name.
-
-    Examples
-    --------
-    >>> match_names({1: "liver", 2: "spleen"}, {1: "spleen", 2: "kidney"})
-    {1: 2, 2: 3}
-    """
-    codes = {name: code for code, name in reference.items()}
-    free = max([*reference, *prediction], default=0) + 1
-    mapping = {}
-    for code, name in prediction.items():
-        if name in codes:
-            mapping[code] = codes[name]
-        elif code in reference and code != 0:
-            mapping[code], free = free, free + 1
-    return mapping
-
-
-def _names(labels: Any, name: str) -> LabelTable | dict[int, str]:
-    if labels is None:
-        return {}
-    if isinstance(labels, LabelTable):
-        return labels
-    if isinstance(labels, Mapping):
-        return dict(labels)
-    if isinstance(labels, str | os.PathLike):
-        return read_label_table(labels)
-    raise TypeError(f"{name}: expected names of labels or the path of a label table, found {labels!r}")
+    united: dict[Any, tuple[int, ...]] = {**chosen.regions}
+    return Scores(
+        counts.regions(united) if united else counts,
+        metrics=metrics,
+        names=chosen.names,
+        zero_division=zero_division,
+        voxel_ml=voxel_ml,
+        files=files,
+    )
 
 
 def count_with_facts(
@@ -209,7 +174,7 @@ def count_with_facts(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LabelCounts, dict[str, Any], float]:
     """Count two volumes; return the counts, what is known of the files, and the volume of a voxel in ml."""
-    mapping = read_mapping(map_prediction)
+    mapping, axes = read_mapping(map_prediction), inputs.axis_letters(axes)
     threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
     paths = [reference, prediction] if roi is None else [reference, prediction, roi]
     with open_aligned(paths, geometry=geometry, reorient=reorient, axes=axes) as (volumes, note):

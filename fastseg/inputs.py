@@ -363,3 +363,15 @@ def find_voxels(arrays: Sequence[Array | None], wrong: Any) -> tuple[int, tuple[
             values = tuple(None if p is None else p[inside].item() for p in parts)
         total += times
     return total, first, values
+
+
+def axis_letters(value: Any) -> str | None:
+    """Return `axes`, a letter for each axis of a file, in lower case; None where it is None."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"axes: expected a letter for each axis, such as 'zyx', found {value!r}")
+    axes = value.lower()
+    if not axes or not (axes.isascii() and axes.isalpha()) or len(set(axes)) < len(axes):
+        raise ValueError(f"axes: expected another letter for each axis, such as 'zyx', found {value!r}")
+    return axes

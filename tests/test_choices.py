@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fastseg.label_choices import choose_labels, find_dataset_json
 from fastseg.label_tables import LabelTable, LabelTableError
 from fastseg.metrics import REGISTRY
 from fastseg.runs.choices import read_settings
@@ -22,9 +23,7 @@ WHOLE = {"whole tumour": (1, 2, 3), "core": (1, 3), "enhancing": (3,)}
 
 
 def read(**options: Any) -> Settings:
-    """Return the settings of options that need no notes."""
-    settings, notes = read_settings(**{"reference": None, **options})
-    assert notes == []
+    settings = read_settings(**options)
     assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
     return settings
 
@@ -47,45 +46,39 @@ def test_without_options_settings_are_the_defaults() -> None:
     assert read() == Settings()
     defaults = {name: entry.default for name, entry in inspect.signature(read_settings).parameters.items()}
     for name in Settings.__dataclass_fields__:
-        if name not in ("labels", "names", "regions", "metrics", "ignore", "map_prediction"):
+        if name not in ("names", "metrics", *inspect.signature(choose_labels).parameters):
             assert defaults[name] == getattr(Settings(), name)
 
 
-@pytest.mark.parametrize("where", ["labelsTr", ".", "labelsTr/../labelsTr/"])
+@pytest.mark.parametrize("where", ["labelsTr", ".", "labelsTr/../labelsTr/", "labelsTr/case.nii.gz"])
 def test_the_dataset_json_of_nnunet_is_found(dataset: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, notes = read_settings(reference=dataset / where)
+    table = f"{dataset}/dataset.json"
+    assert find_dataset_json(dataset / where) == table
+    monkeypatch.chdir(dataset / "labelsTr")
+    assert find_dataset_json(".") == find_dataset_json("case.nii.gz") == table
+    settings = read(labels=table)
     assert settings.labels == (0, 1, 2)
     assert settings.names == {0: "background", 1: "liver", 2: "tumour"}
-    assert notes == [f"labels from {dataset}/dataset.json"]
-    monkeypatch.chdir(dataset / "labelsTr")
-    assert read_settings(reference=".") == (settings, notes)
 
 
-def test_the_dataset_json_in_the_folder_goes_first_and_a_table_of_ones_own_before(dataset: Path) -> None:
+def test_the_dataset_json_in_the_folder_goes_first(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     (dataset / "labelsTr/dataset.json").write_text('{"labels": {"background": 0, "lung": 7}}')
-    settings, notes = read_settings(reference=dataset / "labelsTr")
-    assert (settings.labels, notes) == ((0, 7), [f"labels from {dataset}/labelsTr/dataset.json"])
-    for options in ({"num_classes": 4}, {"labels": [0, 1]}, {"labels": {1: "x"}}):
-        assert read(reference=dataset / "labelsTr", **options).labels != (0, 7)
-    assert read(reference=dataset / "labelsTr/dataset.json") == Settings()  # a file
+    assert find_dataset_json(dataset / "labelsTr") == f"{dataset}/labelsTr/dataset.json"
+    assert find_dataset_json(None) is None
+    assert find_dataset_json(tmp_path_factory.mktemp("empty") / "x.nii") is None
 
 
-@pytest.mark.parametrize("content", ['{"labels": {"a": 1,}}', "{}", '{"labels": []}', "[1]", "", "\xff"])
-def test_a_dataset_json_that_cannot_be_used_is_no_error(dataset: Path, content: str) -> None:
+@pytest.mark.parametrize("content", ["{}", '{"name": "of another program"}'])
+def test_a_dataset_json_without_labels_is_of_another_program(dataset: Path, content: str) -> None:
+    (dataset / "labelsTr/dataset.json").write_text(content)
+    assert find_dataset_json(dataset / "labelsTr") == f"{dataset}/dataset.json"
+
+
+@pytest.mark.parametrize("content", ['{"labels": {"a": 1,}}', '{"labels": []}', "[1]", "", "\xff"])
+def test_a_dataset_json_that_cannot_be_used_is_an_error(dataset: Path, content: str) -> None:
     (dataset / "labelsTr/dataset.json").write_text(content, "latin-1")
-    settings, notes = read_settings(reference=dataset / "labelsTr")
-    assert settings.labels == (0, 1, 2)
-    assert notes[0].startswith(f"labels not from a file that cannot be used: {dataset}/labelsTr/dataset.json")
-    assert notes[1:] == [f"labels from {dataset}/dataset.json"]
-
-
-def test_names_of_folders_are_escaped_in_notes(tmp_path: Path) -> None:
-    hostile = tmp_path / "a\x1b[2J"
-    hostile.mkdir()
-    for content in ('{"labels": {"a": 1}}', "{}"):
-        (hostile / "dataset.json").write_text(content)
-        _, (note,) = read_settings(reference=hostile)
-        assert note.isprintable()
+    with pytest.raises(LabelTableError, match=r"^labels: .*labelsTr/dataset\.json"):
+        read(labels=find_dataset_json(dataset / "labelsTr"))
 
 
 def test_tables_of_nnunet_declare_and_others_name(tmp_path: Path, dataset: Path) -> None:

@@ -76,8 +76,10 @@ def test_json_on_stdout_is_all_there_is(pair: Any, capsys: Any, monkeypatch: Any
 def test_json_file_is_whole_or_not_there(pair: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
     target = tmp_path / "out" / "scores.json"
     code, _, err = call(capsys, monkeypatch, "evaluate", *pair, "--json", target)
-    assert code == 3
+    assert code == 2
+    assert "--json: " in err
     assert "scores.json" in err
+    assert call(capsys, monkeypatch, "evaluate", *pair, "--json", tmp_path)[0] == 2  # a folder
     target.parent.mkdir()
     code, out, _ = call(capsys, monkeypatch, "evaluate", *pair, "--json", target, "--quiet")
     assert (code, out) == (0, "")
@@ -104,8 +106,12 @@ def test_options_reach_the_evaluation(pair: Any, capsys: Any, monkeypatch: Any, 
         (["evaluate", "a", "b", "--nonsense"], 2, "No such option"),
         (["nonsense"], 2, "No such command"),
         (["evaluate", "missing.nii", "missing.nii"], 3, "missing.nii: no such file"),
-        (["evaluate", "{reference}", "{reference}", "--metrics", "dice,nonsense"], 3, "metrics: expected some of"),
-        (["evaluate", "{reference}", "{reference}", "--labels", "{reference}"], 3, "reference.nii.gz"),
+        (["evaluate", "{reference}", "{reference}", "--metrics", "dice,nonsense"], 2, "--metrics: expected some of"),
+        (["evaluate", "{reference}", "{reference}", "--labels", "{reference}"], 2, "--labels: "),
+        (["evaluate", "{reference}", "{reference}", "--regions", "a"], 2, "--regions: a: no such file"),
+        (["evaluate", "{reference}", "{reference}", "--axes", "xxx"], 2, "--axes: expected"),
+        (["evaluate", "{reference}", "{reference}", "--missing", "skip", "--axes", "xxx"], 2, "--axes: expected"),
+        (["evaluate", ".", ".", "--pattern", "x"], 2, "--pattern: expected a regular expression with a group"),
         (["evaluate", "{reference}", "{reference}", "--ignore", "x"], 2, "not a valid integer"),
     ],
 )
@@ -276,8 +282,8 @@ def test_cases_that_fail(two: Any, capsys: Any, monkeypatch: Any, tmp_path: Path
     assert (code, text) == (3, "")
     lines = err.splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith(r"fastseg: error: case '\x1b[31m\n': ")
-    assert lines[1].startswith("fastseg: error: case case_01: ")
+    assert lines[0].startswith(r"fastseg: error: '\x1b[31m\n': ")
+    assert lines[1].startswith("fastseg: error: case_01: ")
     assert "\x1b" not in err
     assert len(contents(tmp_path / "out")) == 6
     code, text, err = call(capsys, monkeypatch, "evaluate", *two, "--fail-under", "dice=0.1")
@@ -301,7 +307,7 @@ def test_cases_that_lie_elsewhere_are_said(two: Any, capsys: Any, monkeypatch: A
     assert call(capsys, monkeypatch, "evaluate", *two)[0] == 3
     code, _, err = call(capsys, monkeypatch, "evaluate", *two, "--geometry", "warn")
     assert code == 0
-    assert err.startswith("fastseg: warning: case case_01: ")
+    assert err.startswith("fastseg: warning: case_01: ")
     assert err.count("\n") == 1
     assert call(capsys, monkeypatch, "evaluate", *two, "--geometry", "warn", "--quiet") == (0, "", "")
 
@@ -311,6 +317,8 @@ def test_gates(two: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
     options = ["--junit", junit, "--quiet"]
     assert call(capsys, monkeypatch, "evaluate", *two, "--fail-under", "dice=0.01", *options) == (0, "", "")
     assert b'failures="0"' in junit.read_bytes()
+    err = call(capsys, monkeypatch, "evaluate", *two, "--fail-under", "dice=0.01")[2]
+    assert err.startswith("fastseg: gate passed: dice is 0.")
     gates = ["--fail-under", "dice=0.01", "--fail-under", "2:iou=0.999"]
     code, text, err = call(capsys, monkeypatch, "evaluate", *two, *gates, *options)
     assert (code, text) == (1, "")
@@ -326,8 +334,9 @@ def test_a_mistake_is_told_before_anything_is_counted(two: Any, capsys: Any, mon
         code, text, err = call(
             capsys, monkeypatch, "evaluate", *two, "-o", tmp_path / "out", option, tmp_path / "a" / "b"
         )
-        assert (code, text) == (3, "")
-        assert "No such file or directory" in err
+        assert (code, text) == (2, "")
+        assert f"{option}: " in err
+        assert "there is no " in err
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "records.jsonl").write_text("mine\n")
     code, text, err = call(capsys, monkeypatch, "evaluate", *two, "-o", tmp_path / "foreign")
@@ -367,8 +376,58 @@ def test_a_reader_that_goes_away_changes_no_exit_code(two: Any) -> None:
         os.close(writer)
         assert done.returncode == 3
         if done.stderr is not None:
-            assert done.stderr.startswith("fastseg: error: case case_01: ")
+            assert done.stderr.startswith("fastseg: error: case_01: ")
             assert done.stderr.count("\n") == 1
+
+
+def test_two_files_are_scored_as_a_folder_of_them_is(two: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    files = [folder / "case_01.nii.gz" for folder in two]
+    (two[0].parent / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "all": [1, 2, 3], "two": 2}}))
+    code, text, err = call(capsys, monkeypatch, "evaluate", *files, "--json", "-")
+    assert code == 0
+    assert err == f"fastseg: labels from {two[0].parent}/dataset.json\n"
+    alone = json.loads(text)
+    code, text, err = call(capsys, monkeypatch, "evaluate", *files, "--missing", "skip", "--json", "-")
+    assert (code, err) == (0, f"fastseg: labels from {two[0].parent}/dataset.json\n")
+    rows = {(row["name"], row["metric"]): row["mean"] for row in json.loads(text)["classes"]}
+    for name in ("all", "two"):
+        for metric in ("dice", "iou", "precision", "recall"):
+            assert rows[name, metric] == alone["classes"][name][metric]
+
+
+def test_options_of_label_volumes_for_two_files(pair: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    inside = write(tmp_path / "inside.nii.gz", (T == 1).astype("u1"))
+    options = ["--roi", inside, "--regions", "both=1,2", "--json", "-"]
+    code, text, _ = call(capsys, monkeypatch, "evaluate", *pair, *options)
+    assert code == 0
+    scores = json.loads(text)
+    assert [*scores["classes"]] == ["both"]
+    assert scores["voxels"]["outside_mask"] == int((T != 1).sum())
+    scores_file = tmp_path / "scores.npy"
+    np.save(scores_file, np.stack([T == 0, T != 0]).astype("f4"))
+    np.save(tmp_path / "labels.npy", (T != 0).astype("u1"))
+    code, text, err = call(
+        capsys, monkeypatch, "evaluate", tmp_path / "labels.npy", scores_file, "--roi", inside, "--reorient"
+    )
+    assert (code, text) == (2, "")
+    assert "--roi, --reorient: for label volumes, not for scores" in err
+
+
+def test_results_of_other_predictions_are_not_overwritten(
+    two: Any, capsys: Any, monkeypatch: Any, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert call(capsys, monkeypatch, "evaluate", *two, "-o", out, "--quiet")[0] == 0
+    before = contents(out)
+    others = tmp_path / "others"
+    two[1].rename(others)
+    code, text, err = call(capsys, monkeypatch, "evaluate", two[0], others, "-o", out)
+    assert (code, text) == (2, "")
+    assert "--output: " in err
+    assert "results of other predictions" in err
+    assert contents(out) == before
+    assert call(capsys, monkeypatch, "evaluate", two[0], others, "-o", out, "--no-resume", "--quiet")[0] == 0
+    assert str(others) in (out / "run.json").read_text()
 
 
 def test_messages_are_harmless(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from volumes_on_disk import write
 
 import fastseg
 from fastseg import streaming
-from fastseg.files import match_names
+from fastseg.label_choices import match_names
 from fastseg.volumes import GeometryError, VolumeError
 
 RNG = np.random.default_rng(0)
@@ -113,7 +114,12 @@ def test_scores_of_files(tmp_path: Path) -> None:
     affine = np.diag([2.0, 0.5, 3.0, 1.0])
     a, b = write(tmp_path / "a.nii.gz", T, affine), write(tmp_path / "b.nii.gz", P, affine)
     (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "liver": 1, "tumour": 2, "ignore": 5}}')
-    scores = fastseg.evaluate_files(a, b, labels=tmp_path / "dataset.json", metrics=["dice", "cohen_kappa"])
+    with pytest.raises(ValueError, match=r"a.nii.gz: expected labels among .* the first is 3 at"):
+        fastseg.evaluate_files(a, b, labels=tmp_path / "dataset.json")  # nnU-Net's table declares what there is
+    names = {"background": 0, "liver": 1, "tumour": 2, "lung": 3, "rib": 4, "ignore": 5}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": names}))
+    options = {"unknown": "count", "metrics": ["dice", "cohen_kappa"]}
+    scores = fastseg.evaluate_files(a, b, labels=tmp_path / "dataset.json", **options)
     found = scores.to_dict()
     assert found["voxels"]["ignored"] == int((T == 5).sum())
     assert found["classes"]["1"]["name"] == "liver"
@@ -123,6 +129,24 @@ def test_scores_of_files(tmp_path: Path) -> None:
     assert "cohen_kappa" in found["overall"]
     assert "true ml" in str(scores)
     assert fastseg.evaluate_files(a, b, labels=[0, 1, 2, 3, 4, 5]).counts == EXPECTED
+    assert fastseg.evaluate_files(a, b, num_classes=6).counts == EXPECTED
+
+
+def test_regions_of_two_files(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a.nii.gz", T), write(tmp_path / "b.nii.gz", P)
+    united = EXPECTED.regions({"whole": [1, 2, 3], "core": [3]})
+    for regions in ({"whole": [1, 2, 3], "core": 3}, "whole=1,2,3;core=3"):
+        scores = fastseg.evaluate_files(a, b, num_classes=6, regions=regions)
+        assert scores.counts == united
+        assert "whole" in str(scores)
+    table = {"background": 0, "whole": [1, 2, 3], "core": [3], "lung": 4, "rib": 5}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": table}))
+    scores = fastseg.evaluate_files(a, b, labels=tmp_path / "dataset.json")
+    assert scores.classes == ("whole", "core", "lung", "rib")
+    assert scores.counts == EXPECTED.regions({"whole": [1, 2, 3], "core": [3], "lung": [4], "rib": [5]})
+    assert fastseg.evaluate_files(a, b, labels=tmp_path / "dataset.json", regions={}).counts == EXPECTED
+    with pytest.raises(ValueError, match="regions: expected labels among the declared ones for 'a', found \\[9\\]"):
+        fastseg.evaluate_files(a, b, num_classes=6, regions={"a": [1, 9]})
 
 
 def test_geometry_is_guarded(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 import fastseg
 from fastseg.cli.screen import counting_progress, run_progress, say, show
+from fastseg.cli.usage import options_by_name, require_writable
 from fastseg.names import shown
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ GATE_FAILED, NOT_SCORED = 1, 3
 _SHOWN_FAILURES = 20
 
 #: Options that only a run has; where one is given, two files are a run of one case.
-_OF_RUNS = (
-    "output", "pairs", "pattern", "roi", "missing", "regions", "convention", "background", "unknown", "fail_under", "junit",
-    "reorient", "axes",
-)  # fmt: skip
+_OF_RUNS = ("output", "pairs", "pattern", "missing", "convention", "background", "fail_under", "junit")
+
+#: Options that only label volumes have.
+_OF_LABELS = ("prediction_labels", "map_prediction", "regions", "unknown", "roi", "reorient", "axes")
 
 
 @click.command()
@@ -92,7 +92,11 @@ _OF_RUNS = (
 @click.option(
     "--pairs", metavar="FILE", help="A CSV file with the columns reference and prediction (case, roi) for folders."
 )
-@click.option("--roi", metavar="FOLDER", help="Masks of the cases: voxels where they are 0 are not counted.")
+@click.option(
+    "--roi",
+    metavar="FOLDER",
+    help="Masks of the cases (for two files: a file): voxels where they are 0 are not counted.",
+)
 @click.option(
     "--missing",
     type=click.Choice(["error", "skip", "worst"]),
@@ -131,7 +135,11 @@ _OF_RUNS = (
     help="Exit with code 1 unless this is reached: dice=0.8, or liver:dice=0.9; may be given several times.",
 )
 @click.option("--junit", metavar="FILE", help="Write one test for each gate, as JUnit XML.")
-@click.option("--resume/--no-resume", default=True, help="Whether cases that are in FOLDER already are kept.")
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    help="Whether cases that are in FOLDER already are kept; --no-resume gives up all that is there.",
+)
 @click.option(
     "--hash",
     "hashing",
@@ -158,31 +166,32 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     .npz file, such as nnU-Net's. The most probable labels are scored then, and soft Dice, cross-entropy and the Brier score
     of the probabilities are printed below.
 
-    Prints Dice, IoU, precision and recall of each class, and their means over classes and cases.
+    Prints Dice, IoU, precision and recall of each class, and their means over classes and cases. Two volumes with an option
+    that only folders have (-o, --convention, --background, --missing, --fail-under, --junit) are a folder of one case.
+
+    A dataset.json of nnU-Net's in the folder of REFERENCE, or beside it, is the label table unless --labels names another.
     """
     if options["pairs"] is None and (reference is None or prediction is None):
         raise click.UsageError("expected REFERENCE and PREDICTION, or --pairs")
-    _require_folder(options["json_path"], options["junit"])
+    for name in ("json_path", "junit"):
+        require_writable(f"--{name.removesuffix('_path')}", options[name])
     chosen = options["metrics"]
     if chosen not in (None, "all"):
         options["metrics"] = tuple(name.strip() for name in chosen.split(",") if name.strip())
-    if any(options[name] not in (None, ()) for name in _OF_RUNS) or any(
+    of_run = any(options[name] not in (None, ()) for name in _OF_RUNS) or any(
         path is not None and _is_folder(path) for path in (reference, prediction)
-    ):
-        code = _evaluate_run(reference, prediction, **options)
-        if code:
-            raise click.exceptions.Exit(code)
-        return
-    assert reference is not None
-    assert prediction is not None
-    _evaluate_pair(reference, prediction, **{name: value for name, value in options.items() if name not in _OF_RUNS})
-
-
-def _require_folder(*paths: str | None) -> None:
-    """Raise FileNotFoundError where a file cannot be written, before it takes an hour to find what shall be in it."""
-    for path in paths:
-        if path not in (None, "-") and not os.path.isdir(os.path.dirname(path) or os.curdir):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    )
+    with options_by_name():
+        if of_run:
+            code = _evaluate_run(reference, prediction, **options)
+        else:
+            assert reference is not None
+            assert prediction is not None
+            code = _evaluate_pair(
+                reference, prediction, **{name: value for name, value in options.items() if name not in _OF_RUNS}
+            )
+    if code:
+        raise click.exceptions.Exit(code)
 
 
 def _is_folder(path: str) -> bool:
@@ -190,10 +199,13 @@ def _is_folder(path: str) -> bool:
 
 
 def _evaluate_pair(
-    reference: str, prediction: str, *, json_path: str | None, labels: str | None, prediction_labels: str | None,
-    map_prediction: str | None, metrics: Any, ignore: tuple[int, ...], geometry: str, threads: int | None,
-    activation: str | None, channel_axis: int | None, quiet: bool, **_: Any,
-) -> None:  # fmt: skip
+    reference: str, prediction: str, *, json_path: str | None, labels: str | None, metrics: Any, ignore: tuple[int, ...],
+    geometry: str, threads: int | None, activation: str | None, channel_axis: int | None, quiet: bool, **others: Any,
+) -> int:  # fmt: skip
+    from fastseg.label_choices import find_dataset_json
+
+    if labels is None and (labels := find_dataset_json(reference)) is not None and not quiet:
+        say(f"labels from {shown(labels)}")
     options: dict[str, Any] = {
         "labels": labels,
         "metrics": metrics,
@@ -202,21 +214,23 @@ def _evaluate_pair(
         "threads": threads,
         "warn": (lambda _: None) if quiet else (lambda note: say(f"warning: {note}")),
     }
+    of_labels = {name: others[name] for name in _OF_LABELS if others[name] is not None}
     with counting_progress(quiet) as progress:
         if _scores_given(reference, prediction, activation, channel_axis):
-            if prediction_labels or map_prediction:
-                raise click.UsageError("--prediction-labels and --map-prediction are for label volumes, not for scores")
+            if of_labels:
+                wrong = ", ".join(f"--{name.replace('_', '-')}" for name in of_labels)
+                raise click.UsageError(f"{wrong}: for label volumes, not for scores")
             from fastseg.score_files import evaluate_score_files
 
             options.update(activation=None if activation == "none" else activation, channel_axis=channel_axis)
             scores = evaluate_score_files(reference, prediction, progress=progress, **options)
         else:
-            options.update(prediction_labels=prediction_labels, map_prediction=map_prediction)
-            scores = fastseg.evaluate_files(reference, prediction, progress=progress, **options)
+            scores = fastseg.evaluate_files(reference, prediction, progress=progress, **options, **of_labels)
     if json_path is not None:
         _write_json(scores.to_dict(), json_path)
     if json_path != "-" and not quiet:
         show(str(scores))
+    return 0
 
 
 def _scores_given(reference: str, prediction: str, activation: str | None, channel_axis: int | None) -> bool:
@@ -261,14 +275,14 @@ def _evaluate_run(
         show(str(run))
     _say_what_failed(run, quiet)
     for result in results:
-        if not result.passed:
-            say(f"gate failed: {result.message}")
+        if not (quiet and result.passed):
+            say(f"gate {'passed' if result.passed else 'failed'}: {result.message}")
     return NOT_SCORED if run.failed or not run.counted else 0 if all(each.passed for each in results) else GATE_FAILED
 
 
 def _say_what_failed(run: Run, quiet: bool) -> None:
     for record in run.failed[:_SHOWN_FAILURES]:
-        say(f"error: case {shown(record.id)}: {record.reason}")
+        say(f"error: {shown(record.id)}: {record.reason}")
     if len(run.failed) > _SHOWN_FAILURES:
         say(f"error: and {len(run.failed) - _SHOWN_FAILURES} more cases failed")
     if run.missing and not quiet:
@@ -286,7 +300,7 @@ def _say_what_failed(run: Run, quiet: bool) -> None:
             if record.geometry not in same and not record.geometry.startswith("not compared:")
         ]
         for record in apart[:_SHOWN_FAILURES]:
-            say(f"warning: case {shown(record.id)}: {record.geometry}")
+            say(f"warning: {shown(record.id)}: {record.geometry}")
         if len(apart) > _SHOWN_FAILURES:
             say(f"warning: and {len(apart) - _SHOWN_FAILURES} more cases differ in position")
 

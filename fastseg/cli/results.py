@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from fastseg.cli.usage import options_by_name
+
 __all__ = ["compare", "report"]
 
 
@@ -53,7 +55,8 @@ def compare(
     from fastseg.runs.compare import compare_runs
 
     chosen = None if metrics is None else tuple(name.strip() for name in metrics.split(",") if name.strip())
-    found = compare_runs(run_a, run_b, metrics=chosen, cases=cases, confidence=confidence)
+    with options_by_name():
+        found = compare_runs(run_a, run_b, metrics=chosen, cases=cases, confidence=confidence)
     if output is not None:
         from fastseg.runs.compare_plot import write_comparison
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path as FilePath
 from typing import Any, Literal
 
+from fastseg.label_choices import find_dataset_json
+from fastseg.names import shown
 from fastseg.runs.case_files import CaseFiles, Hashing, has_hashes
 from fastseg.runs.cases import Case, find_cases
 from fastseg.runs.choices import read_settings
@@ -69,20 +73,23 @@ def evaluate_folder(
     reference, prediction : path
         Two folders of volumes, paired by the names of their files without suffix; or two volumes, which are one case.
     output : path, optional
-        A folder for the results; it is made. What is in it of an earlier call goes on (`resume`).
+        A folder for the results; it is made. What is in it of an earlier call goes on (`resume`); results of other
+        predictions in it are an error.
     pairs : path, optional
         A CSV file with the columns ``reference`` and ``prediction``, and perhaps ``case`` and ``roi``, instead of folders.
     pattern, roi, missing
         As in `fastseg.runs.cases.find_cases`: how cases are told from paths, a folder of masks, and what a missing
         prediction does.
-    labels, num_classes, prediction_labels, regions, ignore, map_prediction, unknown, metrics, convention, background, \
-    geometry, reorient, axes, activation, channel_axis, resamples, confidence, seed
-        As in `fastseg.runs.choices.read_settings`: what is scored, and how.
+    labels, num_classes, prediction_labels, regions, ignore, map_prediction
+        As in `fastseg.label_choices.choose_labels`: what is scored. Where neither `labels` nor `num_classes` is given, it is
+        what nnU-Net's ``dataset.json`` in the folder of references or beside it says, if there is one.
+    unknown, metrics, convention, background, geometry, reorient, axes, activation, channel_axis, resamples, confidence, seed
+        As in `fastseg.runs.choices.read_settings`: how.
     threads : int, optional
         How many cases at once; where there are fewer cases, they use several each. Default `fastseg.get_num_threads`.
     resume : bool
         Whether cases that are in `output`, of the same files and counted in the same way, are not counted again. Cases that
-        failed are tried again.
+        failed are tried again. False gives up all that is in `output`.
     hashing : {"auto", "always", "never"}
         Whether the results have the SHA-256 of the files: "auto" of those up to 64 MiB. With "always" files are told apart
         by it instead of by their time of modification.
@@ -108,21 +115,26 @@ def evaluate_folder(
         If the results cannot be written; those of an earlier run are then as they were.
     """
     start = time.time()
-    found = find_cases(reference, prediction, pattern=pattern, pairs=pairs, roi=roi, missing=missing)
-    settings, notes = read_settings(
-        reference=reference, labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions,
-        ignore=ignore, map_prediction=map_prediction, unknown=unknown, metrics=metrics, convention=convention,
-        background=background, geometry=geometry, reorient=reorient, axes=axes, missing=missing, activation=activation,
-        channel_axis=channel_axis, resamples=resamples, confidence=confidence, seed=seed,
+    say: Notes = note or (lambda _: None)
+    if labels is None and num_classes is None and (labels := find_dataset_json(reference)) is not None:
+        say(f"labels from {shown(labels)}")
+    settings = read_settings(
+        labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions, ignore=ignore,
+        map_prediction=map_prediction, unknown=unknown, metrics=metrics, convention=convention, background=background,
+        geometry=geometry, reorient=reorient, axes=axes, missing=missing, activation=activation, channel_axis=channel_axis,
+        resamples=resamples, confidence=confidence, seed=seed,
     )  # fmt: skip
+    tables = _described(
+        labels=labels, prediction_labels=prediction_labels, regions=regions, map_prediction=map_prediction
+    )
     if hashing not in ("auto", "always", "never"):
         raise ValueError(f"hashing: expected 'auto', 'always' or 'never', found {hashing!r}")
     workers = get_num_threads() if threads is None else checked_threads(threads, "threads")
-    for text in notes:
-        if note is not None:
-            note(text)
+    found = find_cases(reference, prediction, pattern=pattern, pairs=pairs, roi=roi, missing=missing)
     with ExitStack() as stack:
         journal = None if output is None else stack.enter_context(Journal(output, resume=resume))
+        if journal is not None:
+            _require_own(journal, found.cases)
         records = {} if journal is None else _known(found.cases, settings, hashing, journal.records)
         todo = [case for case in found.cases if case.id not in records]
 
@@ -137,19 +149,21 @@ def evaluate_folder(
             if progress is not None:
                 progress(now)
 
-        if note is not None and records:
-            note(f"{len(records)} of {len(found.cases)} cases were scored before")
+        if records:
+            say(f"{len(records)} of {len(found.cases)} cases were scored before")
         try:
             run_cases(todo, settings, threads=workers, hashing=hashing, keep=keep, report=look, before=len(records))
         except KeyboardInterrupt:
-            if note is not None and output is not None:
+            if output is not None:
                 kept = sum(record.counted for record in records.values())
-                note(f"{kept} of {len(found.cases)} cases are kept; the same command goes on with the others")
+                say(f"{kept} of {len(found.cases)} cases are kept; the same command goes on with the others")
             raise
         facts: dict[str, Any] = {
             "reference": _text(reference),
             "prediction": _text(prediction),
             "pairs": _text(pairs),
+            "working_folder": os.getcwd(),
+            "tables": tables,
             "extra": list(found.extra),
             "times": {"started": start, "seconds": time.time() - start, "scored": len(todo), "threads": workers},
         }
@@ -167,6 +181,28 @@ def evaluate_folder(
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else os.fsdecode(path)
+
+
+def _described(**tables: Any) -> dict[str, dict[str, str]]:
+    """Return path and SHA-256 of the files that say what the labels are."""
+    paths = {name: os.fsdecode(given) for name, given in tables.items() if isinstance(given, str | os.PathLike)}
+    return {
+        name: {"path": path, "sha256": hashlib.sha256(FilePath(path).read_bytes()).hexdigest()}
+        for name, path in paths.items()
+        if os.path.isfile(path)
+    }
+
+
+def _require_own(journal: Journal, cases: Sequence[Case]) -> None:
+    """Raise ValueError where a folder holds results, and none of them is of these files: those of another model."""
+    ours = {case.id: os.path.abspath(case.prediction or case.reference) for case in cases}
+    paths = {record.id: record.prediction or record.reference for record in journal.records.values()}
+    if paths and not any(ours.get(case) == os.path.abspath(path) for case, path in paths.items()):
+        case, path = next(iter(paths.items()))
+        raise ValueError(
+            f"output: {shown(str(journal.path.parent))}: expected another folder, found the results of other predictions in "
+            f"it, {shown(path)} for {shown(case)}; resume=False (--no-resume) gives them up"
+        )
 
 
 def _known(

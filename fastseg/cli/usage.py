@@ -1,0 +1,40 @@
+"""Wrong usage: said by the option's name, and before anything takes long."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+__all__ = ["options_by_name", "require_writable"]
+
+
+def require_writable(option: str, path: str | None) -> None:
+    """Raise UsageError where a file cannot be written, before it takes an hour to find what shall be in it."""
+    if path is None or path == "-":
+        return
+    folder = os.path.dirname(path) or os.curdir
+    if not os.path.isdir(folder):
+        raise click.UsageError(f"{option}: {path}: expected a file in a folder that is there; there is no {folder}")
+    if os.path.isdir(path):
+        raise click.UsageError(f"{option}: {path}: expected a file, found a folder")
+
+
+@contextmanager
+def options_by_name() -> Iterator[None]:
+    """Turn errors that begin with an argument of the Python functions into wrong usage of the option that sets it."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        from fastseg.runs.cases import CasesError
+        from fastseg.volumes import VolumeError
+
+        context = click.get_current_context()
+        text = error.problems[0] if isinstance(error, CasesError) and len(error.problems) == 1 else str(error)
+        argument, colon, rest = text.partition(":")
+        options = {each.name: each.opts[-1] for each in context.command.params if isinstance(each, click.Option)}
+        if not colon or argument not in options or isinstance(error, VolumeError):
+            raise
+        raise click.UsageError(f"{options[argument]}:{rest}", context) from None
