@@ -203,7 +203,7 @@ def test_what_the_readme_shows_runs(
         for number in range(4):
             pair = phantom_pair((16, 16, 16), 4, foreground=0.3, seed=number)
             write(tmp_path / folder / f"case_{number}.nii.gz", np.roll(pair[seed > 0], seed > 1))
-    fastseg.evaluate_folder("labelsTs", "others", "other_results", convention="monai")
+    fastseg.evaluate_folder("labelsTs", "others", "other_results")
     for block in readme.read_text(encoding="utf-8").split("```python\n")[1:]:
         exec(compile(block.split("```")[0], str(readme), "exec"), {})
     assert "foreground mean" in capsys.readouterr().out
