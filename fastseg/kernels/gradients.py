@@ -10,26 +10,11 @@ import numpy.typing as npt
 from numba import types
 
 from fastseg.kernels.jit import device, kernel
+from fastseg.kernels.probabilities import gather, sigmoid_tile, softmax_tile, transpose
 from fastseg.kernels.score_counter import ScoreCounter, aligned, flag, given, own, side_by_side
-from fastseg.kernels.scores import (
-    DETAILS,
-    INVERSE,
-    _gather,
-    _sigmoid_tile,
-    _softmax_tile,
-    _transpose,
-)  # fmt: skip
-from fastseg.kernels.vectors import (
-    WIDTH,
-    complement,
-    floats,
-    integers,
-    load,
-    load_integers,
-    narrow,
-    select,
-    store,
-)  # fmt: skip
+from fastseg.kernels.score_rows import DETAILS, INVERSE
+from fastseg.kernels.vector_memory import load, load_integers, store
+from fastseg.kernels.vectors import WIDTH, complement, floats, integers, narrow, select
 from fastseg.score_spans import GradientTerms, ScoreOptions, ScoreSpan
 
 __all__ = ["GradientWriter"]
@@ -122,12 +107,12 @@ def write_tiles(
             if direct is not None:
                 x, at = scores, start
             else:
-                _transpose(scores, start, n, channels, tile)
+                transpose(scores, start, n, channels, tile)
             if truth is not None:
                 if truth_direct is not None:
                     t, t_at = truth, start
                 else:
-                    _transpose(truth, start, n, channels, truth_tile)
+                    transpose(truth, start, n, channels, truth_tile)
         else:
             count = _ZERO
             for j in range(n):
@@ -136,21 +121,21 @@ def write_tiles(
                 count += _ONE if codes[start + j] >= 0 else _ZERO
             for j in range(count, (count + W - _ONE) // W * W):
                 tile_codes[j] = -1
-            _gather(scores, start, index, count, channels, tile)
+            gather(scores, start, index, count, channels, tile)
             if truth is not None:
-                _gather(truth, start, index, count, channels, truth_tile)
+                gather(truth, start, index, count, channels, truth_tile)
             for k in range(channels):
                 for j in range(n):
                     out[k, start + j] = 0
         if softmax is not None:
-            _softmax_tile(x, at, count, channels, c, c_at, p, None, logs, voxel, best, once, _ZERO, state)
+            softmax_tile(x, at, count, channels, c, c_at, p, None, logs, voxel, best, once, _ZERO, state)
             for k in range(channels):
                 i = _ZERO
                 while i < count:
                     store(p, k, i, load(p, k, i) * load(voxel, INVERSE, i))
                     i += W
         elif sigmoid is not None:
-            _sigmoid_tile(x, at, count, channels, p, q, logs, logs, best, DETAILS, state)
+            sigmoid_tile(x, at, count, channels, p, q, logs, logs, best, DETAILS, state)
         else:
             for k in range(channels):
                 i = _ZERO

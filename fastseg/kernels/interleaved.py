@@ -11,18 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastseg.kernels.jit import kernel
-from fastseg.kernels.scores import LEAST, MOST
-from fastseg.kernels.vectors import (
-    WIDTH,
-    add_doubles,
-    bits_count,
-    floats,
-    load_flat,
-    multiply_add,
-    narrow,
-    prefetch_flat,
-    widen,
-)  # fmt: skip
+from fastseg.kernels.score_rows import LEAST, MOST
+from fastseg.kernels.vector_memory import add_doubles, load_flat, prefetch_flat
+from fastseg.kernels.vectors import WIDTH, bits_count, floats, multiply_add, narrow, widen
 
 __all__ = ["PERIOD_ROWS", "sum_interleaved"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from fastseg.kernels import scores as k
+from fastseg.kernels import score_rows as k
 from fastseg.kernels.interleaved import PERIOD_ROWS, sum_interleaved
 from fastseg.kernels.scores import classify, sum_tiles
 from fastseg.kernels.vectors import WIDTH
@@ -79,7 +79,7 @@ class ScoreCounter:
 
     def __init__(self, options: ScoreOptions) -> None:
         self.options = options
-        self.wanted = int(np.bitwise_or.reduce([k.U(0), *(_WANTED[name] for name in options.quantities)]))
+        self.wanted = int(np.bitwise_or.reduce([np.uint64(0), *(_WANTED[name] for name in options.quantities)]))
         if "cross_entropy" in options.quantities and (options.soft or options.binary):
             self.wanted = (self.wanted | int(k.LOGS | k.LOG_LOSSES)) & ~int(k.LOSSES)
         if options.sum_tolerance is not None:
@@ -169,7 +169,7 @@ class ScoreCounter:
         for row, values in zip((k.TRUE_PRED, k.PRED, k.PRED_SQUARED, k.TRUE, k.TRUE_SQUARED), sums, strict=True):
             self.sums[row] += values
         voxels = scores.size // options.channels
-        self.state[k.SEEN] += k.U(voxels)
+        self.state[k.SEEN] += np.uint64(voxels)
         self.total[0] += voxels
         self.voxels += voxels
         return True

@@ -1,0 +1,23 @@
+"""What the score kernels and their callers agree on: rows of the sums, of what is known of a voxel, bits of what is wanted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+U = np.uint64
+
+# What float32 may round an allowed probability to: a little more than RANGE_TOLERANCE, which the error message goes by.
+LEAST, MOST = -1.0001e-3, 1.0010002
+# Rows of the sums.
+TRUE_PRED, PRED, PRED_SQUARED, TRUE, TRUE_SQUARED, CROSS_ENTROPY, ABSOLUTE, BRIER, NEGATIVE_LOG, FOCAL, RANKS = map(
+    U, range(11)
+)
+SUM_ROWS = 11
+# Rows of what is known of each voxel: 1 / Σ exp, -ln p of the true class, 1 - p of the most probable class, weight.
+INVERSE, LOSS, REST, WEIGHT = map(U, range(4))
+VOXEL_ROWS = 4
+# Words of the state: bad voxels or values, looked at.
+BAD, SEEN = map(U, range(2))
+# Bits of what is wanted; Σ |p - t| and Σ (p - t)² come with DETAILS.
+DICE, LOSSES, LABELS, DETAILS, LOGS, UNIT_SUM = map(U, (1, 2, 4, 8, 16, 32))
+WANT_NEGATIVE_LOG, WANT_FOCAL, WANT_RANKS, WANT_BINS, LOG_LOSSES = map(U, (64, 128, 256, 512, 1024))
