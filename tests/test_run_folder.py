@@ -445,6 +445,26 @@ def test_volumes_of_several_files(tmp_path: Path, suffix: str, hashing: Any, cou
     assert again.values("dice").tolist() != first.values("dice").tolist()
 
 
+def test_what_changes_behind_links_is_seen(tmp_path: Path, counted: Counted) -> None:
+    zarr = pytest.importorskip("zarr")
+    gt, pred = tmp_path / "gt", tmp_path / "pred"
+    for n, folder in enumerate((gt, pred)):
+        zarr.create_array(os.fspath(folder / "a.zarr"), data=pair(0)[n], chunks=(7, 19, 18))
+    chunks = (pred / "a.zarr/c").rename(tmp_path / "chunks")
+    (pred / "a.zarr/c").symlink_to(chunks)
+    for up in (pred / "a.zarr/up", chunks / "0/up"):  # without end, if all links were followed
+        up.symlink_to(pred / "a.zarr")
+    first = evaluate_folder(gt, pred, tmp_path / "out")
+    np.testing.assert_array_equal(first.values("dice"), expected(1))
+    counted.clear()
+    evaluate_folder(gt, pred, tmp_path / "out")
+    assert counted == []
+    (chunks / "1/0/0").unlink()
+    again = evaluate_folder(gt, pred, tmp_path / "out")
+    assert counted == ["a"]
+    assert again.values("dice").tolist() != first.values("dice").tolist()
+
+
 # Where results go
 
 

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -96,8 +96,7 @@ def _files(path: str) -> dict[str, os.stat_result]:
     outer = split_inside(path)[0]
     files = {outer: os.stat(outer)}
     if stat.S_ISDIR(files[outer].st_mode):
-        inside = (os.path.join(folder, name) for folder, _, names in os.walk(outer) for name in names)
-        return {file: os.stat(file) for file in sorted(inside)}
+        return {file: os.stat(file) for file in sorted(_inside(outer))}
     stem, suffix = split_suffix(outer)
     others: Iterable[str] = ()
     if suffix.lower() in _HALVES:
@@ -107,6 +106,19 @@ def _files(path: str) -> dict[str, os.stat_result]:
             others = files_of(outer)
     files.update((file, os.stat(file)) for file in others if file != outer and os.path.isfile(file))
     return dict(sorted(files.items()))
+
+
+def _inside(folder: str) -> Iterator[str]:
+    """Yield all files in a folder and its subfolders, also behind links, but for those to a folder that they are in."""
+    pending: list[tuple[str, tuple[tuple[int, int], ...]]] = [(folder, ())]
+    while pending:
+        here, above = pending.pop()
+        found = os.stat(here)
+        mark = (found.st_dev, found.st_ino)
+        if mark not in above:
+            _, folders, names = next(os.walk(here), ("", [], []))
+            yield from (os.path.join(here, name) for name in names)
+            pending += [(os.path.join(here, name), (*above, mark)) for name in folders]
 
 
 def has_hashes(record: CaseRecord) -> bool:
