@@ -376,6 +376,23 @@ def test_what_decides_about_counting_again(two: Any, tmp_path: Path, counted: Co
         assert len(counted) == 8, options
 
 
+def test_another_file_of_the_same_size_and_time_of_modification(two: Any, tmp_path: Path, counted: Counted) -> None:
+    """As ``cp -p`` leaves it."""
+    for path in (two[1] / "case_00.nii", two[1] / "case_01.nii"):
+        write(path, pair(int(path.stem[-1]))[1])
+        (path.parent / f"{path.name}.gz").unlink()
+    first = evaluate_folder(*two, tmp_path / "out")
+    one, other = two[1] / "case_00.nii", two[1] / "case_01.nii"
+    status = one.stat()
+    one.write_bytes(other.read_bytes())
+    os.utime(one, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (one.stat().st_size, one.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    counted.clear()
+    again = evaluate_folder(*two, tmp_path / "out")
+    assert counted == ["case_00"]
+    assert again.values("dice")[0].tolist() != first.values("dice")[0].tolist()
+
+
 def test_files_by_their_content(two: Any, tmp_path: Path, counted: Counted) -> None:
     out = tmp_path / "out"
     evaluate_folder(*two, out, hashing="always")

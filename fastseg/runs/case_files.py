@@ -25,7 +25,7 @@ Hashing = Literal["auto", "always", "never"]
 _HASHED_BYTES = 64 << 20
 _PIECE_BYTES = 1 << 20
 #: Changes when the same files and settings would give another record.
-_VERSION = 1
+_VERSION = 2
 #: What a header and the voxels beside it end in.
 _HALVES = (".hdr", ".hdr.gz", ".img", ".img.gz")
 #: Formats whose header may name other files.
@@ -54,13 +54,16 @@ class CaseFiles:
     def key(self, settings: Settings, hashing: Hashing = "auto") -> str:
         """Return what identifies the files and how they are counted.
 
-        Files are told apart by their path, and by size and time of modification, or with ``hashing="always"`` by content.
+        Files are told apart by their path, and by size and times, or with ``hashing="always"`` by content. The time of change
+        is among them, for copies may bring the time of modification along, as ``cp -p``, ``rsync -t`` and ``tar`` do. It may
+        change where the content does not: then the case is counted once more than need be.
         """
         marks: list[Any] = [_VERSION, settings.fingerprint, settings.missing if self.case.prediction is None else None]
         for role, files in self.files.items():
             path = getattr(self.case, role)
             for file, found in (files or {}).items():
-                mark = self._hash(file) if hashing == "always" else [found.st_size, found.st_mtime_ns]
+                times = [found.st_mtime_ns, found.st_ctime_ns]
+                mark = self._hash(file) if hashing == "always" else [found.st_size, *times]
                 marks += [role, path, file.removeprefix(path), mark]
         return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:32]
 

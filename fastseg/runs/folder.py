@@ -92,7 +92,7 @@ def evaluate_folder(
         failed are tried again. False gives up all that is in `output`.
     hashing : {"auto", "always", "never"}
         Whether the results have the SHA-256 of the files: "auto" of those up to 64 MiB. With "always" files are told apart
-        by it instead of by their time of modification.
+        by it instead of by their times.
     gates
         Bounds on numbers of the run, from `fastseg.runs.gates.parse_gate`; ``run.facts["gates"]`` says what became of them.
     progress

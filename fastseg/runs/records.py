@@ -34,7 +34,7 @@ class CaseRecord:
     reference, prediction, roi : str or None
         Paths as they were given.
     key : str
-        Identifies the files (size and time, or hash) and the counting settings; a case whose key is the same is not
+        Identifies the files (size and times, or hash) and the counting settings; a case whose key is the same is not
         counted again.
     reason : str or None
         Why the case failed, in one line.
