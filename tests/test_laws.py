@@ -75,6 +75,7 @@ MAY_IMPORT: dict[str, tuple[str, str]] = {
     "runs.case_tables": ("names volumes", ""),
     "runs.choices": ("metrics inputs label_choices score_inputs", ""),
     "runs.case_files": ("volumes", ""),
+    "runs.stale_report": ("names", ""),
     "runs.scoring": ("counts files score_files volumes", "numpy"),
     "runs.running": ("", ""),
     "runs.folder": ("label_choices names threads", ""),

@@ -21,7 +21,8 @@ import fastseg
 from fastseg import files
 from fastseg.phantom import phantom_pair
 from fastseg.report import overlays, page, pictures, plots, svg, words, worst_cases, write_report
-from fastseg.runs import CaseRecord, Run, Settings, outputs
+from fastseg.runs import CaseRecord, Run, Settings, evaluate_folder, outputs
+from fastseg.runs.stale_report import remove_stale_report
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -411,8 +412,93 @@ def test_a_hole_in_the_middle_of_errors(volumes: dict[str, Any]) -> None:
 def test_files_that_changed(tmp_path: Path, volumes: dict[str, Any]) -> None:
     path = tmp_path / "r.nii"
     path.write_bytes(b"12345")
-    case = phantom("a", 0, reference=str(path), inputs={"reference": {"size": 4, "sha256": None}})
+    case = phantom("a", 0, reference=str(path), prediction=str(path), inputs={"reference": {"size": 4}})
     assert "it has changed since it was scored" in checked(run_of(case)).text
+
+
+def scored_beside(folder: Path, suffix: str = ".nii.gz", **options: Any) -> tuple[Path, Run]:
+    """Score two files by relative paths in a folder; return that of the results."""
+    nibabel = pytest.importorskip("nibabel")
+    for name, labels in zip(("r", "p"), phantom_pair((30, 40, 20), 4, foreground=0.3), strict=True):
+        image = (nibabel.Nifti1Pair if suffix == ".img" else nibabel.Nifti1Image)(labels, np.eye(4))
+        nibabel.save(image, folder / f"{name}{suffix}")
+    run = evaluate_folder(f"r{suffix}", f"p{suffix}", resamples=50, **options)
+    run = Run(run.settings, run.records, {**run.facts, "working_folder": str(folder)})
+    run.save(folder / "out")
+    return folder / "out", run
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".img"])
+def test_pictures_from_another_folder(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    out, _ = scored_beside(tmp_path, suffix)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    text = write_report(out).read_text()
+    assert "no picture" not in text
+    assert text.count("<figcaption>Disagreement</figcaption>") == 3
+
+
+def test_pictures_where_run_and_files_were_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    scored_beside(tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    monkeypatch.chdir(tmp_path / "there")
+    assert "no picture" not in write_report("out").read_text()
+    Path("p.nii.gz").unlink()
+    found = Page(write_report("out").read_text())
+    wanted = f"p.nii.gz: there is no such file, neither in {tmp_path}/here, where the run was made, nor in the folder in which"
+    assert f"There is no picture of this case: {wanted}" in found.text
+
+
+def test_files_that_are_gone(tmp_path: Path) -> None:
+    inputs = {"reference": {"size": 4, "sha256": None}, "prediction": {"size": 4, "sha256": None}}
+    text = checked(run_of(phantom("a", 0, inputs=inputs))).text
+    assert (
+        "gone.nii.gz: there is no such file in the folder in which this report was written, and the run does not"
+        in text
+    )
+    case = phantom("a", 0, inputs=inputs, reference=str(tmp_path / "gone.nii.gz"))
+    assert f"{tmp_path}/gone.nii.gz: there is no such file any more" in checked(run_of(case)).text
+
+
+def test_a_page_of_earlier_results_is_removed(tmp_path: Path) -> None:
+    run = run_of(phantom("a", 0), phantom("b", 1))
+    assert remove_stale_report(tmp_path) is None
+    run.save(tmp_path)
+    assert remove_stale_report(tmp_path) is None
+    path = write_report(tmp_path)
+    Run(run.settings, run.records, {"times": {"seconds": 5.0}}).save(tmp_path)
+    assert remove_stale_report(tmp_path) is None
+    assert path.is_file()
+    run_of(phantom("a", 0), phantom("b", 2)).save(tmp_path)
+    note = remove_stale_report(tmp_path)
+    assert note == f"{path} showed earlier results, and is removed: fastseg report {tmp_path} writes it again"
+    assert not path.exists()
+    path.write_text("<title>My diary</title>")
+    assert remove_stale_report(tmp_path) is None
+    assert path.is_file()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"metrics": ("iou",)}, {"confidence": 0.9}, {"names": {1: "liver"}}, {"gates": [1]}]
+)
+def test_a_page_of_other_settings_is_removed(tmp_path: Path, changed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_of(phantom("a", 0)).save(tmp_path)
+    path = write_report(tmp_path, overlays=False)
+    facts = {name: changed[name] for name in ("gates",) if name in changed}
+    run_of(phantom("a", 0), facts=facts, **{name: changed[name] for name in changed.keys() - facts}).save(tmp_path)
+
+    def fail(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", fail)
+        assert (
+            remove_stale_report(tmp_path) == f"{path} shows earlier results, and cannot be removed: Permission denied"
+        )
+    assert "is removed" in str(remove_stale_report(tmp_path))
 
 
 def test_real_files(tmp_path: Path) -> None:

@@ -44,12 +44,13 @@ def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bo
         raise ImportError('fastseg report needs: pip install "fastseg-metrics[report]"') from error
 
     from fastseg.report.page import render
-    from fastseg.runs import atomic, outputs
+    from fastseg.runs import atomic, outputs, stale_report
 
     folder = Path(folder)
     run = outputs.read_run(folder)
-    path = folder / "report.html"
+    path = folder / stale_report.PAGE
     # Names that are no Unicode, as file systems allow them, are shown by their escapes.
-    html = render(run, title=folder.resolve().name, worst=worst, overlays=overlays)
+    digest = stale_report.run_digest(folder)
+    html = render(run, title=folder.resolve().name, worst=worst, overlays=overlays, digest=digest)
     atomic.write_atomically(path, html.encode("utf-8", "backslashreplace"))
     return path

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from fastseg import files
 from fastseg.runs import CaseRecord, Settings
+from fastseg.runs.case_files import CaseFiles
+from fastseg.runs.cases import Case
 from fastseg.volumes import open_volume
 
 __all__ = ["Plane", "Views", "views"]
@@ -274,11 +276,10 @@ def _letters(record: CaseRecord, settings: Settings) -> str:
 
 
 def _same_size(record: CaseRecord) -> None:
-    """Raise ValueError where a file is not as large as when it was scored."""
-    from pathlib import Path
-
-    for kind, name in (("reference", record.reference), ("prediction", record.prediction)):
-        size = record.inputs.get(kind, {}).get("size")
-        path = Path(name or "")
-        if size is not None and path.is_file() and path.stat().st_size != size:
-            raise ValueError(f"{name}: it has changed since it was scored")
+    """Raise ValueError where a file is not as large as when it was scored, FileNotFoundError where it is gone."""
+    known = {role: entry.get("size") for role, entry in record.inputs.items()}
+    if known:
+        found = CaseFiles(Case(record.id, record.reference, record.prediction, record.roi)).describe("never")
+        for role, entry in found.items():
+            if known.get(role, entry["size"]) != entry["size"]:
+                raise ValueError(f"{getattr(record, role)}: it has changed since it was scored")

@@ -32,7 +32,7 @@ _HASHES = 500
 _CONFUSIONS = 5
 
 
-def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True) -> str:
+def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True, digest: str = "") -> str:
     """Return the report of a run as HTML.
 
     Parameters
@@ -43,12 +43,15 @@ def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True) 
         What the run is called.
     worst, overlays
         As in `fastseg.report.write_report`.
+    digest : str
+        Tells these results from others (`fastseg.runs.stale_report`).
     """
     from markupsafe import Markup
 
     style, script = _file("report.css"), _file("report.js")
     parts = {
-        "title": title, "style": Markup(style), "script": Markup(script), "run": run, "settings": run.settings,
+        "title": title, "digest": digest, "style": Markup(style), "script": Markup(script), "run": run,
+        "settings": run.settings,
         "policy": f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'",
         **_contents(run, worst, overlays, Markup),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from fastseg import metrics as registry
 from fastseg.report import overlays, pictures, svg
 from fastseg.report.words import count, metric_name, number
 from fastseg.runs import CaseRecord, Run
+from fastseg.volumes import split_inside
 
 __all__ = ["Shown", "badness", "rank", "show", "swatch", "worst_class"]
 
@@ -113,9 +115,9 @@ def show(
 
 def _with_pictures(case: Shown, record: CaseRecord, run: Run) -> Shown:
     try:
-        views = overlays.views(record, run.settings)
+        views = overlays.views(_located(record, run), run.settings)
     except (OSError, ValueError, ImportError, EOFError, MemoryError) as error:
-        return replace(case, apology=str(error) or type(error).__name__)
+        return replace(case, apology=_why(error, run))
     named = zip(views.axes, views.voxel, strict=True)
     place = ", ".join(f"{name} = {at}" if len(name) == 1 else f"{at}" for name, at in named)
     where = "largest disagreement around voxel" if views.errors else "no voxel disagrees; planes through voxel"
@@ -147,6 +149,31 @@ def _with_pictures(case: Shown, record: CaseRecord, run: Run) -> Shown:
         legend.append((swatch("#777777"), "other labels"))
     more = max(0, len(legend) - _LEGEND)
     return replace(case, planes=tuple(planes), legend=tuple(legend[:_LEGEND]), more=more, facts=facts)
+
+
+def _located(record: CaseRecord, run: Run) -> CaseRecord:
+    """Return a record whose relative paths lead to its files from here, as they did from where the run was made."""
+    folder = run.facts.get("working_folder") or ""
+
+    def path(given: str) -> str:
+        there = os.path.join(folder, given)
+        return there if os.path.exists(split_inside(there)[0]) else given
+
+    prediction, roi = (each and path(each) for each in (record.prediction, record.roi))
+    return replace(record, reference=path(record.reference), prediction=prediction, roi=roi)
+
+
+def _why(error: Exception, run: Run) -> str:
+    """Return why there is no picture."""
+    if not isinstance(error, FileNotFoundError) or error.filename is None:
+        return str(error) or type(error).__name__
+    name, folder = os.fsdecode(error.filename), run.facts.get("working_folder")
+    if os.path.isabs(name):
+        return f"{name}: there is no such file any more"
+    where = "in the folder in which this report was written"
+    if folder:
+        return f"{name}: there is no such file, neither in {folder}, where the run was made, nor {where}"
+    return f"{name}: there is no such file {where}, and the run does not say where it was made"
 
 
 def _colours(run: Run) -> dict[int, str]:
