@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import builtins
+import math
 import re
 import shutil
 import struct
@@ -20,7 +21,7 @@ import pytest
 import fastseg
 from fastseg import files
 from fastseg.phantom import phantom_pair
-from fastseg.report import overlays, page, pictures, plots, svg, words, worst_cases, write_report
+from fastseg.report import origin, overlays, page, pictures, plots, svg, words, worst_cases, write_report
 from fastseg.runs import CaseRecord, Run, Settings, evaluate_folder, outputs
 from fastseg.runs.stale_report import remove_stale_report
 
@@ -64,6 +65,12 @@ def run_of(*records: CaseRecord, facts: Any = None, **settings: Any) -> Run:
 
 def failed(id: str, reason: str = "truncated") -> CaseRecord:
     return CaseRecord(id, "failed", "r.nii", "p.nii", reason=reason)
+
+
+def missed(id: str) -> CaseRecord:
+    """Return the record of a case without a prediction, taken as the worst."""
+    unknown = np.array([[0, 50], [1, 14]])
+    return CaseRecord(id, "missing", "r.nii", None, unknown=unknown, voxels=(0, 0, 0, 64))
 
 
 class Page(HTMLParser):
@@ -176,9 +183,10 @@ def test_failures_are_at_the_top() -> None:
     )
     text = checked(run).text
     assert text.index("This run is incomplete.") < text.index("broken 29") < text.index("Median")
-    assert "30 cases failed and take part in no number below. 1 case has no prediction" in text
-    worst = run_of(phantom("a", 0), phantom("b", 1, status="missing", prediction=None), missing="worst")
-    assert "is scored as if every voxel were missed" in checked(worst).text
+    assert "1 of 32 cases scored; 30 failed (left out); 1 without a prediction (left out)." in text
+    worst = checked(run_of(phantom("a", 0), missed("b"), missing="worst")).text
+    assert "1 of 2 cases scored; 1 without a prediction (taken as the worst)." in worst
+    assert "every voxel counts as missed" in worst
 
 
 def test_a_single_case_has_no_interval() -> None:
@@ -234,10 +242,85 @@ def test_a_metric_that_is_neither_good_nor_bad() -> None:
     assert "no value of it is better" in checked(run_of(phantom("a", 0), metrics=("support", "dice"))).text
 
 
-def test_unknown_predictions_have_a_column() -> None:
+def test_what_is_predicted_as_no_label_has_a_column() -> None:
     counts = fastseg.count_labels([0, 1, 1, 1], [0, 1, 7, 7], labels=[0, 1], unknown="count")
     case = CaseRecord.with_counts(counts, id="a", status="scored", reference="r", prediction="p")
-    assert "no known label" in checked(run_of(case, labels=(0, 1), unknown="count")).text
+    for records, name in (
+        ([case], "unknown label"),
+        ([phantom("c", 0, 2), missed("b")], "no prediction"),
+        ([case, missed("b")], "no prediction or unknown label"),
+    ):
+        text = checked(run_of(*records, labels=(0, 1), unknown="count", missing="worst")).text
+        assert f"with {name}" in text
+        assert ("unknown label" in text, "no prediction" in text) == ("unknown" in name, "no prediction" in name)
+
+
+def test_what_means_are_over() -> None:
+    def text(**settings: Any) -> str:
+        return checked(run_of(*(phantom(f"{n}", n) for n in range(3)), **settings)).text
+
+    found = text(metrics=("dice", "accuracy"), confidence=0.975)
+    assert found.count("not in the mean") == 1
+    assert (
+        "Foreground mean: mean over 3 foreground classes of 3 cases; its median and standard deviation are of" in found
+    )
+    assert "All classes: mean over 3 cases." in found
+    assert "97.5% bootstrap interval" in found
+    found = text(background=True)
+    assert "not in the mean" not in found
+    assert "\nMean: mean over 4 classes of 3 cases" in found
+    found = text(convention="sklearn", metrics=("dice", "accuracy"))
+    assert "Mean: mean over 4 classes, each of the voxels of 3 cases together" in found
+    assert "All classes: value of the voxels of 3 cases together" in found
+    assert "Mean: mean over 3 cases of each case’s mean over 4 classes" in text(convention="monai")
+
+
+def test_settings_in_words() -> None:
+    changed = Settings(
+        confidence=0.975,
+        names={1: "liver"},
+        regions={"all": (1, 2)},
+        map_prediction={7: 1},
+        missing="worst",
+        ignore=(9,),
+    )
+    rows = origin.settings(changed)
+    assert {row.name: row.value for row in rows if not row.default} == {
+        "True labels that are not scored": "9",
+        "Labels of the prediction that stand for others": "7 → 1",
+        "Case without a prediction": "taken as the worst",
+        "Names of labels": "1 liver",
+        "Regions": "all = 1 + 2",
+        "Confidence of the intervals": "97.5%",
+    }
+    assert [row.default for row in rows] == [False] * 6 + [True] * (len(rows) - 6)
+    assert {row.option for row in rows} == set(changed.to_dict()) == set(origin._NAMES)
+    assert not any(mark in row.value for row in rows for mark in '{}[]"')
+    text = checked(run_of(phantom("a", 0), missing="worst")).text
+    assert "taken as the worst" in text
+
+
+def test_facts_in_words() -> None:
+    facts = {
+        "reference": "gt", "pairs": None, "extra": [], "working_folder": "/data", "fastseg": "1.2.3", "own": {"x": [1, 2]},
+        "times": {"started": 1795436865.64, "seconds": 3725.4, "scored": 1, "threads": 2},
+        "machine": {"python": "3.11.7", "numpy": "2.4.6", "system": "Linux"},
+    }  # fmt: skip
+    assert origin.facts(run_of(facts=facts)) == [
+        ("References", "gt"),
+        ("Paths begin at", "/data"),
+        ("fastseg", "1.2.3"),
+        ("Python", "3.11.7"),
+        ("NumPy", "2.4.6"),
+        ("System", "Linux"),
+        ("Started", "2026-11-23 12:27:45 UTC"),
+        ("Took", "1 hour 2 minutes 5 seconds"),
+        ("Counted then", "1 case"),
+        ("Threads", "2"),
+        ("own · x", "1, 2"),
+    ]
+    for times in ({"started": 1e99, "seconds": -1}, {"started": "x", "seconds": None}, {"started": math.nan}, 3):
+        checked(run_of(phantom("a", 0), facts={"times": times, "machine": "m", "working_folder": 3}))
 
 
 def test_gates() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
@@ -16,8 +15,8 @@ import numpy.typing as npt
 
 from fastseg import metrics as registry
 from fastseg.counts import LabelCounts
-from fastseg.report import pictures, plots, svg, worst_cases
-from fastseg.report.words import count, metric_name, number
+from fastseg.report import origin, pictures, plots, svg, worst_cases
+from fastseg.report.words import count, metric_name, number, percent, tally
 from fastseg.runs import CaseRecord, Run, statistics
 from fastseg.runs.conventions import nan_mean
 
@@ -71,7 +70,7 @@ def _template() -> Any:
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=plain, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters.update(number=number, count=count, metric_name=metric_name)
+    environment.filters.update(number=number, count=count, metric_name=metric_name, percent=percent)
     return environment.from_string(_file("template.html.j2"))
 
 
@@ -89,6 +88,7 @@ def _contents(run: Run, worst: int, overlays: bool, markup: Any) -> dict[str, An
         "verdict": next((row for row in rows if row.metric == first and row.key is None), None),
         "over": "" if first is None else _over(run, first),
         "scored": sum(record.status == "scored" for record in run.records),
+        "tally": tally(run),
         "problems": lost,
         "gates": [{"message": "", "value": None, **gate} for gate in run.facts.get("gates") or ()],
         "convention": run.convention,
@@ -100,8 +100,8 @@ def _contents(run: Run, worst: int, overlays: bool, markup: Any) -> dict[str, An
         "error_legend": [(markup(worst_cases.swatch(colour)), name) for name, colour in pictures.ERRORS.items()],
         "ranked": first is not None and registry.get(first).better != "neither",
         "formulae": [(name, registry.get(name)) for name in names],
-        "options": [(name, _text(value)) for name, value in run.settings.to_dict().items()],
-        "facts": [*_flat(run.facts)],
+        "options": origin.settings(run.settings),
+        "facts": origin.facts(run),
         "hashes": _hashes(run),
         "hashed": _HASHES,
     }
@@ -109,33 +109,38 @@ def _contents(run: Run, worst: int, overlays: bool, markup: Any) -> dict[str, An
 
 def _over(run: Run, metric: str) -> str:
     """Say what the run's one number is a mean of."""
+    cases = count(len(run.counted), "case")
     if registry.get(metric).overall is not None:
-        return f"mean over {count(len(run.counted), 'case')}"
-    classes = count(int(run.in_means.sum()), "region" if run.settings.regions else "class")
+        return f"value of the voxels of {cases} together" if run.convention.pooled else f"mean over {cases}"
+    noun = "region" if run.settings.regions else "class" if run.in_means.all() else "foreground class"
     order = {
         "classes": "mean over {classes} of {cases}", "cases": "mean over {cases} of each case’s mean over {classes}",
         "values": "mean over all values of {classes} in {cases}",
     }[run.convention.over(metric)]  # fmt: skip
-    return order.format(classes=classes, cases=count(len(run.counted), "case"))
+    order = "mean over {classes}, each of the voxels of {cases} together" if run.convention.pooled else order
+    return order.format(classes=count(int(run.in_means.sum()), noun), cases=cases)
 
 
 def _section(run: Run, metric: str, rows: Sequence[Any], values: Floats, markup: Any) -> dict[str, Any]:
     """Return a metric's rows of the summary, the mean last, and its box plot."""
-    of_metric = [row for row in rows if row.metric == metric]
     overall = registry.get(metric).overall is not None
     names = ["all classes"] if overall else [each.name for each in run.classes]
     plot = ""
     if np.isfinite(values).any():
         title = metric_name(metric)
         plot = plots.box_plot(f"box-{len(metric)}-{metric}", title, values, names, registry.get(metric).range)
-    aside = (
-        []
-        if overall
-        else [each.key for each, taken in zip(run.classes, run.in_means.tolist(), strict=True) if not taken]
-    )
-    classes = "region" if run.settings.regions else "class"
-    over = {"classes": classes, "cases": "case", "values": "value"}[run.convention.over(metric)]
-    return {"metric": metric, "rows": of_metric, "plot": markup(plot), "overall": overall, "aside": aside, "over": over}
+    classes = zip(run.classes, run.in_means.tolist(), strict=True)
+    noun = "region" if run.settings.regions else "class"
+    return {
+        "metric": metric,
+        "rows": [row for row in rows if row.metric == metric],
+        "plot": markup(plot),
+        "overall": overall,
+        "aside": [] if overall else [each.key for each, taken in classes if not taken],
+        "last": "all classes" if overall else "mean" if run.in_means.all() else "foreground mean",
+        "noun": {"classes": noun, "cases": "case", "values": "value"}[run.convention.over(metric)],
+        "over": _over(run, metric),
+    }
 
 
 def _case_means(run: Run, values: Floats) -> Floats:
@@ -169,7 +174,10 @@ def _confusion(run: Run, markup: Any) -> dict[str, Any] | None:
     names = [run.settings.names.get(label, str(label)) for label in run.labels.tolist()]
     voxels, columns = pooled.matrix[0], names
     if pooled.unknown.any():
-        voxels, columns = np.concatenate([voxels, pooled.unknown.T], 1), [*names, "no known label"]
+        statuses = {record.status for record in run.counted if len(record.unknown)}
+        kinds = (("missing", "no prediction"), ("scored", "unknown label"))
+        other = " or ".join(what for status, what in kinds if status in statuses)
+        voxels, columns = np.concatenate([voxels, pooled.unknown.T], 1), [*names, other]
     confusion = plots.Confusion(voxels, names, columns)
     wrong = np.where(np.eye(*voxels.shape), 0.0, confusion.shares)
     order = np.argsort(-np.nan_to_num(wrong), axis=None, kind="stable")[:_CONFUSIONS]
@@ -177,7 +185,8 @@ def _confusion(run: Run, markup: Any) -> dict[str, Any] | None:
     for cell in order.tolist():
         row, column = divmod(cell, voxels.shape[1])
         if wrong[row, column] > 0:
-            common.append((names[row], columns[column], float(wrong[row, column]), int(voxels[row, column])))
+            verb = "taken for" if column < len(names) else "with"
+            common.append((names[row], verb, columns[column], float(wrong[row, column]), int(voxels[row, column])))
     title = f"Confusion matrix of {count(len(names), 'label')} over {count(len(run.counted), 'case')}"
     return {
         "linear": markup(plots.heat_map("linear", title, confusion)),
@@ -205,23 +214,6 @@ def _hashes(run: Run) -> list[tuple[CaseRecord, str, str, Any, str]]:
             if path is not None:
                 rows.append((record, kind, path, known.get("size"), known.get("sha256") or ""))
     return rows
-
-
-def _flat(facts: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield nested facts as names and texts."""
-    for key, value in facts.items():
-        if key == "gates" and not name:
-            continue
-        if isinstance(value, Mapping) and value and len(value) <= 30:
-            yield from _flat(value, f"{name}{key} · ")
-        else:
-            yield f"{name}{key}", _text(value)
-
-
-def _text(value: Any) -> str:
-    """Return a setting or a fact as text; long ones are cut."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 2000 else text[:2000] + "…"
 
 
 def _file(name: str) -> str:

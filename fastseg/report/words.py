@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
-__all__ = ["count", "metric_name", "number"]
+from fastseg.runs import Run
+
+__all__ = ["count", "duration", "metric_name", "moment", "number", "percent", "tally"]
 
 _NAMES = {
     "iou": "IoU", "cohen_kappa": "Cohen’s kappa", "matthews_corrcoef": "Matthews correlation", "mcc": "MCC", "fbeta": "F-beta",
@@ -43,6 +46,67 @@ def count(many: int, noun: str) -> str:
     """
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{many:,} {noun if many == 1 else plural}"
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent, with as many digits as it has.
+
+    Examples
+    --------
+    >>> percent(0.95), percent(0.975)
+    ('95%', '97.5%')
+    """
+    return f"{100 * share:.10g}%"
+
+
+def moment(seconds: float) -> str:
+    """Return a time since 1970 as a date and a time of day.
+
+    Examples
+    --------
+    >>> moment(0.25)
+    '1970-01-01 00:00:00 UTC'
+    """
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OSError, OverflowError, ValueError):  # no time of this world
+        return f"{seconds:g} s after 1970"
+
+
+def duration(seconds: float) -> str:
+    """Return how long something took.
+
+    Examples
+    --------
+    >>> [duration(seconds) for seconds in (0.4239, 1.0, 59.96, 3725.4)]
+    ['0.4 seconds', '1 second', '1 minute', '1 hour 2 minutes 5 seconds']
+    """
+    if not 0 <= seconds < 1e9:
+        return f"{seconds:g} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} seconds".replace(".0 ", " ").replace("1 seconds", "1 second")
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "hour"), (minutes, "minute"), (left, "second"))
+    return " ".join(count(many, noun) for many, noun in parts if many)
+
+
+def tally(run: Run) -> str:
+    """Return how many cases there are numbers of, and what became of the others, as `fastseg evaluate` says it.
+
+    Examples
+    --------
+    >>> from fastseg.runs import CaseRecord, Settings
+    >>> tally(Run(Settings(), (CaseRecord("a", "failed", "r.nii", "p.nii"),)))
+    '0 of 1 case scored; 1 failed (left out)'
+    """
+    failed, missing = len(run.failed), len(run.missing)
+    scored = len(run.records) - failed - missing
+    taken = "taken as the worst" if run.settings.missing == "worst" else "left out"
+    parts = [f"{scored:,} of {count(len(run.records), 'case')} scored"]
+    parts += [f"{failed:,} failed (left out)"] if failed else []
+    parts += [f"{missing:,} without a prediction ({taken})"] if missing else []
+    return "; ".join(parts)
 
 
 def metric_name(metric: str) -> str:

@@ -151,9 +151,15 @@ def _with_pictures(case: Shown, record: CaseRecord, run: Run) -> Shown:
     return replace(case, planes=tuple(planes), legend=tuple(legend[:_LEGEND]), more=more, facts=facts)
 
 
+def _made_in(run: Run) -> str:
+    """Return the folder in which a run was made, "" where it is not known."""
+    folder = run.facts.get("working_folder")
+    return folder if isinstance(folder, str) else ""
+
+
 def _located(record: CaseRecord, run: Run) -> CaseRecord:
     """Return a record whose relative paths lead to its files from here, as they did from where the run was made."""
-    folder = run.facts.get("working_folder") or ""
+    folder = _made_in(run)
 
     def path(given: str) -> str:
         there = os.path.join(folder, given)
@@ -167,7 +173,7 @@ def _why(error: Exception, run: Run) -> str:
     """Return why there is no picture."""
     if not isinstance(error, FileNotFoundError) or error.filename is None:
         return str(error) or type(error).__name__
-    name, folder = os.fsdecode(error.filename), run.facts.get("working_folder")
+    name, folder = os.fsdecode(error.filename), _made_in(run)
     if os.path.isabs(name):
         return f"{name}: there is no such file any more"
     where = "in the folder in which this report was written"
