@@ -362,6 +362,22 @@ def test_what_cannot_be_unpacked_leaves_nothing(limit: int, monkeypatch: pytest.
     assert not list(tmp_path.iterdir())
 
 
+def test_unpacking_can_be_ended_between_pieces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(views_module, "_UNPACKED_IN_MEMORY", 0)
+    monkeypatch.setattr(views_module, "_PIECE_BYTES", 11)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    given = ArrayVolume(np.zeros((3, 4, 5), "u1"))
+
+    def check() -> None:
+        if len(given.left) < 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_blocks(Turned(given, (2, 1, 0), (False,) * 3), check)
+    assert len(given.left) == 60 - 22
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
 def test_no_room_to_unpack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(views_module, "_UNPACKED_IN_MEMORY", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from math import prod
 from typing import IO, Any
@@ -201,11 +202,18 @@ def _by_shape(true: Volume, pred: Volume) -> tuple[int, ...]:
     return straight[::-1] if reverse_fits and not fits else straight
 
 
-def in_blocks(volume: Volume) -> Volume:
+def in_blocks(volume: Volume, check: Callable[[], object] | None = None) -> Volume:
     """Return a volume that can be read in blocks: itself, or what it holds, unpacked.
 
     Up to 32 MiB are unpacked to memory, else to a temporary file, which is gone when the volume is closed or the process
     ends.
+
+    Parameters
+    ----------
+    volume : Volume
+        It belongs to what is returned from now on.
+    check
+        Called for each MiB that goes to a temporary file; what it raises ends the unpacking.
 
     Raises
     ------
@@ -215,14 +223,14 @@ def in_blocks(volume: Volume) -> Volume:
     if volume.blocks is not None:
         return volume
     if isinstance(volume, Turned):
-        return volume.of(in_blocks(volume.volume))
-    return _Unpacked(volume)
+        return volume.of(in_blocks(volume.volume, check))
+    return _Unpacked(volume, check)
 
 
 class _Unpacked(Volume):
     """The voxels of a stream, unpacked."""
 
-    def __init__(self, volume: Volume) -> None:
+    def __init__(self, volume: Volume, check: Callable[[], object] | None) -> None:
         self.path, self.geometry, self.dtype, self.scaling = volume.path, volume.geometry, volume.dtype, volume.scaling
         self.order, self.blocks = volume.order, (1,) * len(volume.geometry.shape)
         self._volume = volume
@@ -234,7 +242,7 @@ class _Unpacked(Volume):
             _verify(volume, size, volume.read_into(whole))
             self._voxels = whole.view(self.dtype).reshape(shape, order=self.order)
         else:
-            self._file = _unpack(volume, size)
+            self._file = _unpack(volume, size, check or (lambda: None))
             self._plain = PlainVoxels(self._file, 0, shape, self.dtype, self.order, f"{self.path} (unpacked)")
 
     def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
@@ -254,13 +262,14 @@ class _Unpacked(Volume):
         self._volume.close()
 
 
-def _unpack(volume: Volume, size: int) -> IO[bytes]:
+def _unpack(volume: Volume, size: int, check: Callable[[], object]) -> IO[bytes]:
     """Write the voxels of a stream to a temporary file."""
     with ExitStack() as stack:
         try:
             file = stack.enter_context(tempfile.TemporaryFile(prefix="fastseg-", buffering=0))
             buffer, found = memoryview(bytearray(_PIECE_BYTES)), 0
             while count := volume.read_into(buffer):
+                check()
                 piece, found = buffer[:count], found + count
                 while piece:
                     piece = piece[file.write(piece) :]
