@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,28 @@ def test_without_locks_it_works_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert read(tmp_path) == EXPECTED
     monkeypatch.setitem(sys.modules, "fcntl", None)
     assert read(tmp_path) == EXPECTED
+
+
+def test_locks_of_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its C library documents them: a range from the file's position on, refused with EACCES."""
+    locked: list[tuple[int, int]] = []
+
+    def locking(file: int, mode: int, number: int) -> None:
+        if locked:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        locked.append((os.lseek(file, 0, os.SEEK_CUR), number))
+
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
+    written(tmp_path)
+    monkeypatch.setattr(sys, "platform", "win32")
+    with Journal(tmp_path) as kept:
+        assert len(kept.records) == len(NAMES)
+        assert locked == [(2**31 - 2, 1)]
+        with pytest.raises(JournalError, match="another fastseg is writing"):
+            Journal(tmp_path)
+        kept.append(record("new"))
+    locked.clear()
+    assert len(read(tmp_path)) == len(NAMES) + 1
 
 
 @pytest.mark.parametrize("part", [0, 1, 50])

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import stat
+import sys
 import time
 import zlib
 from collections.abc import Iterable
@@ -27,6 +28,8 @@ __all__ = ["Journal", "JournalError"]
 NAME = "records.jsonl"
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _HEADER = json.dumps({"format": "fastseg.records", "version": 1})
+#: The one that is locked on Windows, where positions of locks have 31 bits.
+_LOCKED_BYTE = (1 << 31) - 2
 #: Seconds between two flushes to the disk.
 _FLUSH_SECONDS = 0.5
 
@@ -94,14 +97,10 @@ class Journal:
         if not stat.S_ISREG(os.fstat(self._file).st_mode):
             raise JournalError(f"{self.path}: expected a file, found a device or a pipe; name another folder")
         try:
-            import fcntl
-        except ImportError:  # not on Windows
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            _lock_file(self._file)
+        except (BlockingIOError, PermissionError):
             raise JournalError(f"{self.path}: another fastseg is writing to this folder") from None
-        except OSError:  # a file system without locks
+        except (ImportError, OSError):  # a system, or a file system, without locks
             return
 
     def _read(self) -> tuple[dict[str, CaseRecord], int]:
@@ -183,6 +182,23 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _lock_file(file: int) -> None:
+    """Lock a file until it is closed; raise BlockingIOError or PermissionError where it is locked."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        # Nobody else can read or write what is locked there: hence a byte that no journal reaches.
+        os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(file, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _line(record: CaseRecord) -> bytes:
