@@ -23,6 +23,10 @@ from fastseg.volumes.base import Format
 FORMATS = (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz", ".png", ".npz", ".mhd", ".zarr")
 
 
+#: What messages about several files of one case end in.
+ONE_OF_THEM = "; a pattern (--pattern) that only one of them matches tells which it is"
+
+
 @pytest.fixture(autouse=True)
 def formats(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = Format("any", FORMATS, lambda _: False, volumes.Volume)  # type: ignore[arg-type]
@@ -221,7 +225,22 @@ def test_the_number_of_a_channel(
 @pytest.mark.parametrize("missing", ["error", "skip", "worst"])
 def test_two_channels_are_no_prediction_under_any_policy(tmp_path: Path, missing: str) -> None:
     problems = refused(tmp_path, ["a.nii", "b.nii"], ["a_0000.nii", "a_0001.nii", "b.nii"], missing=missing)
-    assert problems == ["prediction: expected one file for a, found pred/a_0000.nii, pred/a_0001.nii"]
+    assert problems == ["prediction: expected one file for a, found pred/a_0000.nii, pred/a_0001.nii" + ONE_OF_THEM]
+
+
+def test_what_may_be_a_channel_of_another_is_pointed_out(tmp_path: Path) -> None:
+    one, numbered = "a.nii", "a_0000.nii"
+    assert refused(tmp_path / "1", [one], [one, numbered]) == [
+        f"prediction: pred/{numbered}: no reference belongs to it: pred/{one} and pred/{numbered} are both predictions"
+        f"{ONE_OF_THEM}"
+    ]
+    for predicted, lacking in ((one, "a_0000"), (numbered, "a")):
+        (problem,) = refused(tmp_path / predicted, [one, numbered], [predicted])
+        assert problem.startswith(f"{lacking}: no prediction: gt/a")
+        assert problem.endswith(f" are both references{ONE_OF_THEM}")
+        assert {f"gt/{one}", f"gt/{numbered}"} <= set(problem.split())
+    found = find(tmp_path / "1", [], [], pattern=r"(?P<case>[a-z]+)\.nii")
+    assert [case.id for case in found.cases] == ["a"]
 
 
 def test_missing_and_extra_predictions(tmp_path: Path) -> None:
@@ -265,10 +284,38 @@ def test_no_case_at_all(tmp_path: Path) -> None:
     assert problems[0].endswith(f"{wanted}, whose paths match '(?P<case>z)'; found none among 1 others: b.nii")
 
 
+def test_volumes_in_subfolders_want_a_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    references, predictions = ["x/notes.txt", "x/1/a.nii.gz", "y/b.nii.gz"], ["x/1/a.png", "y/b.png"]
+    problems = refused(tmp_path, references, predictions)
+    hint = "; a pattern (--pattern) finds those in subfolders, such as "
+    assert problems[0].endswith(rf"found none among 2 others: x, y{hint}'(?P<case>.+)\.nii\.gz' for y/b.nii.gz")
+    found = find(tmp_path, [], [], pattern=(r"(?P<case>.+)\.nii\.gz", r"(?P<case>.+)\.png"))
+    assert [case.id for case in found.cases] == ["x/1/a", "y/b"]
+    assert hint not in refused(tmp_path / "2", ["x/notes.txt"], predictions)[0]
+    monkeypatch.setattr("fastseg.runs.case_folders._GLANCE", 0)
+    assert hint not in refused(tmp_path, [], [])[0]
+
+
+def test_the_layout_of_cityscapes(tmp_path: Path) -> None:
+    """With the patterns that the README names."""
+    kinds = ("color.png", "instanceIds.png", "labelIds.png", "polygons.json")
+    places = ("ulm/ulm_000000_000019", "ulm/ulm_000001_000019", "bonn/bonn_000000_000019")
+    references = [f"val/{place}_gtFine_{kind}" for place in places for kind in kinds]
+    patterns = (r"(?:.*/)?(?P<case>.+)_gtFine_labelIds\.png", r"(?:.*/)?(?P<case>.+)_leftImg8bit\.png")
+    for layout in ("flat", "deep"):
+        names = [f"{place}_leftImg8bit.png" for place in places]
+        predictions = names if layout == "deep" else [os.path.basename(name) for name in names]
+        found = find(tmp_path / layout, references, predictions, pattern=patterns)
+        assert [case.id for case in found.cases] == sorted(os.path.basename(place) for place in places)
+        for case in found.cases:
+            assert case.reference.endswith(f"/{case.id}_gtFine_labelIds.png")
+            assert str(case.prediction).endswith(f"/{case.id}_leftImg8bit.png")
+
+
 def test_several_files_of_one_case(tmp_path: Path) -> None:
     predictions = ["a.nii.gz", "a.npz", "a.pkl", "b.npz", "b.nii", "b.png", "c.npz"]
     problems = refused(tmp_path, ["a.nii", "b.nii", "c.nii"], predictions)
-    assert problems == ["prediction: pred: expected one file for each case, found for one: b.nii, b.png"]
+    assert problems == ["prediction: pred: expected one file for each case, found for one: b.nii, b.png" + ONE_OF_THEM]
     os.remove(tmp_path / "pred/b.png")
     found = find_cases(tmp_path / "gt", tmp_path / "pred")
     assert [Path(str(case.prediction)).name for case in found.cases] == ["a.nii.gz", "b.nii", "c.npz"]
@@ -281,8 +328,10 @@ def test_a_pair_of_header_and_voxels_is_one_file(tmp_path: Path) -> None:
     names = [(Path(case.reference).name, Path(str(case.prediction)).name) for case in found.cases]
     assert names == [("a.hdr", "a.mhd"), ("b.hdr.gz", "b.HDR"), ("c.img", "c.nii")]
     problems = refused(tmp_path / "2", ["a.hdr", "a.img", "a.nii"], ["a.nii"])
-    assert problems[0].endswith("found for one: a.hdr, a.nii")
-    assert refused(tmp_path / "3", ["a.npz", "a.NPZ"], ["a.nii"])[0].endswith("found for one: a.NPZ, a.npz")
+    assert problems[0].endswith("found for one: a.hdr, a.nii" + ONE_OF_THEM)
+    assert refused(tmp_path / "3", ["a.npz", "a.NPZ"], ["a.nii"])[0].endswith(
+        "found for one: a.NPZ, a.npz" + ONE_OF_THEM
+    )
 
 
 def test_folders_that_are_volumes(tmp_path: Path) -> None:
@@ -403,7 +452,7 @@ def test_a_pattern_that_gives_one_id_twice_or_none(tmp_path: Path) -> None:
         pattern=r"(.*/)?(?P<case>[ab])(_1)?\.nii",
         missing="worst",
     )
-    assert problems == ["reference: gt: expected one file for each case, found for one: x/a.nii, y/a.nii"]
+    assert problems == ["reference: gt: expected one file for each case, found for one: x/a.nii, y/a.nii" + ONE_OF_THEM]
     problems = refused(tmp_path / "2", ["a.nii", "b.nii"], ["a.nii"], pattern=r"(?P<case>a)?.*\.nii", missing="worst")
     assert problems == ["reference: gt/b.nii: expected a name for the group 'case' of the pattern, found none"]
 
@@ -487,7 +536,7 @@ def test_masks(tmp_path: Path) -> None:
     for missing in ("error", "worst"):
         problems = refused(tmp_path, ["c.nii"], ["c.nii"], roi=roi, missing=missing)
         assert problems == [
-            "roi: roi: expected one file for each case, found for one: a.nii, a.png",
+            "roi: roi: expected one file for each case, found for one: a.nii, a.png" + ONE_OF_THEM,
             "c: no mask in roi",
         ]
     assert refused(tmp_path, [], [], roi=f"{roi}/a.nii") == ["roi: roi/a.nii: expected a folder of masks, found a file"]
@@ -567,13 +616,13 @@ def test_missing_predictions_of_a_table(tabled: Path) -> None:
         ),
         (
             "reference,prediction\nx\t,pred/1.nii\n,pred/1.nii",
-            [r"line 2: reference: 'x\t': no such file", "line 3: reference: '': no such file"],
+            [r"line 2: reference: 'x\t': no such file", "line 3: reference: expected a path, found an empty cell"],
         ),
         (
             "reference,prediction\ngt/broken.nii,gt/broken.nii",
             [f"line 2: {key}: gt/broken.nii: a link that leads nowhere" for key in ("reference", "prediction")],
         ),
-        ("reference,prediction,roi\ngt/a.nii,pred/1.nii,", ["line 2: roi: '': no such file"]),
+        ("reference,prediction,roi\ngt/a.nii,pred/1.nii,", ["line 2: roi: expected a path, found an empty cell"]),
         (
             "reference,prediction\ngt/a.nii,pred/1.nii\ngt/a.nii,pred/2.nii",
             ["line 3: expected each case once, found a on line 2 too (a column 'case' would tell them apart)"],
@@ -628,8 +677,8 @@ def test_everything_that_is_wrong_is_in_one_error(tmp_path: Path) -> None:
     )
     assert problems == [
         "reference: gt/d.nii: expected a file, found a link that leads nowhere",
-        "reference: gt: expected one file for each case, found for one: B.nii, b.nii",
-        "prediction: pred: expected one file for each case, found for one: c.nii, c.png",
+        "reference: gt: expected one file for each case, found for one: B.nii, b.nii" + ONE_OF_THEM,
+        "prediction: pred: expected one file for each case, found for one: c.nii, c.png" + ONE_OF_THEM,
         "a: no mask in roi",
         "d: no mask in roi",
         "a: no prediction",

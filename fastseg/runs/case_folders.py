@@ -6,15 +6,19 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from fastseg.names import shown
 from fastseg.runs import case_ids
 from fastseg.volumes import split_inside, split_suffix
 
-__all__ = ["CaseFolder", "is_volume", "list_folder"]
+__all__ = ["CaseFolder", "first_deep", "is_volume", "list_folder"]
 
 #: What runs leave, perhaps beside predictions: where one of the first is, the other is no volume.
 _OF_RUNS, _MATRICES = ("records.jsonl", "run.json"), "confusion.npz"
+
+#: Files that a glance at subfolders looks at.
+_GLANCE = 10_000
 
 
 @dataclass
@@ -67,8 +71,15 @@ def list_folder(folder: str, argument: str, pattern: re.Pattern[str] | None, pro
         else:
             listed.contested |= {folded, case_ids.before_channel(folded) or folded}
             files = ", ".join(sorted(shown(inside) for _, inside in several))
-            problems.append(f"{argument}: {shown(folder)}: expected one file for each case, found for one: {files}")
+            wrong = f"expected one file for each case, found for one: {files}; {case_ids.ONE_OF_THEM}"
+            problems.append(f"{argument}: {shown(folder)}: {wrong}")
     return listed
+
+
+def first_deep(folder: str) -> str | None:
+    """Return the path within a folder of a volume in a subfolder; None where a glance finds none."""
+    glance = islice(_walk(folder, "", True, []), _GLANCE)
+    return next((path for path, kind in glance if "/" in path and kind == "a volume" and split_suffix(path)[1]), None)
 
 
 def is_volume(path: str | None) -> bool:

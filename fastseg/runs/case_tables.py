@@ -62,7 +62,8 @@ def read_pairs(path: str, problems: list[str], absent: list[str]) -> list[Pair]:
                 absent.append(f"{where}: no prediction{given and f': {shown(given)}: no such file'}")
             else:
                 reason = "a link that leads nowhere" if os.path.lexists(outer) else "no such file"
-                problems.append(f"{where}: {key}: {shown(given)}: {reason}")
+                wrong = f"{shown(given)}: {reason}" if given else "expected a path, found an empty cell"
+                problems.append(f"{where}: {key}: {wrong}")
             paths[key] = ""
         case = case_ids.writable(cells.get("case") or case_ids.of_path(cells["reference"]))
         if cells["reference"] and first_lines.setdefault(case_ids.folded(case), line) != line:

@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 from fastseg.names import shown
 from fastseg.runs import case_ids
-from fastseg.runs.case_folders import CaseFolder, is_volume, list_folder
+from fastseg.runs.case_folders import CaseFolder, first_deep, is_volume, list_folder
 from fastseg.runs.case_tables import read_pairs
-from fastseg.volumes import split_inside
+from fastseg.volumes import split_inside, split_suffix
 
 __all__ = ["Case", "Cases", "CasesError", "find_cases"]
 
@@ -79,7 +79,8 @@ def find_cases(
         then. Of two, the first is for references and the second for predictions; a third is for `roi` (else: the first).
     pairs : path, optional
         A CSV file with the columns ``reference`` and ``prediction``, optionally ``case`` and ``roi``, in UTF-8; its relative
-        paths are relative to its folder. An empty ``case`` is the reference's stem, an empty ``prediction`` is missing.
+        paths are relative to its folder. An empty ``case`` is the reference's stem, an empty ``prediction`` is missing; an
+        empty ``roi`` is an error, as is a mask that is missing in a folder of them.
     roi : path, optional
         A folder of masks, of which each case has one (for two files: a file). Masks of no case are no error.
     missing
@@ -140,12 +141,15 @@ class _Found:
     problems: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     """Problems under the policy that nothing may be missing."""
+    hints: dict[str, str] = field(default_factory=dict)
+    """What may be the matter with an extra prediction, by its path."""
 
     def finish(self, missing: str) -> Cases:
         problems = list(self.problems)
         if missing == "error":
             problems += self.absent
-            problems += [f"prediction: {shown(path)}: no reference belongs to it" for path in sorted(self.extra)]
+            wrong = "no reference belongs to it"
+            problems += [f"prediction: {shown(path)}: {wrong}{self.hints.get(path, '')}" for path in sorted(self.extra)]
         for case in self.cases:
             if case.prediction is not None and os.path.normpath(case.reference) == os.path.normpath(case.prediction):
                 problems.append(f"{shown(case.id)}: {shown(case.reference)} is both reference and prediction")
@@ -201,21 +205,36 @@ def _pair_folders(reference: str | None, prediction: str | None, patterns: Patte
     guesses = list_folder(prediction, "prediction", patterns[1], found.problems)
     if not guesses.files and not guesses.contested:
         found.absent.append(_nothing("prediction", prediction, patterns[1], guesses))
-    ids = [case for case, _ in truth.files.values()]
+    references = dict(truth.files.values())
+    ids = list(references)
     paths, extra = _belonging(ids, guesses, "prediction", patterns[1] is None, found.problems)
-    found.cases += [Case(case, path, paths.get(case), None) for case, path in truth.files.values()]
+    found.cases += [Case(case, path, paths.get(case), None) for case, path in references.items()]
     found.extra += [path for case, path in extra if case_ids.folded(case) not in truth.contested]
     alike = {case_ids.folded(case): path for case, path in extra}
+    numbered = {case_ids.before_channel(case): path for case, path in references.items()}
     for case in sorted(set(ids) - paths.keys()):
         if (folded := case_ids.folded(case)) not in guesses.contested:
             hint = f" ({shown(alike[folded])} differs in case or in compatible characters)" if folded in alike else ""
+            other = numbered.get(case) or references.get(case_ids.before_channel(case) or "")
+            hint = hint or _two_files(other, references[case], "references")
             found.absent.append(f"{shown(case)}: no prediction{hint}")
+    for case, path in extra:
+        found.hints[path] = _two_files(paths.get(case_ids.before_channel(case) or ""), path, "predictions")
+
+
+def _two_files(one: str | None, other: str, argument: str) -> str:
+    """Return a hint to two files of one folder that may be of one case."""
+    return "" if one is None else f": {shown(one)} and {shown(other)} are both {argument}; {case_ids.ONE_OF_THEM}"
 
 
 def _nothing(argument: str, folder: str, pattern: re.Pattern[str] | None, listed: CaseFolder) -> str:
     wanted = "files with the suffix of a known format, such as .nii.gz"
     wanted += "" if pattern is None else f", whose paths match {pattern.pattern!r}"
     among = f" among {len(listed.ignored)} others: {_first(listed.ignored)}" if listed.ignored else ", it is empty"
+    deep = first_deep(folder) if pattern is None else None
+    if deep is not None:
+        fitting = rf"'(?P<case>.+){re.escape(split_suffix(deep)[1])}'"
+        among += f"; a pattern (--pattern) finds those in subfolders, such as {fitting} for {shown(deep)}"
     return f"{argument}: {shown(folder)}: expected {wanted}; found none{among}"
 
 
@@ -260,5 +279,6 @@ def _belonging(
             found[case] = paths[0]
         else:
             folder.contested.add(case_ids.folded(case))
-            problems.append(f"{argument}: expected one file for {shown(case)}, found {', '.join(map(shown, paths))}")
+            files = ", ".join(map(shown, paths))
+            problems.append(f"{argument}: expected one file for {shown(case)}, found {files}; {case_ids.ONE_OF_THEM}")
     return found, list(rest.values())
