@@ -194,7 +194,7 @@ def _pair_folders(reference: str | None, prediction: str | None, patterns: Patte
     if found.problems or reference is None or prediction is None:
         return
     if os.path.samefile(reference, prediction) and patterns[0] == patterns[1]:
-        wanted = "expected two folders, or a pattern for references and another for predictions"
+        wanted = "expected two folders, or a pattern (--pattern) for references and another for predictions"
         found.problems.append(f"prediction: {wanted}; found {shown(prediction)} twice")
         return
     truth = list_folder(reference, "reference", patterns[0], found.problems)

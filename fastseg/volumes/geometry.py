@@ -216,7 +216,7 @@ def _explain(reference: Geometry, prediction: Geometry, tolerance: float) -> tup
         return (
             "flip or axis permutation",
             f"a pure flip or permutation of axes, the reference is stored as {codes[0]}, the prediction as {codes[1]} "
-            "(reorient resolves that)",
+            "(reorient, --reorient, resolves that)",
         )
     if reference.shape != prediction.shape:
         return "shape", f"the shapes {reference.shape} and {prediction.shape} differ"

@@ -142,7 +142,8 @@ def _named(volume: Volume, axes: str | None) -> Volume:
         return volume
     if len(axes) != len(shape) or len(set(axes)) != len(axes):
         raise GeometryError(
-            f"{volume.path}: expected a letter for each of its {len(shape)} axes, of shape {shape}; found axes={axes!r}"
+            f"{volume.path}: expected a letter for each of its {len(shape)} axes, of shape {shape}; "
+            f"found axes (--axes) {axes!r}"
         )
     return Turned(volume, tuple(range(len(shape))), (False,) * len(shape), axes)
 
@@ -197,7 +198,7 @@ def _by_shape(true: Volume, pred: Volume) -> tuple[int, ...]:
         plain = pred if one.axes else true
         raise GeometryError(
             f"{plain.path}: an array of shape {plain.geometry.shape} may have the axes {named} or {named[::-1]}, and its "
-            f"file does not say which; expected axes={named!r} or axes={named[::-1]!r}"
+            f"file does not say which; expected axes (--axes) {named!r} or {named[::-1]!r}"
         )
     return straight[::-1] if reverse_fits and not fits else straight
 
