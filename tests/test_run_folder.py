@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import itertools
 import json
 import os
@@ -732,3 +733,37 @@ def test_surplus_predictions_and_regions_of_background(tmp_path: Path) -> None:
     run = evaluate_folder(gt, pred, missing="skip", regions={"nothing": [0], "all": [1, 2]})
     assert [Path(path).name for path in run.facts["extra"]] == ["old.nii.gz"]
     assert run.foreground.tolist() == [False, True]
+
+
+def test_a_report_of_other_numbers_does_not_stay(two: Any, tmp_path: Path) -> None:
+    from fastseg.report import write_report
+
+    out, notes = tmp_path / "out", []
+    fastseg.evaluate_folder(*two, out)
+    page = Path(write_report(out, overlays=False))
+    fastseg.evaluate_folder(*two, out, note=notes.append)
+    assert page.is_file()
+    fastseg.evaluate_folder(*two, out, metrics="iou", note=notes.append)
+    assert not page.exists()
+    assert "report.html" in notes[-1]
+
+
+def test_facts_say_where_labels_come_from(two: Any, tmp_path: Path) -> None:
+    table = tmp_path / "names.txt"
+    table.write_text("1 liver\n")
+    run = fastseg.evaluate_folder(*two, labels=table)
+    digest = hashlib.sha256(table.read_bytes()).hexdigest()
+    assert run.facts["tables"] == {"labels": {"path": str(table), "sha256": digest}}
+    assert run.facts["working_folder"] == os.getcwd()
+
+
+def test_results_of_other_predictions_are_an_error(two: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    fastseg.evaluate_folder(*two, out)
+    journal = (out / "records.jsonl").read_bytes()
+    two[1].rename(tmp_path / "others")
+    with pytest.raises(ValueError, match="output: .*expected another folder, found the results of other predictions"):
+        fastseg.evaluate_folder(two[0], tmp_path / "others", out)
+    assert (out / "records.jsonl").read_bytes() == journal
+    run = fastseg.evaluate_folder(two[0], tmp_path / "others", out, resume=False)
+    assert len(run.counted) == len(run.records)

@@ -22,6 +22,7 @@ from fastseg.runs.records import CaseRecord
 from fastseg.runs.run import Run
 from fastseg.runs.running import Progress, run_cases
 from fastseg.runs.settings import Settings
+from fastseg.runs.stale_report import remove_stale_report
 from fastseg.threads import checked_threads, get_num_threads
 
 __all__ = ["evaluate_folder"]
@@ -175,6 +176,8 @@ def evaluate_folder(
         if journal is not None:
             assert output is not None
             write_outputs(run, output)
+            if (removed := remove_stale_report(output)) is not None:
+                say(removed)
             journal.complete(record for record in run.records if record.counted)
     return run
 
