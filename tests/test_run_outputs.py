@@ -197,7 +197,8 @@ def test_every_number_of_every_case_is_a_row() -> None:
             assert row["value"] == "" or float(row["value"]) == value
     assert found["b", "3", "dice"]["reason"] == "absent from reference and prediction"
     assert found["b", "2", "recall"]["reason"] == "absent from reference"
-    assert found["e", "1", "precision"]["reason"] == "absent from prediction"
+    assert found["e", "1", "precision"]["value"] == "0.0"  # scored as the worst possible
+    assert found["e", "2", "precision"]["reason"] == "absent from reference and prediction"
     assert found["a", "", "accuracy"]["class"] == found["a", "", "soft_dice"]["class"] == "all"
     assert found["a", "", "soft_dice"]["value"] == "0.30000000000000004"
     assert (found["a", "", "cross_entropy"]["value"], found["a", "", "cross_entropy"]["reason"]) == ("", "undefined")

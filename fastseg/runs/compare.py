@@ -15,7 +15,8 @@ from fastseg.counts import BinaryCounts, LabelCounts, positions
 from fastseg.runs.comparison import Comparison, Row
 from fastseg.runs.conventions import nan_mean
 from fastseg.runs.paired_statistics import drawn, holm, interval, signed_rank
-from fastseg.runs.pairing import paired, scored_settings, triples
+from fastseg.runs.pairing import paired, scored_settings
+from fastseg.runs.records import triples
 from fastseg.runs.run import Run
 from fastseg.runs.statistics import summable
 
@@ -146,7 +147,7 @@ class _Pool:
         if any(entry.overall is not None for entry in entries):
             from scipy import sparse
 
-            pairs, unknown = triples(run)
+            pairs, unknown = triples(run.counted)
             number = run.labels.size
             case, true, pred, voxels = np.concatenate([pairs, unknown]).T
             pred = positions(run.labels, pred)

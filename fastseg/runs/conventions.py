@@ -4,6 +4,10 @@ The same counts give other numbers under another package's convention. All that 
 cases a class leaves out, what 0/0 is, whether the background takes part, and in which order means are taken. Every number
 of a run is a function of sums over its cases (`Convention.sums`, `Convention.of_sums`), so that a number, its bootstrap
 distribution and its paired differences cannot mean different things.
+
+A case without a prediction that is scored as the worst possible one is the same under all of them: of each class that its
+reference has, a metric is at the bad end of its range (`worst_value`), and undefined of the others. What is made of sums of
+counts (pooled values) has its voxels as misses instead.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import numpy.typing as npt
 from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts
 
-__all__ = ["CONVENTIONS", "Convention", "nan_mean"]
+__all__ = ["CONVENTIONS", "Convention", "nan_mean", "worst_value"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -70,13 +74,20 @@ class Convention:
         """Return what the metric's one number is the mean of (see `mean_over`)."""
         return self.mean_over_of.get(registry.get(metric).name, self.mean_over)
 
-    def values(self, metric: str, binary: BinaryCounts) -> Floats:
-        """Return a metric of each case and class, (N, C), NaN where it is undefined or left out."""
+    def values(self, metric: str, binary: BinaryCounts, missed: Bools | None = None) -> Floats:
+        """Return a metric of each case and class, (N, C), NaN where it is undefined or left out.
+
+        Of cases that are ``missed`` (N,), for want of a prediction, it is `worst_value` for classes that the reference has
+        and NaN for the others, whatever the convention is. Metrics without a worst value keep what the counts give.
+        """
         entry = registry.get(metric)
         values = entry(binary, zero_division=self.zero_division if entry.better == "higher" else NAN)
-        if self.left_out == "nowhere" or entry.name not in (self.left_out_of or _ALL):
+        if self.left_out != "nowhere" and entry.name in (self.left_out_of or _ALL):
+            values = np.where(_extent(binary, predicted=self.left_out == "absent") > 0, values, NAN)
+        worst = worst_value(entry)
+        if missed is None or worst is None:
             return values
-        return np.where(_extent(binary, predicted=self.left_out == "absent") > 0, values, NAN)
+        return np.where(missed[:, None], np.where(_extent(binary, predicted=False) > 0, worst, NAN), values)
 
     def class_means(self, metric: str, values: Floats, binary: BinaryCounts | None) -> Floats:
         """Return one value for each class, (C,), NaN where no case is defined.
@@ -151,6 +162,19 @@ class Convention:
         if self.strict:
             return np.mean(classes, 1) if classes.shape[1] else np.full(len(classes), NAN)
         return nan_mean(classes, 1)
+
+
+def worst_value(metric: registry.Metric) -> float | None:
+    """Return the bad end of a metric's range; None where it is infinite, or no value is better than another.
+
+    Examples
+    --------
+    >>> [worst_value(registry.get(name)) for name in ("dice", "mcc", "miss_rate", "relative_volume_difference", "support")]
+    [0.0, -1.0, 1.0, None, None]
+    """
+    ends = {"higher": metric.range[0], "lower": metric.range[1]}
+    worst = ends.get(metric.better)
+    return worst if worst is not None and np.isfinite(worst) else None
 
 
 def nan_mean(values: Floats, axis: int) -> Floats:

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts import positions
+from fastseg.runs.records import triples
 from fastseg.runs.run import Run
 from fastseg.runs.settings import Settings
 
-__all__ = ["paired", "scored_settings", "triples"]
+__all__ = ["paired", "scored_settings"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -96,18 +97,9 @@ def _listed(texts: Sequence[str], most: int = 10) -> str:
     return f"{shown}, … ({len(texts):,} in all)" if len(texts) > most else shown or "none"
 
 
-def triples(run: Run) -> tuple[Ints, Ints]:
-    """Return the case, and the true label, predicted label and voxels, of all pairs; then of all unknown predictions."""
-    parts = []
-    for tables in ([r.pairs for r in run.counted], [np.insert(r.unknown, 1, 0, axis=1) for r in run.counted]):
-        number = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-        parts.append(np.column_stack([number, np.concatenate([np.zeros((0, 3), np.int64), *tables])]))
-    return parts[0], parts[1]
-
-
 def _true(run: Run, labels: Ints) -> Ints:
     """Return the true voxels of each case and label: (N, K)."""
-    case, true, _, voxels = np.concatenate(triples(run)).T
+    case, true, _, voxels = np.concatenate(triples(run.counted)).T
     totals = np.zeros((len(run.counted), labels.size), np.int64)
     np.add.at(totals, (case, positions(labels, true)), voxels)
     return totals

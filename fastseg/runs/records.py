@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastseg.counts import LabelCounts
 
-__all__ = ["CaseRecord"]
+__all__ = ["CaseRecord", "triples"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -30,7 +30,7 @@ class CaseRecord:
     id : str
         Of the case, unique in its run.
     status : {"scored", "failed", "missing"}
-        A missing prediction has counts only where the run scores it as the worst possible one.
+        A missing prediction has counts (all voxels unknown) only where the run scores it as the worst possible one.
     reference, prediction, roi : str or None
         Paths as they were given.
     key : str
@@ -114,3 +114,12 @@ class CaseRecord:
             return cls(**plain)
         except (KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"expected the record of a case, found {line[:80]!r}: {error!r}") from None
+
+
+def triples(records: Sequence[CaseRecord]) -> tuple[Ints, Ints]:
+    """Return the case's place, true label, predicted label and voxels, of all pairs; then of all unknown predictions."""
+    parts = []
+    for tables in ([r.pairs for r in records], [np.insert(r.unknown, 1, 0, axis=1) for r in records]):
+        number = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+        parts.append(np.column_stack([number, np.concatenate([_none(3), *tables])]))
+    return parts[0], parts[1]

@@ -13,16 +13,14 @@ import numpy.typing as npt
 
 from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts, LabelCounts, positions
-from fastseg.runs.conventions import CONVENTIONS, Convention
-from fastseg.runs.records import CaseRecord, Ints
+from fastseg.inputs import MAX_CLASSES
+from fastseg.runs.conventions import CONVENTIONS, Convention, worst_value
+from fastseg.runs.records import CaseRecord, Ints, triples
 from fastseg.runs.settings import Settings
 
 __all__ = ["ReportedClass", "Run"]
 
 Floats = npt.NDArray[np.float64]
-
-#: Cases whose confusion matrices are in memory at once while regions are formed.
-_CASES_AT_ONCE = 64
 
 
 class ReportedClass(NamedTuple):
@@ -110,42 +108,64 @@ class Run:
         wanted = self.convention.background if background is None else background
         return np.ones(len(self.classes), bool) if wanted else self.foreground
 
+    @cached_property
+    def missed(self) -> npt.NDArray[np.bool_]:
+        """(N,) bool: which counted cases have no prediction, and are scored as the worst possible ones."""
+        return np.array([record.status == "missing" for record in self.counted], bool)
+
     def counts(self, cases: Sequence[int] | slice = slice(None)) -> LabelCounts:
-        """Return the confusion matrices of the counted cases, or of some of them by their place: (N, K, K)."""
-        numbers = np.arange(len(self.counted))[cases]
-        labels, size = self.labels, self.labels.size
-        matrix = np.zeros((numbers.size, size, size), np.int64)
-        unknown = np.zeros((numbers.size, size), np.int64)
-        for n, number in enumerate(numbers.tolist()):
-            record = self.counted[number]
-            rows, columns = positions(labels, record.pairs[:, 0]), positions(labels, record.pairs[:, 1])
-            matrix[n, rows, columns] = record.pairs[:, 2]
-            unknown[n, positions(labels, record.unknown[:, 0])] = record.unknown[:, 1]
-        voxels = np.array([self.counted[number].voxels for number in numbers.tolist()], np.int64).reshape(-1, 4)
-        return LabelCounts(labels, self.settings.labels is not None, matrix, unknown, voxels)
+        """Return the confusion matrices of the counted cases, or of some of them by their place: (N, K, K).
+
+        Raises
+        ------
+        ValueError
+            If there are more than 4,096 labels, for which matrices are too large.
+        """
+        numbers = np.arange(len(self.counted))[cases].tolist()
+        return _matrices(self.labels, self.settings.labels is not None, [[self.counted[n]] for n in numbers])
+
+    def pooled(self) -> LabelCounts:
+        """Return the confusion matrix summed over all counted cases, (1, K, K); ValueError as `counts` raises it."""
+        return _matrices(self.labels, self.settings.labels is not None, [self.counted])
 
     @cached_property
     def binary(self) -> BinaryCounts:
         """True and false positives and negatives of the reported classes: (N, C)."""
-        members: dict[str | int, list[int]] = {place: list(each.labels) for place, each in enumerate(self.classes)}
-        parts = [
-            self.counts(slice(first, first + _CASES_AT_ONCE)).regions(members)
-            for first in range(0, max(1, len(self.counted)), _CASES_AT_ONCE)
-        ]
-        return parts[0].concat(*parts[1:])
+        pairs, unknown = triples(self.counted)
+        case, true, pred, voxels = pairs.T
+        owner, truth = np.concatenate([case, unknown[:, 0]]), np.concatenate([true, unknown[:, 1]])
+        number = np.concatenate([voxels, unknown[:, 3]])
+        shape = len(self.counted), len(self.classes)
+        if self.settings.regions:
+            tp, support, found = (np.zeros(shape, np.int64) for _ in range(3))
+            for k, each in enumerate(self.classes):
+                in_truth, in_pred = np.isin(truth, each.labels), np.isin(pred, each.labels)
+                both = in_truth[: len(pairs)] & in_pred
+                tp[:, k] = _sums(shape[:1], (case[both],), voxels[both])
+                support[:, k] = _sums(shape[:1], (owner[in_truth],), number[in_truth])
+                found[:, k] = _sums(shape[:1], (case[in_pred],), voxels[in_pred])
+        else:
+            hits = true == pred
+            tp = _sums(shape, (case[hits], positions(self.labels, true[hits])), voxels[hits])
+            support = _sums(shape, (owner, positions(self.labels, truth)), number)
+            found = _sums(shape, (case, positions(self.labels, pred)), voxels)
+        total = _sums(shape[:1], (owner,), number)[:, None]
+        given = np.array([record.voxels for record in self.counted], np.int64).reshape(-1, 4)
+        return BinaryCounts(tuple(range(shape[1])), tp, found - tp, support - tp, total - support - found + tp, given)
 
     def values(self, metric: str) -> Floats:
         """Return a metric of each case and class, (N, C), NaN where it is undefined under the run's convention.
 
-        A metric that is one number for all classes together (accuracy, Cohen's kappa, …) is (N, 1).
+        A metric that is one number for all classes together (accuracy, Cohen's kappa, …) is (N, 1). Of a case without a
+        prediction that is scored as the worst possible one, a metric has its worst value (`Convention.values`). The array
+        is kept for the next call, so it cannot be written to.
         """
         entry = registry.get(metric)
         if entry.name not in self._values:
             if entry.overall is not None:
-                parts = [entry(self.counts([n])) for n in range(len(self.counted))]
-                values = np.concatenate([np.zeros(0), *parts])[:, None]
+                values = np.array([_overall(entry, record) for record in self.counted], np.float64)[:, None]
             else:
-                values = self.convention.values(entry.name, self.binary)
+                values = self.convention.values(entry.name, self.binary, self.missed)
             values.flags.writeable = False
             self._values[entry.name] = values
         return self._values[entry.name]
@@ -162,7 +182,7 @@ class Run:
         entry = registry.get(metric)
         if entry.overall is not None:
             if self.convention.pooled and self.counted:
-                return entry(self.counts().pooled())
+                return entry(self.pooled())
             return self.convention.class_means(metric, self.values(metric), None)
         return self.convention.class_means(metric, self.values(metric), self.binary)
 
@@ -192,3 +212,36 @@ class Run:
         from fastseg.runs.outputs import read_run
 
         return read_run(folder)
+
+
+def _sums(shape: tuple[int, ...], places: tuple[npt.NDArray[Any], ...], voxels: Ints) -> Ints:
+    """Return an array of zeros to whose places voxels were added."""
+    sums = np.zeros(shape, np.int64)
+    np.add.at(sums, places, voxels)
+    return sums
+
+
+def _matrices(labels: Ints, declared: bool, groups: Sequence[Sequence[CaseRecord]]) -> LabelCounts:
+    """Return a confusion matrix for each group of cases, summed over these."""
+    size = labels.size
+    if size > MAX_CLASSES:
+        raise ValueError(
+            f"labels: expected at most {MAX_CLASSES:,} for a confusion matrix, found {size:,} that occur in the run "
+            "(declare labels or map those of the prediction)"
+        )
+    matrix, unknown = np.zeros((len(groups), size, size), np.int64), np.zeros((len(groups), size), np.int64)
+    for n, records in enumerate(groups):
+        pairs, missed = triples(records)
+        np.add.at(matrix[n], (positions(labels, pairs[:, 1]), positions(labels, pairs[:, 2])), pairs[:, 3])
+        np.add.at(unknown[n], positions(labels, missed[:, 1]), missed[:, 3])
+    voxels = [np.array([record.voxels for record in of], np.int64).reshape(-1, 4).sum(0) for of in groups]
+    return LabelCounts(labels, declared, matrix, unknown, np.array(voxels, np.int64).reshape(-1, 4))
+
+
+def _overall(entry: registry.Metric, record: CaseRecord) -> float:
+    """Return a metric that is one number for all classes of a case together; labels that it lacks make no difference."""
+    worst = worst_value(entry)
+    if record.status == "missing" and worst is not None and record.unknown.size:
+        return worst
+    labels = np.unique(np.concatenate([record.pairs[:, :2].reshape(-1), record.unknown[:, 0]]))
+    return float(entry(_matrices(labels, True, [[record]]))[0])

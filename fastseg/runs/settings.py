@@ -42,7 +42,7 @@ class Settings:
     activation, channel_axis
         Of files of scores, as in `fastseg.sum_files`.
     missing : {"error", "skip", "worst"}
-        What a missing prediction does: nothing is scored; the case is left out; every voxel of it counts as missed.
+        What a missing prediction does: nothing is scored; the case is left out; every metric has its worst value there.
     names : dict of int to str
         Names of labels.
     regions : dict of str to tuple of int
