@@ -213,6 +213,15 @@ def test_seed_and_order_decide_and_nothing_else() -> None:
     assert [row[:9] for row in other] == [row[:9] for row in rows]
 
 
+@pytest.mark.parametrize("convention", ["fastseg", "sklearn"])
+def test_how_much_is_in_memory_makes_no_difference(convention: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = random_run(20, metrics=("dice", "iou", "accuracy", "recall"), convention=convention)
+    rows = summarise(run)
+    monkeypatch.setattr("fastseg.runs.statistics._MEANS_AT_ONCE", 1000)
+    monkeypatch.setattr("fastseg.runs.statistics._DRAWN_AT_ONCE", 100)
+    assert same(rows, summarise(run))
+
+
 CHILD = """
 import sys
 sys.path.insert(0, {tests!r})

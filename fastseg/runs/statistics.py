@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -24,8 +24,11 @@ Floats = npt.NDArray[np.float64]
 
 NAN = float("nan")
 
-#: Drawn cases that are in memory at once; there are about 40 bytes for each.
+#: Drawn cases, and sums of them, that are in memory at once; there are about 40 bytes for each.
 _DRAWN_AT_ONCE = 2**20
+
+#: Drawn means that are in memory at once, if several metrics have them.
+_MEANS_AT_ONCE = 2**22
 
 
 class Summary(NamedTuple):
@@ -72,8 +75,8 @@ class _Part(NamedTuple):
     """Which of all sums over cases are its own."""
 
     def of_sums(self, sums: Array) -> Floats:
-        """Return the class values and, of classes, the one number: (B, C + 1) or (B, 1)."""
-        classes, mean = self.convention.of_sums(self.metric, sums[:, self.columns], self.in_means)
+        """Return the class values and, of classes, the one number: (B, C + 1) or (B, 1), of its own sums."""
+        classes, mean = self.convention.of_sums(self.metric, sums, self.in_means)
         return np.concatenate([classes, mean[:, None]], 1) if self.classes is not None else classes
 
     def spread(self) -> Floats:
@@ -182,20 +185,40 @@ def _spread(defined: Floats, low: float, high: float) -> tuple[float, float, flo
 def _intervals(parts: Sequence[_Part], columns: Floats, settings: Settings) -> tuple[Floats, Floats]:
     """Return the ends of the bootstrap intervals of all columns of all parts, (rows,) each."""
     cases = len(columns)
-    # What a convention puts for a mean over nothing, such as MONAI's 0, is not a value that the mean could have had.
-    parts = [part._replace(convention=replace(part.convention, nothing=NAN)) for part in parts]
     if cases < 2 or settings.resamples < 1:
         rows = sum(len(part.names()) for part in parts)
         return np.full(rows, NAN), np.full(rows, NAN)
+    # What a convention puts for a mean over nothing, such as MONAI's 0, is not a value that the mean could have had.
+    parts = [part._replace(convention=replace(part.convention, nothing=NAN)) for part in parts]
     columns = summable(columns)
+    ends = [_drawn(some, columns, settings) for some in _groups(parts, settings.resamples)]
+    low, high = (np.concatenate(each) for each in zip(*ends, strict=True))
+    return low, high
+
+
+def _groups(parts: Sequence[_Part], resamples: int) -> Iterator[list[_Part]]:
+    """Yield the metrics, as many at a time as memory is for; all draw the same cases."""
+    group: list[_Part] = []
+    for part in parts:
+        if group and resamples * sum(len(each.names()) for each in [*group, part]) > _MEANS_AT_ONCE:
+            yield group
+            group = []
+        group.append(part)
+    yield group
+
+
+def _drawn(parts: Sequence[_Part], columns: Floats, settings: Settings) -> tuple[Floats, Floats]:
+    """Return the ends of the intervals of some of the parts."""
+    cases = len(columns)
 
     def statistic(drawn: npt.NDArray[np.int64], axis: int = -1) -> Floats:  # (B, N) places of cases -> (rows, B)
         assert axis == -1
         draws = len(drawn)
         places = drawn + cases * np.arange(draws)[:, None]
-        times = np.bincount(places.reshape(-1), minlength=draws * cases).reshape(draws, cases)
-        sums = times.astype(np.float64) @ columns
-        return np.concatenate([part.of_sums(sums) for part in parts], 1).T
+        times = np.bincount(places.reshape(-1), minlength=draws * cases).reshape(draws, cases).astype(np.float64)
+        sums = {(part.columns.start, part.columns.stop): times @ columns[:, part.columns] for part in parts}
+        found = [part.of_sums(sums[part.columns.start, part.columns.stop]) for part in parts]
+        return np.concatenate(found, 1).T
 
     from scipy import stats
 
@@ -203,7 +226,7 @@ def _intervals(parts: Sequence[_Part], columns: Floats, settings: Settings) -> t
     options: dict[str, Any] = {
         "rng" if "rng" in named else "random_state": np.random.default_rng(settings.seed),  # SciPy 1.15 renamed it
         "n_resamples": settings.resamples,
-        "batch": max(1, _DRAWN_AT_ONCE // cases),
+        "batch": max(1, _DRAWN_AT_ONCE // max(cases, *(part.columns.stop - part.columns.start for part in parts))),
         "confidence_level": settings.confidence,
     }
     with warnings.catch_warnings():
