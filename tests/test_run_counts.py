@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fastseg import LabelCounts, metrics
 from fastseg.runs import CaseRecord, Run, Settings
+from fastseg.runs.compare import compare_runs
 
 LABELS = (0, 1, 2, 3, 7)
 #: Cases of voxels: true label, and predicted one, -1 for one that is unknown.
@@ -69,5 +70,8 @@ def test_more_labels_than_a_matrix_can_have() -> None:
     for matrices in (run.counts, run.pooled):
         with pytest.raises(ValueError, match="labels: expected at most 4,096 for a confusion matrix, found 5,000"):
             matrices()
+    with pytest.raises(ValueError, match="at most 4,096"):
+        compare_runs(run, run, metrics="accuracy")
+    assert compare_runs(run, run, metrics="dice", resamples=5).rows[-1].difference == 0
     regions = run_of(cases, regions={"low": tuple(range(100)), "high": (4999,)})
     np.testing.assert_array_equal(regions.binary.tp, [[99, 0], [0, 1]])  # 99 is taken for 100

@@ -17,8 +17,8 @@ from fastseg.runs.conventions import nan_mean
 from fastseg.runs.paired_statistics import drawn, holm, interval, signed_rank
 from fastseg.runs.pairing import paired, scored_settings
 from fastseg.runs.records import triples
-from fastseg.runs.run import Run
-from fastseg.runs.statistics import summable
+from fastseg.runs.run import Run, check_matrix
+from fastseg.runs.statistics import at_once, summable
 
 __all__ = ["compare_runs"]
 
@@ -100,14 +100,18 @@ def compare_runs(
     ]
     pools = (_Pool(runs[0], entries), _Pool(runs[1], entries))
     number = len(runs[0].counted)
-    pooled = [pool.values(np.ones((1, number))) for pool in pools]
-    low, high = _intervals(values, pools, number, confidence, resamples, seed)
+    pooled = [pool.values(np.ones((1, number)), entries) for pool in pools]
+    ends = [
+        _intervals(values[some], entries[some], pools, confidence, resamples, seed)
+        for some in at_once([2 * each[0].shape[1] for each in values], resamples)
+    ]
+    low, high = (np.concatenate(each, 1) for each in zip(*ends, strict=True))
     rows: list[Row] = []
     for k, entry in enumerate(entries):
         first, last = len(rows), len(rows) + values[k][0].shape[1]
-        ends = [end[first:last] for end in (low[0], high[0], low[1], high[1])]
+        own = [end[first:last] for end in (low[0], high[0], low[1], high[1])]
         rows += _rows(
-            runs[0], entry, values[k], (pooled[0][k][0], pooled[1][k][0]), ends, round(1 - confidence, _DECIMALS)
+            runs[0], entry, values[k], (pooled[0][k][0], pooled[1][k][0]), own, round(1 - confidence, _DECIMALS)
         )
     how = {**scored_settings(runs[0].settings), "confidence": confidence, "resamples": resamples, "seed": seed}
     return Comparison(names, tuple(record.id for record in runs[0].counted), left_out, tuple(rows), how)
@@ -141,12 +145,13 @@ class _Pool:
     """A run's counts, and metrics of sums of them over cases."""
 
     def __init__(self, run: Run, entries: Sequence[registry.Metric]) -> None:
-        self.run, self.entries, binary = run, entries, run.binary
+        self.run, binary = run, run.binary
         self.columns = np.concatenate([binary.tp, binary.fp, binary.fn, binary.tn], 1).astype(np.float64)
         self.size, self.pairs = self.columns.shape[1], None
         if any(entry.overall is not None for entry in entries):
             from scipy import sparse
 
+            check_matrix(run.labels)
             pairs, unknown = triples(run.counted)
             number = run.labels.size
             case, true, pred, voxels = np.concatenate([pairs, unknown]).T
@@ -157,14 +162,14 @@ class _Pool:
             self.pairs = sparse.csr_array((voxels.astype(np.float64), (place, case)), shape=shape)
             self.size = max(self.size, shape[0])
 
-    def values(self, times: Floats) -> list[Floats]:
+    def values(self, times: Floats, entries: Sequence[registry.Metric]) -> list[Floats]:
         """Return each metric of B sums in which cases occur so many times, (B, N): (B, C + 1) or (B, 1)."""
         draws = len(times)
         tp, fp, fn, tn = np.split((times @ self.columns).astype(np.int64), 4, 1)  # exact up to 2^53 voxels
         voxels = np.zeros((draws, 4), np.int64)
         binary = BinaryCounts(tuple(range(len(self.run.classes))), tp, fp, fn, tn, voxels)
         matrix = None
-        if self.pairs is not None:
+        if self.pairs is not None and any(entry.overall is not None for entry in entries):
             labels = self.run.labels
             sums = (self.pairs @ times.T).T.astype(np.int64).reshape(draws, labels.size, labels.size + 1)
             matrix = LabelCounts(labels, True, sums[..., :-1], sums[..., -1], voxels)
@@ -172,21 +177,21 @@ class _Pool:
             entry(matrix)[:, None]
             if entry.overall is not None and matrix is not None
             else _columns(self.run, entry, self.run.convention.values(entry.name, binary))
-            for entry in self.entries
+            for entry in entries
         ]
 
 
 def _intervals(
     values: Sequence[tuple[Floats, Floats]],
+    entries: Sequence[registry.Metric],
     pools: tuple[_Pool, _Pool],
-    cases: int,
     confidence: float,
     resamples: int,
     seed: int,
 ) -> tuple[Floats, Floats]:
     """Return the lower and upper ends of the mean differences of all columns, then of the pooled ones: (2, columns)."""
-    differences = np.concatenate([np.zeros((cases, 0)), *(b - a for a, b in values)], 1)
-    number = differences.shape[1]
+    differences = np.concatenate([b - a for a, b in values], 1)
+    cases, number = differences.shape
     if cases < 2:
         return np.full((2, number), np.nan), np.full((2, number), np.nan)
     paired = np.isfinite(differences)
@@ -195,7 +200,7 @@ def _intervals(
     for times in drawn(cases, resamples, seed, max(pool.size for pool in pools)):
         totals, numbers = np.split(times @ summed, 2, 1)
         means = np.where(numbers > 0, totals / np.maximum(numbers, 1), np.nan)
-        pooled = [np.concatenate([np.zeros((len(times), 0)), *pool.values(times)], 1) for pool in pools]
+        pooled = [np.concatenate(pool.values(times, entries), 1) for pool in pools]
         found.append(np.concatenate([means, pooled[1] - pooled[0]], 1))
     low, high = interval(np.concatenate(found), confidence)
     few = np.concatenate([paired.sum(0) < 2, np.zeros(number, bool)])

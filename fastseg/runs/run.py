@@ -18,7 +18,7 @@ from fastseg.runs.conventions import CONVENTIONS, Convention, worst_value
 from fastseg.runs.records import CaseRecord, Ints, triples
 from fastseg.runs.settings import Settings
 
-__all__ = ["ReportedClass", "Run"]
+__all__ = ["ReportedClass", "Run", "check_matrix"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -221,14 +221,19 @@ def _sums(shape: tuple[int, ...], places: tuple[npt.NDArray[Any], ...], voxels: 
     return sums
 
 
+def check_matrix(labels: Ints) -> None:
+    """Raise ValueError if there are too many labels for a confusion matrix."""
+    if labels.size > MAX_CLASSES:
+        raise ValueError(
+            f"labels: expected at most {MAX_CLASSES:,} for a confusion matrix, found {labels.size:,} that occur in the run "
+            "(declare those that are to be scored, or map labels of the prediction to others)"
+        )
+
+
 def _matrices(labels: Ints, declared: bool, groups: Sequence[Sequence[CaseRecord]]) -> LabelCounts:
     """Return a confusion matrix for each group of cases, summed over these."""
+    check_matrix(labels)
     size = labels.size
-    if size > MAX_CLASSES:
-        raise ValueError(
-            f"labels: expected at most {MAX_CLASSES:,} for a confusion matrix, found {size:,} that occur in the run "
-            "(declare labels or map those of the prediction)"
-        )
     matrix, unknown = np.zeros((len(groups), size, size), np.int64), np.zeros((len(groups), size), np.int64)
     for n, records in enumerate(groups):
         pairs, missed = triples(records)

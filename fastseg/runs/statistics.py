@@ -191,20 +191,10 @@ def _intervals(parts: Sequence[_Part], columns: Floats, settings: Settings) -> t
     # What a convention puts for a mean over nothing, such as MONAI's 0, is not a value that the mean could have had.
     parts = [part._replace(convention=replace(part.convention, nothing=NAN)) for part in parts]
     columns = summable(columns)
-    ends = [_drawn(some, columns, settings) for some in _groups(parts, settings.resamples)]
+    sizes = [len(part.names()) for part in parts]
+    ends = [_drawn(parts[some], columns, settings) for some in at_once(sizes, settings.resamples)]
     low, high = (np.concatenate(each) for each in zip(*ends, strict=True))
     return low, high
-
-
-def _groups(parts: Sequence[_Part], resamples: int) -> Iterator[list[_Part]]:
-    """Yield the metrics, as many at a time as memory is for; all draw the same cases."""
-    group: list[_Part] = []
-    for part in parts:
-        if group and resamples * sum(len(each.names()) for each in [*group, part]) > _MEANS_AT_ONCE:
-            yield group
-            group = []
-        group.append(part)
-    yield group
 
 
 def _drawn(parts: Sequence[_Part], columns: Floats, settings: Settings) -> tuple[Floats, Floats]:
@@ -239,6 +229,17 @@ def _drawn(parts: Sequence[_Part], columns: Floats, settings: Settings) -> tuple
         means = means[~np.isnan(means)]
         low[row], high[row] = np.quantile(means, [tail, 1 - tail]) if means.size else (NAN, NAN)
     return low, high
+
+
+def at_once(rows: Sequence[int], resamples: int) -> Iterator[slice]:
+    """Yield metrics by their place, as many at a time as memory is for: each has so many rows, of drawn means."""
+    first, taken = 0, 0
+    for place, number in enumerate(rows):
+        if taken and (taken + number) * resamples > _MEANS_AT_ONCE:
+            yield slice(first, place)
+            first, taken = place, 0
+        taken += number
+    yield slice(first, len(rows))
 
 
 def summable(columns: Floats) -> Floats:
