@@ -18,7 +18,7 @@ from fastseg.names import shown
 if TYPE_CHECKING:
     from fastseg.score_functions import ScoreFunction
 
-__all__ = ["DEFAULT_METRICS", "Scores", "format_table", "quantities_of"]
+__all__ = ["DEFAULT_METRICS", "TITLES", "Scores", "format_table", "quantities_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,8 +35,8 @@ _OF_SUMS = {
     "bins": ("expected_calibration_error",),
 }
 
-#: What `Scores.extra` is called below the table.
-_TITLES = {"soft_dice": "soft Dice", "cross_entropy": "cross-entropy", "brier_score": "Brier score"}
+#: What numbers of files of scores are called below a table.
+TITLES = {"soft_dice": "soft Dice", "cross_entropy": "cross-entropy", "brier_score": "Brier score"}
 
 
 class Scores:
@@ -212,7 +212,7 @@ class Scores:
         header, lines = self.rows()
         table = format_table(header, lines, left=2)
         extra = [f"{name}: {_text(value)}" for name, value in self.overall.items()]
-        extra += [f"{_TITLES.get(name, name)}: {_text(value)}" for name, value in self.extra.items()]
+        extra += [f"{TITLES.get(name, name)}: {_text(value)}" for name, value in self.extra.items()]
         if self.counts.num_cases > 1:
             extra.append(f"values are means over the cases where they are defined; cases: {self.counts.num_cases}")
         return "\n".join([table, *extra])

@@ -238,12 +238,14 @@ def test_every_summary_is_a_row() -> None:
             "high",
             "defined",
             "cases",
+            "over",
         ]
     )
     assert [(row["metric"], row["class"], row["label"]) for row in table] == [
         ("dice", "0", "0"), ("dice", "liver", "1"), ("dice", "2", "2"), ("dice", "'=cmd", "3"), ("dice", "mean", ""),
-        ("accuracy", "all", ""),
+        ("accuracy", "all", ""), ("soft_dice", "all", ""), ("cross_entropy", "all", ""),
     ]  # fmt: skip
+    assert [row["over"] for row in table if row["over"]] == ["classes (background left out) of means over cases"]
     for row, wanted in zip(table, summarise(run), strict=True):
         for name in ("mean", "std", "low", "high", "defined", "cases"):
             value = getattr(wanted, name)

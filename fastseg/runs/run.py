@@ -108,6 +108,35 @@ class Run:
         wanted = self.convention.background if background is None else background
         return np.ones(len(self.classes), bool) if wanted else self.foreground
 
+    @property
+    def mean_title(self) -> str:
+        """What the mean over classes is called: "mean", or "foreground mean" where the background is left out."""
+        return "mean" if self.in_means.all() else "foreground mean"
+
+    def over(self, metric: str) -> str:
+        """Say what a metric's one number is the mean over, such as "classes (background left out) of means over cases"."""
+        classes = "regions" if self.settings.regions else "classes"
+        if not self.in_means.all():
+            classes += " (background left out)"
+        if self.convention.pooled:
+            return f"{classes} of all cases together"
+        if len(self.counted) == 1:
+            return classes
+        return {
+            "classes": f"{classes} of means over cases",
+            "cases": f"cases of means over {classes}",
+            "values": f"the values of all {classes} and cases",
+        }[self.convention.over(metric)]
+
+    @cached_property
+    def scores(self) -> dict[str, Floats]:
+        """Of files of probabilities: by name what was found of the counted cases, (N,), NaN where there is none."""
+        names = dict.fromkeys(name for record in self.counted for name in record.scores)
+        return {
+            name: np.array([record.scores.get(name) for record in self.counted], np.float64)  # None is NaN
+            for name in names
+        }
+
     @cached_property
     def missed(self) -> npt.NDArray[np.bool_]:
         """(N,) bool: which counted cases have no prediction, and are scored as the worst possible ones."""
@@ -198,7 +227,8 @@ class Run:
         return run_table(self)
 
     def __repr__(self) -> str:
-        return f"<Run of {len(self.records)} cases, {len(self.counted)} of them scored, {len(self.classes)} classes>"
+        scored = sum(record.status == "scored" for record in self.records)
+        return f"<Run of {len(self.records)} cases, {scored} of them scored, {len(self.classes)} classes>"
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the files that `fastseg.runs.outputs` describes into a folder, which is made if need be."""

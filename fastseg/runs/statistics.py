@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -35,11 +35,11 @@ class Summary(NamedTuple):
     """Hold a metric's values of one class, or of all classes together, over the cases of a run."""
 
     metric: str
-    """As it was asked for."""
+    """As it was asked for; or a name of `Run.scores`."""
     key: int | tuple[int, ...] | None
     """The label, or the labels of a region; None: several classes together."""
     name: str
-    """The class's name; "mean": the run's one number; "all": a metric that is one number for all classes together."""
+    """The class's name; "mean": the run's one number; "all": one number for all classes together."""
     mean: float
     """What the run's convention takes for it; NaN where it is undefined."""
     median: float
@@ -76,8 +76,11 @@ class _Part(NamedTuple):
 
     def of_sums(self, sums: Array) -> Floats:
         """Return the class values and, of classes, the one number: (B, C + 1) or (B, 1), of its own sums."""
+        if self.classes is None:
+            total, _, number, _ = np.split(sums, 4, 1)
+            return np.asarray(np.where(number > 0, total / np.maximum(number, 1), NAN), np.float64)
         classes, mean = self.convention.of_sums(self.metric, sums, self.in_means)
-        return np.concatenate([classes, mean[:, None]], 1) if self.classes is not None else classes
+        return np.concatenate([classes, mean[:, None]], 1)
 
     def spread(self) -> Floats:
         """Return the cases' values in the same columns: (N, C + 1) or (N, 1)."""
@@ -113,7 +116,7 @@ def summarise(run: Run, metrics: Sequence[str] | None = None) -> list[Summary]:
     run : Run
         With N cases that have counts, of C classes.
     metrics : sequence of str or None
-        Names or aliases; None: those of the run's settings.
+        Names or aliases; None: those of the run's settings, and then the scores of files of probabilities, if any.
 
     Returns
     -------
@@ -134,7 +137,7 @@ def summarise(run: Run, metrics: Sequence[str] | None = None) -> list[Summary]:
     .. [1] Efron and Tibshirani, An Introduction to the Bootstrap, Chapman & Hall (1993), chapter 13
     """
     names = run.settings.metrics if metrics is None else tuple(metrics)
-    parts, sums = _parts(run, names)
+    parts, sums = _parts(run, names, run.scores if metrics is None else {})
     low, high = _intervals(parts, sums, run.settings) if parts else (np.zeros(0),) * 2
     rows: list[Summary] = []
     for part in parts:
@@ -142,16 +145,17 @@ def summarise(run: Run, metrics: Sequence[str] | None = None) -> list[Summary]:
         for (key, name), mean, number, values in columns:
             ends = float(low[len(rows)]), float(high[len(rows)])
             if part.classes is None:
-                mean = run.mean(part.metric)
-                if run.convention.pooled:  # no mean over the cases, so their sums say nothing of its interval
+                known = part.metric in registry.REGISTRY
+                mean = run.mean(part.metric) if known else mean
+                if run.convention.pooled and known:  # no mean over the cases, so their sums say nothing of its interval
                     ends = NAN, NAN
             spread = _spread(values[~np.isnan(values)], *ends)
             rows.append(Summary(part.metric, key, name, mean, *spread, number, len(run.counted)))
     return rows
 
 
-def _parts(run: Run, metrics: Sequence[str]) -> tuple[list[_Part], Floats]:
-    """Return the metrics, and the columns (N, M) whose sums over cases all of them follow from."""
+def _parts(run: Run, metrics: Sequence[str], scores: Mapping[str, Floats]) -> tuple[list[_Part], Floats]:
+    """Return the metrics and scores, and the columns (N, M) whose sums over cases all of them follow from."""
     parts: list[_Part] = []
     blocks: dict[str, Array] = {}
     placed: dict[str, slice] = {}
@@ -159,9 +163,9 @@ def _parts(run: Run, metrics: Sequence[str]) -> tuple[list[_Part], Floats]:
     convention: Convention
     chosen: npt.NDArray[np.bool_]
     own: tuple[ReportedClass, ...] | None
-    for metric in metrics:
-        values = run.values(metric)
-        if registry.get(metric).overall is not None:
+    for metric in (*metrics, *scores):
+        values = scores[metric][:, None] if metric in scores else run.values(metric)
+        if metric in scores or registry.get(metric).overall is not None:
             convention, chosen, own = CONVENTIONS["fastseg"], np.ones(1, bool), None
         else:
             convention, chosen, own = run.convention, in_means, classes

@@ -70,8 +70,9 @@ def classes_csv(run: Run, summaries: Sequence[Summary] | None = None) -> bytes:
     Returns
     -------
     data : bytes
-        Columns ``metric``, ``class``, ``label``, and the fields of a summary from ``mean`` to ``cases``. The run's one number
-        has the class "mean" and no label.
+        Columns ``metric``, ``class``, ``label``, the fields of a summary from ``mean`` to ``cases``, and ``over``. The run's
+        one number has the class "mean" and no label, and ``over`` says what it is the mean over. Metrics of all classes
+        together, and those of files of probabilities, have the class "all" and no label.
     """
     if summaries is None:
         from fastseg.runs.statistics import summarise
@@ -83,10 +84,11 @@ def classes_csv(run: Run, summaries: Sequence[Summary] | None = None) -> bytes:
             text_cell(each.name),
             label_cell(each.key),
             *(number_cell(getattr(each, name)) for name in _NUMBERS),
+            run.over(each.metric) if (each.key, each.name) == (None, "mean") else "",
         ]
         for each in summaries
     )
-    return csv_table(("metric", "class", "label", *_NUMBERS), rows)
+    return csv_table(("metric", "class", "label", *_NUMBERS, "over"), rows)
 
 
 def why_not_scored(record: CaseRecord) -> str | None:

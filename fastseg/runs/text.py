@@ -3,49 +3,98 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastseg import metrics as registry
 from fastseg.names import shown
 from fastseg.runs.statistics import Summary, summarise
-from fastseg.scores import format_table
+from fastseg.scores import TITLES, format_table
 
 if TYPE_CHECKING:
     from fastseg.runs.run import Run
 
-__all__ = ["run_table"]
+__all__ = ["key_text", "run_table", "table_in_blocks"]
+
+_WIDEST = 160
+
+_MISSING = {"worst": " (taken as the worst)", "skip": " (left out)"}
 
 
 def run_table(run: Run) -> str:
     """Return a table of a run: a row for each class, its number for each metric, and the means with their intervals."""
     summaries = summarise(run)
-    of_classes = [name for name in run.settings.metrics if registry.get(name).overall is None]
+    of_classes = [name for name in dict.fromkeys(run.settings.metrics) if registry.get(name).overall is None]
+    lines = [_classes_table(run, of_classes, summaries)] if of_classes else []
+    lines += [_line(cell) for cell in summaries if cell.name == "all" and cell.key is None]
+    if run.counted:
+        lines += _means(run, of_classes)
+    apart = sum(record.geometry.startswith("not compared") for record in run.counted)
+    if apart and run.settings.geometry != "ignore":
+        lines.append(f"geometry not compared: {apart} {'case' if apart == 1 else 'cases'}")
+    return "\n".join([*lines, _ending(run)])
+
+
+def table_in_blocks(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int, widest: int = _WIDEST) -> str:
+    """Return a table as text; one that is too wide as several below each other, each with the `left` first columns."""
+    widths = [max(len(line[k]) for line in (header, *rows)) + 2 for k in range(len(header))]
+    blocks: list[list[int]] = [[]]
+    for k in range(left, len(header)):
+        if blocks[-1] and sum(widths[:left]) + sum(widths[j] for j in [*blocks[-1], k]) - 2 > widest:
+            blocks.append([])
+        blocks[-1].append(k)
+    columns = [[*range(left), *block] for block in blocks]
+    tables = [[[line[k] for k in own] for line in (header, *rows)] for own in columns]
+    return "\n\n".join(format_table(table[0], table[1:], left=left) for table in tables)
+
+
+def key_text(key: int | tuple[int, ...]) -> str:
+    """Return the label of a class, or the labels of a region as "1+2"."""
+    return str(key) if isinstance(key, int) else "+".join(map(str, key))
+
+
+def _classes_table(run: Run, metrics: Sequence[str], summaries: Sequence[Summary]) -> str:
     found = {(each.metric, each.key): each for each in summaries}  # the mean has no key
-    header = ["class", "name", *of_classes, "cases"]
     rows = []
     for each in run.classes:
-        cells = [found[name, each.key] for name in of_classes]
-        over = f"{max((cell.defined for cell in cells), default=0)}"
-        rows.append([_key(each.key), shown(each.name), *(_number(cell.mean) for cell in cells), over])
-    means = [found[name, None] for name in of_classes]
-    rows.append(["mean", "", *(_number(cell.mean) for cell in means), ""])
-    rows.append([f"  {run.settings.confidence:.0%}", "interval", *(_interval(cell) for cell in means), ""])
-    lines = [format_table(header, rows, left=2)] if of_classes else []
-    lines += [
-        f"{cell.metric}: {_number(cell.mean)} {_interval(cell)}".rstrip()
-        for cell in summaries
-        if registry.get(cell.metric).overall is not None
-    ]
+        cells = [found[name, each.key] for name in metrics]
+        numbers = [_number(cell.mean) for cell in cells]
+        rows.append([key_text(each.key), shown(each.name), *numbers, _range([cell.defined for cell in cells])])
+    means = [found[name, None] for name in metrics]
+    rows.append([run.mean_title, "", *(_number(cell.mean) for cell in means), ""])
+    intervals = [_interval(cell) for cell in means]
+    if any(intervals):
+        rows.append([f"  {100 * run.settings.confidence:g}%", "interval", *intervals, ""])
+    return table_in_blocks(["class", "name", *metrics, "cases"], rows, left=2)
+
+
+def _line(cell: Summary) -> str:
+    """Return what is one number for all classes together; over which cases, unless it is over all."""
+    over = f"(over {cell.defined} of {cell.cases} cases)" if 0 < cell.defined < cell.cases else ""
+    parts = [f"{TITLES.get(cell.metric, cell.metric)}: {_number(cell.mean)}", _interval(cell), over]
+    return " ".join(part for part in parts if part)
+
+
+def _means(run: Run, metrics: Sequence[str]) -> list[str]:
+    """Say over what the means are taken: once, if it is the same for all metrics."""
+    found: dict[str, list[str]] = {}
+    for name in metrics:
+        found.setdefault(f"means over {run.over(name)}", []).append(name)
+    return [text if len(found) == 1 else f"{', '.join(names)}: {text}" for text, names in found.items()]
+
+
+def _ending(run: Run) -> str:
+    scored = sum(record.status == "scored" for record in run.records)
     failed, missing = len(run.failed), len(run.missing)
-    ends = [f"{len(run.counted)} of {len(run.records)} cases scored"]
-    ends += [f"{failed} failed"] if failed else []
-    ends += [f"{missing} without a prediction"] if missing else []
-    lines.append(f"{', '.join(ends)}; convention: {run.convention.name}")
-    return "\n".join(lines)
+    text = f"{scored} of {len(run.records)} cases scored" + (f", {failed} failed" if failed else "")
+    if missing:
+        text += f"; {missing} without a prediction{_MISSING.get(run.settings.missing, '')}"
+    return f"{text}; convention: {run.convention.name}"
 
 
-def _key(key: int | tuple[int, ...]) -> str:
-    return str(key) if isinstance(key, int) else "+".join(map(str, key))
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low}-{high}"
 
 
 def _number(value: float) -> str:
