@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from typing import Any
 from xml.etree import ElementTree
@@ -11,7 +13,9 @@ import pytest
 
 from fastseg import count_labels
 from fastseg.runs import CaseRecord, Run, Settings
-from fastseg.runs.gates import Gate, check_gates, junit_xml, parse_gate
+from fastseg.runs.gates import Gate, check_classes, check_gates, junit_xml, parse_gate
+from fastseg.runs.gates import _told_apart as told_apart
+from fastseg.runs.tables import classes_csv
 
 
 def record(name: str, true: list[int], pred: list[int]) -> CaseRecord:
@@ -41,6 +45,9 @@ def run(*more: CaseRecord, **settings: Any) -> Run:
         ("false_positive_rate=0.1", ("false_positive_rate", None, 0.1, False)),
         ("1:miss_rate<=1e-3", ("miss_rate", "1", 0.001, False)),
         ("cohen_kappa=-0.5", ("cohen_kappa", None, -0.5, True)),
+        ("Dice=0.8", ("dice", None, 0.8, True)),
+        ("Liver:IoU=0.8", ("iou", "Liver", 0.8, True)),
+        ("1+2:F1=0.8", ("f1", "1+2", 0.8, True)),
     ],
 )
 def test_what_a_gate_says(text: str, expected: tuple[Any, ...]) -> None:
@@ -57,6 +64,7 @@ def test_what_a_gate_says(text: str, expected: tuple[Any, ...]) -> None:
         ("liver:=0.5", "found '' in"),
         (":dice=0.5", "expected a class before the colon"),
         ("dise=0.5", "expected one of the metrics accuracy, .*found 'dise'"),
+        ("Dise=0.5", "found 'Dise' in 'Dise=0.5'"),
         ("dice==0.5", "found 'dice='"),
         ("dice=", "expected a number from 0 to 1, found ''"),
         ("dice=80", "expected a number from 0 to 1, found '80'"),
@@ -83,16 +91,16 @@ def check(run: Run, text: str) -> tuple[bool, str]:
 
 def test_the_runs_one_number_and_those_of_classes() -> None:
     mean = run().mean("dice")
-    assert check(run(), f"dice={mean!r}") == (True, f"dice is {mean!r}, expected at least {mean!r}")
+    assert check(run(), f"dice={mean!r}") == (True, f"dice is {mean:.6g}, expected at least {mean:.6g}")
     above = float(np.nextafter(mean, 1))
-    assert check(run(), f"dice={above!r}") == (False, f"dice is {mean!r}, expected at least {above!r}")
+    assert check(run(), f"dice={above!r}")[0] is False
     liver, kidney = run().class_values("dice")[1:3].tolist()
     for name in ("liver", "1", " 1 "):
         assert check(run(), f"{name}:dice={liver!r}")[0]
         assert not check(run(), f"{name}:dice={float(np.nextafter(liver, 1))!r}")[0]
     assert check(run(), f"left: kidney:dice={kidney!r}")[0]
     rate = run().mean("false_negative_rate")
-    assert check(run(), f"miss_rate={rate!r}") == (True, f"miss_rate is {rate!r}, expected at most {rate!r}")
+    assert check(run(), f"miss_rate={rate!r}") == (True, f"miss_rate is {rate:.6g}, expected at most {rate:.6g}")
     assert not check(run(), f"miss_rate={float(np.nextafter(rate, 0))!r}")[0]
     assert check(run(), f"accuracy={run().mean('accuracy')!r}")[0]
     assert not check(run(), "accuracy=1")[0]
@@ -101,18 +109,18 @@ def test_the_runs_one_number_and_those_of_classes() -> None:
 def test_the_convention_decides() -> None:
     assert math.isnan(run(convention="nnunet").mean("dice"))  # nobody has class 3
     passed, message = check(run(convention="nnunet"), "dice=0")
-    assert (passed, message) == (False, "dice is undefined under convention nnunet; expected at least 0.0")
+    assert (passed, message) == (False, "dice is undefined under convention nnunet; expected at least 0")
 
 
 def test_an_undefined_number_passes_no_gate() -> None:
-    assert check(run(), "3:dice=0") == (False, "dice of 3 is undefined under convention fastseg; expected at least 0.0")
+    assert check(run(), "3:dice=0") == (False, "dice of 3 is undefined under convention fastseg; expected at least 0")
     assert check(run(), "3:miss_rate=1")[0] is False
 
 
 def test_a_run_without_cases_passes_no_gate() -> None:
     for nothing in (Run(Settings(), ()), Run(Settings(convention="monai"), (FAILED, MISSING))):
-        assert check(nothing, "dice=0") == (False, "dice: no case was scored; expected at least 0.0")
-        assert check(nothing, "liver:dice=0") == (False, "dice of liver: no case was scored; expected at least 0.0")
+        assert check(nothing, "dice=0") == (False, "dice: no case was scored; expected at least 0")
+        assert check(nothing, "liver:dice=0") == (False, "dice of liver: no case was scored; expected at least 0")
 
 
 def test_a_class_that_is_not_there() -> None:
@@ -120,18 +128,70 @@ def test_a_class_that_is_not_there() -> None:
     assert check(run(), "spleen:dice=0") == (False, expected)
     regions = run(regions={"whole": (1, 2), "core": (2,)})
     value = float(regions.class_values("dice")[0])
-    for name in ("whole", "(1, 2)", "(1,2)"):
+    for name in ("whole", "(1, 2)", "(1,2)", "1+2", "1 + 2"):
         assert check(regions, f"{name}:dice={value!r}")[0]
-    assert check(regions, "1:dice=0")[1] == "there is no class '1'; expected one of: whole ((1, 2)), core ((2,))"
+    assert check(regions, "2:dice=0")[0]
+    assert check(regions, "1:dice=0")[1] == "there is no class '1'; expected one of: whole (1+2), core (2)"
 
 
 def test_names_of_several_classes_and_names_like_labels() -> None:
     twins = run(names={1: "kidney", 2: "kidney"})
     assert check(twins, "kidney:dice=0") == (False, "'kidney' is the name of 2 classes; expected a label")
     assert check(twins, "1:dice=0")[0]
-    crossed = run(names={1: "2"})  # a name goes before a label
-    value = float(crossed.class_values("dice")[1])
-    assert str(value) in check(crossed, "1:dice=0")[1]
+    crossed = run(names={1: "2", 2: "1"})  # a name goes before a label
+    (result,) = check_gates(crossed, [parse_gate("2:specificity=0")])
+    assert result.value == crossed.class_values("specificity")[1] != crossed.class_values("specificity")[2]
+
+
+def test_a_name_that_is_the_label_of_another_class_without_a_name() -> None:
+    both = run(names={1: "2"}, labels=None)
+    expected = "'2' is a label, and the name of 1 too; expected 1, or a name that 2 is given"
+    assert check(both, "2:dice=0") == (False, expected)
+    assert check(both, "1:dice=0")[0]
+    assert {(row["class"], row["label"]) for row in csv.DictReader(io.StringIO(classes_csv(both).decode()))} >= {
+        ("2", "1"), ("2", "2"),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="^gate: '2' is a label, and the name of 1 too"):
+        check_classes([parse_gate("2:dice=0")], run(names={1: "2"}).settings)
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "texts"),
+    [
+        (0.7999999, 0.8, ("0.7999999", "0.8")), (2 / 3, 0.5, ("0.666667", "0.5")), (0.8, 0.8, ("0.8", "0.8")),
+        (float(np.nextafter(0.8, 0)), 0.8, ("0.7999999999999999", "0.8")),
+        (float(np.nextafter(0.3, 1)), 0.3, ("0.30000000000000004", "0.3")),
+    ],
+)  # fmt: skip
+def test_numbers_that_differ_do_not_read_alike(value: float, bound: float, texts: tuple[str, str]) -> None:
+    assert told_apart(value, bound) == texts
+
+
+def test_classes_are_checked_before_anything_is_scored() -> None:
+    def checked(name: str, **settings: Any) -> None:
+        check_classes([parse_gate("dice=0.5"), parse_gate(f"{name}:dice=0.5")], Settings(**settings))
+
+    declared = {"labels": (0, 1, 2), "names": NAMES}
+    for name in ("liver", "1", "0", "left: kidney"):
+        checked(name, **declared)
+    for name in ("whole", "1+2", "(1, 2)"):
+        checked(name, regions={"whole": (1, 2)})
+    for name in ("liver", "7", "-1"):
+        checked(name, names=NAMES)
+    with pytest.raises(
+        ValueError, match=r"^gate: there is no class 'livr'; expected one of: 0, .*found 'livr:dice=0.5'"
+    ):
+        checked("livr", **declared)
+    with pytest.raises(ValueError, match="there is no class '3'"):
+        checked("3", **declared)
+    with pytest.raises(ValueError, match=r"there is no class '1'; expected one of: whole \(1\+2\)"):
+        checked("1", regions={"whole": (1, 2)}, names=NAMES)
+    with pytest.raises(
+        ValueError, match=r"no class 'livr'; expected a label or one of: liver \(1\), left: kidney \(2\);"
+    ):
+        checked("livr", names=NAMES)
+    with pytest.raises(ValueError, match="no class 'livr'; expected a label; found"):
+        checked("livr")
 
 
 def test_failed_and_missing_cases_fail_no_gate() -> None:

@@ -11,10 +11,13 @@ from xml.etree import ElementTree
 import numpy as np
 
 from fastseg import metrics as registry
-from fastseg.runs.run import Run
+from fastseg.runs.run import ReportedClass, Run
+from fastseg.runs.settings import Settings
 from fastseg.runs.tables import why_no_mean, why_not_scored
 
-__all__ = ["Gate", "GateResult", "check_gates", "junit_xml", "parse_gate"]
+__all__ = ["Gate", "GateResult", "check_classes", "check_gates", "junit_xml", "parse_gate"]
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 
 #: What XML 1.0 cannot hold, and surrogates, which UTF-8 cannot.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -28,7 +31,7 @@ class Gate(NamedTuple):
     metric: str
     """As in `fastseg.metrics.REGISTRY`."""
     class_name: str | None
-    """The class by its name, label or labels; None: the run's one number."""
+    """The class by its name, its label, or its labels ("1+2" or "(1, 2)"); None: the run's one number."""
     bound: float
     at_least: bool
     """Whether the number must not be below the bound; else it must not be above it."""
@@ -52,7 +55,7 @@ def parse_gate(text: str) -> Gate:
     ----------
     text
         ``METRIC=NUMBER`` for the run's one number, ``CLASS:METRIC=NUMBER`` for that of a class. ``=`` is "at least", or "at
-        most" for metrics of which lower values are better; ``>=`` and ``<=`` say so outright.
+        most" for metrics of which lower values are better; ``>=`` and ``<=`` say so outright. Metrics may have capitals.
 
     Raises
     ------
@@ -75,10 +78,11 @@ def parse_gate(text: str) -> Gate:
     if colon and not owner:
         raise ValueError(f"gate: expected a class before the colon, found {text!r}")
     try:
-        entry = registry.get(metric)
+        entry = registry.get(metric.lower())
     except ValueError:
         known = ", ".join(sorted(registry.REGISTRY))
         raise ValueError(f"gate: expected one of the metrics {known}; found {metric!r} in {text!r}") from None
+    metric = metric.lower()
     if owner and entry.overall is not None:
         raise ValueError(f"gate: {metric} is one number for all classes; expected no class, found {text!r}")
     if entry.better not in ("higher", "lower"):
@@ -102,6 +106,32 @@ def _bound(number: str, entry: registry.Metric, text: str) -> float:
     return bound
 
 
+def check_classes(gates: Sequence[Gate], settings: Settings) -> None:
+    """Check that the gates' classes can be in a run, before anything is scored.
+
+    Where neither labels nor regions are declared, a class may be any label, or a name that is given to one.
+
+    Raises
+    ------
+    ValueError
+        If a gate is of a class that no run of these settings has.
+    """
+    run = Run(settings, ())
+    for gate in gates:
+        wanted = gate.class_name
+        if wanted is None:
+            continue
+        if settings.labels is not None or settings.regions:
+            place = _class_place(run.classes, wanted)
+        elif _INTEGER.fullmatch(wanted) or wanted in (name.strip() for name in settings.names.values()):
+            continue
+        else:
+            known = ", ".join(f"{name} ({label})" for label, name in settings.names.items())
+            place = f"there is no class {wanted!r}; expected a label{' or one of: ' if known else ''}{known}"
+        if isinstance(place, str):
+            raise ValueError(f"gate: {place}; found {gate.text!r}")
+
+
 def check_gates(run: Run, gates: Sequence[Gate]) -> list[GateResult]:
     """Compare the numbers of a run with gates.
 
@@ -118,33 +148,48 @@ def check_gates(run: Run, gates: Sequence[Gate]) -> list[GateResult]:
 
 def _checked(run: Run, gate: Gate) -> GateResult:
     whose = "" if gate.class_name is None else f" of {gate.class_name}"
-    wanted = f"expected at {'least' if gate.at_least else 'most'} {gate.bound!r}"
+    wanted = f"expected at {'least' if gate.at_least else 'most'}"
     if not run.counted:
-        return GateResult(gate, math.nan, False, f"{gate.metric}{whose}: {why_no_mean(run)}; {wanted}")
+        return GateResult(gate, math.nan, False, f"{gate.metric}{whose}: {why_no_mean(run)}; {wanted} {gate.bound:g}")
     if gate.class_name is None:
         value = run.mean(gate.metric)
     else:
-        place = _class_place(run, gate.class_name)
+        place = _class_place(run.classes, gate.class_name)
         if isinstance(place, str):
             return GateResult(gate, math.nan, False, place)
         value = float(run.class_values(gate.metric)[place])
     if math.isnan(value):
-        return GateResult(gate, value, False, f"{gate.metric}{whose} is {why_no_mean(run)}; {wanted}")
+        return GateResult(gate, value, False, f"{gate.metric}{whose} is {why_no_mean(run)}; {wanted} {gate.bound:g}")
     passed = value >= gate.bound if gate.at_least else value <= gate.bound
-    return GateResult(gate, value, passed, f"{gate.metric}{whose} is {value!r}, {wanted}")
+    number, bound = _told_apart(value, gate.bound)
+    return GateResult(gate, value, passed, f"{gate.metric}{whose} is {number}, {wanted} {bound}")
 
 
-def _class_place(run: Run, wanted: str) -> int | str:
+def _told_apart(a: float, b: float) -> tuple[str, str]:
+    """Return two numbers as text, in six digits, or as many more as show that they differ."""
+    for digits in range(6, 16):
+        texts = f"{a:.{digits}g}", f"{b:.{digits}g}"
+        if texts[0] != texts[1] or a == b:
+            return texts
+    return repr(a), repr(b)
+
+
+def _class_place(classes: Sequence[ReportedClass], wanted: str) -> int | str:
     """Return which class is meant, by its name or else by its label, or why none is."""
     compact = "".join(wanted.split())
-    named = [each.name.strip() == wanted for each in run.classes]
-    keyed = ["".join(str(each.key).split()) == compact for each in run.classes]
+    named = [each.name.strip() == wanted for each in classes]
+    keyed = [compact in ("".join(str(each.key).split()), each.label) for each in classes]
     found = np.flatnonzero(named if any(named) else keyed).tolist()
     if len(found) == 1:
         return int(found[0])
+    if any(keyed[place] for place in found):
+        others = ", ".join(classes[place].label for place in found if not keyed[place])
+        return (
+            f"{wanted!r} is a label, and the name of {others} too; expected {others}, or a name that {wanted} is given"
+        )
     if found:
         return f"{wanted!r} is the name of {len(found)} classes; expected a label"
-    known = ", ".join(each.name if each.name == str(each.key) else f"{each.name} ({each.key})" for each in run.classes)
+    known = ", ".join(each.name if each.name == str(each.key) else f"{each.name} ({each.label})" for each in classes)
     return f"there is no class {wanted!r}; expected one of: {known}"
 
 

@@ -32,6 +32,11 @@ class ReportedClass(NamedTuple):
     """The name that people gave it, else the label as text."""
 
     @property
+    def label(self) -> str:
+        """The key as people read and write it: "1", or "1+2" of a region."""
+        return "+".join(map(str, self.labels))
+
+    @property
     def labels(self) -> tuple[int, ...]:
         """The labels it is made of."""
         return self.key if isinstance(self.key, tuple) else (self.key,)

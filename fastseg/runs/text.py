@@ -14,7 +14,7 @@ from fastseg.scores import TITLES, format_table
 if TYPE_CHECKING:
     from fastseg.runs.run import Run
 
-__all__ = ["key_text", "run_table", "table_in_blocks"]
+__all__ = ["run_table", "table_in_blocks"]
 
 _WIDEST = 160
 
@@ -48,18 +48,13 @@ def table_in_blocks(header: Sequence[str], rows: Sequence[Sequence[str]], *, lef
     return "\n\n".join(format_table(table[0], table[1:], left=left) for table in tables)
 
 
-def key_text(key: int | tuple[int, ...]) -> str:
-    """Return the label of a class, or the labels of a region as "1+2"."""
-    return str(key) if isinstance(key, int) else "+".join(map(str, key))
-
-
 def _classes_table(run: Run, metrics: Sequence[str], summaries: Sequence[Summary]) -> str:
     found = {(each.metric, each.key): each for each in summaries}  # the mean has no key
     rows = []
     for each in run.classes:
         cells = [found[name, each.key] for name in metrics]
         numbers = [_number(cell.mean) for cell in cells]
-        rows.append([key_text(each.key), shown(each.name), *numbers, _range([cell.defined for cell in cells])])
+        rows.append([each.label, shown(each.name), *numbers, _range([cell.defined for cell in cells])])
     means = [found[name, None] for name in metrics]
     rows.append([run.mean_title, "", *(_number(cell.mean) for cell in means), ""])
     intervals = [_interval(cell) for cell in means]
