@@ -415,7 +415,6 @@ def test_a_truth_of_other_volume_is_another_reference() -> None:
         ({"convention": "monai"}, "convention: 'fastseg' and 'monai'; background: False and True"),
         ({"background": True}, "background: False and True"),
         ({"unknown": "count"}, "unknown: 'raise' and 'count'"),
-        ({"missing": "worst"}, "missing: 'error' and 'worst'"),
         ({"names": {1: "spleen"}}, "the name of label 1: 'liver' and 'spleen'"),
     ],
 )
@@ -423,6 +422,20 @@ def test_settings_under_which_scores_mean_something_else(settings: dict[str, Any
     a, b = runs(cases=2, names={1: "liver"})
     with pytest.raises(ValueError, match=message):
         compare_runs(a, with_records(b, *b.records, **settings))
+
+
+def test_what_a_missing_prediction_does_may_differ_where_none_is_missing() -> None:
+    a, b = runs(cases=3)
+    expected = compare_runs(a, b, resamples=RESAMPLES).rows
+    for missing in ("worst", "skip"):
+        assert compare_runs(a, with_records(b, *b.records, missing=missing), resamples=RESAMPLES).rows == expected
+    lost = CaseRecord("z", "missing", "z", None)
+    for pair in (
+        (with_records(a, *a.records, lost), with_records(b, *b.records, missing="worst")),
+        (with_records(a, *a.records, missing="skip"), with_records(b, *b.records, lost, missing="worst")),
+    ):
+        with pytest.raises(ValueError, match="the runs differ in what they score: missing: '(error|skip)' and 'worst'"):
+            compare_runs(*pair)
 
 
 def test_settings_that_mean_the_same_may_differ() -> None:
@@ -484,6 +497,47 @@ def test_table_dict_and_csv() -> None:
     assert [float(row["low"]) for row in rows] == [row.low for row in comparison.rows]
     assert rows[-1]["wins"] == ""
     assert repr(comparison) == "<Comparison of '+old' and 'new': 20 case(s), dice, support>"
+
+
+def test_rows_are_called_what_they_are() -> None:
+    a, b = runs(cases=3, names={1: "2", 3: "x"})
+    titles = [line.split("  ")[0] for line in str(compare_runs(a, b, metrics="dice", resamples=RESAMPLES)).splitlines()]
+    assert titles[7:12] == ["0", "2 (1)", "2 (2)", "x", "foreground mean"]
+    for settings, over in (
+        ({}, "; foreground mean: of each case's mean over classes (background left out)"),
+        ({"background": True}, "; mean: of each case's mean over classes"),
+        ({"regions": {"one": (1,), "two": (2, 3)}}, "; mean: of each case's mean over regions"),
+    ):
+        pair = (with_records(run, *run.records, **settings) for run in (a, b))
+        assert f"\nA, B: means over cases{over}\n" in str(compare_runs(*pair, metrics=["dice", "iou"], resamples=2))
+    assert "\nA, B: means over cases\n" in str(compare_runs(a, b, metrics="accuracy", resamples=2))
+
+
+@pytest.mark.parametrize(("cases", "confidence", "noted"), [(5, 0.95, True), (6, 0.95, False), (6, 0.99, True)])
+def test_too_few_pairs_for_the_test_are_noted(cases: int, confidence: float, noted: bool) -> None:
+    a, b = runs(cases=cases, worse=0.5)
+    comparison = compare_runs(a, b, metrics="dice", resamples=RESAMPLES, confidence=confidence)
+    assert ("never finds p below" in str(comparison)) == noted
+    assert (min(row.p for row in comparison.rows) < 1 - confidence) != noted
+    assert "with fewer than 6 pairs this test never finds p below 0.05" in str(
+        compare_runs(*runs(cases=2), resamples=2)
+    )
+
+
+def test_the_confidence_is_not_rounded() -> None:
+    comparison = compare_runs(*runs(cases=3), metrics="dice", resamples=RESAMPLES, confidence=0.975)
+    assert "97.5% interval" in str(comparison)
+    assert "97.5% bootstrap interval" in plot(comparison).decode()
+
+
+@pytest.mark.parametrize("name", ["x", "structure with a very long name"])
+@pytest.mark.parametrize("metrics", [["dice"], ["dice", "iou", "recall", "precision", "specificity"]])
+def test_the_picture_is_a_page_wide_at_most(name: str, metrics: list[str]) -> None:
+    pair = runs(cases=3, names={k: f"{name} {k}" for k in range(1, 4)})
+    image = xml.dom.minidom.parseString(plot(compare_runs(*pair, metrics=metrics, resamples=2))).documentElement
+    width, height = (float(image.getAttribute(side).strip("pt")) / 72 for side in ("width", "height"))
+    assert width <= 12.01
+    assert (height > 5) == (len(metrics) > 1)
 
 
 def test_the_picture_is_the_same_each_time_and_holds_any_name() -> None:

@@ -67,7 +67,9 @@ def compare_runs(
     Of each metric there is a row for each class and a row "mean", each case's mean over the classes that the run's mean
     is over (or the one row "all" of a metric that is one number for all classes together). A row is over the cases where
     both runs are defined, as the runs' convention defines them; the others are counted as ``only_a`` and ``only_b``. Its
-    means are over cases also where the convention takes them otherwise, and need not equal the runs' own numbers.
+    means are over cases also where the convention takes them otherwise, and need not equal the runs' own numbers. A case
+    without a prediction that is scored as the worst has the worst values; pooled, its voxels are misses. What the runs do
+    with such cases may differ if neither has any.
 
     p is Wilcoxon's (see `fastseg.runs.paired_statistics.signed_rank`) of differences rounded to 12 decimals, so that
     rounding errors break no ties. p_holm corrects it for the number of tests of the same metric: its classes

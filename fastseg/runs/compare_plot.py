@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from fastseg.names import shown
 from fastseg.runs.atomic import write_all
 from fastseg.runs.comparison import Comparison, Row
 
@@ -24,8 +23,9 @@ _INK, _FAINT, _BAND = "#222222", "#666666", "#f3f5f7"
 
 #: Inches.
 _ROW, _GAP, _ABOVE, _BELOW, _EDGE = 0.21, 0.3, 0.36, 0.52, 0.2
-_PANELS = {1: 4.8, 2: 3.4}
-_PANEL = 2.9
+_WIDEST = 12.0
+#: A panel is as wide as room is for, within these.
+_NARROW, _WIDE = 2.4, 4.8
 
 _ACROSS = 4
 _LONGEST = 36
@@ -101,11 +101,12 @@ def plot(comparison: Comparison, format: Literal["svg", "png"] = "svg") -> bytes
 
 
 def _draw(figure: Any, comparison: Comparison) -> None:
-    lines = _lines(comparison)
-    labels = [_short(shown(row.name)) for line in lines for row in line[0]]
+    labels = [_short(title) for rows in comparison.metrics.values() for title in comparison.row_titles(rows)]
     left = _EDGE + 0.15 + 0.078 * max(map(_columns, labels), default=0)
+    room = _WIDEST - left - _EDGE + _GAP
+    lines = _lines(comparison, max(1, min(_ACROSS, int(room / (_NARROW + _GAP)))))
     across = max(map(len, lines), default=1)
-    panel = _PANELS.get(across, _PANEL)
+    panel = min(_WIDE, room / across - _GAP)
     width = left + across * (panel + _GAP) - _GAP + _EDGE
     above = _ABOVE + (0.16 if any(len(line[0]) >= _TALL for line in lines) else 0.0)
     heights = [above + _ROW * (len(line[0]) + 0.6) + _BELOW for line in lines]
@@ -119,17 +120,21 @@ def _draw(figure: Any, comparison: Comparison) -> None:
             bottom, high = top - tall + _BELOW, tall - above - _BELOW
             x = left + column * (panel + _GAP)
             axes = figure.add_axes((x / width, bottom / height, panel / width, high / height))
-            _panel(axes, rows, labelled=column == 0)
+            _panel(axes, rows, comparison.row_titles(rows) if column == 0 else [""] * len(rows))
         top -= tall
     _legend(figure, comparison, (_EDGE / width, 0.1 / height))
 
 
-def _lines(comparison: Comparison) -> list[list[list[Row]]]:
-    """Return the panels' rows in lines of panels that have the same classes."""
+def _lines(comparison: Comparison, most: int) -> list[list[list[Row]]]:
+    """Return the panels' rows in lines of at most so many panels, as even as can be, that have the same classes."""
     alike: dict[tuple[Any, ...], list[list[Row]]] = {}
     for rows in comparison.metrics.values():
         alike.setdefault(tuple((row.key, row.name) for row in rows), []).append(rows)
-    return [panels[k : k + _ACROSS] for panels in alike.values() for k in range(0, len(panels), _ACROSS)]
+    lines = []
+    for panels in alike.values():
+        across = math.ceil(len(panels) / math.ceil(len(panels) / most))
+        lines += [panels[k : k + across] for k in range(0, len(panels), across)]
+    return lines
 
 
 def _heading(figure: Any, comparison: Comparison, place: tuple[float, float], height: float) -> None:
@@ -139,12 +144,12 @@ def _heading(figure: Any, comparison: Comparison, place: tuple[float, float], he
     left_out = f" ({len(comparison.left_out):,} left out)" if comparison.left_out else ""
     text = (
         f"mean difference over {len(comparison.cases):,} paired cases{left_out}, "
-        f"{100 * comparison.confidence:.4g}% bootstrap interval"
+        f"{100 * comparison.confidence:g}% bootstrap interval"
     )
     figure.text(place[0], place[1] - 0.4 / height, text, color=_FAINT, va="top")
 
 
-def _panel(axes: Any, rows: Sequence[Row], labelled: bool) -> None:
+def _panel(axes: Any, rows: Sequence[Row], titles: Sequence[str]) -> None:
     """Draw one metric: rows from above, and what belongs to several classes set apart below."""
     places = [k + (0.6 if row.key is None and len(rows) > 1 else 0.0) for k, row in enumerate(rows)]
     for k, place in enumerate(places):
@@ -165,7 +170,7 @@ def _panel(axes: Any, rows: Sequence[Row], labelled: bool) -> None:
         )  # fmt: skip
     _limits(axes, rows)
     axes.set_ylim(places[-1] + 0.65, -0.55)
-    axes.set_yticks(places, [_short(shown(row.name)) for row in rows] if labelled else [""] * len(rows), color=_INK)
+    axes.set_yticks(places, [_short(title) for title in titles], color=_INK)
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_weight("bold" if row.key is None else "normal")
     axes.tick_params(axis="y", length=0, pad=5)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fastseg import __version__
 from fastseg.names import shown
+from fastseg.runs.paired_statistics import least_pairs
+from fastseg.runs.run import ReportedClass
 from fastseg.runs.tables import csv_table, label_cell, number_cell, text_cell
 from fastseg.scores import format_table
 
@@ -24,7 +26,7 @@ class Row(NamedTuple):
     key: int | tuple[int, ...] | None
     """The label, or the labels of a region; None: several classes together."""
     name: str
-    """The class's name; "mean": each case's mean over classes; "all": one number for all classes together."""
+    """The class's name; "mean": each case's mean over the classes in means; "all": one number for all together."""
     n: int
     """Pairs: cases where both runs are defined. All that follows is over these, up to `effect`."""
     only_a: int
@@ -96,6 +98,22 @@ class Comparison:
             found.setdefault(row.metric, []).append(row)
         return found
 
+    def row_titles(self, rows: Sequence[Row]) -> list[str]:
+        """Return what rows of a metric are called for people: no two alike, and the mean by what it is over."""
+        names = [row.name for row in rows]
+        return [
+            self._mean_title(rows)
+            if (row.key, row.name) == (None, "mean")
+            else f"{shown(row.name)} ({ReportedClass(row.key, row.name).label})"
+            if names.count(row.name) > 1 and row.key is not None
+            else shown(row.name)
+            for row in rows
+        ]
+
+    def _mean_title(self, rows: Sequence[Row]) -> str:
+        background = any(row.key in (0, (0,)) for row in rows) and not self.settings["background"]
+        return "foreground mean" if background else "mean"
+
     @property
     def titles(self) -> tuple[str, ...]:
         """Letter and name of each run, to be shown."""
@@ -142,17 +160,31 @@ class Comparison:
         parts = [f"{self.titles[0]}\n{self.titles[1]}\ncases: {len(self.cases):,}"]
         if self.left_out:
             parts[0] += f" (left out: {len(self.left_out):,}, which one run or both have not counted)"
-        header = ["class", "pairs", "unpaired", "A", "B", "B - A", f"{100 * self.confidence:.4g}% interval"]
+        header = ["class", "pairs", "unpaired", "A", "B", "B - A", f"{100 * self.confidence:g}% interval"]
         header += ["wins/ties/losses", "p", "p Holm", "better"]
         for metric, rows in self.metrics.items():
-            table = format_table(header, [_cells(row) for row in rows], left=1)
+            lines = [[title, *_cells(row)] for title, row in zip(self.row_titles(rows), rows, strict=True)]
+            table = format_table(header, lines, left=1)
             parts.append(f"{metric} ({_BETTER[rows[0].better]})\n{table}")
-        parts.append(
-            "pairs: cases where both are defined; unpaired: where only one is, which the other columns leave out\n"
-            "wins/ties/losses: of B; p: Wilcoxon signed-rank test, Holm: corrected for the tests of the same metric\n"
-            f"better: where p Holm is below {alpha:.4g}"
-        )
-        return "\n\n".join(parts)
+        notes = [
+            "pairs: cases where both are defined; unpaired: where only one is, which the other columns leave out",
+            "A, B: means over cases" + self._over(),
+            "wins/ties/losses: of B; p: Wilcoxon signed-rank test, Holm: corrected for the tests of the same metric",
+            f"better: where p Holm is below {alpha:.4g}",
+        ]
+        least = least_pairs(alpha)
+        if any(0 < row.n < least for row in self.rows):
+            notes.append(
+                f"with fewer than {least} pairs this test never finds p below {alpha:.4g}, whatever the values are"
+            )
+        return "\n\n".join([*parts, "\n".join(notes)])
+
+    def _over(self) -> str:
+        """Say what the means over classes are, if there are any."""
+        titles = {title: title for rows in self.metrics.values() if len(rows) > 1 for title in [self._mean_title(rows)]}
+        classes = "regions" if self.settings["regions"] else "classes"
+        left_out = " (background left out)" if "foreground mean" in titles else ""
+        return "".join(f"; {title}: of each case's mean over {classes}{left_out}" for title in titles)
 
     def __repr__(self) -> str:
         a, b = self.names
@@ -171,8 +203,8 @@ def _cells(row: Row) -> list[str]:
     wins = "-" if row.wins is None else f"{row.wins}/{row.ties}/{row.losses}"
     ends = "-" if math.isnan(row.low) else f"[{_signed(row.low)}, {_signed(row.high)}]"
     return [
-        shown(row.name), str(row.n), str(row.unpaired), _value(row.mean_a), _value(row.mean_b), _signed(row.difference),
-        ends, wins, _p(row.p), _p(row.p_holm), row.verdict,
+        str(row.n), str(row.unpaired), _value(row.mean_a), _value(row.mean_b), _signed(row.difference), ends, wins,
+        _p(row.p), _p(row.p_holm), row.verdict,
     ]  # fmt: skip
 
 

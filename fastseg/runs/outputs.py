@@ -1,7 +1,8 @@
 """What a run leaves in its folder, and how it is read back.
 
 `summary.json` (`fastseg.runs.summary_json`), `cases.csv` and `classes.csv` (`fastseg.runs.tables`), `confusion.npz`
-(`fastseg.runs.archive`), and `run.json`, which says all the rest. They are written together, `run.json` last.
+(the arrays of all confusion matrices: see `fastseg.runs.archive`), and `run.json`, which says all the rest. They are written
+together, `run.json` last.
 
 `run.json` is an object of
 
@@ -13,14 +14,15 @@ settings : object
 convention : object
     ``name``, ``description``, ``verified`` (the metrics that were compared with the package that it is named for), ``source``.
 counts : object
-    Numbers of cases: ``expected``, ``scored``, ``failed``, ``missing``, ``counted`` (those in the means); and of numbers:
-    ``undefined``, the values of the metrics, of a case and a class each, that are undefined.
+    Numbers of cases: ``expected``, ``scored``, ``failed``, ``missing``, ``counted`` (those in the means: scored, and missing
+    if they are taken as the worst); and of numbers: ``undefined``, the values of the metrics, of a case and a class each,
+    that are undefined.
 voxels : object
     Over all counted cases: ``counted``, ``ignored``, ``outside_mask``, ``unknown``.
 mean : object
     By metric the one number of the run: ``value``, null where it is undefined, and ``reason``, why it is.
 cases : list of objects
-    `CaseRecord` without ``pairs`` and ``unknown``, which are in the archive.
+    `CaseRecord` without ``pairs`` and ``unknown``, which are in `confusion.npz`.
 facts : object
     What else the run says of itself.
 machine, times : object

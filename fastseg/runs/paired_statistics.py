@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["drawn", "holm", "interval", "signed_rank"]
+__all__ = ["drawn", "holm", "interval", "least_pairs", "signed_rank"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -75,6 +75,17 @@ def signed_rank(differences: Floats) -> tuple[float, float]:
     for rank in ranks.tolist():
         ways[rank:] += ways[:-rank].copy()
     return min(1.0, 2 * float(ways[: min(positive, negative) + 1].sum()) / 2.0**ranks.size), effect
+
+
+def least_pairs(alpha: float) -> int:
+    """Return of how many pairs the signed-rank test can have a p below alpha: of n it is at least 2 / 2^n.
+
+    Examples
+    --------
+    >>> [least_pairs(alpha) for alpha in (0.05, 0.01, 1 - 0.95)]
+    [6, 8, 6]
+    """
+    return math.floor(1 - math.log2(alpha)) + 1
 
 
 def holm(p: Sequence[float]) -> list[float]:

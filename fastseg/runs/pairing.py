@@ -37,7 +37,9 @@ def paired(a: Run, b: Run, cases: str) -> tuple[tuple[Run, Run], tuple[str, ...]
     """Return both runs with the same cases in the same order and the same classes, and the ids of the cases left out."""
     scored, named = (scored_settings(a.settings), scored_settings(b.settings)), (a.settings.names, b.settings.names)
     differences = [
-        f"{key}: {value!r} and {scored[1][key]!r}" for key, value in scored[0].items() if value != scored[1][key]
+        f"{key}: {value!r} and {scored[1][key]!r}"
+        for key, value in scored[0].items()
+        if value != scored[1][key] and (key != "missing" or a.missing or b.missing)
     ]
     for label in sorted(named[0].keys() & named[1].keys()):
         if named[0][label] != named[1][label]:

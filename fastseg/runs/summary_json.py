@@ -1,7 +1,8 @@
 """`summary.json` as nnU-Net writes it, for the programs that read nnU-Net's.
 
 Its convention is nnU-Net's own, whatever the run's is: Dice and IoU of a class that is in neither map are NaN, means over
-cases leave NaN out, and the foreground mean is the plain mean over classes of these. Label 0 is not among the classes.
+cases leave NaN out, and the foreground mean is the plain mean over classes of these. Label 0 is not among the classes. A
+missing prediction that is taken as the worst counts as a map of nothing: misses alone, and Dice and IoU of 0.
 
 References
 ----------
