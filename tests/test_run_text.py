@@ -101,6 +101,8 @@ def test_how_many_cases_are_scored() -> None:
         ((A, missing, failed), {}, "1 of 3 cases scored, 1 failed; 1 without a prediction;"),
     ):
         assert lines(run_of(*records, **settings))[-1] == f"{expected} convention: fastseg"
+    pooled = run_of(A, worst, missing="worst", convention="sklearn")
+    assert "1 without a prediction (every voxel missed); convention: sklearn" in str(pooled)
     assert "1 of them scored" in repr(run_of(A, worst, missing="worst"))
 
 

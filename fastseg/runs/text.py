@@ -18,7 +18,8 @@ __all__ = ["run_table", "table_in_blocks"]
 
 _WIDEST = 160
 
-_MISSING = {"worst": " (taken as the worst)", "skip": " (left out)"}
+#: What was done with missing predictions.
+_TAKEN = {"worst": " (taken as the worst)", "pooled": " (every voxel missed)", "skip": " (left out)"}
 
 
 def run_table(run: Run) -> str:
@@ -83,7 +84,8 @@ def _ending(run: Run) -> str:
     failed, missing = len(run.failed), len(run.missing)
     text = f"{scored} of {len(run.records)} cases scored" + (f", {failed} failed" if failed else "")
     if missing:
-        text += f"; {missing} without a prediction{_MISSING.get(run.settings.missing, '')}"
+        taken = "pooled" if run.settings.missing == "worst" and run.convention.pooled else run.settings.missing
+        text += f"; {missing} without a prediction{_TAKEN.get(taken, '')}"
     return f"{text}; convention: {run.convention.name}"
 
 
