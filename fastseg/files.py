@@ -155,6 +155,7 @@ def evaluate_files(
         zero_division=zero_division,
         voxel_ml=voxel_ml,
         files=files,
+        left_out=chosen.ignore,
     )
 
 

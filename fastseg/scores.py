@@ -60,6 +60,8 @@ class Scores:
         What was scored, for `to_dict`.
     extra
         Further numbers by name, shown below the table and in `to_dict` under ``scores``.
+    left_out
+        Labels that are no classes here: ignored ones, of which only predictions can be left in the counts.
 
     Attributes
     ----------
@@ -87,6 +89,7 @@ class Scores:
         voxel_ml: float | None = None,
         files: Mapping[str, Any] | None = None,
         extra: Mapping[str, float] | None = None,
+        left_out: Sequence[int] = (),
     ) -> None:
         if names is not None and not isinstance(names, Mapping):
             raise TypeError(f"names: expected a mapping of labels to names, found {names!r}")
@@ -94,12 +97,17 @@ class Scores:
         self.counts, self.names, self.zero_division = counts, dict(names or {}), zero_division
         self.voxel_ml, self.files, self.extra = voxel_ml, files, dict(extra or {})
         chosen = _chosen(metrics, counts)
-        self.classes: tuple[str | int, ...] = _classes(counts)
+        classes = _classes(counts)
+        self._kept = kept = np.array([name not in left_out for name in classes], bool)
+        self.classes: tuple[str | int, ...] = tuple(name for name in classes if name not in left_out)
         self.values: dict[str, Floats] = {}
         self._overall: dict[str, Floats] = {}
         for name in chosen:
             values = _values(name, counts, zero_division)
-            (self._overall if values.ndim == 1 else self.values)[name] = values
+            if values.ndim == 1:
+                self._overall[name] = values
+            else:
+                self.values[name] = values if kept.all() else values[:, kept]
         foreground = np.array([name != 0 for name in self.classes], bool)
         self.class_values = {name: _nanmean(v) for name, v in self.values.items()}
         self.mean = {name: _mean_of(v) for name, v in self.class_values.items()}
@@ -222,15 +230,20 @@ class Scores:
         return f"<Scores of {self.counts.num_cases} case(s), {len(self.classes)} classes: {names}>"
 
     def _volumes(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        counts = self.counts
-        if isinstance(counts, ScoreSums):
-            if counts.argmax_counts is None:
-                true = counts.true.sum(0)
-                return true, np.full(true.shape, np.nan) if counts.pred is None else counts.pred.sum(0)
-            counts = counts.argmax_counts
-        if isinstance(counts, LabelCounts):
-            return (counts.matrix.sum(2) + counts.unknown).sum(0), counts.matrix.sum((0, 1))
-        return (counts.tp + counts.fn).sum(0), (counts.tp + counts.fp).sum(0)
+        """Return the true and the predicted voxels of each class, over all cases."""
+        true, pred = _volumes(self.counts)
+        return true[self._kept], pred[self._kept]
+
+
+def _volumes(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    if isinstance(counts, ScoreSums):
+        if counts.argmax_counts is None:
+            true = counts.true.sum(0)
+            return true, np.full(true.shape, np.nan) if counts.pred is None else counts.pred.sum(0)
+        counts = counts.argmax_counts
+    if isinstance(counts, LabelCounts):
+        return (counts.matrix.sum(2) + counts.unknown).sum(0), counts.matrix.sum((0, 1))
+    return (counts.tp + counts.fn).sum(0), (counts.tp + counts.fp).sum(0)
 
 
 def _chosen(metrics: str | Sequence[str] | None, counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[str, ...]:

@@ -324,6 +324,9 @@ def test_gates(two: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
     assert (code, text) == (1, "")
     assert err.startswith("fastseg: gate failed: iou of 2 is 0.")
     assert b'failures="1"' in junit.read_bytes()
+    code, text, err = call(capsys, monkeypatch, "evaluate", *two, "--fail-under", "livr:dice=0.5")
+    assert (code, text) == (2, "")
+    assert "--fail-under: there is no class 'livr'" in err
     code, text, err = call(capsys, monkeypatch, "evaluate", *two, "--fail-under", "nonsense")
     assert (code, text) == (2, "")
     assert "--fail-under: gate: expected METRIC=NUMBER" in err

@@ -132,6 +132,23 @@ def test_scores_of_files(tmp_path: Path) -> None:
     assert fastseg.evaluate_files(a, b, num_classes=6).counts == EXPECTED
 
 
+def test_an_ignored_label_is_no_class(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a.nii.gz", T), write(tmp_path / "b.nii.gz", P)
+    for options in ({}, {"num_classes": 6}):
+        scores = fastseg.evaluate_files(a, b, ignore_index=3, **options)
+        assert scores.classes == (0, 1, 2, 4, 5)
+        assert [*scores.to_dict()["classes"]] == ["0", "1", "2", "4", "5"]
+        dice = fastseg.dice(T, P, num_classes=6, ignore_index=3, average=None)
+        kept = [0, 1, 2, 4, 5]
+        assert np.array_equal(scores["dice"], dice[kept])
+        assert scores.mean["dice"] == pytest.approx(dice[kept].mean())
+        run = fastseg.evaluate_folder(a, b, ignore=3, **options)
+        assert [each.key for each in run.classes] == kept
+        assert np.array_equal(run.values("dice")[0], dice[kept])
+        true = [scores.to_dict()["classes"][str(label)]["true_voxels"] for label in kept]
+        assert true == [int((label == T).sum()) for label in kept]
+
+
 def test_regions_of_two_files(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a.nii.gz", T), write(tmp_path / "b.nii.gz", P)
     united = EXPECTED.regions({"whole": [1, 2, 3], "core": [3]})

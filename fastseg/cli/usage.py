@@ -10,6 +10,9 @@ import click
 
 __all__ = ["options_by_name", "require_writable"]
 
+#: Arguments whose option has another name.
+_OTHERWISE = {"gate": "fail_under", "ignore_index": "ignore"}
+
 
 def require_writable(option: str, path: str | None) -> None:
     """Raise UsageError where a file cannot be written, before it takes an hour to find what shall be in it."""
@@ -35,6 +38,7 @@ def options_by_name() -> Iterator[None]:
         text = error.problems[0] if isinstance(error, CasesError) and len(error.problems) == 1 else str(error)
         argument, colon, rest = text.partition(":")
         options = {each.name: each.opts[-1] for each in context.command.params if isinstance(each, click.Option)}
+        argument = _OTHERWISE.get(argument, argument)
         if not colon or argument not in options or isinstance(error, VolumeError):
             raise
         raise click.UsageError(f"{options[argument]}:{rest}", context) from None

@@ -15,7 +15,7 @@ from fastseg.names import shown
 from fastseg.runs.case_files import CaseFiles, Hashing, has_hashes
 from fastseg.runs.cases import Case, find_cases
 from fastseg.runs.choices import read_settings
-from fastseg.runs.gates import Gate, check_gates
+from fastseg.runs.gates import Gate, check_classes, check_gates
 from fastseg.runs.journal import Journal
 from fastseg.runs.outputs import write_outputs
 from fastseg.runs.records import CaseRecord
@@ -125,6 +125,7 @@ def evaluate_folder(
         geometry=geometry, reorient=reorient, axes=axes, missing=missing, activation=activation, channel_axis=channel_axis,
         resamples=resamples, confidence=confidence, seed=seed,
     )  # fmt: skip
+    check_classes(gates, settings)
     tables = _described(
         labels=labels, prediction_labels=prediction_labels, regions=regions, map_prediction=map_prediction
     )

@@ -95,10 +95,10 @@ class Run:
 
     @cached_property
     def classes(self) -> tuple[ReportedClass, ...]:
-        """The C classes that are reported: the regions, if any, else the labels."""
+        """The C classes that are reported: the regions, if any, else the labels that are not ignored."""
         if self.settings.regions:
             return tuple(ReportedClass(members, name) for name, members in self.settings.regions.items())
-        labels = self.labels.tolist()
+        labels = [label for label in self.labels.tolist() if label not in self.settings.ignore]
         return tuple(ReportedClass(label, self.settings.names.get(label, str(label))) for label in labels)
 
     @cached_property
@@ -179,10 +179,10 @@ class Run:
                 support[:, k] = _sums(shape[:1], (owner[in_truth],), number[in_truth])
                 found[:, k] = _sums(shape[:1], (case[in_pred],), voxels[in_pred])
         else:
-            hits = true == pred
-            tp = _sums(shape, (case[hits], positions(self.labels, true[hits])), voxels[hits])
-            support = _sums(shape, (owner, positions(self.labels, truth)), number)
-            found = _sums(shape, (case, positions(self.labels, pred)), voxels)
+            labels, hits = np.array([each.key for each in self.classes], np.int64), true == pred
+            tp = _sums(shape, (case[hits], positions(labels, true[hits])), voxels[hits])
+            support = _sums(shape, (owner, positions(labels, truth)), number)
+            found = _sums(shape, (case, positions(labels, pred)), voxels)
         total = _sums(shape[:1], (owner,), number)[:, None]
         given = np.array([record.voxels for record in self.counted], np.int64).reshape(-1, 4)
         return BinaryCounts(tuple(range(shape[1])), tp, found - tp, support - tp, total - support - found + tp, given)
@@ -250,9 +250,10 @@ class Run:
 
 
 def _sums(shape: tuple[int, ...], places: tuple[npt.NDArray[Any], ...], voxels: Ints) -> Ints:
-    """Return an array of zeros to whose places voxels were added."""
+    """Return an array of zeros to whose places voxels were added; those of the place -1 are in no class."""
     sums = np.zeros(shape, np.int64)
-    np.add.at(sums, places, voxels)
+    known = places[-1] >= 0
+    np.add.at(sums, tuple(place[known] for place in places), voxels[known])
     return sums
 
 
