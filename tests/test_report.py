@@ -21,7 +21,7 @@ import pytest
 import fastseg
 from fastseg import files
 from fastseg.phantom import phantom_pair
-from fastseg.report import origin, overlays, page, pictures, plots, svg, words, worst_cases, write_report
+from fastseg.report import confusion, origin, overlays, page, pictures, plots, svg, words, worst_cases, write_report
 from fastseg.runs import CaseRecord, Run, Settings, evaluate_folder, outputs
 from fastseg.runs.stale_report import remove_stale_report
 
@@ -184,26 +184,106 @@ def test_failures_are_at_the_top() -> None:
     text = checked(run).text
     assert text.index("This run is incomplete.") < text.index("broken 29") < text.index("Median")
     assert "1 of 32 cases scored; 30 failed (left out); 1 without a prediction (left out)." in text
-    worst = checked(run_of(phantom("a", 0), missed("b"), missing="worst")).text
-    assert "1 of 2 cases scored; 1 without a prediction (taken as the worst)." in worst
-    assert "every voxel counts as missed" in worst
+
+
+@pytest.mark.parametrize(
+    ("convention", "tally", "meaning"),
+    [
+        ("fastseg", "(taken as the worst)", "Taken as the worst: every metric has its worst value."),
+        ("sklearn", "(every voxel missed)", "Every voxel missed: all voxels of its reference count as misses."),
+    ],
+)
+def test_what_became_of_missing_predictions(convention: str, tally: str, meaning: str) -> None:
+    run = run_of(phantom("a", 0), missed("b"), missing="worst", convention=convention)
+    text = checked(run).text
+    assert f"1 of 2 cases scored; 1 without a prediction {tally}. {meaning}" in text
+    assert f"1 without a prediction {tally}" in str(run)
 
 
 def test_a_single_case_has_no_interval() -> None:
-    text = checked(run_of(phantom("only", 0))).text
-    assert "no interval: it takes two cases or more" in text
+    found = checked(run_of(phantom("only", 0)))
+    assert "no interval: it takes two cases or more" in found.text
+    assert {"title": "No interval: it takes two cases or more"} in [
+        each for tag, each in found.elements if tag == "span"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            {"convention": "sklearn", "metrics": ("accuracy",)},
+            "the value is of the voxels of all cases together, and no",
+        ),
+        ({"resamples": 0}, "no draws were asked for"),
+        ({"convention": "nnunet", "labels": (0, 1, 2, 3, 9)}, "the value is undefined"),
+    ],
+)
+def test_why_there_is_no_interval(options: Any, reason: str) -> None:
+    found = checked(run_of(*(phantom(f"{n}", n) for n in range(3)), **options))
+    assert f"no interval: {reason}" in found.text
+    assert f". No interval: {reason}" in found.text
+    assert any(str(each.get("title")).startswith(f"No interval: {reason}") for _, each in found.elements)
+
+
+def noisy(id: str, labels: int, seed: int) -> CaseRecord:
+    """Return a case of so many labels, ten voxels each, of which a higher label has more wrong ones."""
+    rng = np.random.default_rng(seed)
+    true = np.repeat(np.arange(labels), 10)
+    wrong = rng.random(true.size) < true / (3 * labels)
+    table = np.stack([true, np.where(wrong, np.roll(true, 10), true)], 1)
+    pairs, voxels = np.unique(table, axis=0, return_counts=True)
+    return CaseRecord(id, "scored", "r", "p", pairs=np.column_stack([pairs, voxels]), voxels=(true.size, 0, 0, 0))
+
+
+def drawn_and_listed(found: Page) -> tuple[list[str], int]:
+    """Return what the page says of the classes it has, and how many rows all tables have."""
+    return re.findall(r"(?:Drawn|Listed) are [0-9,]* of [^;.]*", found.text), found.count("tr")
+
+
+def test_forty_classes_are_whole() -> None:
+    run = run_of(*(noisy(f"{n:03d}", 40, n) for n in range(4)))
+    assert drawn_and_listed(checked(run, worst=0))[0] == []
 
 
 def test_many_classes_and_cases() -> None:
-    rng = np.random.default_rng(0)
-    records = []
-    for n in range(20):
-        true = rng.integers(0, 120, 3000)
-        records.append(scored(f"{n:03d}", true, np.where(rng.random(3000) < 0.2, rng.integers(0, 120, 3000), true)))
-    run = run_of(*records, metrics=("dice",))
+    run = run_of(*(noisy(f"{n:03d}", 120, n) for n in range(50)))
     found = checked(run, worst=0)
     images = [attributes for tag, attributes in found.elements if tag == "image"]
-    assert len(images) == 5  # 2,400 points are a picture, as are two matrices and their scales
+    assert len(images) == 5  # 2,000 points are a picture, as are two matrices and their scales
+    assert drawn_and_listed(found)[0] == [
+        "Drawn are 40 of 120 classes, the worst by Dice, worst first",
+        "Drawn are 40 of 120 labels, those of the largest confusions",
+    ]
+
+
+def test_thousands_of_classes() -> None:
+    run = run_of(*(noisy(f"{n}", 5000, n) for n in range(3)), metrics=("support", "dice", "iou"))
+    html = page.render(run, worst=0)
+    said, rows = drawn_and_listed(Page(html))
+    assert said == [
+        "Listed are 300 of 5,000 classes, the worst by Dice, worst first",
+        "Drawn are 40 of 5,000 classes, the worst by Dice, worst first",
+        "Drawn are 40 of 5,000 labels, those of the largest confusions",
+    ]
+    assert "classes.csv, beside this page, has all" in Page(html).text
+    assert 3 * 300 < rows < 3 * 300 + 50
+    assert len(html) < 2e6
+    worst = run.classes[int(np.argsort(run.class_values("dice"), kind="stable")[0])].name
+    assert html.count(f'<th scope="row"><bdi>{worst}</bdi></th>') == 3
+
+
+def test_many_classes_of_which_none_is_worse() -> None:
+    run = run_of(*(noisy(f"{n}", 400, n) for n in range(3)), metrics=("accuracy", "support"))
+    said, _ = drawn_and_listed(checked(run, worst=0))
+    assert said[0] == "Listed are 300 of 400 classes, the first"
+
+
+def test_many_labels_that_are_never_confused() -> None:
+    true = np.arange(60)
+    found = checked(run_of(scored("a", true, true)))
+    assert "No voxel of the 60 labels is predicted as another label" in found.text
+    assert "heat-linear" not in {each.get("id") for _, each in found.elements}
 
 
 @pytest.mark.parametrize("name", [SCRIPT, IMAGE, *HOSTILE])
@@ -394,15 +474,55 @@ def test_boxes_of_nearly_nothing(values: Any, limits: Any) -> None:
     assert plots.box_plot("k", "metric", values, ["a", "b"], limits).startswith("<svg ")
 
 
-@pytest.mark.parametrize("labels", [1, 2, 15, 41, 200])
+@pytest.mark.parametrize("labels", [1, 2, 15, 40])
 @pytest.mark.parametrize("logarithmic", [False, True])
 def test_heat_map(labels: int, logarithmic: bool) -> None:
     voxels = np.diag(np.arange(labels)) * 10  # the truth has none of label 0
     names = [f"label {k}" for k in range(labels)]
-    drawing = plots.heat_map("k", "title", plots.Confusion(voxels, names, names), logarithmic=logarithmic)
-    assert (">100</text>" in drawing) == (1 < labels <= 40)
-    assert drawing.count("rotate(-90") == (0 if labels <= 10 else 100 if labels == 200 else labels)
+    drawing = plots.heat_map("k", "title", confusion.Confusion(voxels, names, names), logarithmic=logarithmic)
+    assert (">100</text>" in drawing) == (labels > 1)
+    assert drawing.count("rotate(-90") == (0 if labels <= 10 else labels)
     assert drawing.count("rotate(-40") == (labels if labels <= 10 else 0)
+
+
+# ---- Confusion
+def test_mistakes_are_those_of_the_matrix() -> None:
+    run = run_of(*(phantom(f"{n}", n, 6) for n in range(3)), missed("d"), missing="worst")
+    found = confusion.mistakes(run)
+    assert found is not None
+    assert found.matrix is not None
+    pooled = run.pooled()
+    np.testing.assert_array_equal(found.matrix.voxels, np.concatenate([pooled.matrix[0], pooled.unknown.T], 1))
+    assert found.matrix.columns == [*map(str, run.labels), "no prediction"]
+    wrong = np.where(np.eye(*found.matrix.voxels.shape), 0.0, found.matrix.shares)
+    assert [each.share for each in found.common] == np.sort(wrong, axis=None)[::-1][:5].tolist()
+
+
+def test_labels_of_the_largest_mistakes() -> None:
+    true = np.repeat(np.arange(100), 100)
+    pred = true.copy()
+    for label in range(60):  # the first `label` voxels are taken for the label 40 above
+        pred[100 * label : 100 * label + label] = label + 40
+    run = run_of(scored("a", true, pred), missed("b"), missing="worst")
+    found = confusion.mistakes(run)
+    assert found is not None
+    assert found.matrix is not None
+    names = [*map(str, sorted([*range(40, 60), *range(80, 100)]))]
+    assert (found.labels, found.matrix.rows) == (100, names)
+    assert found.matrix.columns == [*names, "other labels"]
+    assert found.matrix.voxels.sum(1).tolist() == [100] * 40
+    assert found.common[0] == ("59", "taken for", "99", 0.59, 59)
+
+
+def test_labels_with_nothing_but_missing_predictions() -> None:
+    unknown = np.stack([np.arange(50), np.full(50, 3)], 1)
+    found = confusion.mistakes(
+        run_of(CaseRecord("b", "missing", "r", None, unknown=unknown, voxels=(0, 0, 0, 150)), missing="worst")
+    )
+    assert found is not None
+    assert found.matrix is not None
+    assert found.matrix.columns == [*map(str, range(40)), "other labels", "no prediction"]
+    assert found.matrix.voxels[:, -1].tolist() == [3] * 40
 
 
 # ---- Worst cases

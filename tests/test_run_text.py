@@ -98,7 +98,7 @@ def test_how_many_cases_are_scored() -> None:
         ((A, B), {}, "2 of 2 cases scored;"),
         ((A, worst), {"missing": "worst"}, "1 of 2 cases scored; 1 without a prediction (taken as the worst);"),
         ((A, missing), {"missing": "skip"}, "1 of 2 cases scored; 1 without a prediction (left out);"),
-        ((A, missing, failed), {}, "1 of 3 cases scored, 1 failed; 1 without a prediction;"),
+        ((A, missing, failed), {}, "1 of 3 cases scored, 1 failed; 1 without a prediction (left out);"),
     ):
         assert lines(run_of(*records, **settings))[-1] == f"{expected} convention: fastseg"
     pooled = run_of(A, worst, missing="worst", convention="sklearn")

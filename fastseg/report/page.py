@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg import metrics as registry
-from fastseg.counts import LabelCounts
-from fastseg.report import origin, pictures, plots, svg, worst_cases
-from fastseg.report.words import count, metric_name, number, percent, tally
+from fastseg.report import confusion, origin, pictures, plots, svg, worst_cases
+from fastseg.report.words import count, metric_name, number, percent, tally, why_no_interval
 from fastseg.runs import CaseRecord, Run, statistics
 from fastseg.runs.conventions import nan_mean
 
@@ -27,8 +26,8 @@ Floats = npt.NDArray[np.float64]
 #: Of how many cases the hashes of files are listed.
 _HASHES = 500
 
-#: How many confusions are named.
-_CONFUSIONS = 5
+#: Up to how many classes are all in a table, or all in a box plot; of more, as many, the worst first.
+_ROWS, _BOXES = 300, 40
 
 
 def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True, digest: str = "") -> str:
@@ -70,29 +69,32 @@ def _template() -> Any:
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=plain, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters.update(number=number, count=count, metric_name=metric_name, percent=percent)
+    environment.filters.update(
+        number=number, count=count, metric_name=metric_name, percent=percent, why_no_interval=why_no_interval
+    )
     return environment.from_string(_file("template.html.j2"))
 
 
 def _contents(run: Run, worst: int, overlays: bool, markup: Any) -> dict[str, Any]:
-    rows = statistics.summarise(run)
     names = list(dict.fromkeys(run.settings.metrics))
+    rows = statistics.summarise(run, names)
     values = {name: run.values(name) for name in names}
     means = {name: _case_means(run, table) for name, table in values.items()}
     first = names[0] if names else None
     ranked = [] if first is None else worst_cases.rank(run, first, means[first])[:worst]
     shown = worst_cases.show(run, ranked, values, means, overlays)
     anchors = {case.id: case.anchor for case in shown}
-    lost = [*run.failed, *run.missing]
+    by, worst_first = _classes_worst_first(run, names)
     return {
         "verdict": next((row for row in rows if row.metric == first and row.key is None), None),
         "over": "" if first is None else _over(run, first),
         "scored": sum(record.status == "scored" for record in run.records),
         "tally": tally(run),
-        "problems": lost,
+        "problems": [*run.failed, *run.missing],
         "gates": [{"message": "", "value": None, **gate} for gate in run.facts.get("gates") or ()],
         "convention": run.convention,
-        "sections": [_section(run, name, rows, values[name], markup) for name in names],
+        "sections": [_section(run, name, rows, values[name], worst_first, markup) for name in names],
+        "cut": {name: _cut(run, by, most) for name, most in (("rows", _ROWS), ("boxes", _BOXES))},
         "confusion": _confusion(run, markup),
         "metrics": names,
         "cases": [*_case_rows(run, first, values, means, anchors)],
@@ -121,23 +123,53 @@ def _over(run: Run, metric: str) -> str:
     return order.format(classes=count(int(run.in_means.sum()), noun), cases=cases)
 
 
-def _section(run: Run, metric: str, rows: Sequence[Any], values: Floats, markup: Any) -> dict[str, Any]:
+def _classes_worst_first(run: Run, metrics: Sequence[str]) -> tuple[str, list[int]]:
+    """Return the first metric that tells good classes from bad ones, and their places; "" and their order if none does."""
+    for metric in metrics:
+        entry = registry.get(metric)
+        if entry.overall is None and entry.better != "neither":
+            bad = worst_cases.badness(run.class_values(metric), entry.better)
+            return metric, np.argsort(-bad, kind="stable").tolist()
+    return "", [*range(len(run.classes))]
+
+
+def _first(worst_first: Sequence[int], most: int) -> Sequence[int]:
+    """Return the places of the classes that are shown: all in their order, or the worst."""
+    return range(len(worst_first)) if len(worst_first) <= most else worst_first[:most]
+
+
+def _cut(run: Run, by: str, most: int) -> str:
+    """Say which of the classes are shown; "" where all are."""
+    if len(run.classes) <= most:
+        return ""
+    which = f"the worst by {metric_name(by)}, worst first" if by else "the first"
+    return f"{most} of {count(len(run.classes), 'region' if run.settings.regions else 'class')}, {which}"
+
+
+def _section(
+    run: Run, metric: str, rows: Sequence[statistics.Summary], values: Floats, worst_first: Sequence[int], markup: Any
+) -> dict[str, Any]:
     """Return a metric's rows of the summary, the mean last, and its box plot."""
     overall = registry.get(metric).overall is not None
-    names = ["all classes"] if overall else [each.name for each in run.classes]
-    plot = ""
-    if np.isfinite(values).any():
-        title = metric_name(metric)
-        plot = plots.box_plot(f"box-{len(metric)}-{metric}", title, values, names, registry.get(metric).range)
+    *of_classes, last = [row for row in rows if row.metric == metric]
+    names, boxes = ["all classes"], [0]
+    if not overall:
+        boxes = [*_first(worst_first, _BOXES)]
+        names = [run.classes[place].name for place in boxes]
+        of_classes = [of_classes[place] for place in _first(worst_first, _ROWS)]
+    plot, shown = "", values[:, boxes]
+    if np.isfinite(shown).any():
+        limits = registry.get(metric).range
+        plot = plots.box_plot(f"box-{len(metric)}-{metric}", metric_name(metric), shown, names, limits)
     classes = zip(run.classes, run.in_means.tolist(), strict=True)
     noun = "region" if run.settings.regions else "class"
     return {
         "metric": metric,
-        "rows": [row for row in rows if row.metric == metric],
+        "rows": [*of_classes, last],
         "plot": markup(plot),
         "overall": overall,
         "aside": [] if overall else [each.key for each, taken in classes if not taken],
-        "last": "all classes" if overall else "mean" if run.in_means.all() else "foreground mean",
+        "last": "all classes" if overall else run.mean_title,
         "noun": {"classes": noun, "cases": "case", "values": "value"}[run.convention.over(metric)],
         "over": _over(run, metric),
     }
@@ -167,42 +199,18 @@ def _case_rows(
 
 
 def _confusion(run: Run, markup: Any) -> dict[str, Any] | None:
-    """Return the confusion matrix over all cases as two drawings, and its most common confusions."""
-    if not run.counted or not run.labels.size:
+    """Return what is mistaken for what over all cases, its matrix as two drawings."""
+    found = confusion.mistakes(run)
+    if found is None:
         return None
-    pooled = _pooled(run)
-    names = [run.settings.names.get(label, str(label)) for label in run.labels.tolist()]
-    voxels, columns = pooled.matrix[0], names
-    if pooled.unknown.any():
-        statuses = {record.status for record in run.counted if len(record.unknown)}
-        kinds = (("missing", "no prediction"), ("scored", "unknown label"))
-        other = " or ".join(what for status, what in kinds if status in statuses)
-        voxels, columns = np.concatenate([voxels, pooled.unknown.T], 1), [*names, other]
-    confusion = plots.Confusion(voxels, names, columns)
-    wrong = np.where(np.eye(*voxels.shape), 0.0, confusion.shares)
-    order = np.argsort(-np.nan_to_num(wrong), axis=None, kind="stable")[:_CONFUSIONS]
-    common = []
-    for cell in order.tolist():
-        row, column = divmod(cell, voxels.shape[1])
-        if wrong[row, column] > 0:
-            verb = "taken for" if column < len(names) else "with"
-            common.append((names[row], verb, columns[column], float(wrong[row, column]), int(voxels[row, column])))
-    title = f"Confusion matrix of {count(len(names), 'label')} over {count(len(run.counted), 'case')}"
-    return {
-        "linear": markup(plots.heat_map("linear", title, confusion)),
-        "logarithmic": markup(plots.heat_map("log", f"{title}, logarithmic", confusion, logarithmic=True)),
-        "common": common,
-        "empty": [name for name, total in zip(names, voxels.sum(1).tolist(), strict=True) if not total],
-        "text": len(names) <= 40,
-    }
-
-
-def _pooled(run: Run) -> LabelCounts:
-    """Return the counts summed over all cases, a case at a time."""
-    total = run.counts([0])
-    for n in range(1, len(run.counted)):
-        total = total.merge(run.counts([n]))
-    return total
+    plain = {"labels": found.labels, "shown": 0, "common": found.common, "empty": found.empty}
+    if found.matrix is None:
+        return plain
+    title = f"Confusion matrix of {count(len(found.matrix.rows), 'label')} over {count(len(run.counted), 'case')}"
+    linear = plots.heat_map("linear", title, found.matrix)
+    logarithmic = plots.heat_map("log", f"{title}, logarithmic", found.matrix, logarithmic=True)
+    drawings = {"linear": markup(linear), "logarithmic": markup(logarithmic)}
+    return {**plain, **drawings, "shown": len(found.matrix.rows)}
 
 
 def _hashes(run: Run) -> list[tuple[CaseRecord, str, str, Any, str]]:

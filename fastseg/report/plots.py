@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg.report import svg
+from fastseg.report.confusion import Confusion
 
-__all__ = ["Confusion", "box_plot", "heat_map"]
+__all__ = ["box_plot", "heat_map"]
 
-Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 #: Width of a panel of boxes in pixels, and of a character of its text.
@@ -22,30 +22,12 @@ _PANEL, _CHARACTER = 460.0, 7.2
 #: Points of a panel that are drawn one by one; more become a picture.
 _POINTS = 1500
 
-#: Labels of a confusion matrix up to which its cells have text, and rows from which not every row has a name.
-_TEXT, _NAMES = 40, 160
-
 #: The blue of cells and of points in pictures: their opacity is the value, so that they suit a light and a dark page.
 _BLUE = "#0f5aa0"
 _POINT = "#4a8fd0"
 
 #: The smallest share that a logarithmic scale tells from smaller ones.
 _LEAST = 1e-5
-
-
-class Confusion(NamedTuple):
-    """A confusion matrix as it is drawn."""
-
-    voxels: Array
-    """(K, M), rows true, columns predicted."""
-    rows: Sequence[str]
-    columns: Sequence[str]
-
-    @property
-    def shares(self) -> Floats:
-        """Each cell's share of its row, (K, M); NaN where the truth has none of a label."""
-        totals = self.voxels.sum(1, keepdims=True).astype(np.float64)
-        return np.where(totals > 0, self.voxels / np.maximum(totals, 1), np.nan)
 
 
 def box_plot(key: str, title: str, values: Floats, names: Sequence[str], limits: tuple[float, float]) -> str:
@@ -68,7 +50,7 @@ def box_plot(key: str, title: str, values: Floats, names: Sequence[str], limits:
     from matplotlib.figure import Figure
 
     classes = len(names)
-    step = 30 if classes <= 12 else 22 if classes <= 40 else 17
+    step = 30 if classes <= 12 else 22
     left = 14 + _CHARACTER * max([svg.width(svg.shortened(name)) for name in names], default=1)
     above = 26.0 if classes > 20 else 4.0
     height = step * max(1, classes) + 30.0 + above
@@ -79,7 +61,7 @@ def box_plot(key: str, title: str, values: Floats, names: Sequence[str], limits:
         axes.set(ylim=(classes - 0.5, -0.5), xlim=_span(finite, limits))
         axes.set_yticks(range(classes), [f"class {number}" for number in range(classes)])
         axes.grid(axis="x")
-        axes.tick_params(axis="y", pad=8, labelsize=12 if step > 20 else 11)
+        axes.tick_params(axis="y", pad=8, labelsize=12)
         axes.tick_params(axis="x", pad=6)
         axes.locator_params(axis="x", nbins=5)
         if classes > 20:  # taller than a screen
@@ -116,7 +98,7 @@ def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = 
     key, title : str
         Begins all ids of the drawing; what it is.
     confusion : Confusion
-        Of K labels in the truth.
+        Of K labels in the truth, some dozens at most.
     logarithmic : bool
         Whether opacity follows the logarithm of the share: rare confusions become visible.
     """
@@ -125,10 +107,7 @@ def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = 
     shares = confusion.shares
     rows, columns = shares.shape
     most = max(rows, columns)
-    sizes = ((10, 46.0), (20, 34.0), (_TEXT, 30.0), (100, 16.0))
-    cell = next((pixels for labels, pixels in sizes if most <= labels), max(1600 / most, 4.0))
-    text = 12 if most <= _TEXT else 11
-    every = math.ceil(most / _NAMES)
+    cell = 46.0 if most <= 10 else 34.0 if most <= 20 else 30.0
     beside = 18 + _CHARACTER * max(18, *[svg.width(svg.shortened(name)) for name in confusion.rows])
     above = 18 + _CHARACTER * max([svg.width(svg.shortened(name)) for name in confusion.columns], default=1)
     upright = most > 10
@@ -141,21 +120,18 @@ def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = 
         axes = figure.add_axes((beside / size[0], 70 / size[1], wide / size[0], high / size[1]))
         axes.imshow(_blue(_opacity(shares, logarithmic)), interpolation="none", aspect="auto")
         axes.spines[:].set_visible(False)
-        axes.set_xticks(range(0, columns, every), [f"column {k}" for k in range(0, columns, every)], fontsize=text)
-        axes.set_yticks(range(0, rows, every), [f"row {k}" for k in range(0, rows, every)], fontsize=text)
+        axes.set_xticks(range(columns), [f"column {k}" for k in range(columns)])
+        axes.set_yticks(range(rows), [f"row {k}" for k in range(rows)])
         axes.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False, pad=5, labelcolor=svg.INK)
         turn, baseline = (90, "center") if upright else (40, "bottom")
         for label in axes.get_xticklabels():
             label.set(rotation=turn, rotation_mode="anchor", ha="left", va=baseline)
         axes.tick_params(axis="y", pad=6)
-        if most <= _TEXT:
-            for edge in range(rows + 1):
-                axes.axhline(edge - 0.5, color=svg.GRID, linewidth=1)
-            for edge in range(columns + 1):
-                axes.axvline(edge - 0.5, color=svg.GRID, linewidth=1)
-            _write_cells(axes, shares, logarithmic, 11 if most <= 20 else 9)
-        else:
-            axes.spines[:].set_visible(True)
+        for edge in range(rows + 1):
+            axes.axhline(edge - 0.5, color=svg.GRID, linewidth=1)
+        for edge in range(columns + 1):
+            axes.axvline(edge - 0.5, color=svg.GRID, linewidth=1)
+        _write_cells(axes, shares, logarithmic, 11 if most <= 20 else 9)
         axes.set_xlim(-0.5, columns - 0.5)
         axes.set_ylim(rows - 0.5, -0.5)
         corner = ((beside - 8) / size[0], 1 - (above - 12) / size[1])
@@ -212,9 +188,9 @@ def _write_cells(axes: Any, shares: Floats, logarithmic: bool, size: float) -> N
     opacity = _opacity(shares, logarithmic)
     for row, column in zip(*np.nonzero(np.nan_to_num(shares)), strict=True):
         percent = 100 * shares[row, column]
-        text = "<0.1" if percent < 0.1 else f"{percent:.1f}" if percent < 99.95 or percent == 100 else ">99.9"
-        if percent == 100:
-            text = "100"
+        text = (
+            "100" if percent == 100 else "<0.1" if percent < 0.1 else ">99.9" if percent >= 99.95 else f"{percent:.1f}"
+        )
         colour = "#ffffff" if opacity[row, column] >= 0.75 else svg.INK
         axes.text(column, row, text, color=colour, fontsize=size, ha="center", va="center_baseline")
 

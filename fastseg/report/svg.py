@@ -10,13 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["ACCENT", "BACK", "GRID", "INK", "MUTED", "drawn", "settings", "shortened", "shown", "width"]
+__all__ = ["GRID", "INK", "MUTED", "drawn", "settings", "shortened", "shown", "width"]
 
 #: Stand-ins for the colours of the page, which differ between light and dark.
-INK, MUTED, GRID, ACCENT, BACK = "#000101", "#000102", "#000103", "#000104", "#000105"
-_COLOURS = {
-    INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--line)", ACCENT: "var(--accent)", BACK: "var(--back)",
-}  # fmt: skip
+INK, MUTED, GRID = "#000101", "#000102", "#000103"
+_COLOURS = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--line)"}
 
 _HREF = "{http://www.w3.org/1999/xlink}href"
 #: Embeddings, overrides and isolates of direction: they reach beyond the name that they are in.

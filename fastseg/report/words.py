@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+from fastseg import metrics as registry
 from fastseg.runs import Run
+from fastseg.runs.statistics import Summary
+from fastseg.runs.text import taken
 
-__all__ = ["count", "duration", "metric_name", "moment", "number", "percent", "tally"]
+__all__ = ["count", "duration", "metric_name", "moment", "number", "percent", "tally", "why_no_interval"]
 
 _NAMES = {
     "iou": "IoU", "cohen_kappa": "Cohen’s kappa", "matthews_corrcoef": "Matthews correlation", "mcc": "MCC", "fbeta": "F-beta",
@@ -102,11 +105,23 @@ def tally(run: Run) -> str:
     """
     failed, missing = len(run.failed), len(run.missing)
     scored = len(run.records) - failed - missing
-    taken = "taken as the worst" if run.settings.missing == "worst" else "left out"
     parts = [f"{scored:,} of {count(len(run.records), 'case')} scored"]
     parts += [f"{failed:,} failed (left out)"] if failed else []
-    parts += [f"{missing:,} without a prediction ({taken})"] if missing else []
+    parts += [f"{missing:,} without a prediction ({taken(run)})"] if missing else []
     return "; ".join(parts)
+
+
+def why_no_interval(row: Summary, run: Run) -> str:
+    """Return why a row of the summary has no interval; "" where it has one."""
+    if not math.isnan(row.low):
+        return ""
+    if math.isnan(row.mean):
+        return "the value is undefined"
+    if run.settings.resamples < 1:
+        return "no draws were asked for"
+    if run.convention.pooled and row.name == "all" and row.metric in registry.REGISTRY:
+        return "the value is of the voxels of all cases together, and no mean over cases that could be drawn again"
+    return "it takes two cases or more" + (" with a defined value" if row.cases > 1 else "")
 
 
 def metric_name(metric: str) -> str:

@@ -14,12 +14,9 @@ from fastseg.scores import TITLES, format_table
 if TYPE_CHECKING:
     from fastseg.runs.run import Run
 
-__all__ = ["run_table", "table_in_blocks"]
+__all__ = ["run_table", "table_in_blocks", "taken"]
 
 _WIDEST = 160
-
-#: What was done with missing predictions.
-_TAKEN = {"worst": " (taken as the worst)", "pooled": " (every voxel missed)", "skip": " (left out)"}
 
 
 def run_table(run: Run) -> str:
@@ -34,6 +31,13 @@ def run_table(run: Run) -> str:
     if apart and run.settings.geometry != "ignore":
         lines.append(f"geometry not compared: {apart} {'case' if apart == 1 else 'cases'}")
     return "\n".join([*lines, _ending(run)])
+
+
+def taken(run: Run) -> str:
+    """Return what was done with missing predictions: "left out", "taken as the worst", "every voxel missed"."""
+    if run.settings.missing != "worst":
+        return "left out"
+    return "every voxel missed" if run.convention.pooled else "taken as the worst"
 
 
 def table_in_blocks(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int, widest: int = _WIDEST) -> str:
@@ -84,8 +88,7 @@ def _ending(run: Run) -> str:
     failed, missing = len(run.failed), len(run.missing)
     text = f"{scored} of {len(run.records)} cases scored" + (f", {failed} failed" if failed else "")
     if missing:
-        taken = "pooled" if run.settings.missing == "worst" and run.convention.pooled else run.settings.missing
-        text += f"; {missing} without a prediction{_TAKEN.get(taken, '')}"
+        text += f"; {missing} without a prediction ({taken(run)})"
     return f"{text}; convention: {run.convention.name}"
 
 
