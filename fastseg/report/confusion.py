@@ -83,8 +83,8 @@ def mistakes(run: Run) -> Mistakes | None:
         )
     ]
     places = np.arange(size)
-    if size > _LABELS:
-        places = _first(wrong[order, :2], size)
+    if size > _LABELS:  # what is taken for another label first, then what is predicted as none
+        places = _first(wrong[np.lexsort((-shares, wrong[:, 1] == size)), :2], size)
     empty = [names[place] for place in np.flatnonzero(totals == 0).tolist()]
     return Mistakes(size, _matrix(cells, places, names) if places.size else None, common, empty)
 
@@ -105,7 +105,7 @@ def _cells(run: Run) -> Ints:
 
 
 def _first(wrong: Ints, size: int) -> Ints:
-    """Return the sorted places of the labels of the first mistakes, rows and columns (M, 2), the largest first."""
+    """Return the places of the labels that come first in the rows and columns of mistakes, (M, 2); sorted."""
     places, first = np.unique(wrong[wrong < size], return_index=True)
     return np.sort(places[np.argsort(first)][:_LABELS])
 

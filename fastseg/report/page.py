@@ -94,7 +94,7 @@ def _contents(run: Run, worst: int, overlays: bool, markup: Any) -> dict[str, An
         "gates": [{"message": "", "value": None, **gate} for gate in run.facts.get("gates") or ()],
         "convention": run.convention,
         "sections": [_section(run, name, rows, values[name], worst_first, markup) for name in names],
-        "cut": {name: _cut(run, by, most) for name, most in (("rows", _ROWS), ("boxes", _BOXES))},
+        "cut": {name: _cut(run, names, by, most) for name, most in (("rows", _ROWS), ("boxes", _BOXES))},
         "confusion": _confusion(run, markup),
         "metrics": names,
         "cases": [*_case_rows(run, first, values, means, anchors)],
@@ -138,9 +138,9 @@ def _first(worst_first: Sequence[int], most: int) -> Sequence[int]:
     return range(len(worst_first)) if len(worst_first) <= most else worst_first[:most]
 
 
-def _cut(run: Run, by: str, most: int) -> str:
-    """Say which of the classes are shown; "" where all are."""
-    if len(run.classes) <= most:
+def _cut(run: Run, metrics: Sequence[str], by: str, most: int) -> str:
+    """Say which of the classes are shown; "" where all are, or none is."""
+    if len(run.classes) <= most or all(registry.get(metric).overall is not None for metric in metrics):
         return ""
     which = f"the worst by {metric_name(by)}, worst first" if by else "the first"
     return f"{most} of {count(len(run.classes), 'region' if run.settings.regions else 'class')}, {which}"

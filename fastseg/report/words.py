@@ -120,7 +120,7 @@ def why_no_interval(row: Summary, run: Run) -> str:
     if run.settings.resamples < 1:
         return "no draws were asked for"
     if run.convention.pooled and row.name == "all" and row.metric in registry.REGISTRY:
-        return "the value is of the voxels of all cases together, and no mean over cases that could be drawn again"
+        return "the value is of all cases’ voxels together, no mean over cases"
     return "it takes two cases or more" + (" with a defined value" if row.cases > 1 else "")
 
 
