@@ -93,12 +93,10 @@ def views(record: CaseRecord, settings: Settings) -> Views:
         search.add(box)
     voxel = search.voxel()
     letters = _letters(record, settings)
-    axes = tuple(letters) if len(letters) >= len(voxel) else tuple(f"axis {axis}" for axis in range(len(voxel)))
-    axes = axes[: len(voxel)]
+    number = len(voxel)
+    axes = tuple(letters[:number] if len(letters) >= number else (f"axis {axis}" for axis in range(number)))
     flat = [axis for axis, length in enumerate(search.shape) if length == 1]
-    across: list[int | None] = (
-        [*range(len(voxel))] if len(voxel) == 3 and not flat else [flat[0] if len(voxel) == 3 else None]
-    )
+    across = [None] if number == 2 else [*(flat[:1] or range(number))]
     copies = [_Copy(axis, search, voxel) for axis in across]
     for box in _boxes(record, settings):
         for copy in copies:

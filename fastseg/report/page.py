@@ -44,15 +44,13 @@ def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True, 
     digest : str
         Tells these results from others (`fastseg.runs.stale_report`).
     """
-    from markupsafe import Markup
-
     style, script = _file("report.css"), _file("report.js")
     parts = {
-        "title": title, "digest": digest, "style": Markup(style), "script": Markup(script), "run": run,
+        "title": title, "digest": digest, "style": svg.html(style), "script": svg.html(script), "run": run,
         "settings": run.settings,
         "policy": f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'",
-        **_contents(run, worst, overlays, Markup),
+        **_contents(run, worst, overlays),
     }  # fmt: skip
     return str(_template().render(parts))
 
@@ -75,7 +73,7 @@ def _template() -> Any:
     return environment.from_string(_file("template.html.j2"))
 
 
-def _contents(run: Run, worst: int, overlays: bool, markup: Any) -> dict[str, Any]:
+def _contents(run: Run, worst: int, overlays: bool) -> dict[str, Any]:
     names = list(dict.fromkeys(run.settings.metrics))
     rows = statistics.summarise(run, names)
     values = {name: run.values(name) for name in names}
@@ -93,13 +91,13 @@ def _contents(run: Run, worst: int, overlays: bool, markup: Any) -> dict[str, An
         "problems": [*run.failed, *run.missing],
         "gates": [{"message": "", "value": None, **gate} for gate in run.facts.get("gates") or ()],
         "convention": run.convention,
-        "sections": [_section(run, name, rows, values[name], worst_first, markup) for name in names],
+        "sections": [_section(run, name, rows, values[name], worst_first) for name in names],
         "cut": {name: _cut(run, names, by, most) for name, most in (("rows", _ROWS), ("boxes", _BOXES))},
-        "confusion": _confusion(run, markup),
+        "confusion": _confusion(run),
         "metrics": names,
         "cases": [*_case_rows(run, first, values, means, anchors)],
-        "worst": [case.marked(markup) for case in shown],
-        "error_legend": [(markup(worst_cases.swatch(colour)), name) for name, colour in pictures.ERRORS.items()],
+        "worst": shown,
+        "error_legend": [(worst_cases.swatch(colour), name) for name, colour in pictures.ERRORS.items()],
         "ranked": first is not None and registry.get(first).better != "neither",
         "formulae": [(name, registry.get(name)) for name in names],
         "options": origin.settings(run.settings),
@@ -147,7 +145,7 @@ def _cut(run: Run, metrics: Sequence[str], by: str, most: int) -> str:
 
 
 def _section(
-    run: Run, metric: str, rows: Sequence[statistics.Summary], values: Floats, worst_first: Sequence[int], markup: Any
+    run: Run, metric: str, rows: Sequence[statistics.Summary], values: Floats, worst_first: Sequence[int]
 ) -> dict[str, Any]:
     """Return a metric's rows of the summary, the mean last, and its box plot."""
     overall = registry.get(metric).overall is not None
@@ -166,7 +164,7 @@ def _section(
     return {
         "metric": metric,
         "rows": [*of_classes, last],
-        "plot": markup(plot),
+        "plot": plot,
         "overall": overall,
         "aside": [] if overall else [each.key for each, taken in classes if not taken],
         "last": "all classes" if overall else run.mean_title,
@@ -198,7 +196,7 @@ def _case_rows(
         }
 
 
-def _confusion(run: Run, markup: Any) -> dict[str, Any] | None:
+def _confusion(run: Run) -> dict[str, Any] | None:
     """Return what is mistaken for what over all cases, its matrix as two drawings."""
     found = confusion.mistakes(run)
     if found is None:
@@ -209,8 +207,7 @@ def _confusion(run: Run, markup: Any) -> dict[str, Any] | None:
     title = f"Confusion matrix of {count(len(found.matrix.rows), 'label')} over {count(len(run.counted), 'case')}"
     linear = plots.heat_map("linear", title, found.matrix)
     logarithmic = plots.heat_map("log", f"{title}, logarithmic", found.matrix, logarithmic=True)
-    drawings = {"linear": markup(linear), "logarithmic": markup(logarithmic)}
-    return {**plain, **drawings, "shown": len(found.matrix.rows)}
+    return {**plain, "shown": len(found.matrix.rows), "linear": linear, "logarithmic": logarithmic}
 
 
 def _hashes(run: Run) -> list[tuple[CaseRecord, str, str, Any, str]]:

@@ -46,7 +46,7 @@ def class_colour(place: int) -> str:
 
 
 def png(pixels: Array, colours: Mapping[int, str]) -> str:
-    """Return pixels of at most 255 values as the URI of a PNG image; values without a colour are transparent."""
+    """Return pixels as the URI of a PNG image; values without a colour are transparent."""
     values = sorted(colours)
     places = np.searchsorted(values, pixels) if values else np.zeros(pixels.shape, np.intp)
     known = np.isin(pixels, values)

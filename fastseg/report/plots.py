@@ -30,7 +30,7 @@ _POINT = "#4a8fd0"
 _LEAST = 1e-5
 
 
-def box_plot(key: str, title: str, values: Floats, names: Sequence[str], limits: tuple[float, float]) -> str:
+def box_plot(key: str, title: str, values: Floats, names: Sequence[str], limits: tuple[float, float]) -> Any:
     """Draw a box for each class and a point for each case.
 
     Parameters
@@ -46,7 +46,6 @@ def box_plot(key: str, title: str, values: Floats, names: Sequence[str], limits:
     limits : (float, float)
         The metric's range; the axis shows it where it is finite and at most 1 wide, else what occurs.
     """
-    from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
     classes = len(names)
@@ -66,31 +65,13 @@ def box_plot(key: str, title: str, values: Floats, names: Sequence[str], limits:
         axes.locator_params(axis="x", nbins=5)
         if classes > 20:  # taller than a screen
             axes.tick_params(axis="x", labeltop=True)
-        xs = np.concatenate([np.zeros(0), *finite])
-        ys = np.concatenate([np.zeros(0), *(place + 0.5 * _jitter(len(column)) for place, column in enumerate(finite))])
-        many = len(xs) > _POINTS
-        axes.plot(
-            xs, ys, "o", markersize=3.6 if not many else 3, markeredgewidth=0, color=_POINT, zorder=2,
-            alpha=0.75 if not many else 0.35, rasterized=many, clip_on=False,
-        )  # fmt: skip
-        boxes, whiskers, medians = [], [], []
-        for place, column in enumerate(finite):
-            if len(column) < 2:
-                continue
-            q1, median, q3 = np.quantile(column, [0.25, 0.5, 0.75]).tolist()
-            reach = 1.5 * (q3 - q1)
-            low, high = column[column >= q1 - reach].min(), column[column <= q3 + reach].max()
-            up, down = place - 0.3, place + 0.3
-            boxes.append([(q1, up), (q3, up), (q3, down), (q1, down), (q1, up)])
-            whiskers += [[(low, place), (q1, place)], [(q3, place), (high, place)]]
-            medians.append([(median, up), (median, down)])
-        for lines, thickness in ((boxes, 1.0), (whiskers, 1.0), (medians, 2.6)):
-            axes.add_collection(LineCollection(lines, colors=svg.INK, linewidths=thickness, zorder=3), autolim=False)
+        _draw_points(axes, finite)
+        _draw_boxes(axes, finite)
         label = f"{title}: box plot over cases of {classes} classes"
         return svg.drawn(figure, key, label, {f"class {number}": name for number, name in enumerate(names)})
 
 
-def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = False) -> str:
+def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = False) -> Any:
     """Draw a confusion matrix, each cell as its share of its row (rows true, columns predicted).
 
     Parameters
@@ -140,6 +121,36 @@ def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = 
         names = {f"row {k}": name for k, name in enumerate(confusion.rows)}
         names |= {f"column {k}": name for k, name in enumerate(confusion.columns)}
         return svg.drawn(figure, key, title, names)
+
+
+def _draw_points(axes: Any, columns: Sequence[Floats]) -> None:
+    """Draw a point for each value; where they are many, as a picture."""
+    xs = np.concatenate([np.zeros(0), *columns])
+    ys = np.concatenate([np.zeros(0), *(place + 0.5 * _jitter(len(column)) for place, column in enumerate(columns))])
+    many = len(xs) > _POINTS
+    size, alpha = (3.0, 0.35) if many else (3.6, 0.75)
+    axes.plot(
+        xs, ys, "o", markersize=size, markeredgewidth=0, color=_POINT, zorder=2, alpha=alpha, rasterized=many, clip_on=False
+    )  # fmt: skip
+
+
+def _draw_boxes(axes: Any, columns: Sequence[Floats]) -> None:
+    """Draw a box, its whiskers and its median for each column of two values or more."""
+    from matplotlib.collections import LineCollection
+
+    boxes, whiskers, medians = [], [], []
+    for place, column in enumerate(columns):
+        if len(column) < 2:
+            continue
+        q1, median, q3 = np.quantile(column, [0.25, 0.5, 0.75]).tolist()
+        reach = 1.5 * (q3 - q1)
+        low, high = column[column >= q1 - reach].min(), column[column <= q3 + reach].max()
+        up, down = place - 0.3, place + 0.3
+        boxes.append([(q1, up), (q3, up), (q3, down), (q1, down), (q1, up)])
+        whiskers += [[(low, place), (q1, place)], [(q3, place), (high, place)]]
+        medians.append([(median, up), (median, down)])
+    for lines, thickness in ((boxes, 1.0), (whiskers, 1.0), (medians, 2.6)):
+        axes.add_collection(LineCollection(lines, colors=svg.INK, linewidths=thickness, zorder=3), autolim=False)
 
 
 def _jitter(number: int) -> Floats:

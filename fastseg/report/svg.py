@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["GRID", "INK", "MUTED", "drawn", "settings", "shortened", "shown", "width"]
+__all__ = ["GRID", "INK", "MUTED", "drawn", "html", "settings", "shortened", "shown", "width"]
 
 #: Stand-ins for the colours of the page, which differ between light and dark.
 INK, MUTED, GRID = "#000101", "#000102", "#000103"
@@ -37,6 +37,13 @@ def shown(text: str) -> str:
         else char
         for char in text
     )
+
+
+def html(text: str) -> Any:
+    """Return HTML as text that the template leaves as it is."""
+    from markupsafe import Markup
+
+    return Markup(text)
 
 
 def width(text: str) -> int:
@@ -81,8 +88,8 @@ def settings() -> Iterator[None]:
         yield
 
 
-def drawn(figure: Any, key: str, label: str, names: Mapping[str, str] | None = None) -> str:
-    """Return a figure as an ``svg`` element that can stand in HTML.
+def drawn(figure: Any, key: str, label: str, names: Mapping[str, str] | None = None) -> Any:
+    """Return a figure as an ``svg`` element that can stand in HTML (see `html`).
 
     Parameters
     ----------
@@ -118,7 +125,7 @@ def drawn(figure: Any, key: str, label: str, names: Mapping[str, str] | None = N
     size = figure.get_size_inches() * 72
     root.attrib.update({"width": f"{size[0]:g}", "height": f"{size[1]:g}", "role": "img", "aria-label": shown(label)})
     root.attrib.pop("version", None)
-    return ET.tostring(root, encoding="unicode")
+    return html(ET.tostring(root, encoding="unicode"))
 
 
 def _cleaned(element: ET.Element, key: str, used: set[str]) -> None:

@@ -24,6 +24,9 @@ Floats = npt.NDArray[np.float64]
 #: Entries of a legend, and classes of a case that are named as its worst ones.
 _LEGEND, _NAMED = 24, 4
 
+#: The colour of labels that are no classes.
+_GREY = "#777777"
+
 #: How much longer than wide a picture may be, or the reverse: more is squeezed.
 _SLIVER = 6.0
 
@@ -46,11 +49,6 @@ class Shown:
     """Classes that the legend does not name."""
     apology: str = ""
     """Why there are no pictures."""
-
-    def marked(self, markup: Any) -> Shown:
-        """Return it with its drawings marked as HTML."""
-        planes = tuple((name, tuple(markup(drawing) for drawing in drawings)) for name, drawings in self.planes)
-        return replace(self, planes=planes, legend=tuple((markup(swatch), name) for swatch, name in self.legend))
 
 
 def badness(values: Floats, better: str) -> Floats:
@@ -118,37 +116,45 @@ def _with_pictures(case: Shown, record: CaseRecord, run: Run) -> Shown:
         views = overlays.views(_located(record, run), run.settings)
     except (OSError, ValueError, ImportError, EOFError, MemoryError) as error:
         return replace(case, apology=_why(error, run))
+    colours = _colours(run)
+    found = {label for plane in views.planes for part in (plane.true, plane.pred) for label in np.unique(part).tolist()}
+    others = dict.fromkeys(found - colours.keys() - {0}, _GREY)  # labels that are no classes
+    legend = [
+        (swatch(colour), run.settings.names.get(label, str(label)))
+        for label, colour in colours.items()
+        if label in found
+    ]
+    if others:
+        legend.append((swatch(_GREY), "other labels"))
+    return replace(
+        case,
+        facts=(*case.facts, *_where(views)),
+        planes=tuple(_drawings(plane, colours | others) for plane in views.planes),
+        legend=tuple(legend[:_LEGEND]),
+        more=max(0, len(legend) - _LEGEND),
+    )
+
+
+def _where(views: overlays.Views) -> tuple[str, str]:
+    """Say how many voxels disagree, and which voxel is looked at."""
     named = zip(views.axes, views.voxel, strict=True)
     place = ", ".join(f"{name} = {at}" if len(name) == 1 else f"{at}" for name, at in named)
     where = "largest disagreement around voxel" if views.errors else "no voxel disagrees; planes through voxel"
-    facts = (
-        *case.facts,
-        f"{count(views.errors, 'voxel')} {'disagrees' if views.errors == 1 else 'disagree'}",
-        f"{where} ({place})",
+    many = f"{count(views.errors, 'voxel')} {'disagrees' if views.errors == 1 else 'disagree'}"
+    return many, f"{where} ({place})"
+
+
+def _drawings(plane: overlays.Plane, colours: Mapping[int, str]) -> tuple[str, tuple[Any, ...]]:
+    """Return what a plane is, and its pictures: truth, prediction, disagreement."""
+    name = f"{plane.name} = {plane.index} of 0–{plane.length - 1}" if plane.axis is not None else ""
+    images = (
+        ("Truth", plane.true, colours),
+        ("Prediction", plane.pred, colours),
+        ("Disagreement", pictures.disagreement(plane), dict(enumerate(pictures.ERRORS.values(), 1))),
     )
-    colours = _colours(run)
-    planes = []
-    found: set[int] = set()
-    for plane in views.planes:
-        found |= {*np.unique(plane.true).tolist(), *np.unique(plane.pred).tolist()}
-        kinds = dict(enumerate(pictures.ERRORS.values(), 1))
-        other = {label: "#777777" for label in found - colours.keys() if label != 0}  # labels that are no classes
-        pixels = (
-            ("Truth", plane.true, colours | other),
-            ("Prediction", plane.pred, colours | other),
-            ("Disagreement", pictures.disagreement(plane), kinds),
-        )
-        name = f"{plane.name} = {plane.index} of 0–{plane.length - 1}" if plane.axis is not None else ""
-        drawings = tuple(
-            _drawing(image, table, plane, f"{what}, {name}" if name else what) for what, image, table in pixels
-        )
-        planes.append((name, drawings))
-    known = [(label, colour) for label, colour in colours.items() if label in found]
-    legend = [(swatch(colour), run.settings.names.get(label, str(label))) for label, colour in known]
-    if found - colours.keys() - {0}:
-        legend.append((swatch("#777777"), "other labels"))
-    more = max(0, len(legend) - _LEGEND)
-    return replace(case, planes=tuple(planes), legend=tuple(legend[:_LEGEND]), more=more, facts=facts)
+    return name, tuple(
+        _drawing(image, table, plane, f"{what}, {name}" if name else what) for what, image, table in images
+    )
 
 
 def _made_in(run: Run) -> str:
@@ -188,14 +194,14 @@ def _colours(run: Run) -> dict[int, str]:
     return {label: pictures.class_colour(place) for place, label in enumerate(labels)}
 
 
-def _drawing(pixels: Any, colours: Mapping[int, str], plane: overlays.Plane, label: str) -> str:
+def _drawing(pixels: Any, colours: Mapping[int, str], plane: overlays.Plane, label: str) -> Any:
     """Return a picture as an ``svg`` element, its sides as long as they are in the patient, with a cross at the place."""
     height, width = plane.size
     y, x = (at / side for at, side in zip(plane.cross, plane.size, strict=True))
     ratio = min(max(width / height, 1 / _SLIVER), _SLIVER)
     wide, high = (300.0, 300.0 / ratio) if ratio >= 1 else (300.0 * ratio, 300.0)
     uri = pictures.png(pixels, {value: colours[value] for value in np.unique(pixels).tolist() if value in colours})
-    return (
+    return svg.html(
         f'<svg viewBox="0 0 {wide:.1f} {high:.1f}" width="{wide:.1f}" height="{high:.1f}" role="img" '
         f'aria-label="{_attribute(label)}"><image href="{uri}" width="{wide:.1f}" height="{high:.1f}" '
         f'preserveAspectRatio="none" image-rendering="pixelated"/>{"".join(_cross(x * wide, y * high, wide, high))}</svg>'
@@ -209,10 +215,10 @@ def _cross(x: float, y: float, wide: float, high: float) -> Iterator[str]:
             yield f'<line class="cross" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
-def swatch(colour: str) -> str:
+def swatch(colour: str) -> Any:
     """Return a colour as it stands in a legend."""
     box = f'<rect width="12" height="12" rx="2" fill="{colour}"/>'
-    return f'<svg class="swatch" width="12" height="12" aria-hidden="true">{box}</svg>'
+    return svg.html(f'<svg class="swatch" width="12" height="12" aria-hidden="true">{box}</svg>')
 
 
 def _attribute(text: str) -> str:
