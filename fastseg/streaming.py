@@ -227,7 +227,11 @@ class _Pipeline:
     def next_step(self, done: Callable[[], None]) -> Step | None:
         """Note what has been done, and wait for something to do: a step, or None at the end."""
         with self.changed:
-            done()
+            try:
+                if self.error is None:
+                    done()
+            except BaseException as error:
+                self.stop(error)  # while the other thread cannot come to report what it has counted
             if self.idle:
                 self.changed.notify_all()
             while self.error is None and self.next_count < self.total:
