@@ -200,9 +200,12 @@ def explain(
                 entry[0] += int(bad.sum())
     for (which, kind), (total, index, value) in wrong.items():
         wanted = "labels that are whole numbers" if kind == "whole" else f"labels among {classes.describe()}"
+        hint = (
+            "; scores of a single class are read as such where an activation is named (activation=, --activation none)"
+        )
         raise ValueError(
             f"{volumes[which].path}: expected {wanted}, found {total} voxel(s) that are not; "
-            f"the first is {value} at index {index}"
+            f"the first is {value} at index {index}{hint if (which, kind) == (1, 'whole') else ''}"
         )
     paths = ", ".join(volume.path for volume in volumes)
     raise ValueError(f"{paths}: the files changed while they were counted")

@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg import inputs, threads
+from fastseg.aligned import TOLERANCE, Path
 from fastseg.counts import ScoreSums
-from fastseg.files import TOLERANCE, Path
 from fastseg.label_tables import LabelTable, read_label_table
 from fastseg.losses import cross_entropy, soft_dice_loss
 from fastseg.score_counting import sum_scores
 from fastseg.score_metrics import brier_score
-from fastseg.score_sources import NNUNET, Source, held, kind_of, nifti_shape, open_source
+from fastseg.score_sources import NNUNET, Source, held, open_array
 from fastseg.scores import Scores
-from fastseg.volumes import Geometry, VolumeError, check_geometry, open_volume
+from fastseg.volumes import Geometry, VolumeError, check_geometry
 
 __all__ = ["evaluate_score_files", "holds_scores", "sum_files"]
 
@@ -38,6 +38,7 @@ def sum_files(
     *,
     activation: str | None = None,
     channel_axis: int | None = None,
+    axes: str | None = None,
     ignore_index: int | Sequence[int] | None = None,
     mask: Any = None,
     quantities: str | Iterable[str] | None = None,
@@ -56,14 +57,17 @@ def sum_files(
         A label volume (NIfTI); where the prediction is an .npy or .npz file, an .npy or .npz label map will do too.
     prediction : path
         A 4-D NIfTI file (x, y, z, class), or an .npy or .npz file of one array. Of several arrays in an .npz file
-        "probabilities" is taken: nnU-Net's, (class, z, y, x) for a NIfTI reference of (x, y, z). An array of the
-        reference's shape is a single class.
+        "probabilities" is taken, unless ``file.npz::name`` names another: nnU-Net's, (class, z, y, x) for a NIfTI reference
+        of (x, y, z). An array of the reference's shape is a single class.
     activation
         None: probabilities. "softmax" or "sigmoid": logits.
     channel_axis
         The axis of the classes; default the last of a NIfTI file, and of an array the one that is left when the others are
         the reference's, in order or reversed. Where both orders fit, an array that is not nnU-Net's is taken to be in order
         if `channel_axis` is given, and refused otherwise.
+    axes
+        A letter for each axis of an array but that of the classes, such as "zyx" beside a NIfTI file of (x, y, z): says
+        which of the two orders it is, also where both fit. Files that name their axes keep them.
     ignore_index, quantities, bins, scale
         As in `fastseg.sum_scores`.
     mask : array_like of bool or integers, optional
@@ -96,8 +100,9 @@ def sum_files(
     the end. The same goes for labels whose voxel order is not that of the scores.
     """
     return _sum(
-        reference, prediction, activation=activation, channel_axis=channel_axis, ignore_index=ignore_index, mask=mask,
-        quantities=quantities, bins=bins, scale=scale, geometry=geometry, threads=threads, warn=warn, progress=progress,
+        reference, prediction, activation=activation, channel_axis=channel_axis, axes=axes, ignore_index=ignore_index,
+        mask=mask, quantities=quantities, bins=bins, scale=scale, geometry=geometry, threads=threads, warn=warn,
+        progress=progress,
     )[0]  # fmt: skip
 
 
@@ -159,29 +164,31 @@ def evaluate_score_files(
     )
 
 
-def holds_scores(reference: Path, prediction: Path, *, single: bool = True) -> bool:
-    """Tell whether a prediction is a file of scores: one of one axis more than the labels, or an array of floats.
+def holds_scores(reference: Path, prediction: Path) -> bool:
+    """Tell whether a prediction is a file of scores: one of nnU-Net's, or one that has an axis of several classes besides.
+
+    An array of the reference's shape is a label map, also one of floats: that it holds the scores of a single class is for
+    people to say, by naming an activation or the axis of the classes.
 
     Parameters
     ----------
     reference, prediction : path
-        As in `sum_files`; both are opened, and only their headers are read.
-    single : bool
-        Whether an array of floats of as many axes as the labels holds the scores of a single class, and not labels.
+        As in `fastseg.count_files`; both are opened, and only their headers are read.
 
     Raises
     ------
     VolumeError
         If a file cannot be read.
     """
-    if kind_of(prediction) == "volume":
-        with open_volume(reference) as true, open_volume(prediction) as pred:
-            spatial, shape = true.geometry.shape, nifti_shape(pred.geometry.shape)
-            return pred.streams and len(shape) == 4 and shape[-1] > 1 and shape[:-1] == spatial
     with ExitStack() as stack:
-        truth = open_source(stack, reference, labels=True)
-        scores = open_source(stack, prediction, labels=False)
-        return len(scores.shape) > len(truth.shape) or (single and scores.dtype.kind not in "biu")
+        spatial = stack.enter_context(open_array(reference)[0]).geometry.shape
+        volume, key = open_array(prediction)
+        shape = stack.enter_context(volume).geometry.shape
+        if not volume.streams or len(shape) <= len(spatial):
+            return False
+        if volume.geometry.axes:
+            return len(shape) == 4 and shape[-1] > 1 and shape[:-1] == spatial
+        return key == NNUNET or sum(n > 1 for n in shape) > sum(n > 1 for n in spatial)
 
 
 def _sum(
@@ -190,6 +197,7 @@ def _sum(
     *,
     activation: str | None = None,
     channel_axis: int | None = None,
+    axes: str | None = None,
     ignore_index: Any = None,
     mask: Any = None,
     quantities: Any = None,
@@ -205,12 +213,12 @@ def _sum(
     wanted = quantities if quantities is None or isinstance(quantities, str) else tuple(quantities)
     with ExitStack() as stack:
         stack.enter_context(_threads(threads))
-        true, pred = open_source(stack, reference, labels=True), open_source(stack, prediction, labels=False)
+        true, pred = Source(stack, reference), Source(stack, prediction)
         if true.geometry is None and pred.geometry is not None:
             raise VolumeError(
                 f"{true.name}: expected a NIfTI file, as {pred.name} is one, found an array without a place"
             )
-        channel, reverse = _axes(true, pred, channel_axis)
+        channel, reverse = _axes(true, pred, channel_axis, axes)
         place, note = _checked_place(true, pred, channel, geometry)
         if note is not None:
             if warn is None:
@@ -270,36 +278,64 @@ def _checked_place(true: Source, pred: Source, channel: int | None, policy: str)
     return ("not compared" if policy == "ignore" else note or "equal"), note
 
 
-def _axes(true: Source, pred: Source, given: int | None) -> tuple[int | None, bool]:
+def _axes(true: Source, pred: Source, given: int | None, letters: str | None) -> tuple[int | None, bool]:
     """Return the axis of the classes, None for a single class without, and whether the other axes are reversed."""
     shape, spatial = pred.shape, true.shape
     axis = None if given is None else inputs.checked_axis(given, len(shape), "channel_axis")
-    if shape == spatial and axis is None:
-        return None, False
-    if pred.geometry is not None and axis is None:
+    single = axis is None and len(shape) == len(spatial)
+    if pred.geometry is not None and axis is None and not single:
         axis = len(shape) - 1
+    orders = _orders(true, pred, letters)
     found = [
         (k, reverse)
-        for k in (range(len(shape)) if axis is None else (axis,))
-        for reverse in (False, True)
-        if shape[:k] + shape[k + 1 :] == (spatial[::-1] if reverse else spatial)
-        and not (reverse and (pred.geometry is not None or len(spatial) < 2))
+        for k in ((None,) if single else range(len(shape)) if axis is None else (axis,))
+        for reverse in orders
+        if (shape if k is None else shape[:k] + shape[k + 1 :]) == (spatial[::-1] if reverse else spatial)
     ]
-    nnunet = pred.key == NNUNET and true.geometry is not None
-    if nnunet and (axis or 0, True) in found:
+    if pred.key == NNUNET and _x_first(true) and (axis or 0, True) in found:
         return axis or 0, True
-    if true.geometry is None or axis is not None:
+    if not _x_first(true) or axis is not None:
         found = [each for each in found if not each[1]] or found
     if len(found) == 1:
         return found[0]
     if found:
-        fits = " or ".join(f"{k} ({'reversed' if reverse else 'in order'})" for k, reverse in found)
-        raise VolumeError(
-            f"{pred.name}: expected one way to fit the shape {shape} to the reference's {spatial}, found the channel axis "
-            f"{fits}; say which with channel_axis (--channel-axis), for the other axes in order"
-        )
+        raise VolumeError(f"{pred.name}: expected one way to fit {_ways(true, pred, found)}")
     along = "one axis more, of the classes" if axis is None else f"the classes along axis {axis}"
-    raise VolumeError(f"{pred.name}: expected the shape {spatial} of {true.name} and {along}; found {shape}")
+    said = "" if letters is None else f" (axes={letters!r})"
+    raise VolumeError(f"{pred.name}: expected the shape {spatial} of {true.name} and {along}; found {shape}{said}")
+
+
+def _ways(true: Source, pred: Source, found: list[tuple[int | None, bool]]) -> str:
+    """Say in which ways scores fit the labels, and how to choose one."""
+    fits = " or ".join(
+        f"{'no channel axis' if k is None else f'channel axis {k}'} ({'reversed' if reverse else 'in order'})"
+        for k, reverse in found
+    )
+    hints = []
+    if true.geometry is not None and len({reverse for _, reverse in found}) > 1:
+        names = true.geometry.axes
+        hints.append(f"axes={names!r} or axes={names[::-1]!r} (--axes)")
+    if all(k is not None for k, _ in found):
+        hints.append("channel_axis (--channel-axis), for the other axes in order")
+    return f"the shape {pred.shape} to the reference's {true.shape}, found {fits}; say which with {' or '.join(hints)}"
+
+
+def _x_first(true: Source) -> bool:
+    """Tell whether the labels' axes are not in the order of arrays, so that an array's may be theirs or reversed."""
+    return true.geometry is not None and true.geometry.axes.startswith("x")
+
+
+def _orders(true: Source, pred: Source, letters: str | None) -> tuple[bool, ...]:
+    """Return which orders the axes of scores may have: that of the labels' (False), the reverse (True), or either."""
+    alike = true.shape == true.shape[::-1] and sum(n > 1 for n in true.shape) < 2  # reversed it is the same
+    if pred.geometry is not None or alike:
+        return (False,)
+    if letters is None:
+        return False, True
+    names = letters if true.geometry is None else true.geometry.axes
+    if letters not in (names, names[::-1]):
+        raise VolumeError(f"{pred.name}: expected axes={names!r} or axes={names[::-1]!r}, found axes={letters!r}")
+    return (letters != names,)
 
 
 class _Pair:

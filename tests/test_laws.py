@@ -83,9 +83,9 @@ MAY_IMPORT: dict[str, tuple[str, str]] = {
     "runs.comparison": ("names scores __version__", ""),
     "runs.paired_statistics": ("metrics counts", "numpy scipy"),
     "runs.compare_plot": ("metrics names", "numpy matplotlib"),
-    "score_sources": ("files volumes", "numpy"),
+    "score_sources": ("aligned volumes", "numpy"),
     "score_files": (
-        "score_sources threads inputs counts files score_counting score_metrics losses label_tables scores volumes threads",
+        "score_sources threads inputs counts aligned score_counting score_metrics losses label_tables scores volumes threads",
         "numpy",
     ),
     "report": ("counts metrics files runs volumes", "numpy jinja2 markupsafe matplotlib"),

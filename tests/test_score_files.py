@@ -115,8 +115,11 @@ def test_npz(tmp_path: Path, reference: Path, place: None, how: Any) -> None:
     same(sum_files(reference, path, **ALL))
     how(tmp_path / "t.npz", T)
     same(sum_files(tmp_path / "t.npz", path, **ALL))
-    how(path, one=P, two=P)
-    with pytest.raises(VolumeError, match=r"p.npz: expected one array.*found the keys \['one', 'two'\]"):
+    how(path, one=P, two=P, labels=T)
+    same(sum_files(reference, f"{path}::two", **ALL))
+    assert holds_scores(reference, f"{path}::two")
+    assert not holds_scores(reference, f"{path}::labels")
+    with pytest.raises(VolumeError, match=r"p.npz: expected one array.*found the arrays 'one', 'two', 'labels'"):
         sum_files(reference, path)
 
 
@@ -169,6 +172,74 @@ def test_one_class_has_no_axis(tmp_path: Path) -> None:
         assert evaluate_score_files(reference, prediction).classes == (0, 1)
 
 
+def test_an_array_of_the_shape_of_the_labels_is_a_label_map_until_somebody_says_otherwise(tmp_path: Path) -> None:
+    reference = write(tmp_path / "t.nii.gz", T)
+    whole, single = save(tmp_path / "whole.npy", T.astype("f4")), save(tmp_path / "single.npy", P[..., 1])
+    for prediction in (whole, single, save(tmp_path / "axis.npy", P[None, ..., 1])):
+        assert not holds_scores(reference, prediction)
+    assert fastseg.evaluate_files(reference, whole).foreground_mean["dice"] == 1.0
+    for prediction in (single, write(tmp_path / "single.nii", P[..., 1])):
+        with pytest.raises(
+            ValueError, match=r"single.\S+: expected labels that are whole .*activation=, --activation none"
+        ):
+            fastseg.evaluate_files(reference, prediction)
+
+
+def test_volumes_of_other_formats_are_labels(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr")
+    with h5py.File(tmp_path / "p.h5", "w") as file:
+        file.create_dataset("x", data=T)
+        file.create_dataset("y", data=T)
+    zarr.save_array(str(tmp_path / "p.zarr"), T)
+    with zarr.storage.ZipStore(tmp_path / "p.zarr.zip", mode="w") as store:
+        zarr.save_array(store, T)
+    np.savez(tmp_path / "p.npz", a=T, b=P)
+    for name in ("p.h5::/x", "p.zarr", "p.zarr.zip", "p.npz::a"):
+        for reference in (write(tmp_path / "t.nii.gz", T), tmp_path / "p.zarr"):
+            assert not holds_scores(reference, f"{tmp_path}/{name}")
+            code, out, _ = call(capsys, monkeypatch, "evaluate", reference, f"{tmp_path}/{name}", "--json", "-")
+            assert (code, json.loads(out)["mean"]["dice"]) == (0, 1.0)
+    assert holds_scores(tmp_path / "p.zarr", f"{tmp_path}/p.npz::b")
+    with pytest.raises(VolumeError, match=r"p.npy::a: expected an .npz file"):
+        holds_scores(reference, f"{save(tmp_path / 'p.npy', T)}::a")
+
+
+def test_the_order_of_the_axes_of_a_single_class(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    labels, scores = rng.integers(0, 2, (4, 5, 4)).astype("u1"), rng.random((4, 5, 4)).astype("f4")
+    reference, prediction = write(tmp_path / "t.nii.gz", labels), save(tmp_path / "p.npy", scores)
+    with pytest.raises(
+        VolumeError, match=r"no channel axis \(in order\) or .*reversed.*axes='xyz' or axes='zyx' \(--axes\)$"
+    ):
+        sum_files(reference, prediction)
+    expected, turned = (sum_scores(true, scores, channel_axis=None) for true in (labels, labels.T))
+    same(sum_files(reference, prediction, axes="xyz"), expected)
+    same(sum_files(reference, prediction, axes="zyx"), turned)
+    same(sum_files(save(tmp_path / "t.npy", labels), prediction), expected)
+    same(sum_files(reference, write(tmp_path / "p.nii", scores), axes="zyx"), expected)  # which names its axes
+    same(sum_files(reference, save(tmp_path / "q.npy", scores[None]), channel_axis=0), expected)
+    same(sum_files(reference, tmp_path / "q.npy", channel_axis=0, axes="zyx"), turned)
+    with pytest.raises(VolumeError, match=r"p.npy: expected axes='xyz' or axes='zyx', found axes='yxz'"):
+        sum_files(reference, prediction, axes="yxz")
+    longer = save(tmp_path / "r.npy", rng.random((4, 5, 6)).astype("f4"))
+    with pytest.raises(VolumeError, match=r"r.npy: expected the shape .* found \(4, 5, 6\) \(axes='zyx'\)"):
+        sum_files(write(tmp_path / "long.nii", rng.integers(0, 2, (4, 5, 6)).astype("u1")), longer, axes="zyx")
+    row = write(tmp_path / "row.nii", labels[:1, :, :1])
+    same(
+        sum_files(row, save(tmp_path / "row.npy", scores[:1, :, :1])),
+        sum_scores(labels[:1, :, :1], scores[:1, :, :1], channel_axis=None),
+    )
+
+
+def test_a_picture_has_its_axes_in_the_order_of_arrays(tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    labels, scores = T[:6, :, 0], np.ascontiguousarray(np.moveaxis(P[:6, :, 0], -1, 0))
+    pillow.fromarray(labels).save(tmp_path / "t.png")
+    np.savez(tmp_path / "p.npz", probabilities=scores)
+    same(sum_files(tmp_path / "t.png", tmp_path / "p.npz"), sum_scores(labels, scores, channel_axis=0))
+    assert not holds_scores(tmp_path / "t.png", save(tmp_path / "p.npy", labels[None]))
+
+
 def test_options_are_those_of_arrays(tmp_path: Path, reference: Path) -> None:
     mask = RNG.random(SHAPE) < 0.5
     expected = sum_scores(T, P, ignore_index=2, mask=mask, **ALL)
@@ -212,7 +283,10 @@ def test_axes_that_shapes_do_not_tell(tmp_path: Path) -> None:
     scores = np.zeros((4, 4, 5, 6), "f4")
     np.put_along_axis(scores, labels[None].astype(int), 1, 0)
     reference, prediction = write(tmp_path / "t.nii", labels), save(tmp_path / "p.npy", scores)
-    with pytest.raises(VolumeError, match=r"p.npy: .*channel axis 0 \(in order\) or 1 \(in order\).*--channel-axis"):
+    with pytest.raises(
+        VolumeError,
+        match=r"p.npy: .*channel axis 0 \(in order\) or channel axis 1 \(in order\); say which with channel_axis",
+    ):
         sum_files(reference, prediction)
     expected = sum_scores(labels, scores, channel_axis=0)
     same(sum_files(reference, prediction, channel_axis=0), expected)
@@ -222,9 +296,12 @@ def test_axes_that_shapes_do_not_tell(tmp_path: Path) -> None:
     both = np.concatenate([both, 1 - both.sum(0, keepdims=True)])[:, :, ::-1]
     cube_reference = write(tmp_path / "cube.nii", cube)
     cubes = save(tmp_path / "cube.npy", both[[0, 1, 2, 3, 3]] * np.float32([1, 1, 1, 0.5, 0.5])[:, None, None, None])
-    with pytest.raises(VolumeError, match=r"0 \(in order\) or 0 \(reversed\)"):
+    with pytest.raises(
+        VolumeError, match=r"channel axis 0 \(in order\) or channel axis 0 \(reversed\); .*--axes\) or channel_axis"
+    ):
         sum_files(cube_reference, cubes)
     same(sum_files(cube_reference, cubes, channel_axis=0), sum_scores(cube, np.load(cubes), channel_axis=0))
+    same(sum_files(cube_reference, cubes, axes="zyx"), sum_scores(cube.T, np.load(cubes), channel_axis=0))
     same(sum_files(save(tmp_path / "cube_t.npy", cube), cubes), sum_scores(cube, np.load(cubes), channel_axis=0))
     np.savez(
         tmp_path / "cube.npz", probabilities=np.load(cubes)
@@ -330,12 +407,12 @@ def test_what_is_no_array_of_numbers(tmp_path: Path, reference: Path) -> None:
         with pytest.raises(VolumeError, match="p.npy: expected"):
             sum_files(reference, save(prediction, array))
     save(prediction, P)
-    prediction.write_bytes(prediction.read_bytes() + b"\0")
-    with pytest.raises(VolumeError, match=r"p.npy: expected 6048 bytes of numbers, found 1 more"):
+    prediction.write_bytes(prediction.read_bytes() + b"\1")
+    with pytest.raises(VolumeError, match=r"p.npy: expected the end .* after the last voxel.* at byte 6176"):
         sum_files(reference, prediction)
     for text, message in (
-        (b"PK\3\4nonsense", "truncated or corrupt"),
-        (b"nonsense", "expected an .npy or .npz file"),
+        (b"PK\3\4nonsense", "truncated, corrupt"),
+        (b"nonsense", "expected an .npy or .npz file, found the first bytes"),
         (b"", "empty file"),
     ):
         prediction.write_bytes(text)
@@ -352,7 +429,7 @@ def test_what_is_no_array_of_numbers(tmp_path: Path, reference: Path) -> None:
 
     with zipfile.ZipFile(tmp_path / "empty.npz", "w"):
         pass
-    with pytest.raises(VolumeError, match=r"found the keys \[\]"):
+    with pytest.raises(VolumeError, match=r"found the arrays \(none\)"):
         sum_files(reference, tmp_path / "empty.npz")
 
 

@@ -146,7 +146,7 @@ def _holds_scores(record: CaseRecord) -> bool:
     from fastseg.score_files import holds_scores
 
     try:
-        return holds_scores(record.reference, str(record.prediction), single=False)
+        return holds_scores(record.reference, str(record.prediction))
     except ValueError:
         return False
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import FileIO
 from typing import Any, Literal
@@ -19,7 +20,8 @@ from fastseg.volumes.base import DEFLATE_LIMIT, ByteSource, Format, Geometry, Vo
 from fastseg.volumes.decoded import failures_of, quiet
 from fastseg.volumes.plain import Inflater, SerialVolume
 
-_NPY, _ZIP, _EMPTY_ZIP = b"\x93NUMPY", b"PK\x03\x04", b"PK\x05\x06"
+_NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
+_ZIPS = _ZIP, b"PK\x05\x06"  # one that is empty begins with its end
 _LOCAL_HEADER_BYTES = 30
 _HEADER_BYTES = 1 << 16  # NumPy refuses longer ones itself, but not before they are read
 _AXES_LIMIT = 32  # of NumPy 1; nothing here has more
@@ -84,14 +86,27 @@ def read_header(name: str, take: Callable[[int], bytes]) -> Header:
     return Header(shape, dtype, "F" if fortran else "C")
 
 
-def _open(path: str) -> Volume:
-    outer, inside = split_inside(path)
+def _head(path: str, outer: str) -> bytes:
+    """Return the first bytes of a file, unpacked; but those of gzip for a zip file in it, which is not read."""
     source = ByteSource(outer, path)
     try:
         head = source.take(len(_NPY))
     finally:
         source.close()
-    if head.startswith((_ZIP, _EMPTY_ZIP)) and not source.compressed:
+    return b"\x1f\x8b" if source.compressed and head.startswith(_ZIPS) else head
+
+
+def array_names(path: str) -> tuple[str, ...]:
+    """Return the names of the arrays in an .npz file, none for what is no such file."""
+    if os.path.isdir(path) or not _head(path, path).startswith(_ZIPS):
+        return ()
+    return _names(_members(path, path))
+
+
+def _open(path: str) -> Volume:
+    outer, inside = split_inside(path)
+    head = _head(path, outer)
+    if head.startswith(_ZIPS):
         return _open_member(path, outer, inside)
     if head != _NPY:
         raise VolumeError(f"{path}: expected an .npy or .npz file, found the first bytes {head!r}")
@@ -147,11 +162,20 @@ def _open_member(path: str, outer: str, inside: str | None) -> Volume:
         raise
 
 
+def _members(path: str, outer: str) -> dict[str, zipfile.ZipInfo]:
+    """Return the table of contents of a zip file."""
+    with failures_of("zipfile", path), zipfile.ZipFile(outer) as archive:
+        return {member.filename: member for member in archive.infolist()}
+
+
+def _names(members: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.removesuffix(".npy") for name in members if name.endswith(".npy"))
+
+
 def _find_member(path: str, outer: str, inside: str | None) -> zipfile.ZipInfo:
     """Find an array in the table of contents of an .npz file; refuse what cannot be read in bounded pieces."""
-    with failures_of("zipfile", path), zipfile.ZipFile(outer) as archive:
-        members = {member.filename: member for member in archive.infolist()}
-    names = [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
+    members = _members(path, outer)
+    names = _names(members)
     wanted = f"one array, or the name of one after {outer}::" if inside is None else f"an array named {inside!r}"
     chosen = names[0] if inside is None and len(names) == 1 else (inside or "").removesuffix(".npy")
     if chosen not in names:
