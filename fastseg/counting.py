@@ -18,7 +18,7 @@ from fastseg.kernels import BACKENDS
 from fastseg.layout import TO_BITS, TO_BOOL, TO_FLOAT64, Conversion, Layout
 from fastseg.pairs import MaskTally, Pairs, Square
 from fastseg.rejected import Rejected, explain_labels, explain_masks
-from fastseg.threads import get_num_threads, run_jobs
+from fastseg.threads import run_jobs
 
 __all__ = [
     "LabelTotals", "LayoutWorker", "check_sums", "count_label_inputs", "count_mask_inputs", "counter_of", "mask_conversion",
@@ -193,6 +193,7 @@ def run_layouts(
     classes: int | None,
     keep: bool,
     fold: Callable[[list[tuple[int, Any]]], None],
+    threads: int | None = None,
 ) -> None:
     """Hand out jobs: parts of a large sample, or several small samples."""
     if samples == 1 and voxels <= SMALL:
@@ -208,7 +209,7 @@ def run_layouts(
         with counter() as one:
             yield _Jobs(LayoutWorker(one, classes, keep), layout, samples, group, first.jobs)
 
-    run_jobs(jobs, open_worker, fold, threads=1 if samples * voxels <= SMALL else get_num_threads())
+    run_jobs(jobs, open_worker, fold, threads=1 if samples * voxels <= SMALL else threads)
 
 
 class LayoutWorker:

@@ -123,7 +123,7 @@ def sum_scores(
     return sum_score_inputs(given, backend=backend)
 
 
-def sum_score_inputs(given: ScoreInputs, *, backend: str = "auto") -> ScoreSums:
+def sum_score_inputs(given: ScoreInputs, *, backend: str = "auto", threads: int | None = None) -> ScoreSums:
     """Sum scores; the inputs are checked already."""
     module = counter_of(backend)
     options, samples = given.options, given.num_samples
@@ -146,6 +146,7 @@ def sum_score_inputs(given: ScoreInputs, *, backend: str = "auto") -> ScoreSums:
                 totals.labels.square,
                 False,
                 totals.add,
+                threads,
             )
         except Rejected:
             explain_scores(given)

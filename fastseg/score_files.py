@@ -5,23 +5,25 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from math import prod
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from fastseg import inputs, threads
+from fastseg import inputs
 from fastseg.aligned import TOLERANCE, Path
 from fastseg.counts import ScoreSums
 from fastseg.label_tables import LabelTable, read_label_table
 from fastseg.losses import cross_entropy, soft_dice_loss
-from fastseg.score_counting import sum_scores
+from fastseg.score_counting import sum_score_inputs
+from fastseg.score_inputs import score_inputs
 from fastseg.score_metrics import brier_score
 from fastseg.score_sources import NNUNET, Source, held, open_array
 from fastseg.scores import Scores
+from fastseg.threads import checked_threads, get_num_threads
 from fastseg.volumes import Geometry, VolumeError, check_geometry
 
 __all__ = ["evaluate_score_files", "holds_scores", "sum_files"]
@@ -75,7 +77,7 @@ def sum_files(
     geometry
         What to do where the affines of two NIfTI files differ; arrays have none, and are not compared.
     threads
-        How many threads to use, by all of the process for the time of the call; default `fastseg.get_num_threads`.
+        How many threads to use; default `fastseg.get_num_threads`.
     warn
         Receives the sentence about a difference in geometry under "warn"; default `warnings.warn`.
     progress
@@ -210,9 +212,9 @@ def _sum(
 ) -> tuple[ScoreSums, dict[str, Any], float | None]:
     if geometry not in ("error", "warn", "ignore"):
         raise ValueError(f"geometry: expected one of error, warn, ignore, found {geometry!r}")
+    threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
     wanted = quantities if quantities is None or isinstance(quantities, str) else tuple(quantities)
     with ExitStack() as stack:
-        stack.enter_context(_threads(threads))
         true, pred = Source(stack, reference), Source(stack, prediction)
         if true.geometry is None and pred.geometry is not None:
             raise VolumeError(
@@ -232,7 +234,7 @@ def _sum(
         sums: ScoreSums | None = None
         summed, voxels = 0, prod(true.shape)
         for block in inputs.blocks(pair.shape, pair.most):
-            part = pair.sum(block, options)
+            part = pair.sum(block, options, threads)
             sums = part if sums is None else sums.merge(part)
             summed += int(part.voxels.sum())
             if progress is not None:
@@ -249,20 +251,6 @@ def _sum(
         }
         assert sums is not None
         return sums, files, None if true.geometry is None else true.geometry.voxel_volume_ml
-
-
-@contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    """Let this process use so many threads for a while; the sums do not depend on it."""
-    if number is None:
-        yield
-        return
-    before = threads._chosen
-    threads.set_num_threads(threads.checked_threads(number, "threads"))
-    try:
-        yield
-    finally:
-        threads.set_num_threads(before)
 
 
 def _checked_place(true: Source, pred: Source, channel: int | None, policy: str) -> tuple[str, str | None]:
@@ -378,7 +366,7 @@ class _Pair:
         else:
             self.labels = held(true.anywhere(stack, mapped=True))
 
-    def sum(self, block: tuple[slice, ...], options: Mapping[str, Any]) -> ScoreSums:
+    def sum(self, block: tuple[slice, ...], options: Mapping[str, Any], threads: int) -> ScoreSums:
         """Sum a slab."""
         scores = list(block)
         if self.channel is not None and self.channel < len(scores):
@@ -391,7 +379,8 @@ class _Pair:
             values = np.multiply(values, self.scaling[0], dtype=real) + real(self.scaling[1])
         mask = None if self.mask is None else self.mask[block]
         try:
-            return sum_scores(labels, values, channel_axis=self.channel, mask=mask, scale=self.scale, **options)
+            given = score_inputs(labels, values, channel_axis=self.channel, mask=mask, scale=self.scale, **options)
+            return sum_score_inputs(given, threads=threads)
         except (ValueError, TypeError) as error:
             raise type(error)(self._placed(str(error), block, labels.shape != self.shape)) from None
 

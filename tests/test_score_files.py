@@ -15,7 +15,7 @@ import pytest
 from volumes_on_disk import write
 
 import fastseg
-from fastseg import cli, score_files, score_sources, sum_scores, threads
+from fastseg import cli, counting, score_files, score_sources, sum_scores, threads
 from fastseg.score_files import evaluate_score_files, holds_scores, sum_files
 from fastseg.volumes import GeometryError, VolumeError
 
@@ -257,6 +257,24 @@ def test_options_are_those_of_arrays(tmp_path: Path, reference: Path) -> None:
         sum_files(reference, files[0], mask=mask[1:])
     with pytest.raises(TypeError, match="unexpected keyword argument 'bins'"):
         evaluate_score_files(reference, files[0], bins=3)
+
+
+def test_threads_are_those_of_the_call(tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prediction, seen = write(tmp_path / "p.nii", P), set()
+    run_jobs, everybodys = counting.run_jobs, threads.get_num_threads()
+
+    def noted(*args: Any, **options: Any) -> None:
+        seen.add((options["threads"], threads.get_num_threads()))
+        run_jobs(*args, **options)
+
+    monkeypatch.setattr(counting, "run_jobs", noted)
+    monkeypatch.setattr(counting, "SMALL", 0)
+    for number in (1, 3):
+        seen.clear()
+        same(sum_files(reference, prediction, threads=number, **ALL))
+        assert seen == {(number, everybodys)}
+    with pytest.raises(ValueError, match="threads: expected an integer of at least 1, found 0"):
+        sum_files(reference, prediction, threads=0)
 
 
 def test_integers_and_scaled_integers(tmp_path: Path, reference: Path) -> None:
