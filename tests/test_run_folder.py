@@ -226,6 +226,82 @@ def test_probabilities_as_nnunet_and_nifti_write_them(two: Any, tmp_path: Path) 
     assert all("map_prediction cannot be used" in str(record.reason) for record in run.failed)
 
 
+def test_predictions_of_labels_that_are_not_declared_are_misses_if_they_are_counted(tmp_path: Path) -> None:
+    gt, pred = folders(tmp_path, 1)
+    (pred / "case_00.nii.gz").unlink()
+    true, found = np.minimum(pair(0)[0], 2), pair(0)[1]
+    write(gt / "case_00.nii.gz", true)
+    write(pred / "case_00.nii.gz", np.moveaxis(probabilities(0), 0, -1))
+    run = evaluate_folder(gt, pred, labels=[0, 1, 2], unknown="count", metrics=["dice", "recall", "precision"])
+    for label in range(3):
+        a, b = true == label, found == label
+        both = (a & b).sum()
+        values = {"dice": 2 * both / (a.sum() + b.sum()), "recall": both / a.sum(), "precision": both / b.sum()}
+        assert {metric: run.values(metric)[0, label] for metric in values} == pytest.approx(values, rel=1e-15)
+    assert run.records[0].voxels[3] == (found == 3).sum() > 0
+    assert "expected scores of the labels (0, 1, 2), found [3] too" in reason(gt, pred, labels=[0, 1, 2])
+    beyond = reason(gt, pred, labels=[0, 1], unknown="count")
+    assert "expected labels of the reference among (0, 1), found [2] too" in beyond
+
+
+def reason(gt: Path, pred: Path, **options: Any) -> str:
+    """Return why the only case failed."""
+    (failed,) = evaluate_folder(gt, pred, **options).failed
+    return str(failed.reason)
+
+
+def test_axes_and_reorient_where_files_of_probabilities_are_among_those_of_labels(tmp_path: Path) -> None:
+    gt, pred = folders(tmp_path, 5)
+    for n in range(5):
+        (pred / f"case_{n:02d}.nii.gz").unlink()
+    flipped = np.diag([-1.0, 1, 1, 1])
+    flipped[0, 3] = 19
+    np.save(pred / "case_00.npy", pair(0)[1].T)
+    np.save(pred / "case_01.npy", probabilities(1).T)  # (z, y, x, class)
+    write(pred / "case_02.nii.gz", np.moveaxis(probabilities(2), 0, -1))
+    write(pred / "case_03.nii.gz", pair(3)[1][::-1], flipped)
+    np.savez(pred / "case_04.npz", probabilities=probabilities(4).transpose(0, 3, 2, 1))
+    run = evaluate_folder(gt, pred, num_classes=4, axes="zyx", reorient=True)
+    assert run.failed == ()
+    np.testing.assert_array_equal(run.values("dice"), expected(5))
+    write(pred / "case_02.nii.gz", np.moveaxis(probabilities(2), 0, -1)[::-1], flipped)
+    for geometry in ("error", "warn", "ignore"):
+        run = evaluate_folder(gt, pred, num_classes=4, axes="zyx", reorient=True, geometry=geometry)
+        assert str(run.failed[0].reason).endswith("; a file of scores cannot be reoriented")
+        assert len(run.failed) == 1
+    assert "cannot be reoriented" not in str(evaluate_folder(gt, pred, num_classes=4, axes="zyx").failed[0].reason)
+
+
+def test_axes_say_how_probabilities_lie_in_a_cube(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("gt", "pred"):
+        (tmp_path / name).mkdir()
+    scores = rng.random((6, 6, 6)).astype("f4")
+    write(tmp_path / "gt" / "a.nii.gz", (scores > 0.5).astype("u1"))
+    np.save(tmp_path / "pred" / "a.npy", scores.T)
+    options: dict[str, Any] = {"activation": "none"}
+    assert "axes='xyz' or axes='zyx'" in reason(tmp_path / "gt", tmp_path / "pred", **options)
+    assert evaluate_folder(tmp_path / "gt", tmp_path / "pred", axes="zyx", **options).mean("dice") == 1.0
+    assert evaluate_folder(tmp_path / "gt", tmp_path / "pred", axes="xyz", **options).mean("dice") < 1.0
+    assert "labels that are whole" in reason(tmp_path / "gt", tmp_path / "pred", axes="zyx")
+
+
+def test_cases_of_probabilities_use_the_threads_that_they_get(two: Any, monkeypatch: Any) -> None:
+    from fastseg import score_files
+
+    seen, sum_score_inputs = set(), score_files.sum_score_inputs
+
+    def noted(*args: Any, **options: Any) -> Any:
+        seen.add(options["threads"])
+        return sum_score_inputs(*args, **options)
+
+    monkeypatch.setattr(score_files, "sum_score_inputs", noted)
+    for n in range(8):
+        write(two[1] / f"case_{n:02d}.nii.gz", np.moveaxis(probabilities(n), 0, -1))
+    assert evaluate_folder(*two, num_classes=4, threads=1).failed == ()
+    assert seen == {1}
+
+
 def test_probabilities_beside_the_labels_are_no_case(two: Any) -> None:
     np.savez_compressed(two[1] / "case_00.npz", probabilities=probabilities(0))
     run = evaluate_folder(*two, num_classes=4)

@@ -154,31 +154,45 @@ def _holds_scores(record: CaseRecord) -> bool:
 def _of_scores(
     record: CaseRecord, settings: Settings, options: dict[str, Any]
 ) -> tuple[LabelCounts, dict[str, Any], float | None, dict[str, float]]:
-    """Count the most probable labels of a file of probabilities, and take its soft Dice, cross-entropy and Brier score."""
+    """Count the most probable labels of a file of scores, and take its soft Dice, cross-entropy and Brier score.
+
+    The axes of an array but that of the classes are those of `settings.axes`, if it is given. Scores cannot be reoriented:
+    where `settings.reorient` is set, those that lie as their reference does are summed as they are, and others are an error
+    whatever `settings.geometry` says. Nothing can be mapped, and there is no region of interest.
+    """
     from fastseg.score_files import evaluate_score_files
 
-    unusable = {
-        "map_prediction": settings.map_prediction, "roi": record.roi, "reorient": settings.reorient, "axes": settings.axes
-    }  # fmt: skip
-    given = [name for name, value in unusable.items() if value]
+    given = [name for name, value in (("map_prediction", settings.map_prediction), ("roi", record.roi)) if value]
     if given:
         raise ValueError(f"{record.prediction}: holds scores, for which {', '.join(given)} cannot be used")
-    options = {key: value for key, value in options.items() if key != "threads"}
-    scores = evaluate_score_files(
-        record.reference,
-        str(record.prediction),
-        activation=None if settings.activation == "none" else settings.activation,
-        channel_axis=settings.channel_axis,
-        ignore_index=settings.ignore or None,
-        **options,
-    )
-    counts = scores.counts
-    assert isinstance(counts, LabelCounts)
+    try:
+        scores = evaluate_score_files(
+            record.reference,
+            str(record.prediction),
+            activation=None if settings.activation == "none" else settings.activation,
+            channel_axis=settings.channel_axis,
+            axes=settings.axes,
+            ignore_index=settings.ignore or None,
+            **{**options, **({"geometry": "error"} if settings.reorient else {})},
+        )
+    except GeometryError as error:
+        hint = "; a file of scores cannot be reoriented" if settings.reorient else ""
+        raise GeometryError(f"{error}{hint}") from None
+    assert isinstance(scores.counts, LabelCounts)
     assert scores.files is not None
-    if settings.labels is not None:
-        lacking = sorted(set(counts.labels.tolist()) - set(settings.labels))
-        if lacking:
-            raise ValueError(
-                f"{record.prediction}: expected scores of the labels {settings.labels}, found {lacking} too"
-            )
+    counts = scores.counts if settings.labels is None else _declared(scores.counts, settings, str(record.prediction))
     return counts, dict(scores.files), scores.voxel_ml, scores.extra
+
+
+def _declared(counts: LabelCounts, settings: Settings, prediction: str) -> LabelCounts:
+    """Return the counts of declared labels; predictions of others are misses of the true label, or an error."""
+    assert settings.labels is not None
+    declared = np.isin(counts.labels, settings.labels)
+    if declared.all():
+        return counts
+    true = counts.matrix.sum((0, 2)) > 0
+    wrong = counts.labels[~declared & (true if settings.unknown == "count" else True)]
+    if wrong.size:
+        what = "labels of the reference among" if settings.unknown == "count" else "scores of the labels"
+        raise ValueError(f"{prediction}: expected {what} {settings.labels}, found {wrong.tolist()} too")
+    return counts.select(counts.labels[declared].tolist())
