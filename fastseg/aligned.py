@@ -127,7 +127,24 @@ def label_blocks(
         for start, (true, pred, *inside) in read_boxes(readable):
             labels, _ = to_labels(true, volumes[0].scaling, None)
             predicted, _ = to_labels(pred, volumes[1].scaling, mapping)
-            yield LabelBlock(start, labels, predicted, inside[0] != 0 if inside else None, place.shape, place.spacing)
+            region = _within(volumes[2], start, inside[0]) if inside else None
+            yield LabelBlock(start, labels, predicted, region, place.shape, place.spacing)
+
+
+def _within(roi: Volume, start: tuple[int, ...], values: Array) -> npt.NDArray[np.bool_]:
+    """Return which voxels of a box are in the region of interest; raise VolumeError where that is NaN."""
+    nan = values != values
+    if nan.any():
+        raise VolumeError(
+            f"{roi.path}: expected numbers in a region of interest, found NaN at index {_first(nan, roi, start)}"
+        )
+    return np.asarray(values != 0)
+
+
+def _first(bad: npt.NDArray[np.bool_], volume: Volume, start: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the index in a volume of the first of some voxels of a box, in the order of its file."""
+    at = np.unravel_index(int(np.argmax(bad.reshape(-1, order=volume.order))), bad.shape, order=volume.order)
+    return tuple(int(i) + first for i, first in zip(at, start, strict=True))
 
 
 def read_mapping(mapping: Any) -> dict[int, int] | None:
@@ -181,30 +198,33 @@ def explain(
     """
     wrong: dict[tuple[int, str], list[Any]] = {}
     true, pred = volumes[:2]
+    wanted = {"region": "numbers in a region of interest", "whole": "labels that are whole numbers"}
+    if classes.labels is not None:
+        wanted["class"] = f"labels among {classes.describe()}"
     for start, (a, b, *inside) in read_boxes(volumes):
         labels, bad_true = to_labels(a, true.scaling, None)
         predicted, bad_pred = to_labels(b, pred.scaling, mapping)
         looked_at = inside[0] != 0 if inside else np.True_
         kept = ~np.isin(labels, classes.ignored) & looked_at
-        checks = [(0, "whole", bad_true & looked_at, a), (1, "whole", bad_pred & looked_at, b)]
+        checks = [(2, "region", values != values, values) for values in inside]
+        checks += [(0, "whole", bad_true & looked_at, a), (1, "whole", bad_pred & looked_at, b)]
         if classes.labels is not None:
             checks.append((0, "class", kept & ~bad_true & ~np.isin(labels, classes.labels), labels))
             if not count_unknown:
                 checks.append((1, "class", kept & ~bad_pred & ~np.isin(predicted, classes.labels), predicted))
         for which, kind, bad, values in checks:
             if bad.any():
-                at = np.unravel_index(int(np.argmax(bad.reshape(-1, order=true.order))), bad.shape, order=true.order)
-                value = _real(values[at], volumes[which].scaling) if kind == "whole" else values[at]
-                index = tuple(int(i) + first for i, first in zip(at, start, strict=True))
+                index = _first(bad, true, start)
+                value = values[tuple(i - first for i, first in zip(index, start, strict=True))]
+                value = _real(value, volumes[which].scaling) if kind == "whole" else value
                 entry = wrong.setdefault((which, kind), [0, index, value.item()])
                 entry[0] += int(bad.sum())
     for (which, kind), (total, index, value) in wrong.items():
-        wanted = "labels that are whole numbers" if kind == "whole" else f"labels among {classes.describe()}"
         hint = (
             "; scores of a single class are read as such where an activation is named (activation=, --activation none)"
         )
         raise ValueError(
-            f"{volumes[which].path}: expected {wanted}, found {total} voxel(s) that are not; "
+            f"{volumes[which].path}: expected {wanted[kind]}, found {total} voxel(s) that are not; "
             f"the first is {value} at index {index}{hint if (which, kind) == (1, 'whole') else ''}"
         )
     paths = ", ".join(volume.path for volume in volumes)

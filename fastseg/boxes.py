@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counting import LayoutWorker, counter_of, mask_conversion
+from fastseg.counting import LayoutWorker, counter_of, inside
 from fastseg.layout import Layout, trailing_block
 from fastseg.pairs import Pairs
 from fastseg.threads import run_jobs
@@ -133,7 +133,7 @@ def count_boxes(
     Parameters
     ----------
     volumes
-        Truth, prediction and, if there is one, the mask: where it is 0, nothing is counted.
+        Truth, prediction and, if there is one, the mask: where it is 0, nothing is counted, and it must not be NaN.
     threads
         How many threads to use.
     progress
@@ -143,6 +143,11 @@ def count_boxes(
     -------
     pairs
         Parts of the counts, in no particular order.
+
+    Raises
+    ------
+    Rejected
+        If the mask is NaN somewhere.
     """
     grid = block_grid(volumes)
     parts: list[Pairs] = []
@@ -178,12 +183,8 @@ class _Worker:
     def job(self, index: int) -> tuple[int, list[Pairs]]:
         start, stop = self.grid.box(index)
         arrays = [self._read(volume, start, stop) for volume in self.volumes]
-        mask = arrays[2] if len(arrays) > 2 else None
-        layout = Layout(
-            [arrays[0], arrays[1], mask, None],
-            (None, None, mask_conversion(mask), None),
-            counter_of("auto").transpose_into,
-        )
+        mask = inside(arrays[2]) if len(arrays) > 2 else None
+        layout = Layout([arrays[0], arrays[1], mask, None], (None,) * 4, counter_of("auto").transpose_into)
         return arrays[0].size, [pairs for _, pairs in self.worker.count(0, layout, None)]
 
     def _read(self, volume: Volume, start: tuple[int, ...], stop: tuple[int, ...]) -> Array:

@@ -21,8 +21,8 @@ from fastseg.rejected import Rejected, explain_labels, explain_masks
 from fastseg.threads import run_jobs
 
 __all__ = [
-    "LabelTotals", "LayoutWorker", "check_sums", "count_label_inputs", "count_mask_inputs", "counter_of", "mask_conversion",
-    "run_layouts",
+    "LabelTotals", "LayoutWorker", "check_sums", "count_label_inputs", "count_mask_inputs", "counter_of", "inside",
+    "mask_conversion", "run_layouts",
 ]  # fmt: skip
 
 Array = npt.NDArray[Any]
@@ -253,6 +253,13 @@ class _Jobs:
         if self.worker.keep:
             return [(0, counter.take(self.worker.classes))]
         return [(0, counter.leftover())] if hasattr(counter, "leftover") else []
+
+
+def inside(region: Array) -> Array:
+    """Return where a region of interest is not 0, as kernels take it; raise `Rejected` if it is NaN anywhere."""
+    if region.dtype.kind == "f" and np.isnan(region).any():
+        raise Rejected
+    return region if region.itemsize == 1 else region != 0
 
 
 def mask_conversion(mask: Array | None) -> Conversion | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counting import counter_of
+from fastseg.counting import counter_of, inside
 from fastseg.pairs import Pairs, Span, Square
 from fastseg.threads import submit
 from fastseg.volumes import Volume, VolumeError
@@ -103,8 +103,8 @@ def stream_pairs(
     Parameters
     ----------
     volumes
-        Truth, prediction and, if there is one, the mask: where it is 0, nothing is counted. They are read to the end of the
-        file.
+        Truth, prediction and, if there is one, the mask: where it is 0, nothing is counted, and it must not be NaN. They are
+        read to the end of the file.
     threads
         How many threads to use; more than two bring nothing.
     classes
@@ -118,6 +118,11 @@ def stream_pairs(
     -------
     pairs
         Parts of the counts, in no particular order.
+
+    Raises
+    ------
+    Rejected
+        If the mask is NaN somewhere.
     """
     if threads < 2:
         return _one_thread(volumes, classes, progress)
@@ -155,9 +160,7 @@ class _Tally:
 
     def count(self, chunks: Sequence[Array]) -> None:
         true, pred, *masks = chunks
-        mask = masks[0] if masks else None
-        if mask is not None and mask.itemsize > 1:
-            mask = mask != 0
+        mask = inside(masks[0]) if masks else None
         span = Span((true, pred, mask, None), 1, true.size, (0, 0, 0, 0))
         while not self._counter.update(span):
             self._parts.append(self._counter.take())

@@ -17,7 +17,7 @@ import pytest
 from volumes_on_disk import write
 
 import fastseg
-from fastseg import boxes
+from fastseg import boxes, streaming
 from fastseg.aligned import label_blocks, open_aligned
 from fastseg.files import count_with_facts
 from fastseg.inputs import label_classes
@@ -350,6 +350,34 @@ def test_a_region_is_where_the_stored_value_is_not_zero(tmp_path: Path) -> None:
         fastseg.count_files(a, b, num_classes=5, axes="xyz", roi=roi)
 
 
+@pytest.mark.parametrize("chunk", [64, 1 << 20])
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", "c.npy"])  # as streams, in boxes, and in boxes of unlike orders
+@pytest.mark.parametrize("slope", [0, 0.5])
+def test_a_region_that_is_not_a_number_is_refused(
+    suffix: str, slope: float, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(boxes, "BOX_BYTES", chunk)
+    a, b = put(tmp_path / "t-", suffix, T), put(tmp_path / "p-", ".nii.gz", P)
+    region = INSIDE.astype("f4")
+    region[3, 2, 1] = region[5, 6, 8] = np.nan
+    roi = write(tmp_path / "roi.nii", region)
+    raw = bytearray(roi.read_bytes())
+    raw[112:120] = np.array([slope, 0], "<f4").tobytes()
+    roi.write_bytes(bytes(raw))
+    for threads in (1, 2):
+        message = refusal(a, b, num_classes=5, axes="xyz", roi=roi, threads=threads)
+        assert message.startswith(
+            f"{roi}: expected numbers in a region of interest, found 2 voxel(s) that are not; the first is nan"
+        )
+        assert message.endswith(("(3, 2, 1)", "(5, 6, 8)"))  # boxes have an order of their own
+    with pytest.raises(
+        VolumeError,
+        match=r"roi.nii: expected numbers in a region of interest, found NaN at index \((3, 2, 1|5, 6, 8)\)",
+    ):
+        list(label_blocks(a, b, roi=roi, axes="xyz"))
+
+
 @pytest.mark.parametrize("box", [40, 4 << 20])
 @pytest.mark.parametrize("pred", [".nii.gz", "c.npy", "f.npy", "deflated.npz"])
 def test_wrong_labels_are_named_in_unlike_files(
@@ -366,7 +394,7 @@ def test_wrong_labels_are_named_in_unlike_files(
         message = refusal(a, b, num_classes=5, axes="xyz")
         assert message.startswith(f"{b}: expected labels ")
         assert "found 3 voxel(s)" in message
-        index = tuple(int(i) for i in message.rpartition("(")[2].strip(")").split(","))
+        index = tuple(int(i) for i in message.partition(" at index (")[2].partition(")")[0].split(","))
         assert index in places
         assert f"the first is {wrong[index].item()} at index {index}" in message
         # What is outside is not judged.
