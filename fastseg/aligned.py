@@ -211,13 +211,16 @@ def explain(
         if classes.labels is not None:
             checks.append((0, "class", kept & ~bad_true & ~np.isin(labels, classes.labels), labels))
             if not count_unknown:
-                checks.append((1, "class", kept & ~bad_pred & ~np.isin(predicted, classes.labels), predicted))
+                own, _ = to_labels(b, pred.scaling, None)
+                checks.append((1, "class", kept & ~bad_pred & ~np.isin(predicted, classes.labels), own))
         for which, kind, bad, values in checks:
             if bad.any():
                 index = _first(bad, true, start)
-                value = values[tuple(i - first for i, first in zip(index, start, strict=True))]
-                value = _real(value, volumes[which].scaling) if kind == "whole" else value
-                entry = wrong.setdefault((which, kind), [0, index, value.item()])
+                at = tuple(i - first for i, first in zip(index, start, strict=True))
+                value = (_real(values[at], volumes[which].scaling) if kind == "whole" else values[at]).item()
+                mapped = (which, kind) == (1, "class") and predicted[at] != value
+                shown = f"{value}, mapped to {predicted[at]}," if mapped else f"{value}"
+                entry = wrong.setdefault((which, kind), [0, index, shown])
                 entry[0] += int(bad.sum())
     for (which, kind), (total, index, value) in wrong.items():
         hint = (

@@ -9,17 +9,7 @@ from math import isfinite, prod
 from typing import Any, Literal
 
 from fastseg import inputs
-from fastseg.aligned import (
-    TOLERANCE,
-    LabelBlock,
-    explain,
-    in_boxes,
-    label_blocks,
-    open_aligned,
-    read_mapping,
-    side_by_side,
-    to_labels,
-)
+from fastseg.aligned import Path, explain, in_boxes, open_aligned, read_mapping, side_by_side, to_labels
 from fastseg.boxes import count_boxes, same_stream
 from fastseg.counting import LabelTotals
 from fastseg.counts import LabelCounts
@@ -32,9 +22,7 @@ from fastseg.streaming import stream_pairs
 from fastseg.threads import checked_threads, get_num_threads
 from fastseg.volumes import Volume
 
-__all__ = ["TOLERANCE", "LabelBlock", "count_files", "evaluate_files", "label_blocks"]
-
-Path = str | os.PathLike[str]
+__all__ = ["count_files", "evaluate_files"]
 
 
 def count_files(

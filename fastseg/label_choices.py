@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ __all__ = ["LabelChoices", "choose_labels", "find_dataset_json", "match_names"]
 
 Path = str | os.PathLike[str]
 Regions = dict[str, tuple[int, ...]]
+
+#: Numbers from here on are labels of nothing but what had to move: near the end of int64, and to be known by sight.
+_MOVED = 9_000_000_000_000_000_001
 
 
 class LabelChoices(NamedTuple):
@@ -124,22 +128,23 @@ def _has_labels(path: str) -> bool:
 def match_names(reference: Mapping[int, str], prediction: Mapping[int, str]) -> dict[int, int]:
     """Return the mapping of the prediction's codes to the reference's codes of the same name.
 
-    A code whose name the reference lacks keeps its value if the reference does not use that, else it moves behind all
-    codes of both, so that unlike regions are never taken for one. Code 0 is background, whatever its name.
+    A code whose name the reference lacks keeps its value if the reference does not use that, else it moves to a number that
+    neither has, and that no file holds: unlike regions are never taken for one, also where a file has labels that no table
+    names. Code 0 is background, whatever its name.
 
     Examples
     --------
     >>> match_names({1: "liver", 2: "spleen"}, {1: "spleen", 2: "kidney"})
-    {1: 2, 2: 3}
+    {1: 2, 2: 9000000000000000001}
     """
     codes = {name: code for code, name in reference.items()}
-    free = max([*reference, *prediction], default=0) + 1
+    free = (code for code in itertools.count(_MOVED) if code not in reference and code not in prediction)
     mapping = {}
     for code, name in prediction.items():
         if name in codes:
             mapping[code] = codes[name]
         elif code in reference and code != 0:
-            mapping[code], free = free, free + 1
+            mapping[code] = next(free)
     return mapping
 
 

@@ -105,9 +105,26 @@ def test_names_decide_which_codes_are_one_class(tmp_path: Path) -> None:
     scores = fastseg.evaluate_files(a, b, labels=names, prediction_labels=theirs)
     assert np.array_equal(scores.counts.matrix, EXPECTED.matrix)
     assert scores.name_of(3) == "kidney"
-    assert match_names({1: "a", 2: "b"}, {2: "c", 1: "b", 0: "zero"}) == {2: 3, 1: 2}
+    moved = 9_000_000_000_000_000_001
+    assert match_names({1: "a", 2: "b"}, {2: "c", 1: "b", 0: "zero"}) == {2: moved, 1: 2}
+    assert match_names({1: "a", moved: "b"}, {1: "c", moved + 1: "d"}) == {1: moved + 2}
     with pytest.raises(ValueError, match="map_prediction: expected either"):
         fastseg.evaluate_files(a, b, prediction_labels=theirs, map_prediction={1: 2})
+
+
+def test_a_code_that_has_to_move_is_no_label_that_a_file_has_and_no_table_names(tmp_path: Path) -> None:
+    names, theirs = {0: "background", 1: "liver", 2: "spleen"}, {0: "background", 1: "liver", 2: "kidney"}
+    true, pred = np.array([[[1, 2, 3, 3]]], "i2"), np.array([[[1, 2, 2, 3]]], "i2")
+    a, b = write(tmp_path / "a.nii", true), write(tmp_path / "b.nii", pred)
+    scores = fastseg.evaluate_files(a, b, labels=names, prediction_labels=theirs)
+    kidney = 9_000_000_000_000_000_001
+    assert scores.classes == (1, 2, 3, kidney)
+    assert [scores.name_of(label) for label in scores.classes] == ["liver", "spleen", "3", "kidney"]
+    assert scores.counts.matrix[0].tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0]]
+    assert scores.to_dict()["classes"][str(kidney)]["name"] == "kidney"
+    mapping = match_names(names, theirs)
+    with pytest.raises(ValueError, match=rf"b.nii: .* the first is 2, mapped to {kidney}, at index \(0, 0, 1\)$"):
+        fastseg.count_files(a, b, num_classes=4, map_prediction=mapping)
 
 
 def test_scores_of_files(tmp_path: Path) -> None:

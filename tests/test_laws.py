@@ -89,7 +89,7 @@ MAY_IMPORT: dict[str, tuple[str, str]] = {
         "volumes",
         "numpy",
     ),
-    "report": ("counts metrics files runs volumes", "numpy jinja2 markupsafe matplotlib"),
+    "report": ("aligned counts metrics runs volumes", "numpy jinja2 markupsafe matplotlib"),
     "adapters": ("*", "*"),
     "cli": ("*", "click rich numpy nibabel numba llvmlite scipy"),
     "__main__": ("cli", ""),

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import fastseg
-from fastseg import files
+from fastseg import aligned
 from fastseg.phantom import phantom_pair
 from fastseg.report import confusion, origin, overlays, page, pictures, plots, svg, words, worst_cases, write_report
 from fastseg.runs import CaseRecord, Run, Settings, evaluate_folder, outputs
@@ -129,7 +129,7 @@ def volumes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Let files be arrays by their names, which are read in boxes of odd sizes from the last to the first."""
     arrays: dict[str, Any] = {}
 
-    def label_blocks(reference: str, prediction: str, **options: Any) -> Iterator[files.LabelBlock]:
+    def label_blocks(reference: str, prediction: str, **options: Any) -> Iterator[aligned.LabelBlock]:
         if reference not in arrays:
             raise FileNotFoundError(2, "No such file or directory", reference)
         true, pred = (arrays[name].astype(np.int64) for name in (reference, prediction))
@@ -140,9 +140,9 @@ def volumes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             start = tuple(c * k for c, k in zip(cell, size, strict=True))
             box = tuple(slice(a, a + k) for a, k in zip(start, size, strict=True))
             part = None if inside is None else inside[box]
-            yield files.LabelBlock(start, true[box], pred[box], part, true.shape, spacing)
+            yield aligned.LabelBlock(start, true[box], pred[box], part, true.shape, spacing)
 
-    monkeypatch.setattr(files, "label_blocks", label_blocks)
+    monkeypatch.setattr(aligned, "label_blocks", label_blocks)
     return arrays
 
 

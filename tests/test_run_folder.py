@@ -803,6 +803,21 @@ def test_an_array_of_float_labels_is_no_score(tmp_path: Path) -> None:
     assert run.mean("dice") == 1.0
 
 
+def test_classes_that_only_the_prediction_has_a_name_for(tmp_path: Path) -> None:
+    """Their codes had to move, and are the largest there are: they are written, read back and drawn as all others."""
+    gt, pred = folders(tmp_path, 2)
+    names = {1: "liver", 2: "spleen"}
+    theirs = {1: "liver", 2: "kidney", 3: "spleen"}
+    run = evaluate_folder(gt, pred, tmp_path / "out", labels=names, prediction_labels=theirs)
+    assert run.failed == ()
+    assert [run.settings.names.get(label, str(label)) for label in run.labels] == ["0", "liver", "spleen", "3", "kidney"]
+    again = Run.load(tmp_path / "out")
+    assert again.labels.tolist() == run.labels.tolist()
+    assert "kidney" in (tmp_path / "out" / "classes.csv").read_text()
+    found = int(sum((pair(n)[1] == 2).sum() for n in range(2)))
+    assert run.counts().matrix[:, :, -1].sum() == found
+
+
 def test_surplus_predictions_and_regions_of_background(tmp_path: Path) -> None:
     gt, pred = folders(tmp_path, 1)
     shutil.copyfile(pred / "case_00.nii.gz", pred / "old.nii.gz")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastseg import files
+from fastseg import aligned
 from fastseg.runs import CaseRecord, Settings
 from fastseg.runs.case_files import CaseFiles
 from fastseg.runs.cases import Case
@@ -243,7 +243,7 @@ class _Copy:
 def _boxes(record: CaseRecord, settings: Settings) -> Iterator[_Box]:
     """Yield the boxes of a case's volume; of more than three axes the first three, at index 0 of the others."""
     assert record.prediction is not None
-    for block in files.label_blocks(
+    for block in aligned.label_blocks(
         record.reference, record.prediction, map_prediction=settings.map_prediction or None, roi=record.roi,
         reorient=settings.reorient, axes=settings.axes, geometry="ignore",
     ):  # fmt: skip
