@@ -195,7 +195,7 @@ def test_a_closed_volume_stays_closed(binary: Path) -> None:
     volume = open_volume(binary)
     volume.close()
     volume.close()
-    with pytest.raises(ValueError, match="the volume is closed"):
+    with pytest.raises(VolumeError, match="the volume is closed"):
         volume.finish()
 
 

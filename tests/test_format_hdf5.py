@@ -307,7 +307,7 @@ def test_a_closed_volume_stays_closed(tmp_path: Path, form: str) -> None:
     volume = open_volume(write(tmp_path / "case.h5", voxels(), **FORMS[form]))
     volume.close()
     volume.close()
-    with pytest.raises(ValueError, match="closed"):
+    with pytest.raises(VolumeError, match="closed"):
         whole(volume)
 
 

@@ -395,5 +395,5 @@ def test_a_closed_volume_stays_closed(tmp_path: Path) -> None:
     volume = open_volume(write_itk(tmp_path / "case.mha", DATA))
     volume.close()
     volume.close()
-    with pytest.raises(ValueError, match="closed"):
+    with pytest.raises(VolumeError, match="closed"):
         volume.read_into(bytearray(1))

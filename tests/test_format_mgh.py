@@ -264,5 +264,5 @@ def test_a_closed_volume_stays_closed(tmp_path: Path) -> None:
     volume = open_volume(path)
     volume.close()
     volume.close()
-    with pytest.raises(ValueError, match="closed"):
+    with pytest.raises(VolumeError, match="closed"):
         volume.read_into(bytearray(1))

@@ -170,7 +170,7 @@ def test_opening_decodes_nothing_and_closing_ends_it(tmp_path: Path) -> None:
         volume.finish()
     volume.close()
     volume.close()
-    with pytest.raises(ValueError, match="the volume is closed"):
+    with pytest.raises(VolumeError, match="the volume is closed"):
         volume.read_into(bytearray(1))
 
 

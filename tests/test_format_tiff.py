@@ -314,7 +314,7 @@ def test_a_closed_volume_stays_closed(tmp_path: Path) -> None:
     volume = open_volume(write(tmp_path / "case.tif", labels("u1", (20, 30)), compression="zlib"))
     volume.close()
     volume.close()
-    with pytest.raises(ValueError, match="the volume is closed"):
+    with pytest.raises(VolumeError, match="the volume is closed"):
         whole(volume)
 
 

@@ -556,7 +556,7 @@ def test_a_closed_volume_stays_closed(tmp_path: Path, zipped: bool) -> None:
     whole(volume)
     volume.close()
     volume.close()
-    with pytest.raises(ValueError, match="closed"):
+    with pytest.raises(VolumeError, match="closed"):
         whole(volume)
 
 

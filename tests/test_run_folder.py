@@ -810,7 +810,13 @@ def test_classes_that_only_the_prediction_has_a_name_for(tmp_path: Path) -> None
     theirs = {1: "liver", 2: "kidney", 3: "spleen"}
     run = evaluate_folder(gt, pred, tmp_path / "out", labels=names, prediction_labels=theirs)
     assert run.failed == ()
-    assert [run.settings.names.get(label, str(label)) for label in run.labels] == ["0", "liver", "spleen", "3", "kidney"]
+    assert [run.settings.names.get(label, str(label)) for label in run.labels] == [
+        "0",
+        "liver",
+        "spleen",
+        "3",
+        "kidney",
+    ]
     again = Run.load(tmp_path / "out")
     assert again.labels.tolist() == run.labels.tolist()
     assert "kidney" in (tmp_path / "out" / "classes.csv").read_text()

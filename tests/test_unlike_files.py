@@ -21,7 +21,7 @@ from fastseg import boxes, streaming
 from fastseg.aligned import label_blocks, open_aligned
 from fastseg.files import count_with_facts
 from fastseg.inputs import label_classes
-from fastseg.volumes import GeometryError, VolumeError, geometry
+from fastseg.volumes import GeometryError, VolumeError, geometry, open_volume
 from fastseg.volumes import views as views_module
 
 RNG = np.random.default_rng(1)
@@ -332,6 +332,32 @@ def test_other_numbers_of_axes(shape: tuple[int, ...], tmp_path: Path) -> None:
     other = write(tmp_path / "other.nii.gz", T)
     with pytest.raises(GeometryError, match=r"expected the shape"):
         fastseg.count_files(a, other, reorient=True, geometry="ignore")
+
+
+# ---- Closed files
+
+
+@pytest.mark.parametrize("suffix", there(WRITERS) + there(PICTURES))
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_closed_volume_is_not_read(suffix: str, turned: bool, folder: Path) -> None:
+    path = put(folder / "closed-", suffix, T[..., 0] if suffix in PICTURES else T)
+    volume = open_volume(path)
+    shape = volume.geometry.shape
+    if turned:
+        volume = views_module.Turned(volume, tuple(range(len(shape))), (False,) * len(shape))
+    if volume.streams:
+        volume.read_into(bytearray(3))  # of which a decompressor has more
+    volume.close()
+    volume.close()
+    calls: list[Callable[[], Any]] = []
+    if volume.streams:
+        calls += [lambda: volume.read_into(bytearray(3)), volume.finish]
+    if volume.blocks is not None:
+        calls.append(lambda: volume.read_block((0,) * len(shape), shape))
+    for call in calls:
+        with pytest.raises(VolumeError, match=rf"^{path}: (\S+: )?the volume is closed$"):
+            call()
+    assert calls
 
 
 # ---- Regions and labels

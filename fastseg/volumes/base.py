@@ -48,6 +48,13 @@ class StreamError(VolumeError):
         self.reason = reason
 
 
+class ClosedError(VolumeError):
+    """A volume that is read although it is closed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}: the volume is closed")
+
+
 @dataclass(frozen=True, eq=False)
 class Geometry:
     """Say where the voxels of a volume lie.
@@ -97,7 +104,8 @@ class Volume:
     """A file of voxels. A format derives its class from this one, and implements `read_into` or `read_block` or both.
 
     A file that can only be read from first to last (a compressed one) *streams*. A file of chunks, or one that is not
-    compressed, is read in *blocks*, in any order and by several threads at once.
+    compressed, is read in *blocks*, in any order and by several threads at once. Once it is closed, reading raises
+    ClosedError, a kind of VolumeError.
 
     Attributes
     ----------
@@ -301,8 +309,14 @@ class ByteSource:
         return zlib_ng._GzipReader(self._file, 512 << 10).readinto, errors
 
     def fileno(self) -> int:
-        """Return the descriptor of the open file, for reads at a position; raise ValueError if this object is closed."""
+        """Return the descriptor of the open file, for reads at a position; raise ClosedError if this object is closed."""
+        self._require_open()
         return self._file.fileno()
+
+    def _require_open(self) -> None:
+        """Raise ClosedError; a decompressor would go on for as long as it has something left."""
+        if self._file.closed:
+            raise ClosedError(self.name)
 
     @property
     def limit(self) -> int:
@@ -311,6 +325,7 @@ class ByteSource:
 
     def fill(self, view: memoryview) -> int:
         """Fill `view` and return the number of bytes, fewer only at the end of the file; raise StreamError."""
+        self._require_open()
         filled = 0
         while filled < len(view):
             try:
@@ -330,6 +345,7 @@ class ByteSource:
 
     def skip(self, count: int) -> None:
         """Pass over `count` bytes; raise StreamError if the file ends before."""
+        self._require_open()
         if count > self.limit - self.position:
             raise StreamError(self.name, f"expected {count} bytes more after byte {self.position}, found the end")
         if not self.compressed:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.base import Volume, VolumeError, WritableBytes
+from fastseg.volumes.base import ClosedError, Volume, VolumeError, WritableBytes
 
 # Python's warning filters are one list for all threads: two that save and restore it at once would leave it changed.
 _filters = threading.RLock()
@@ -64,7 +64,7 @@ class DecodedVolume(Volume):
     def _all(self) -> NDArray[Any]:
         with self._lock:
             if self._closed:
-                raise ValueError(f"{self.path}: the volume is closed")
+                raise ClosedError(self.path)
             if self._voxels is None:
                 self._voxels = self._decode()
             return self._voxels

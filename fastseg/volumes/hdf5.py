@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes import split_inside
-from fastseg.volumes.base import ByteSource, Format, Geometry, Volume, VolumeError, require
+from fastseg.volumes.base import ByteSource, ClosedError, Format, Geometry, Volume, VolumeError, require
 from fastseg.volumes.plain import PlainVoxels
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -104,7 +104,7 @@ class Hdf5Volume(Volume):
     def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
         """Return a box of voxels; see `Volume.read_block`."""
         if self._dataset is None:
-            raise ValueError(f"{self.path}: read of a closed volume")
+            raise ClosedError(self.path)
         if self._plain is not None:
             return self._plain.read_block(start, stop)
         with _errors(f"{self.path}: {start} to {stop}"):

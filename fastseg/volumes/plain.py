@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.base import ByteSource, Geometry, StreamError, Volume, VolumeError, WritableBytes
+from fastseg.volumes.base import ByteSource, ClosedError, Geometry, StreamError, Volume, VolumeError, WritableBytes
 
 #: Rows of a box that lie less than this apart are read together with what lies between them.
 _GAP_BYTES = 4096
@@ -116,7 +116,7 @@ class PlainVoxels:
             except OSError as error:
                 raise StreamError(self._name, f"{error.strerror} (at byte {position + filled})") from error
             except ValueError:
-                raise VolumeError(f"{self._name}: the volume is closed") from None
+                raise ClosedError(self._name) from None
             if not count:
                 raise StreamError(
                     self._name, f"expected {len(view) - filled} bytes more at byte {position + filled}, found the end"

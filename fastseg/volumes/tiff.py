@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.base import ByteSource, Format, Geometry, Volume, VolumeError, require
+from fastseg.volumes.base import ByteSource, ClosedError, Format, Geometry, Volume, VolumeError, require
 from fastseg.volumes.decoded import failures_of, quiet
 from fastseg.volumes.plain import PlainVoxels
 
@@ -123,7 +123,7 @@ class TiffVolume(Volume):
     def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
         """Return a box of voxels; see `Volume.read_block`."""
         if self._closed:
-            raise ValueError(f"{self.path}: the volume is closed")
+            raise ClosedError(self.path)
         if self._plain is not None:
             return self._plain.read_block(start, stop)
         values = np.empty([b - a for a, b in zip(start, stop, strict=True)], self.dtype)

@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.base import Geometry, StreamError, Volume, VolumeError, WritableBytes
+from fastseg.volumes.base import ClosedError, Geometry, StreamError, Volume, VolumeError, WritableBytes
 from fastseg.volumes.geometry import GeometryError, reorientation, turned_affine
 from fastseg.volumes.plain import PlainVoxels
 
@@ -251,7 +251,7 @@ class _Unpacked(Volume):
         if self._file is not None:
             return self._plain.read_block(start, stop)
         if self._voxels is None:
-            raise VolumeError(f"{self.path}: the volume is closed")
+            raise ClosedError(self.path)
         box: NDArray[Any] = self._voxels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
         return box
 

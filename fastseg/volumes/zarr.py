@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes import split_inside
-from fastseg.volumes.base import Format, Geometry, Volume, VolumeError, require
+from fastseg.volumes.base import ClosedError, Format, Geometry, Volume, VolumeError, require
 from fastseg.volumes.zarr_keys import DOCUMENT_BYTES, DOCUMENTS, Folder, Zip
 from fastseg.volumes.zarr_metadata import (
     Layout,
@@ -87,7 +87,7 @@ class ZarrVolume(Volume):
         """Return a box of voxels; see `Volume.read_block`. The library decodes several chunks of it at once."""
         array = self._array
         if array is None:
-            raise ValueError(f"{self.path}: read of a closed volume")
+            raise ClosedError(self.path)
         box = [(0, 1)] * len(self._layout.shape)
         for axis, first, end in zip(self._kept, start, stop, strict=True):
             box[axis] = first, end
