@@ -54,7 +54,7 @@ def count_files(
     map_prediction
         Which labels of the prediction stand for which others, as a dict or a file of such pairs; applied all at once.
     roi
-        A volume that is not 0 in the region of interest; voxels outside are not counted.
+        A volume that is not 0 in the region of interest; voxels outside are not counted. NaN is neither, and an error.
     geometry
         What to do where the two affines place a corner of the volume differently by more than 1% of the spacing.
     reorient
@@ -62,7 +62,7 @@ def count_files(
         differs.
     axes
         A letter for each axis of files that do not name theirs (NPY, NPZ, HDF5, plain Zarr), such as "zyx" for an array of
-        SimpleITK's beside a NIfTI file.
+        SimpleITK's beside a NIfTI file. All others, TIFF and pictures (yx) among them, keep their names.
     threads
         How many threads to use; default `fastseg.get_num_threads`.
     warn

@@ -334,6 +334,20 @@ def test_other_numbers_of_axes(shape: tuple[int, ...], tmp_path: Path) -> None:
         fastseg.count_files(a, other, reorient=True, geometry="ignore")
 
 
+@pytest.mark.parametrize("options", [{}, {"imagej": True}, {"ome": True}], ids=["plain", "imagej", "ome"])
+def test_axes_are_not_those_of_a_tiff_which_names_its_own(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Also where the shape would allow both."""
+    t, p = T[:, :6, :6], P[:, :6, :6]
+    reference, prediction = put(tmp_path / "t-", ".nii.gz", t), tmp_path / "p.tif"
+    metadata = {"metadata": {"axes": "ZYX"}} if options else {}
+    library("tifffile").imwrite(prediction, p.T.copy(), photometric="minisblack", **options, **metadata)
+    expected = fastseg.count_labels(t, p, num_classes=5)
+    for axes in (None, "zyx", "xyz"):
+        assert fastseg.count_files(reference, prediction, num_classes=5, axes=axes) == expected
+    array = put(tmp_path / "t-", "c.npy", t)  # of x, y and z, while the TIFF is of z, y and x
+    assert fastseg.count_files(array, prediction, num_classes=5, axes="xyz") == expected
+
+
 # ---- Closed files
 
 

@@ -37,6 +37,9 @@ class TiffVolume(Volume):
     Voxels that lie uncompressed one after another are read as they lie. Of other files the pages, and of those the tiles or
     strips, are decoded that a box meets. One file is one volume: an OME-TIFF of several files is read page by page.
 
+    Every such file names its axes: rows run along y, columns along x, and pages along what ImageJ or OME metadata say, else
+    along z. The user's `axes` are of other files.
+
     Parameters
     ----------
     path : str

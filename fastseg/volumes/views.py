@@ -112,7 +112,8 @@ def align(
     reference, prediction : Volume
         They belong to the views from now on, and close with them.
     axes : str, optional
-        A letter for each axis of the files that do not name theirs, such as "zyx".
+        A letter for each axis of the files that do not name theirs, such as "zyx"; those that do keep their names, so that
+        one `axes` serves a folder of several formats.
     reorient : bool
         Flip and permute the prediction to lie as the reference does, where that is all that differs.
 
