@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -230,12 +231,25 @@ def test_failing_files_leave_nothing_running(tmp_path: Path) -> None:
     assert fastseg.count_files(a, a, num_classes=6).voxels[0, 0] == T.size
 
 
-def test_an_error_in_the_callback_is_raised(tmp_path: Path) -> None:
+def test_an_error_in_the_callback_is_raised_and_ends_the_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a = write(tmp_path / "a.nii.gz", T)
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", 64)
+    calls: list[int] = []
 
     def broken(*_: Any) -> None:
+        calls.append(1)
+        time.sleep(0.002)  # for the other thread to have counted a chunk, too
         raise RuntimeError("the bar broke")
 
-    for threads in (1, 2):
+    stop = streaming._Pipeline.stop
+
+    def slowly(self: Any, error: BaseException) -> None:
+        time.sleep(0.002)  # for it to report that
+        stop(self, error)
+
+    monkeypatch.setattr(streaming._Pipeline, "stop", slowly)
+    for threads in (1, *[2] * 30):
+        calls.clear()
         with pytest.raises(RuntimeError, match="the bar broke"):
             fastseg.count_files(a, a, progress=broken, threads=threads)
+        assert len(calls) == 1
