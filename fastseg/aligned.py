@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, NamedTuple, NoReturn
 
@@ -66,10 +66,10 @@ def open_aligned(
 
 
 @contextmanager
-def in_boxes(volumes: list[Volume]) -> Iterator[list[Volume]]:
-    """Yield volumes that can be read in blocks; what had to be unpacked for that is deleted afterwards."""
+def in_boxes(volumes: list[Volume], check: Callable[[], object] | None = None) -> Iterator[list[Volume]]:
+    """Yield volumes that can be read in blocks; what had to be unpacked, with `check`, is deleted afterwards."""
     with ExitStack() as stack:
-        yield [stack.enter_context(in_blocks(volume)) for volume in volumes]
+        yield [stack.enter_context(in_blocks(volume, check)) for volume in volumes]
 
 
 @contextmanager

@@ -199,7 +199,7 @@ def _pairs(
     in_any_order = all(volume.blocks is not None for volume in volumes)
     if same_stream(volumes) and (threads == 1 or not in_any_order):
         return stream_pairs(volumes, threads=threads, classes=classes, progress=progress)
-    with in_boxes(volumes) as blocks:
+    with in_boxes(volumes, None if progress is None else lambda: progress(0)) as blocks:
         return count_boxes(blocks, threads=threads, progress=progress)
 
 

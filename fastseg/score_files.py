@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,8 +14,9 @@ import numpy.typing as npt
 
 from fastseg import inputs
 from fastseg.aligned import TOLERANCE, Path
-from fastseg.counts import ScoreSums
-from fastseg.label_tables import LabelTable, read_label_table
+from fastseg.counts import LabelCounts, ScoreSums
+from fastseg.label_choices import choose_labels
+from fastseg.label_tables import LabelTable
 from fastseg.losses import cross_entropy, soft_dice_loss
 from fastseg.score_counting import sum_score_inputs
 from fastseg.score_inputs import score_inputs
@@ -112,10 +112,12 @@ def evaluate_score_files(
     reference: Path,
     prediction: Path,
     *,
-    labels: LabelTable | Mapping[int, str] | Path | None = None,
+    labels: LabelTable | Mapping[int, str] | Sequence[int] | Path | None = None,
+    regions: Mapping[str, int | Sequence[int]] | Path | None = None,
     metrics: str | Sequence[str] | None = None,
     zero_division: float = float("nan"),
     ignore_index: int | Sequence[int] | None = None,
+    unknown: Literal["raise", "count"] = "raise",
     **options: Any,
 ) -> Scores:
     """Compute the scores of a file of probabilities or logits: of the most probable labels, and of the probabilities.
@@ -124,12 +126,15 @@ def evaluate_score_files(
     ----------
     reference, prediction : path
         As in `sum_files`.
-    labels
-        Names of the classes, as a dict or a label table.
+    labels, regions
+        What is scored of the most probable labels, as in `fastseg.label_choices.choose_labels`.
     metrics, zero_division
         As in `fastseg.evaluate`.
     ignore_index
         True labels that are not scored; default: the ignore label of an nnU-Net dataset.json.
+    unknown
+        What the file's classes are that are not among declared labels: an error, or, where they are the most probable,
+        misses of the true class.
     **options
         The other arguments of `sum_files`, but for quantities and bins.
 
@@ -137,33 +142,48 @@ def evaluate_score_files(
     -------
     scores : Scores
         Of the most probable labels; ``scores.extra`` has the mean soft Dice coefficient of the classes ("soft_dice"),
-        "cross_entropy" and "brier_score". ``scores.files`` says what was read, and how.
+        "cross_entropy" and "brier_score", of all classes that the file has. ``scores.files`` says what was read, and how.
     """
     allowed = set(inspect.signature(sum_files).parameters) - {"quantities", "bins"}
     inputs.check_options("evaluate_score_files", options, allowed)
-    names = read_label_table(labels) if isinstance(labels, str | os.PathLike) else labels or {}
-    if isinstance(names, LabelTable):
-        ignore_index = names.ignore if ignore_index is None else ignore_index
-        names = names.names
-    if not isinstance(names, Mapping):
-        raise TypeError(f"labels: expected names of labels or the path of a label table, found {labels!r}")
+    if unknown not in ("raise", "count"):
+        raise ValueError(f"unknown: expected 'raise' or 'count', found {unknown!r}")
+    ignore = None if ignore_index is None else inputs.integers(ignore_index, "ignore_index").tolist()
+    chosen = choose_labels(labels=labels, regions=regions, ignore=ignore)
     wanted = ("dice", "cross_entropy", "brier", "argmax")
-    sums, files, voxel_ml = _sum(reference, prediction, ignore_index=ignore_index, quantities=wanted, **options)
+    sums, files, voxel_ml = _sum(
+        reference, prediction, ignore_index=chosen.ignore or None, quantities=wanted, **options
+    )
     assert sums.argmax_counts is not None
-    extra = {
-        "soft_dice": 1.0 - float(soft_dice_loss(sums)) if sums.total.any() else float("nan"),
-        "cross_entropy": float(cross_entropy(sums)),
-        "brier_score": float(brier_score(sums)),
-    }
+    counts = _declared(sums.argmax_counts, chosen.declared, unknown, pred=files["prediction"])
+    united: dict[Any, tuple[int, ...]] = {**chosen.regions}
     return Scores(
-        sums.argmax_counts,
+        counts.regions(united) if united else counts,
         metrics=metrics,
-        names=names,
+        names=chosen.names,
         zero_division=zero_division,
         voxel_ml=voxel_ml,
         files=files,
-        extra=extra,
+        extra={
+            "soft_dice": 1.0 - float(soft_dice_loss(sums)) if sums.total.any() else float("nan"),
+            "cross_entropy": float(cross_entropy(sums)),
+            "brier_score": float(brier_score(sums)),
+        },
+        left_out=chosen.ignore,
     )
+
+
+def _declared(counts: LabelCounts, labels: Sequence[int] | None, unknown: str, *, pred: str) -> LabelCounts:
+    """Return the counts of declared labels; predictions of others are misses of the true label, or an error."""
+    declared = np.isin(counts.labels, labels) if labels is not None else np.True_
+    if np.all(declared):
+        return counts
+    true = counts.matrix.sum((0, 2)) > 0
+    wrong = counts.labels[~declared & (true if unknown == "count" else True)]
+    if wrong.size:
+        what = "labels of the reference among" if unknown == "count" else "scores of the labels"
+        raise ValueError(f"{pred}: expected {what} {labels}, found {wrong.tolist()} too")
+    return counts.select(counts.labels[declared].tolist())
 
 
 def holds_scores(reference: Path, prediction: Path) -> bool:

@@ -85,8 +85,8 @@ MAY_IMPORT: dict[str, tuple[str, str]] = {
     "runs.compare_plot": ("metrics names", "numpy matplotlib"),
     "score_sources": ("aligned volumes", "numpy"),
     "score_files": (
-        "score_sources threads inputs counts aligned score_counting score_inputs score_metrics losses label_tables scores "
-        "volumes",
+        "score_sources threads inputs counts aligned score_counting score_inputs score_metrics losses label_choices "
+        "label_tables scores volumes",
         "numpy",
     ),
     "report": ("aligned counts metrics runs volumes", "numpy jinja2 markupsafe matplotlib"),

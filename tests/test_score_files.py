@@ -462,9 +462,10 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *a
     return int(done.value.code or 0), out, err
 
 
-def check(found: dict[str, Any], sums: Any) -> None:
+def check(found: dict[str, Any], sums: Any, *, left_out: int = -1) -> None:
     counts = sums.argmax_counts
-    assert found["mean"]["dice"] == pytest.approx(float(np.nanmean(fastseg.metrics.dice(counts))))
+    dice = fastseg.metrics.dice(counts)[0, counts.labels != left_out]
+    assert found["mean"]["dice"] == pytest.approx(float(np.nanmean(dice)))
     assert found["classes"]["1"]["pred_voxels"] == int(counts.matrix[0, :, 1].sum())
     wanted = {
         "soft_dice": 1 - fastseg.soft_dice_loss(sums),
@@ -484,7 +485,8 @@ def test_json_is_what_arrays_give(tmp_path: Path, reference: Path, capsys: Any, 
     code, out, err = call(capsys, monkeypatch, "evaluate", reference, logits, *arguments, "--json", "-")
     assert (code, err) == (0, "")
     found = json.loads(out)
-    check(found, sum_scores(T, Z, activation="softmax", ignore_index=2, **ALL))
+    assert [*found["classes"]] == ["0", "1", "3"]  # an ignored label is no class
+    check(found, sum_scores(T, Z, activation="softmax", ignore_index=2, **ALL), left_out=2)
     assert found["voxels"]["ignored"] == int((T == 2).sum())
     assert (found["files"]["activation"], found["files"]["channel_axis"]) == ("softmax", 0)
 
@@ -518,10 +520,25 @@ def test_undefined_scores_are_null(tmp_path: Path, reference: Path) -> None:
     assert scores.to_dict()["scores"] == dict.fromkeys(["soft_dice", "cross_entropy", "brier_score"])
     assert "soft Dice: -" in str(scores)
     (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "liver": 1, "ignore": 3}}')
-    scores = evaluate_score_files(reference, tmp_path / "p.nii", labels=tmp_path / "dataset.json")
+    names = {"background": 0, "liver": 1, "lung": 2, "ignore": 3}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": names}))
+    with pytest.raises(ValueError, match=r"p.nii: expected scores of the labels \(0, 1, 2\), found \[3\] too"):
+        evaluate_score_files(reference, tmp_path / "p.nii", labels=tmp_path / "dataset.json")
+    scores = evaluate_score_files(reference, tmp_path / "p.nii", labels=tmp_path / "dataset.json", unknown="count")
     assert scores.counts.voxels[0, 1] == (T == 3).sum()
-    with pytest.raises(TypeError, match="labels: expected names"):
-        evaluate_score_files(reference, tmp_path / "p.nii", labels=3)  # type: ignore[arg-type]
+    assert scores.classes == (0, 1, 2)
+    with pytest.raises(TypeError, match="labels: expected "):
+        evaluate_score_files(reference, tmp_path / "p.nii", labels=3.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unknown: expected"):
+        evaluate_score_files(reference, tmp_path / "p.nii", unknown="skip")  # type: ignore[arg-type]
+
+
+def test_regions_of_scores(tmp_path: Path, reference: Path) -> None:
+    prediction = write(tmp_path / "p.nii", P)
+    counts = evaluate_score_files(reference, prediction).counts
+    united = evaluate_score_files(reference, prediction, regions="all=1,2,3;two=2")
+    assert united.counts == counts.regions({"all": [1, 2, 3], "two": [2]})
+    assert united.classes == ("all", "two")
 
 
 @pytest.mark.parametrize(
@@ -530,8 +547,8 @@ def test_undefined_scores_are_null(tmp_path: Path, reference: Path) -> None:
         (["{z}"], 3, "z.npy: expected probabilities in [0, 1] (or activation='softmax'"),
         (["{z}", "--activation", "tanh"], 2, "'tanh' is not one of"),
         (["{z}", "--channel-axis", "x"], 2, "not a valid integer"),
-        (["{z}", "--activation", "softmax", "--channel-axis", "7"], 3, "channel_axis: expected an axis"),
-        (["{z}", "--activation", "softmax", "--map-prediction", "x"], 2, "are for label volumes"),
+        (["{z}", "--activation", "softmax", "--channel-axis", "7"], 2, "--channel-axis: expected an axis"),
+        (["{z}", "--activation", "softmax", "--map-prediction", "x"], 2, "--map-prediction: for label volumes"),
         (["missing.npy"], 3, "missing.npy: no such file"),
     ],
 )

@@ -26,8 +26,9 @@ _SHOWN_FAILURES = 20
 #: Options that only a run has; where one is given, two files are a run of one case.
 _OF_RUNS = ("output", "pairs", "pattern", "missing", "convention", "background", "fail_under", "junit")
 
-#: Options that only label volumes have.
-_OF_LABELS = ("prediction_labels", "map_prediction", "regions", "unknown", "roi", "reorient", "axes")
+#: Options of what two files hold, and those of them that only label volumes have.
+_OF_FILES = ("regions", "unknown", "axes", "prediction_labels", "map_prediction", "roi", "reorient")
+_OF_LABELS = _OF_FILES[3:]
 
 
 @click.command()
@@ -115,7 +116,11 @@ _OF_LABELS = ("prediction_labels", "map_prediction", "regions", "unknown", "roi"
     default=None,
     help="Flip and permute predictions to lie as their references do, where that is all that differs.",
 )
-@click.option("--axes", metavar="LETTERS", help="The axes of files that do not name theirs, such as zyx.")
+@click.option(
+    "--axes",
+    metavar="LETTERS",
+    help="The axes of files that do not name theirs, such as zyx (of scores: without that of the classes).",
+)
 @click.option(
     "--activation",
     type=click.Choice(["none", "softmax", "sigmoid"]),
@@ -214,18 +219,18 @@ def _evaluate_pair(
         "threads": threads,
         "warn": (lambda _: None) if quiet else (lambda note: say(f"warning: {note}")),
     }
-    of_labels = {name: others[name] for name in _OF_LABELS if others[name] is not None}
+    options.update({name: others[name] for name in _OF_FILES if others[name] is not None})
     with counting_progress(quiet) as progress:
         if _scores_given(reference, prediction, activation, channel_axis):
-            if of_labels:
-                wrong = ", ".join(f"--{name.replace('_', '-')}" for name in of_labels)
-                raise click.UsageError(f"{wrong}: for label volumes, not for scores")
+            wrong = [f"--{name.replace('_', '-')}" for name in _OF_LABELS if name in options]
+            if wrong:
+                raise click.UsageError(f"{', '.join(wrong)}: for label volumes, not for scores")
             from fastseg.score_files import evaluate_score_files
 
             options.update(activation=None if activation == "none" else activation, channel_axis=channel_axis)
             scores = evaluate_score_files(reference, prediction, progress=progress, **options)
         else:
-            scores = fastseg.evaluate_files(reference, prediction, progress=progress, **options, **of_labels)
+            scores = fastseg.evaluate_files(reference, prediction, progress=progress, **options)
     if json_path is not None:
         _write_json(scores.to_dict(), json_path)
     if json_path != "-" and not quiet:

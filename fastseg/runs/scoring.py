@@ -172,6 +172,8 @@ def _of_scores(
             activation=None if settings.activation == "none" else settings.activation,
             channel_axis=settings.channel_axis,
             axes=settings.axes,
+            labels=settings.labels,
+            unknown=settings.unknown,
             ignore_index=settings.ignore or None,
             **{**options, **({"geometry": "error"} if settings.reorient else {})},
         )
@@ -180,19 +182,4 @@ def _of_scores(
         raise GeometryError(f"{error}{hint}") from None
     assert isinstance(scores.counts, LabelCounts)
     assert scores.files is not None
-    counts = scores.counts if settings.labels is None else _declared(scores.counts, settings, str(record.prediction))
-    return counts, dict(scores.files), scores.voxel_ml, scores.extra
-
-
-def _declared(counts: LabelCounts, settings: Settings, prediction: str) -> LabelCounts:
-    """Return the counts of declared labels; predictions of others are misses of the true label, or an error."""
-    assert settings.labels is not None
-    declared = np.isin(counts.labels, settings.labels)
-    if declared.all():
-        return counts
-    true = counts.matrix.sum((0, 2)) > 0
-    wrong = counts.labels[~declared & (true if settings.unknown == "count" else True)]
-    if wrong.size:
-        what = "labels of the reference among" if settings.unknown == "count" else "scores of the labels"
-        raise ValueError(f"{prediction}: expected {what} {settings.labels}, found {wrong.tolist()} too")
-    return counts.select(counts.labels[declared].tolist())
+    return scores.counts, dict(scores.files), scores.voxel_ml, scores.extra
