@@ -235,7 +235,8 @@ def _sum(
     threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
     wanted = quantities if quantities is None or isinstance(quantities, str) else tuple(quantities)
     with ExitStack() as stack:
-        true, pred = Source(stack, reference), Source(stack, prediction)
+        true = Source(stack, reference)
+        pred = Source(stack, prediction, lambda: progress and progress(0, prod(true.shape)))
         if true.geometry is None and pred.geometry is not None:
             raise VolumeError(
                 f"{true.name}: expected a NIfTI file, as {pred.name} is one, found an array without a place"

@@ -61,6 +61,8 @@ class Source:
     stack : ExitStack
         The file closes with it.
     path : path
+    check : callable, optional
+        Called now and then while the file is unpacked; what it raises ends that.
 
     Attributes
     ----------
@@ -75,8 +77,8 @@ class Source:
         If the file cannot be read, or not from first to last.
     """
 
-    def __init__(self, stack: ExitStack, path: Path) -> None:
-        self.name = os.fsdecode(path)
+    def __init__(self, stack: ExitStack, path: Path, check: Callable[[], object] = lambda: None) -> None:
+        self.name, self._check = os.fsdecode(path), check
         self.volume, self.key = open_array(self.name)
         volume = stack.enter_context(self.volume)
         if not volume.streams:
@@ -160,6 +162,7 @@ class Source:
             stack.callback(file.close)
             buffer = memoryview(bytearray(_READ_BYTES))
             for start in range(0, self.nbytes, len(buffer)):
+                self._check()
                 part = buffer[: min(len(buffer), self.nbytes - start)]
                 self._filled(part, start)
                 while len(part):

@@ -559,3 +559,17 @@ def test_exit_codes(
     found, out, err = call(capsys, monkeypatch, "evaluate", reference, *(a.format(z=logits) for a in arguments))
     assert (found, out) == (code, "")
     assert message in err.strip().splitlines()[-1]
+
+
+def test_unpacking_to_a_file_can_be_ended(tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score_sources, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(score_files, "SLAB_BYTES", 1)
+    calls = []
+
+    def stop(done: int, total: int) -> None:
+        calls.append((done, total))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        sum_files(reference, write(tmp_path / "p.nii.gz", P), progress=stop)
+    assert calls == [(0, T.size)]
