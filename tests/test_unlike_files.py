@@ -510,3 +510,20 @@ def test_files_without_voxels_are_refused_or_count_nothing(suffix: str, shape: t
         assert list(label_blocks(path, path)) == []
     except VolumeError as error:
         assert "expected" in str(error)
+
+
+def test_unpacking_to_a_file_can_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views_module, "_UNPACKED_IN_MEMORY", 0)
+    labels = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    reference, prediction = write(tmp_path / "a.nii.gz", labels), tmp_path / "b.npz"
+    np.savez_compressed(prediction, labels)
+    calls = []
+
+    def stop(done: int, total: int) -> None:
+        calls.append((done, total))
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fastseg.count_files(reference, prediction, axes="xyz", progress=stop)
+    assert calls == [(0, 60)]
+    assert fastseg.count_files(reference, prediction, axes="xyz").matrix[0].trace() == 60
