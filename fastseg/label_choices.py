@@ -161,7 +161,7 @@ def _table(given: Any, argument: str, *, or_integers: bool = False) -> LabelTabl
             if not isinstance(name, str) or not name.strip():
                 raise TypeError(f"{argument}: expected a name for the label {label}, found {name!r}")
         return LabelTable(dict(zip(values, given.values(), strict=True)), {}, None, "dict")
-    if or_integers:
+    if or_integers and (given is None or np.ndim(given)):
         return None
     raise TypeError(f"{argument}: expected names of labels or the path of a label table, found {given!r}")
 

@@ -61,7 +61,7 @@ def test_table(pair: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None
 
 
 def test_json_on_stdout_is_all_there_is(pair: Any, capsys: Any, monkeypatch: Any) -> None:
-    code, out, err = call(capsys, monkeypatch, "evaluate", *pair, "--json", "-", "--metrics", "dice, iou,cohen_kappa")
+    code, out, err = call(capsys, monkeypatch, "evaluate", *pair, "--json", "-", "--metrics", "Dice, IoU,cohen_kappa")
     assert (code, err) == (0, "")
     scores = json.loads(out)
     assert set(scores) == {

@@ -527,8 +527,8 @@ def test_undefined_scores_are_null(tmp_path: Path, reference: Path) -> None:
     scores = evaluate_score_files(reference, tmp_path / "p.nii", labels=tmp_path / "dataset.json", unknown="count")
     assert scores.counts.voxels[0, 1] == (T == 3).sum()
     assert scores.classes == (0, 1, 2)
-    with pytest.raises(TypeError, match="labels: expected "):
-        evaluate_score_files(reference, tmp_path / "p.nii", labels=3.5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="labels: expected names"):
+        evaluate_score_files(reference, tmp_path / "p.nii", labels=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown: expected"):
         evaluate_score_files(reference, tmp_path / "p.nii", unknown="skip")  # type: ignore[arg-type]
 

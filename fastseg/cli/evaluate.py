@@ -182,7 +182,7 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
         require_writable(f"--{name.removesuffix('_path')}", options[name])
     chosen = options["metrics"]
     if chosen not in (None, "all"):
-        options["metrics"] = tuple(name.strip() for name in chosen.split(",") if name.strip())
+        options["metrics"] = tuple(name.strip().lower() for name in chosen.split(",") if name.strip())
     of_run = any(options[name] not in (None, ()) for name in _OF_RUNS) or any(
         path is not None and _is_folder(path) for path in (reference, prediction)
     )

@@ -54,7 +54,7 @@ def compare(
     """
     from fastseg.runs.compare import compare_runs
 
-    chosen = None if metrics is None else tuple(name.strip() for name in metrics.split(",") if name.strip())
+    chosen = None if metrics is None else tuple(name.strip().lower() for name in metrics.split(",") if name.strip())
     with options_by_name():
         found = compare_runs(run_a, run_b, metrics=chosen, cases=cases, confidence=confidence)
     if output is not None:

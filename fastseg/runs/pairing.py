@@ -39,7 +39,7 @@ def paired(a: Run, b: Run, cases: str) -> tuple[tuple[Run, Run], tuple[str, ...]
     differences = [
         f"{key}: {value!r} and {scored[1][key]!r}"
         for key, value in scored[0].items()
-        if value != scored[1][key] and (key != "missing" or a.missing or b.missing)
+        if value != scored[1][key] and (key != "missing" or (a.missing and b.missing))
     ]
     for label in sorted(named[0].keys() & named[1].keys()):
         if named[0][label] != named[1][label]:
@@ -51,7 +51,7 @@ def paired(a: Run, b: Run, cases: str) -> tuple[tuple[Run, Run], tuple[str, ...]
     if any(only) and cases == "same":
         raise ValueError(
             f"the runs have counted other cases: only in A {_listed(only[0])}; only in B {_listed(only[1])} "
-            "(cases='common' compares those in both)"
+            "(cases='common', --cases common, compares those in both)"
         )
     ids = sorted(records[0].keys() & records[1].keys())
     runs = (
