@@ -24,9 +24,11 @@ mean : object
 cases : list of objects
     `CaseRecord` without ``pairs`` and ``unknown``, which are in `confusion.npz`.
 facts : object
-    What else the run says of itself.
+    What else the run says of itself: the paths as they were given and the ``working_folder`` that they are relative to, the
+    ``tables`` that say what labels are, ``extra`` predictions, ``gates``.
 machine, times : object
-    Versions of what it ran on and how long it took. Everything but these two is a function of inputs and options.
+    Versions of what it ran on and how long it took. Everything but these two, and the ``working_folder`` among the facts, is
+    a function of inputs and options.
 confusion : object
     ``file``, and ``sha256`` of what it holds (`Confusion.sha256`): a run of which another has overwritten a part is not read.
 
