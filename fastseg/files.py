@@ -134,9 +134,8 @@ def evaluate_files(
         map_prediction=chosen.map_prediction or None,
         **options,
     )
-    united: dict[Any, tuple[int, ...]] = {**chosen.regions}
     return Scores(
-        counts.regions(united) if united else counts,
+        chosen.reported(counts),
         metrics=metrics,
         names=chosen.names,
         zero_division=zero_division,

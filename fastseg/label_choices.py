@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastseg import inputs
+from fastseg.counts import BinaryCounts, LabelCounts
 from fastseg.label_tables import (
     LabelTable,
     LabelTableError,
@@ -44,6 +45,11 @@ class LabelChoices(NamedTuple):
     """Unions of labels that are scored instead of the single labels; empty: none."""
     map_prediction: dict[int, int]
     """Labels of the prediction that stand for others."""
+
+    def reported(self, counts: LabelCounts) -> LabelCounts | BinaryCounts:
+        """Return the counts of the regions, if there are any, else those that are given."""
+        regions: dict[str | int, Sequence[int]] = dict(self.regions.items())
+        return counts.regions(regions) if regions else counts
 
 
 def choose_labels(

@@ -156,9 +156,8 @@ def evaluate_score_files(
     )
     assert sums.argmax_counts is not None
     counts = _declared(sums.argmax_counts, chosen.declared, unknown, pred=files["prediction"])
-    united: dict[Any, tuple[int, ...]] = {**chosen.regions}
     return Scores(
-        counts.regions(united) if united else counts,
+        chosen.reported(counts),
         metrics=metrics,
         names=chosen.names,
         zero_division=zero_division,

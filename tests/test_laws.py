@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, str]] = {
     "names": ("", ""),
     "table_text": ("names", ""),
     "label_tables": ("names table_text", ""),
-    "label_choices": ("inputs label_tables names table_text", "numpy"),
+    "label_choices": ("counts inputs label_tables names table_text", "numpy"),
     "layout": ("pairs kernels.transpose", "numpy"),
     "kernels": ("pairs score_spans", "numpy numba llvmlite"),
     "kernels.reference": ("pairs kernels.reference_gradients kernels.reference_scores", "numpy scipy"),

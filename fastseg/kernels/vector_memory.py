@@ -77,6 +77,15 @@ def _prefetch(builder: Any, address: Any, ahead: int) -> None:
     builder.call(function, [where, *(ir.Constant(_I32, k) for k in (0, 2, 1))])
 
 
+def _prefetch_lines(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    """Ask for the cache lines of `WIDTH` items from an index on."""
+    address = _address(context, builder, sig.args[0], *args)
+    item = context.get_abi_sizeof(context.get_value_type(sig.args[0].dtype))
+    for line in range(0, max(64, item * WIDTH), 64):
+        _prefetch(builder, address, line)
+    return context.get_dummy_value()
+
+
 @intrinsic
 def load(typingctx: Any, array: Any, row: Any, start: Any) -> Any:
     """Return array[row, start : start + WIDTH] as floats (doubles of float64): uint16 are float16's bits, int16 bfloat16's."""
@@ -115,15 +124,7 @@ def load_flat(typingctx: Any, array: Any, start: Any) -> Any:
 @intrinsic
 def prefetch_flat(typingctx: Any, array: Any, start: Any) -> Any:
     """Ask for the cache lines of array[start : start + WIDTH]; beyond the end of the array it does nothing."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        address = _address(context, builder, sig.args[0], *args)
-        item = context.get_abi_sizeof(context.get_value_type(sig.args[0].dtype))
-        for line in range(0, max(64, item * WIDTH), 64):
-            _prefetch(builder, address, line)
-        return context.get_dummy_value()
-
-    return types.void(array, types.uint64), codegen
+    return types.void(array, types.uint64), _prefetch_lines
 
 
 @intrinsic
@@ -175,15 +176,7 @@ def store_labels(typingctx: Any, array: Any, start: Any, value: Any) -> Any:
 @intrinsic
 def prefetch(typingctx: Any, array: Any, row: Any, start: Any) -> Any:
     """Ask for the cache lines of array[row, start : start + WIDTH]; beyond the end of the array it does nothing."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        address = _address(context, builder, sig.args[0], *args)
-        item = context.get_abi_sizeof(context.get_value_type(sig.args[0].dtype))
-        for line in range(0, max(64, item * WIDTH), 64):
-            _prefetch(builder, address, line)
-        return context.get_dummy_value()
-
-    return types.void(array, types.uint64, types.uint64), codegen
+    return types.void(array, types.uint64, types.uint64), _prefetch_lines
 
 
 @intrinsic
