@@ -189,7 +189,7 @@ def test_failures_are_at_the_top() -> None:
 @pytest.mark.parametrize(
     ("convention", "tally", "meaning"),
     [
-        ("fastseg", "(taken as the worst)", "Taken as the worst: every metric has its worst value."),
+        ("fastseg", "(taken as the worst)", "There every metric has its worst value."),
         ("sklearn", "(every voxel missed)", ""),
     ],
 )
