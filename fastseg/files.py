@@ -127,6 +127,8 @@ def evaluate_files(
         ignore=None if ignore_index is None else inputs.integers(ignore_index, "ignore_index").tolist(),
         map_prediction=map_prediction,
     )  # fmt: skip
+    for note in chosen.notes:
+        _warn(note, options.get("warn"))
     counts, files, voxel_ml = count_with_facts(
         reference,
         prediction,
@@ -135,12 +137,13 @@ def evaluate_files(
         **options,
     )
     return Scores(
-        chosen.reported(counts),
+        counts,
         metrics=metrics,
         names=chosen.names,
         zero_division=zero_division,
         voxel_ml=voxel_ml,
         files=files,
+        regions=chosen.regions,
         left_out=chosen.ignore,
     )
 

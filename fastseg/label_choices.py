@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastseg import inputs
-from fastseg.counts import BinaryCounts, LabelCounts
 from fastseg.label_tables import (
     LabelTable,
     LabelTableError,
@@ -21,16 +20,17 @@ from fastseg.label_tables import (
     read_regions,
     regions_of,
 )
-from fastseg.names import shown
+from fastseg.names import MOVED, shown
 from fastseg.table_text import load_json, read_text
+from fastseg.volumes import split_inside
 
-__all__ = ["LabelChoices", "choose_labels", "find_dataset_json", "match_names"]
+__all__ = ["LabelChoices", "choose_labels", "find_dataset_json", "match_names", "only_predicted"]
 
 Path = str | os.PathLike[str]
 Regions = dict[str, tuple[int, ...]]
 
-#: Numbers from here on are labels of nothing but what had to move: near the end of int64, and to be known by sight.
-_MOVED = 9_000_000_000_000_000_001
+#: Names that a note lists.
+_SHOWN = 5
 
 
 class LabelChoices(NamedTuple):
@@ -45,11 +45,16 @@ class LabelChoices(NamedTuple):
     """Unions of labels that are scored instead of the single labels; empty: none."""
     map_prediction: dict[int, int]
     """Labels of the prediction that stand for others."""
+    unmatched: tuple[str, ...]
+    """Names of the prediction's labels that the reference's have not."""
 
-    def reported(self, counts: LabelCounts) -> LabelCounts | BinaryCounts:
-        """Return the counts of the regions, if there are any, else those that are given."""
-        regions: dict[str | int, Sequence[int]] = dict(self.regions.items())
-        return counts.regions(regions) if regions else counts
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for people: what is likely not to be as they meant it."""
+        if not self.unmatched:
+            return ()
+        names = _listed([shown(name) for name in self.unmatched])
+        return (f"names of the prediction's labels that are none of the reference's ({len(self.unmatched)}): {names}",)
 
 
 def choose_labels(
@@ -96,8 +101,12 @@ def choose_labels(
     if ignore is None and table is not None:
         ignore = table.ignore
     ignored = () if ignore is None else tuple(np.unique(inputs.integers(ignore, "ignore")).tolist())
-    mapping, names = _mapping(map_prediction, prediction_labels, {} if table is None else table.names, declared)
-    return LabelChoices(declared, ignored, names, united, mapping)
+    theirs = _table(prediction_labels, "prediction_labels") if prediction_labels is not None else None
+    ours = {} if table is None else table.names
+    mapping, names = _mapping(map_prediction, theirs, ours, declared)
+    others = [] if theirs is None else [name for code, name in theirs.names.items() if code != 0]
+    unmatched = tuple(dict.fromkeys(name for name in others if name not in ours.values()))
+    return LabelChoices(declared, ignored, names, united, mapping, unmatched)
 
 
 def find_dataset_json(reference: Path | None) -> str | None:
@@ -115,8 +124,9 @@ def find_dataset_json(reference: Path | None) -> str | None:
     """
     if reference is None:
         return None
-    folder = os.path.abspath(os.fsdecode(reference))
-    folder = folder if os.path.isdir(folder) else os.path.dirname(folder)
+    folder = os.path.abspath(split_inside(os.fsdecode(reference))[0])
+    one = not os.path.isdir(folder) or folder.lower().endswith(".zarr")
+    folder = os.path.dirname(folder) if one else folder
     for path in (os.path.join(each, "dataset.json") for each in (folder, os.path.dirname(folder))):
         if os.path.isfile(path) and _has_labels(path):
             return path
@@ -134,24 +144,54 @@ def _has_labels(path: str) -> bool:
 def match_names(reference: Mapping[int, str], prediction: Mapping[int, str]) -> dict[int, int]:
     """Return the mapping of the prediction's codes to the reference's codes of the same name.
 
-    A code whose name the reference lacks keeps its value if the reference does not use that, else it moves to a number that
-    neither has, and that no file holds: unlike regions are never taken for one, also where a file has labels that no table
-    names. Code 0 is background, whatever its name.
+    Codes of a name that the reference lacks move to numbers that no file holds, and so does a code without a name whose number
+    the reference has for a name that the prediction has elsewhere: unlike regions are never taken for one, also where a file
+    has labels that no table names. Equal names are one class. Code 0 is background, whatever its name.
 
     Examples
     --------
-    >>> match_names({1: "liver", 2: "spleen"}, {1: "spleen", 2: "kidney"})
-    {1: 2, 2: 9000000000000000001}
+    >>> match_names({1: "liver", 2: "spleen"}, {1: "spleen", 3: "kidney"})
+    {1: 2, 3: 9000000000000000001, 2: 9000000000000000002}
     """
     codes = {name: code for code, name in reference.items()}
-    free = (code for code in itertools.count(_MOVED) if code not in reference and code not in prediction)
+    free = (code for code in itertools.count(MOVED) if code not in reference and code not in prediction)
     mapping = {}
     for code, name in prediction.items():
+        if name not in codes and code != 0:
+            codes[name] = next(free)
         if name in codes:
             mapping[code] = codes[name]
-        elif code in reference and code != 0:
-            mapping[code] = next(free)
-    return mapping
+    elsewhere = set(prediction.values())
+    moved = [code for code, name in reference.items() if code not in prediction and name in elsewhere and code != 0]
+    return mapping | {code: next(free) for code in moved}
+
+
+def only_predicted(true: Any, pred: Any, names: Mapping[int, str]) -> str | None:
+    """Say which labels without a name occur in predictions only, which is what codes that differ look like.
+
+    Parameters
+    ----------
+    true, pred : array_like of int
+        The labels that occur.
+    names : dict of int to str
+        Of labels; those are no surprise.
+
+    Returns
+    -------
+    text : str or None
+        None where there are none; the background, 0, does not count.
+    """
+    there, found = set(np.unique(true).tolist()), set(np.unique(pred).tolist())
+    strange, missed = sorted(found - there - names.keys() - {0}), sorted(there - found - {0})
+    if not strange:
+        return None
+    text = f"labels in predictions only: {_listed(strange)}"
+    text += f", in references only: {_listed(missed)}" if missed else ""
+    return f"{text}; where codes differ, map_prediction (--map-prediction) or prediction_labels (--prediction-labels) says so"
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return ", ".join(str(value) for value in values[:_SHOWN]) + (", …" if len(values) > _SHOWN else "")
 
 
 def _table(given: Any, argument: str, *, or_integers: bool = False) -> LabelTable | None:
@@ -205,7 +245,7 @@ def _regions(given: Any, declared: tuple[int, ...] | None) -> Regions:
 
 
 def _mapping(
-    given: Any, theirs: Any, names: dict[int, str], declared: tuple[int, ...] | None
+    given: Any, theirs: LabelTable | None, names: dict[int, str], declared: tuple[int, ...] | None
 ) -> tuple[dict[int, int], dict[int, str]]:
     """Return which labels of the prediction stand for others, and the names of all labels."""
     mapping: dict[int, int] = {}
@@ -220,13 +260,12 @@ def _mapping(
     elif given is not None:
         raise TypeError(f"map_prediction: expected a mapping of labels to labels or a path, found {given!r}")
     elif theirs is not None:
-        table = _table(theirs, "prediction_labels")
-        if not names or table is None:
+        if not names:
             raise ValueError("prediction_labels: expected names of the reference's labels too (labels), found none")
         # A declared label without a name is taken, too: no code of the prediction may come to stand for it.
         taken = {label: f"\0{label}" for label in declared or ()}
-        mapping = match_names({**taken, **names}, table.names)
-        names = {**{mapping.get(code, code): name for code, name in table.names.items()}, **names}
+        mapping = match_names({**taken, **names}, theirs.names)
+        names = {**{mapping.get(code, code): name for code, name in theirs.names.items()}, **names}
     return {old: new for old, new in mapping.items() if old != new}, names
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["shown"]
+__all__ = ["MOVED", "shown", "shown_label"]
+
+#: Numbers from here on are labels of nothing but what had to move: near the end of int64, and to be known by sight.
+MOVED = 9_000_000_000_000_000_001
 
 
 def shown(text: str) -> str:
@@ -16,3 +19,8 @@ def shown(text: str) -> str:
     case 1, 'case\t1'
     """
     return text if text and text.isprintable() and text == text.strip() else repr(text)
+
+
+def shown_label(label: object) -> str:
+    """Return a label as tables show it: one that a prediction's label was moved to for its name is known by the name alone."""
+    return "-" if isinstance(label, int) and label >= MOVED else str(label)

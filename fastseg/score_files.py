@@ -157,7 +157,7 @@ def evaluate_score_files(
     assert sums.argmax_counts is not None
     counts = _declared(sums.argmax_counts, chosen.declared, unknown, pred=files["prediction"])
     return Scores(
-        chosen.reported(counts),
+        counts,
         metrics=metrics,
         names=chosen.names,
         zero_division=zero_division,
@@ -168,6 +168,7 @@ def evaluate_score_files(
             "cross_entropy": float(cross_entropy(sums)),
             "brier_score": float(brier_score(sums)),
         },
+        regions=chosen.regions,
         left_out=chosen.ignore,
     )
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastseg import __version__
 from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
-from fastseg.names import shown
+from fastseg.names import shown, shown_label
 
 if TYPE_CHECKING:
     from fastseg.score_functions import ScoreFunction
@@ -60,6 +60,8 @@ class Scores:
         What was scored, for `to_dict`.
     extra
         Further numbers by name, shown below the table and in `to_dict` under ``scores``.
+    regions
+        Unions of labels that are the classes instead of the labels; metrics of all classes together are of the labels.
     left_out
         Labels that are no classes here: ignored ones, of which only predictions can be left in the counts.
 
@@ -89,6 +91,7 @@ class Scores:
         voxel_ml: float | None = None,
         files: Mapping[str, Any] | None = None,
         extra: Mapping[str, float] | None = None,
+        regions: Mapping[str, Sequence[int]] | None = None,
         left_out: Sequence[int] = (),
     ) -> None:
         if names is not None and not isinstance(names, Mapping):
@@ -97,18 +100,21 @@ class Scores:
         self.counts, self.names, self.zero_division = counts, dict(names or {}), zero_division
         self.voxel_ml, self.files, self.extra = voxel_ml, files, dict(extra or {})
         chosen = _chosen(metrics, counts)
-        classes = _classes(counts)
+        self._of_classes = of_classes = _united(counts, regions)
+        classes = _classes(of_classes)
         self._kept = kept = np.array([name not in left_out for name in classes], bool)
         self.classes: tuple[str | int, ...] = tuple(name for name in classes if name not in left_out)
         self.values: dict[str, Floats] = {}
         self._overall: dict[str, Floats] = {}
         for name in chosen:
-            values = _values(name, counts, zero_division)
+            overall = regions and name in registry.REGISTRY and registry.get(name).overall is not None
+            values = _values(name, counts if overall else of_classes, zero_division)
             if values.ndim == 1:
                 self._overall[name] = values
             else:
                 self.values[name] = values if kept.all() else values[:, kept]
-        foreground = np.array([name != 0 for name in self.classes], bool)
+        background = [0, *(name for name, members in (regions or {}).items() if set(members) == {0})]
+        foreground = np.array([name not in background for name in self.classes], bool)
         self.class_values = {name: _nanmean(v) for name, v in self.values.items()}
         self.mean = {name: _mean_of(v) for name, v in self.class_values.items()}
         self.foreground_mean = {name: _mean_of(v[foreground]) for name, v in self.class_values.items()}
@@ -200,7 +206,7 @@ class Scores:
         header = ["class", "name", *self.class_values, *(title for title, _ in volumes)]
         lines = [
             [
-                str(label),
+                shown_label(label),
                 shown(self.name_of(label)),
                 *(_text(values[k]) for values in self.class_values.values()),
                 *(cells[k] for _, cells in volumes),
@@ -231,8 +237,20 @@ class Scores:
 
     def _volumes(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Return the true and the predicted voxels of each class, over all cases."""
-        true, pred = _volumes(self.counts)
+        true, pred = _volumes(self._of_classes)
         return true[self._kept], pred[self._kept]
+
+
+def _united(
+    counts: LabelCounts | BinaryCounts | ScoreSums, regions: Mapping[str, Sequence[int]] | None
+) -> LabelCounts | BinaryCounts | ScoreSums:
+    """Return the counts of the regions, if there are any, else those that are given."""
+    if not regions:
+        return counts
+    if not isinstance(counts, LabelCounts):
+        raise TypeError(f"regions: expected counts of labels, found {type(counts).__name__}")
+    members: dict[str | int, Sequence[int]] = dict(regions.items())
+    return counts.regions(members)
 
 
 def _volumes(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -96,9 +96,9 @@ def test_a_pattern_that_gives_one_id_twice_or_none(tmp_path: Path) -> None:
     ],
 )
 def test_patterns_that_are_none(tmp_path: Path, pattern: object, expected: str) -> None:
-    (problem,) = refused(tmp_path, ["a.nii"], ["a.nii"], pattern=pattern)
-    assert problem.startswith("pattern: expected ")
-    assert problem.endswith(expected)
+    with pytest.raises(ValueError, match="^pattern: expected ") as caught:  # and nothing is said of cases
+        find_cases(tmp_path, tmp_path, pattern=pattern)
+    assert str(caught.value).endswith(expected)
 
 
 def test_a_pattern_that_is_no_text(tmp_path: Path) -> None:

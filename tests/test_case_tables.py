@@ -123,7 +123,9 @@ def test_tables_that_cannot_be_had(tabled: Path, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(CasesError, match=f"cannot be read: {reason}"):
             find_cases(None, None, pairs=path)
     for options in ({"pattern": "(?P<case>.*)"}, {"reference": "a"}, {"prediction": "a"}):
-        with pytest.raises(CasesError, match="pairs: expected either pairs or folders and a pattern, found both"):
+        with pytest.raises(
+            ValueError, match="pairs: expected either pairs or two folders, perhaps with a pattern; found both"
+        ):
             find_cases(**{"reference": None, "prediction": None, "pairs": "x.csv", **options})  # type: ignore[arg-type]
     monkeypatch.setattr("fastseg.runs.case_tables._MAX_BYTES", 1 << 20)
     with pytest.raises(CasesError, match="expected at most 1 MiB, found a larger file"):

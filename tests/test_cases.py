@@ -244,7 +244,7 @@ def test_two_files_are_one_case(tmp_path: Path) -> None:
     assert find_cases(one, other, roi=tmp_path / "mask.nii").cases[0].roi == str(tmp_path / "mask.nii")
     masks = folder(tmp_path / "masks", ["truth é.nii"])
     assert find_cases(one, other, roi=masks).cases[0].roi == f"{masks}/truth é.nii"
-    with pytest.raises(CasesError, match="pattern: expected two folders, found two files"):
+    with pytest.raises(ValueError, match="pattern: expected two folders, found two files"):
         find_cases(one, other, pattern="(?P<case>.*)")
     with pytest.raises(CasesError, match="is both reference and prediction"):
         find_cases(one, one)

@@ -14,6 +14,7 @@ import pytest
 from fastseg.label_choices import choose_labels, find_dataset_json
 from fastseg.label_tables import LabelTable, LabelTableError
 from fastseg.metrics import REGISTRY
+from fastseg.names import MOVED
 from fastseg.runs.choices import read_settings
 from fastseg.runs.settings import Settings
 
@@ -23,7 +24,8 @@ WHOLE = {"whole tumour": (1, 2, 3), "core": (1, 3), "enhancing": (3,)}
 
 
 def read(**options: Any) -> Settings:
-    settings = read_settings(**options)
+    of_labels = {name: options.pop(name) for name in inspect.signature(choose_labels).parameters if name in options}
+    settings = read_settings(choose_labels(**of_labels), **options)
     assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
     return settings
 
@@ -170,11 +172,11 @@ def test_metrics() -> None:
 def test_prediction_labels_become_a_mapping(tmp_path: Path, dataset: Path) -> None:
     (tmp_path / "theirs.txt").write_text("1 tumour\n2 liver\n3 spleen\n")
     settings = read(labels=dataset / "dataset.json", prediction_labels=tmp_path / "theirs.txt")
-    assert settings.map_prediction == {1: 2, 2: 1}
-    assert settings.names == {0: "background", 1: "liver", 2: "tumour", 3: "spleen"}
+    assert settings.map_prediction == {1: 2, 2: 1, 3: MOVED}
+    assert settings.names == {0: "background", 1: "liver", 2: "tumour", MOVED: "spleen"}
     assert settings.labels == (0, 1, 2)
     same = read(labels={1: "a", 2: "b"}, prediction_labels={1: "a", 2: "b", 3: "c"})
-    assert same.map_prediction == {}
+    assert same.map_prediction == {3: MOVED}
     moved = read(labels={1: "a"}, prediction_labels={1: "b"})
     assert moved.map_prediction.keys() == {1}
     assert moved.names == {1: "a", moved.map_prediction[1]: "b"}

@@ -108,7 +108,9 @@ def test_names_decide_which_codes_are_one_class(tmp_path: Path) -> None:
     assert scores.name_of(3) == "kidney"
     moved = 9_000_000_000_000_000_001
     assert match_names({1: "a", 2: "b"}, {2: "c", 1: "b", 0: "zero"}) == {2: moved, 1: 2}
-    assert match_names({1: "a", moved: "b"}, {1: "c", moved + 1: "d"}) == {1: moved + 2}
+    assert match_names({1: "a", moved: "b"}, {1: "c", moved + 1: "d"}) == {1: moved + 2, moved + 1: moved + 3}
+    assert match_names({1: "a", 2: "b"}, {1: "b"}) == {1: 2, 2: moved}  # the b's number is not the b's label
+    assert match_names({1: "a"}, {1: "a", 2: "q", 3: "q"}) == {1: 1, 2: moved, 3: moved}  # equal names, one class
     with pytest.raises(ValueError, match="map_prediction: expected either"):
         fastseg.evaluate_files(a, b, prediction_labels=theirs, map_prediction={1: 2})
 
@@ -117,8 +119,11 @@ def test_a_code_that_has_to_move_is_no_label_that_a_file_has_and_no_table_names(
     names, theirs = {0: "background", 1: "liver", 2: "spleen"}, {0: "background", 1: "liver", 2: "kidney"}
     true, pred = np.array([[[1, 2, 3, 3]]], "i2"), np.array([[[1, 2, 2, 3]]], "i2")
     a, b = write(tmp_path / "a.nii", true), write(tmp_path / "b.nii", pred)
-    scores = fastseg.evaluate_files(a, b, labels=names, prediction_labels=theirs)
+    notes: list[str] = []
+    scores = fastseg.evaluate_files(a, b, labels=names, prediction_labels=theirs, warn=notes.append)
+    assert notes == ["names of the prediction's labels that are none of the reference's (1): kidney"]
     kidney = 9_000_000_000_000_000_001
+    assert str(kidney) not in str(scores)
     assert scores.classes == (1, 2, 3, kidney)
     assert [scores.name_of(label) for label in scores.classes] == ["liver", "spleen", "3", "kidney"]
     assert scores.counts.matrix[0].tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0]]
@@ -172,13 +177,18 @@ def test_regions_of_two_files(tmp_path: Path) -> None:
     united = EXPECTED.regions({"whole": [1, 2, 3], "core": [3]})
     for regions in ({"whole": [1, 2, 3], "core": 3}, "whole=1,2,3;core=3"):
         scores = fastseg.evaluate_files(a, b, num_classes=6, regions=regions)
-        assert scores.counts == united
+        assert (scores.counts, scores.classes) == (EXPECTED, ("whole", "core"))
+        assert np.array_equal(scores["dice"], fastseg.metrics.dice(united)[0])
         assert "whole" in str(scores)
     table = {"background": 0, "whole": [1, 2, 3], "core": [3], "lung": 4, "rib": 5}
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": table}))
     scores = fastseg.evaluate_files(a, b, labels=tmp_path / "dataset.json")
     assert scores.classes == ("whole", "core", "lung", "rib")
-    assert scores.counts == EXPECTED.regions({"whole": [1, 2, 3], "core": [3], "lung": [4], "rib": [5]})
+    united = EXPECTED.regions({"whole": [1, 2, 3], "core": [3], "lung": [4], "rib": [5]})
+    assert np.array_equal(scores["iou"], fastseg.metrics.iou(united)[0])
+    scores = fastseg.evaluate_files(a, b, regions={"none": 0, "all": [1, 2, 3, 4, 5]}, metrics=["dice", "accuracy"])
+    assert scores.foreground_mean["dice"] == scores["dice"][1]  # a region of label 0 alone is background
+    assert scores.overall["accuracy"] == fastseg.accuracy(T, P)  # of the labels, as in a run
     assert fastseg.evaluate_files(a, b, labels=tmp_path / "dataset.json", regions={}).counts == EXPECTED
     with pytest.raises(ValueError, match="regions: expected labels among the declared ones for 'a', found \\[9\\]"):
         fastseg.evaluate_files(a, b, num_classes=6, regions={"a": [1, 9]})

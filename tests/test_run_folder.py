@@ -864,3 +864,32 @@ def test_results_of_other_predictions_are_an_error(two: Any, tmp_path: Path) -> 
     assert (out / "records.jsonl").read_bytes() == journal
     run = fastseg.evaluate_folder(two[0], tmp_path / "others", out, resume=False)
     assert len(run.counted) == len(run.records)
+
+
+def test_results_are_ones_own_wherever_one_stands(two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    reference, prediction = (os.path.relpath(folder) for folder in two)
+    fastseg.evaluate_folder(reference, prediction, "out")
+    notes: list[str] = []
+    monkeypatch.chdir(tmp_path.parent)
+    here = tmp_path.name
+    fastseg.evaluate_folder(f"{here}/{reference}", f"{here}/{prediction}", f"{here}/out", note=notes.append)
+    assert notes == ["8 of 8 cases were scored before"]
+    assert fastseg.Run.load(tmp_path / "out").records[0].reference.startswith(f"{here}/")
+    shutil.copytree(two[0].parent, tmp_path / "model_b")
+    monkeypatch.chdir(tmp_path / "model_b")
+    with pytest.raises(ValueError, match="results of other predictions"):  # by the same relative paths
+        fastseg.evaluate_folder(two[0].name, two[1].name, "../out")
+
+
+def test_codes_that_differ_are_said(two: Any) -> None:
+    notes: list[str] = []
+    pred = pair(1)[1]
+    write(two[1] / "case_01.nii.gz", np.where(pred == 3, 255, pred).astype(np.uint8))
+    fastseg.evaluate_folder(*two, note=notes.append)
+    (note,) = notes
+    assert note.startswith(
+        "warning: labels in predictions only: 255; where codes differ, map_prediction (--map-prediction)"
+    )
+    fastseg.evaluate_folder(*two, labels={255: "new"}, note=notes.append)
+    assert len(notes) == 1

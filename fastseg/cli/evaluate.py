@@ -178,8 +178,10 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     """
     if options["pairs"] is None and (reference is None or prediction is None):
         raise click.UsageError("expected REFERENCE and PREDICTION, or --pairs")
-    for name in ("json_path", "junit"):
-        require_writable(f"--{name.removesuffix('_path')}", options[name])
+    require_writable("--json", None if options["json_path"] == "-" else options["json_path"])
+    require_writable("--junit", options["junit"])
+    if options["output"] is not None and os.path.exists(options["output"]) and not os.path.isdir(options["output"]):
+        raise click.UsageError(f"--output: {options['output']}: expected a folder, found a file")
     chosen = options["metrics"]
     if chosen not in (None, "all"):
         options["metrics"] = tuple(name.strip().lower() for name in chosen.split(",") if name.strip())
@@ -207,7 +209,8 @@ def _evaluate_pair(
     reference: str, prediction: str, *, json_path: str | None, labels: str | None, metrics: Any, ignore: tuple[int, ...],
     geometry: str, threads: int | None, activation: str | None, channel_axis: int | None, quiet: bool, **others: Any,
 ) -> int:  # fmt: skip
-    from fastseg.label_choices import find_dataset_json
+    from fastseg.counts import LabelCounts
+    from fastseg.label_choices import find_dataset_json, only_predicted
 
     if labels is None and (labels := find_dataset_json(reference)) is not None and not quiet:
         say(f"labels from {shown(labels)}")
@@ -231,6 +234,13 @@ def _evaluate_pair(
             scores = evaluate_score_files(reference, prediction, progress=progress, **options)
         else:
             scores = fastseg.evaluate_files(reference, prediction, progress=progress, **options)
+    counts = scores.counts
+    if isinstance(counts, LabelCounts) and not counts.closed and not options.get("regions") and not quiet:
+        true, pred = (
+            counts.labels[found > 0] for found in (counts.matrix[0].sum(1) + counts.unknown[0], counts.matrix[0].sum(0))
+        )
+        if (text := only_predicted(true, pred, scores.names)) is not None:
+            say(f"warning: {text}")
     if json_path is not None:
         _write_json(scores.to_dict(), json_path)
     if json_path != "-" and not quiet:

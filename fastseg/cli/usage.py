@@ -16,13 +16,13 @@ _OTHERWISE = {"gate": "fail_under", "ignore_index": "ignore"}
 
 def require_writable(option: str, path: str | None) -> None:
     """Raise UsageError where a file cannot be written, before it takes an hour to find what shall be in it."""
-    if path is None or path == "-":
+    if path is None:
         return
     folder = os.path.dirname(path) or os.curdir
     if not os.path.isdir(folder):
         raise click.UsageError(f"{option}: {path}: expected a file in a folder that is there; there is no {folder}")
-    if os.path.isdir(path):
-        raise click.UsageError(f"{option}: {path}: expected a file, found a folder")
+    if os.path.isdir(path) or path == "-":
+        raise click.UsageError(f"{option}: {path}: expected a file, found {'a folder' if path != '-' else 'none'}")
 
 
 @contextmanager
@@ -35,10 +35,9 @@ def options_by_name() -> Iterator[None]:
         from fastseg.volumes import VolumeError
 
         context = click.get_current_context()
-        text = error.problems[0] if isinstance(error, CasesError) and len(error.problems) == 1 else str(error)
-        argument, colon, rest = text.partition(":")
+        argument, colon, rest = str(error).partition(":")
         options = {each.name: each.opts[-1] for each in context.command.params if isinstance(each, click.Option)}
         argument = _OTHERWISE.get(argument, argument)
-        if not colon or argument not in options or isinstance(error, VolumeError):
+        if not colon or argument not in options or isinstance(error, VolumeError | CasesError):
             raise
         raise click.UsageError(f"{options[argument]}:{rest}", context) from None

@@ -17,7 +17,7 @@ from fastseg.runs.settings import Settings
 from fastseg.volumes import VolumeError, split_inside, split_suffix
 from fastseg.volumes.itk import files_of
 
-__all__ = ["CaseFiles", "Hashing", "has_hashes", "size_of"]
+__all__ = ["CaseFiles", "Hashing", "has_hashes", "place_of", "size_of"]
 
 Hashing = Literal["auto", "always", "never"]
 
@@ -25,7 +25,7 @@ Hashing = Literal["auto", "always", "never"]
 _HASHED_BYTES = 64 << 20
 _PIECE_BYTES = 1 << 20
 #: Changes when the same files and settings would give another record.
-_VERSION = 2
+_VERSION = 3
 #: What a header and the voxels beside it end in.
 _HALVES = (".hdr", ".hdr.gz", ".img", ".img.gz")
 #: Formats whose header may name other files.
@@ -64,8 +64,8 @@ class CaseFiles:
             for file, found in (files or {}).items():
                 times = [found.st_mtime_ns, found.st_ctime_ns]
                 mark = self._hash(file) if hashing == "always" else [found.st_size, *times]
-                marks += [role, path, file.removeprefix(path), mark]
-        return hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:32]
+                marks += [role, file.removeprefix(path), mark]
+        return f"{place_of(self.case)}-{hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:32]}"
 
     def describe(self, hashing: Hashing, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
         """Return what a record says of each file: its size and, where it is wanted, its SHA-256."""
@@ -82,6 +82,12 @@ class CaseFiles:
         if file not in self._hashes:
             self._hashes[file] = _sha256(file, progress)
         return self._hashes[file]
+
+
+def place_of(case: Case) -> str:
+    """Return what tells the case from all others by where its files are, whatever is in them: what its key begins with."""
+    paths = [None if path is None else os.path.abspath(path) for path in (case.reference, case.prediction, case.roi)]
+    return hashlib.sha256(json.dumps([case.id, paths]).encode()).hexdigest()[:16]
 
 
 def size_of(case: Case) -> float:

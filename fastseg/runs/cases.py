@@ -115,12 +115,12 @@ def find_cases(
     found = _Found()
     if pairs is not None:
         if any(given is not None for given in (reference, prediction, pattern)):
-            raise CasesError(["pairs: expected either pairs or folders and a pattern, found both"])
+            raise ValueError("pairs: expected either pairs or two folders, perhaps with a pattern; found both")
         found.cases += [Case(*pair) for pair in read_pairs(os.fsdecode(pairs), found.problems, found.absent)]
         patterns = _patterns(None)
     elif is_volume(names[0]) and is_volume(names[1]):
         if pattern is not None:
-            raise CasesError(["pattern: expected two folders, found two files"])
+            raise ValueError("pattern: expected two folders, found two files")
         assert names[0] is not None
         found.cases.append(Case(case_ids.of_path(names[0]), names[0], names[1], None))
         patterns = _patterns(None)
@@ -168,7 +168,7 @@ def _patterns(given: str | Sequence[str] | None) -> Patterns:
         return None, None, None
     texts = [given] if isinstance(given, str) else list(given)
     if not 1 <= len(texts) <= 3:
-        raise CasesError([f"pattern: expected one to three regular expressions, found {len(texts)}"])
+        raise ValueError(f"pattern: expected one to three regular expressions, found {len(texts)}")
     compiled = []
     for text in texts:
         if not isinstance(text, str):
@@ -180,7 +180,7 @@ def _patterns(given: str | Sequence[str] | None) -> Patterns:
             reason = str(error)
         if reason:
             wanted = r"a regular expression with a group 'case', such as (?P<case>.*)/seg\.nii\.gz"
-            raise CasesError([f"pattern: expected {wanted}; found {text!r}: {reason}"])
+            raise ValueError(f"pattern: expected {wanted}; found {text!r}: {reason}")
     return compiled[0], compiled[min(1, len(compiled) - 1)], compiled[2] if len(compiled) == 3 else compiled[0]
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fastseg import inputs
 from fastseg import metrics as registry
-from fastseg.label_choices import LabelChoices, choose_labels
+from fastseg.label_choices import LabelChoices
 from fastseg.runs.conventions import CONVENTIONS
 from fastseg.runs.settings import Settings
 from fastseg.score_inputs import ACTIVATIONS
@@ -16,6 +16,7 @@ __all__ = ["read_settings"]
 
 
 def read_settings(
+    chosen: LabelChoices,
     *,
     metrics: str | Sequence[str] | None = None,
     convention: str = "fastseg",
@@ -30,12 +31,13 @@ def read_settings(
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
-    **labels: Any,
 ) -> Settings:
     """Turn the options of a run into its settings.
 
     Parameters
     ----------
+    chosen
+        What was said of labels (`fastseg.label_choices.choose_labels`).
     metrics
         Names, in a sequence or separated by commas, or "all"; default: Dice, IoU, precision and recall.
     axes
@@ -46,16 +48,13 @@ def read_settings(
         As in `fastseg.sum_files`; naming one, also "none", says that the predictions hold scores.
     convention, background, geometry, reorient, unknown, missing, channel_axis, confidence, seed
         As in `Settings`.
-    **labels
-        What is said of labels: the arguments of `fastseg.label_choices.choose_labels`.
 
     Raises
     ------
     ValueError, TypeError
-        If an option is not what it should be; the message names it, what was expected and what was found. LabelTableError, a
-        kind of ValueError, if a file cannot be read. Two labels of one name are an error, unless regions are scored.
+        If an option is not what it should be; the message names it, what was expected and what was found. Two labels of
+        one name are an error, unless regions are scored.
     """
-    chosen = choose_labels(**labels)
     if not chosen.regions:
         _require_different(chosen)
     return Settings(

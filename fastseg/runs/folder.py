@@ -7,12 +7,15 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
-from fastseg.label_choices import find_dataset_json
+import numpy as np
+
+from fastseg.label_choices import choose_labels, find_dataset_json, only_predicted
 from fastseg.names import shown
-from fastseg.runs.case_files import CaseFiles, Hashing, has_hashes
+from fastseg.runs.case_files import CaseFiles, Hashing, has_hashes, place_of
 from fastseg.runs.cases import Case, find_cases
 from fastseg.runs.choices import read_settings
 from fastseg.runs.gates import Gate, check_classes, check_gates
@@ -119,12 +122,17 @@ def evaluate_folder(
     say: Notes = note or (lambda _: None)
     if labels is None and num_classes is None and (labels := find_dataset_json(reference)) is not None:
         say(f"labels from {shown(labels)}")
-    settings = read_settings(
+    chosen = choose_labels(
         labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions, ignore=ignore,
-        map_prediction=map_prediction, unknown=unknown, metrics=metrics, convention=convention, background=background,
-        geometry=geometry, reorient=reorient, axes=axes, missing=missing, activation=activation, channel_axis=channel_axis,
-        resamples=resamples, confidence=confidence, seed=seed,
+        map_prediction=map_prediction,
     )  # fmt: skip
+    settings = read_settings(
+        chosen, unknown=unknown, metrics=metrics, convention=convention, background=background, geometry=geometry,
+        reorient=reorient, axes=axes, missing=missing, activation=activation, channel_axis=channel_axis, resamples=resamples,
+        confidence=confidence, seed=seed,
+    )  # fmt: skip
+    for text in chosen.notes:
+        say(f"warning: {text}")
     check_classes(gates, settings)
     tables = _described(
         labels=labels, prediction_labels=prediction_labels, regions=regions, map_prediction=map_prediction
@@ -170,6 +178,8 @@ def evaluate_folder(
             "times": {"started": start, "seconds": time.time() - start, "scored": len(todo), "threads": workers},
         }
         run = Run(settings, tuple(records[case.id] for case in found.cases), facts)
+        if (unlike := _unlike_labels(run)) is not None:
+            say(f"warning: {unlike}")
         facts["gates"] = [
             {"text": each.gate.text, "value": each.value, "passed": each.passed, "message": each.message}
             for each in check_gates(run, gates)
@@ -199,25 +209,36 @@ def _described(**tables: Any) -> dict[str, dict[str, str]]:
 
 def _require_own(journal: Journal, cases: Sequence[Case]) -> None:
     """Raise ValueError where a folder holds results, and none of them is of these files: those of another model."""
-    ours = {case.id: os.path.abspath(case.prediction or case.reference) for case in cases}
-    paths = {record.id: record.prediction or record.reference for record in journal.records.values()}
-    if paths and not any(ours.get(case) == os.path.abspath(path) for case, path in paths.items()):
-        case, path = next(iter(paths.items()))
+    ours = {place_of(case) for case in cases}
+    others = [record for record in journal.records.values() if not record.key.startswith(tuple(ours))]
+    if others and len(others) == len(journal.records):
+        found = others[0].prediction or others[0].reference
         raise ValueError(
             f"output: {shown(str(journal.path.parent))}: expected another folder, found the results of other predictions in "
-            f"it, {shown(path)} for {shown(case)}; resume=False (--no-resume) gives them up"
+            f"it, {shown(found)} for {shown(others[0].id)} (resume=False, --no-resume, gives them up)"
         )
+
+
+def _unlike_labels(run: Run) -> str | None:
+    """Say which labels only predictions have, where nobody said which labels there are."""
+    if run.settings.labels is not None or run.settings.regions:
+        return None
+    true = np.concatenate(
+        [run.labels[:0], *(each[:, 0] for record in run.counted for each in (record.pairs, record.unknown))]
+    )
+    pred = np.concatenate([run.labels[:0], *(record.pairs[:, 1] for record in run.counted)])
+    return only_predicted(true, pred, run.settings.names)
 
 
 def _known(
     cases: Sequence[Case], settings: Settings, hashing: Hashing, records: Mapping[str, CaseRecord]
 ) -> dict[str, CaseRecord]:
-    """Return the records that are still true: of the same files, counted in the same way."""
+    """Return the records that are still true: of the same files, by the paths given now, counted in the same way."""
     known = {}
     for case in cases:
         record = records.get(case.id)
         if record is not None and (hashing == "never" or has_hashes(record)):
             with suppress(OSError):  # the case will fail, with its reason
                 if record.key == CaseFiles(case).key(settings, hashing):
-                    known[case.id] = record
+                    known[case.id] = replace(record, reference=case.reference, prediction=case.prediction, roi=case.roi)
     return known

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastseg import metrics as registry
-from fastseg.names import shown
+from fastseg.names import shown, shown_label
 from fastseg.runs.statistics import Summary, summarise
 from fastseg.scores import TITLES, format_table
 
@@ -59,7 +59,14 @@ def _classes_table(run: Run, metrics: Sequence[str], summaries: Sequence[Summary
     for each in run.classes:
         cells = [found[name, each.key] for name in metrics]
         numbers = [_number(cell.mean) for cell in cells]
-        rows.append([each.label, shown(each.name), *numbers, _range([cell.defined for cell in cells])])
+        rows.append(
+            [
+                each.label if isinstance(each.key, tuple) else shown_label(each.key),
+                shown(each.name),
+                *numbers,
+                _range([cell.defined for cell in cells]),
+            ]
+        )
     means = [found[name, None] for name in metrics]
     rows.append([run.mean_title, "", *(_number(cell.mean) for cell in means), ""])
     intervals = [_interval(cell) for cell in means]
