@@ -186,6 +186,20 @@ def _real(values: Any, scaling: tuple[float, float] | None) -> Any:
     return values.astype(np.float64) * scaling[0] + scaling[1]
 
 
+#: What may help where the prediction is wrong in this way.
+_HINTS = {
+    (
+        1,
+        "whole",
+    ): "; scores of a single class are read as such where an activation is named (activation=, --activation none)",
+    (
+        1,
+        "class",
+    ): "; unknown='count' (--unknown count) takes such predictions for misses, map_prediction (--map-prediction) "
+    "says what they stand for",
+}
+
+
 def explain(
     volumes: list[Volume], classes: inputs.Classes, mapping: Mapping[int, int] | None, *, count_unknown: bool
 ) -> NoReturn:
@@ -223,12 +237,9 @@ def explain(
                 entry = wrong.setdefault((which, kind), [0, index, shown])
                 entry[0] += int(bad.sum())
     for (which, kind), (total, index, value) in wrong.items():
-        hint = (
-            "; scores of a single class are read as such where an activation is named (activation=, --activation none)"
-        )
         raise ValueError(
             f"{volumes[which].path}: expected {wanted[kind]}, found {total} voxel(s) that are not; "
-            f"the first is {value} at index {index}{hint if (which, kind) == (1, 'whole') else ''}"
+            f"the first is {value} at index {index}{_HINTS.get((which, kind), '')}"
         )
     paths = ", ".join(volume.path for volume in volumes)
     raise ValueError(f"{paths}: the files changed while they were counted")

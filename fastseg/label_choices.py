@@ -14,6 +14,7 @@ from fastseg import inputs
 from fastseg.label_tables import (
     LabelTable,
     LabelTableError,
+    parse_label_mapping,
     parse_regions,
     read_label_mapping,
     read_label_table,
@@ -80,12 +81,12 @@ def choose_labels(
         Names of the prediction's labels, where its codes differ: labels of equal name are one class.
     regions
         Unions of labels to score instead of the labels: a dict, a JSON file of one (``{"core": [1, 3]}``), a dataset.json,
-        or text (``core=1,3;edema=2``). Default: those of the label table, if any, followed by its single labels except the
-        background, as nnU-Net has it. An empty dict: none.
+        or text (``core=1,3;edema=2``, or with names instead of labels). Default: those of the label table, if any, followed
+        by its single labels except the background, as nnU-Net has it. An empty dict: none.
     ignore
         True labels that are not scored; default: the ignore label of nnU-Net's table. An empty sequence: none.
     map_prediction
-        Labels of the prediction that stand for others, as a dict or a file of such pairs.
+        Labels of the prediction that stand for others, as a dict, a file of such pairs, or text (``255=1,7=3``).
 
     Raises
     ------
@@ -97,7 +98,8 @@ def choose_labels(
     listed: Any = labels if table is None else _declared_by(table)
     closed = inputs.label_classes(num_classes, listed, None).labels
     declared = None if closed is None else tuple(closed.tolist())
-    united = _regions(regions, declared) if regions is not None else ({} if table is None else regions_of(table))
+    known = {} if table is None else {name: label for label, name in table.names.items()}
+    united = _regions(regions, declared, known) if regions is not None else ({} if table is None else regions_of(table))
     if ignore is None and table is not None:
         ignore = table.ignore
     ignored = () if ignore is None else tuple(np.unique(inputs.integers(ignore, "ignore")).tolist())
@@ -219,12 +221,12 @@ def _declared_by(table: LabelTable) -> list[int] | None:
     return sorted({0, *table.names, *(label for members in table.regions.values() for label in members)})
 
 
-def _regions(given: Any, declared: tuple[int, ...] | None) -> Regions:
+def _regions(given: Any, declared: tuple[int, ...] | None, names: Mapping[str, int]) -> Regions:
     """Read regions, and require that their labels are declared if any are."""
     where = "regions"
     if isinstance(given, str) and "=" in given and not os.path.exists(given):
         with _named("regions"):
-            given = parse_regions(given)
+            given = parse_regions(given, names)
     elif isinstance(given, str | os.PathLike):
         where = f"regions: {shown(os.fsdecode(given))}"
         with _named("regions"):
@@ -240,7 +242,10 @@ def _regions(given: Any, declared: tuple[int, ...] | None) -> Regions:
             raise ValueError(f"{where}: expected at least one label for {name!r}, found none")
         outside = [] if declared is None else sorted(set(regions[name]).difference(declared))
         if outside:
-            raise ValueError(f"{where}: expected labels among the declared ones for {name!r}, found {outside} besides")
+            known = _listed(declared or ())
+            raise ValueError(
+                f"{where}: expected labels among the declared ones, {known}, for {name!r}; found {outside} too"
+            )
     return regions
 
 
@@ -253,7 +258,8 @@ def _mapping(
         raise ValueError("map_prediction: expected either map_prediction or prediction_labels, found both")
     if isinstance(given, str | os.PathLike):
         with _named("map_prediction"):
-            mapping = read_label_mapping(given)
+            typed = isinstance(given, str) and "=" in given and not os.path.exists(given)
+            mapping = parse_label_mapping(os.fsdecode(given)) if typed else read_label_mapping(given)
     elif isinstance(given, Mapping):
         old, new = (inputs.integers(list(each), "map_prediction").tolist() for each in (given, given.values()))
         mapping = dict(zip(old, new, strict=True))

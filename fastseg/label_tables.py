@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fastseg.table_text import LabelTableError, load_json, quoted, read_text
 
 __all__ = [
-    "LabelTable", "LabelTableError", "parse_regions", "read_label_mapping", "read_label_table", "read_regions", "regions_of",
+    "LabelTable", "LabelTableError", "parse_label_mapping", "parse_regions",
+    "read_label_mapping", "read_label_table", "read_regions", "regions_of",
 ]  # fmt: skip
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
@@ -104,6 +105,17 @@ def read_label_mapping(path: str | os.PathLike[str]) -> dict[int, int]:
     return mapping
 
 
+def parse_label_mapping(text: str) -> dict[int, int]:
+    """Read a mapping as people type it, ``255=1,7=3``; raise LabelTableError if it is something else."""
+    mapping: dict[int, int] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        old, _, new = part.partition("=")
+        source, target = (_label(repr(part), "pairs", each) for each in (old, new))
+        if mapping.setdefault(source, target) != target:
+            raise LabelTableError(f"expected one target for {source}, found {mapping[source]} and {target} in {text!r}")
+    return mapping
+
+
 def read_regions(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read which labels each region unites.
 
@@ -135,15 +147,20 @@ def read_regions(path: str | os.PathLike[str]) -> dict[str, Any]:
     return loaded
 
 
-def parse_regions(text: str) -> dict[str, list[int]]:
-    """Read regions as people type them, ``core=1,3;edema=2``; raise LabelTableError if it is something else."""
+def parse_regions(text: str, labels: Mapping[str, int] | None = None) -> dict[str, list[int]]:
+    """Read regions as people type them, ``core=1,3;edema=2``; raise LabelTableError if it is something else.
+
+    `labels` are names that may stand for labels: ``kidneys=left kidney,right kidney``.
+    """
+    labels = labels or {}
     regions: dict[str, list[int]] = {}
     for part in filter(None, map(str.strip, text.split(";"))):
         name, _, members = (each.strip() for each in part.rpartition("="))
         if not name or name in regions:
             wanted = "name=1,2,3;name=1,3 with each name once"
             raise LabelTableError(f"expected {wanted}, found {part!r} in {text!r}")
-        regions[name] = [_label(repr(part), "members", each) for each in members.split(",")]
+        written = [each.strip() for each in members.split(",")]
+        regions[name] = [labels[each] if each in labels else _label(repr(part), "members", each) for each in written]
     return regions
 
 

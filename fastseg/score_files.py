@@ -30,6 +30,9 @@ __all__ = ["evaluate_score_files", "holds_scores", "sum_files"]
 
 Array = npt.NDArray[Any]
 
+#: Arguments that messages about arrays name, and the options that set them.
+_OPTIONS = {"activation='softmax' or 'sigmoid'": "--activation", "ignore_index=": "--ignore"}
+
 #: Bytes of scores and labels that are read and summed at once.
 SLAB_BYTES = 16 << 20
 
@@ -155,7 +158,7 @@ def evaluate_score_files(
         reference, prediction, ignore_index=chosen.ignore or None, quantities=wanted, **options
     )
     assert sums.argmax_counts is not None
-    counts = _declared(sums.argmax_counts, chosen.declared, unknown, pred=files["prediction"])
+    counts = _declared(sums.argmax_counts, chosen.declared, unknown, (files["reference"], files["prediction"]))
     return Scores(
         counts,
         metrics=metrics,
@@ -173,17 +176,24 @@ def evaluate_score_files(
     )
 
 
-def _declared(counts: LabelCounts, labels: Sequence[int] | None, unknown: str, *, pred: str) -> LabelCounts:
+def _declared(counts: LabelCounts, labels: Sequence[int] | None, unknown: str, names: tuple[str, str]) -> LabelCounts:
     """Return the counts of declared labels; predictions of others are misses of the true label, or an error."""
-    declared = np.isin(counts.labels, labels) if labels is not None else np.True_
-    if np.all(declared):
+    if labels is None:
         return counts
+    declared = np.isin(counts.labels, labels)
     true = counts.matrix.sum((0, 2)) > 0
-    wrong = counts.labels[~declared & (true if unknown == "count" else True)]
-    if wrong.size:
-        what = "labels of the reference among" if unknown == "count" else "scores of the labels"
-        raise ValueError(f"{pred}: expected {what} {labels}, found {wrong.tolist()} too")
-    return counts.select(counts.labels[declared].tolist())
+    wrong = counts.labels[~declared & (true if unknown == "count" else True)].tolist()
+    if wrong and unknown == "count":
+        raise ValueError(f"{names[0]}: expected labels among {tuple(labels)}, found {wrong} too")
+    if wrong:
+        raise ValueError(f"{names[1]}: expected scores of the labels {tuple(labels)}, found {wrong} too")
+    kept = counts.select(counts.labels[declared].tolist())
+    lacking = [label for label in labels if label not in kept.labels]
+    wider = ((0, 0), (0, len(lacking)))
+    matrix, missed = np.pad(kept.matrix, (*wider, wider[1])), np.pad(kept.unknown, wider)
+    return LabelCounts(np.append(kept.labels, lacking).astype(np.int64), True, matrix, missed, kept.voxels).select(
+        list(labels)
+    )
 
 
 def holds_scores(reference: Path, prediction: Path) -> bool:
@@ -234,12 +244,17 @@ def _sum(
         raise ValueError(f"geometry: expected one of error, warn, ignore, found {geometry!r}")
     threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
     wanted = quantities if quantities is None or isinstance(quantities, str) else tuple(quantities)
+    axes = inputs.axis_letters(axes)
     with ExitStack() as stack:
         true = Source(stack, reference)
         pred = Source(stack, prediction, lambda: progress and progress(0, prod(true.shape)))
         if true.geometry is None and pred.geometry is not None:
             raise VolumeError(
                 f"{true.name}: expected a NIfTI file, as {pred.name} is one, found an array without a place"
+            )
+        if axes is not None and len(axes) != len(true.shape):
+            raise ValueError(
+                f"axes: expected a letter for each of the {len(true.shape)} axes of labels, found {axes!r}"
             )
         channel, reverse = _axes(true, pred, channel_axis, axes)
         place, note = _checked_place(true, pred, channel, geometry)
@@ -308,13 +323,13 @@ def _axes(true: Source, pred: Source, given: int | None, letters: str | None) ->
     if len(found) == 1:
         return found[0]
     if found:
-        raise VolumeError(f"{pred.name}: expected one way to fit {_ways(true, pred, found)}")
+        raise VolumeError(f"{pred.name}: expected one way to fit {_ways(true, pred, found, letters)}")
     along = "one axis more, of the classes" if axis is None else f"the classes along axis {axis}"
     said = "" if letters is None else f" (axes={letters!r})"
     raise VolumeError(f"{pred.name}: expected the shape {spatial} of {true.name} and {along}; found {shape}{said}")
 
 
-def _ways(true: Source, pred: Source, found: list[tuple[int | None, bool]]) -> str:
+def _ways(true: Source, pred: Source, found: list[tuple[int | None, bool]], letters: str | None) -> str:
     """Say in which ways scores fit the labels, and how to choose one."""
     fits = " or ".join(
         f"{'no channel axis' if k is None else f'channel axis {k}'} ({'reversed' if reverse else 'in order'})"
@@ -325,7 +340,8 @@ def _ways(true: Source, pred: Source, found: list[tuple[int | None, bool]]) -> s
         names = true.geometry.axes
         hints.append(f"axes={names!r} or axes={names[::-1]!r} (--axes)")
     if all(k is not None for k, _ in found):
-        hints.append("channel_axis (--channel-axis), for the other axes in order")
+        others = "for the other axes in order" if letters is None else "besides axes"
+        hints.append(f"channel_axis (--channel-axis), {others}")
     return f"the shape {pred.shape} to the reference's {true.shape}, found {fits}; say which with {' or '.join(hints)}"
 
 
@@ -422,6 +438,8 @@ class _Pair:
             backwards = self.turned if file is self.true else self.pred.order == "F"
             return f"index {tuple(index[::-1] if backwards else index)}"
 
+        for argument, option in _OPTIONS.items():
+            rest = rest.replace(argument, f"{argument} ({option})")
         rest, times = re.subn(r"index \(([\d, ]*)\)", whole, rest)
         slab = " (the number is that of a part of the volume)" if partial and times else ""
         return f"{file.name}: {rest}{slab}"

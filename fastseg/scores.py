@@ -197,7 +197,7 @@ class Scores:
         """Return the table's header and cells as text: a row for each class, then the means."""
         true, pred = self._volumes()
         volumes: list[tuple[str, list[str]]] = []
-        if self.voxel_ml is not None:
+        if self.voxel_ml is not None and not math.isnan(self.voxel_ml):
             volumes += [
                 (f"{name} ml", ["-" if math.isnan(v) else f"{v * self.voxel_ml:,.2f}" for v in of])
                 for name, of in (("true", true), ("pred", pred))

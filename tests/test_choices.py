@@ -132,6 +132,8 @@ def test_regions_as_people_give_them(tmp_path: Path, regions: Any) -> None:
 
 def test_regions_of_a_file(tmp_path: Path, regions_json: Path) -> None:
     assert read(regions=regions_json).regions == WHOLE
+    named = read(labels={1: "left kidney", 2: "right kidney"}, regions="kidneys=left kidney, right kidney;one=1")
+    assert named.regions == {"kidneys": (1, 2), "one": (1,)}
     (tmp_path / "labels.json").write_text('{"labels": [1, 2], "one": 3}')
     assert read(regions=tmp_path / "labels.json").regions == {"labels": (1, 2), "one": (3,)}
     assert read(regions="a=b=1").regions == {"a=b": (1,)}
@@ -150,7 +152,7 @@ def test_regions_of_a_file(tmp_path: Path, regions_json: Path) -> None:
         ('{"a": {"b": 1}}', "'a': expected integers, found dict"),
         ('{"a": [true]}', "'a': expected an integer, found True"),
         ('{" ": [1]}', "expected a name for the labels [1], found ' '"),
-        ('{"a": [9]}', "expected labels among the declared ones for 'a', found [9] besides"),
+        ('{"a": [9]}', "expected labels among the declared ones, 0, 1, 2, 3, for 'a'; found [9] too"),
     ],
 )
 def test_what_is_wrong_with_regions_of_a_file(tmp_path: Path, content: str, expected: str) -> None:
@@ -192,6 +194,10 @@ def test_mappings(tmp_path: Path) -> None:
     (tmp_path / "map.txt").write_text("1 2\n3 -> 3\n")
     assert read(map_prediction=tmp_path / "map.txt").map_prediction == {1: 2}
     assert read(map_prediction={1: 2, 3: 3}).map_prediction == {1: 2}
+    assert read(map_prediction="255=1, 7 = 3").map_prediction == {255: 1, 7: 3}
+    for wrong in ("255=x", "1=2,1=3"):
+        with pytest.raises(LabelTableError, match="^map_prediction: "):
+            read(map_prediction=wrong)
 
 
 def test_other_values_are_kept() -> None:
@@ -254,7 +260,7 @@ def test_other_values_are_kept() -> None:
         (
             {"regions": {"a": [7, 1]}, "num_classes": 3},
             ValueError,
-            "regions: expected labels among the declared ones for 'a', found [7]",
+            "regions: expected labels among the declared ones, 0, 1, 2, for 'a'; found [7] too",
         ),
         ({"regions": "a=1;a=2"}, ValueError, "regions: expected name=1,2,3;name=1,3 with each name once, found 'a=2'"),
         ({"regions": "=1"}, ValueError, "regions: expected name=1,2,3;name=1,3 with each name once, found '=1'"),

@@ -443,3 +443,55 @@ def test_messages_are_harmless(capsys: Any, monkeypatch: Any, tmp_path: Path) ->
 def test_the_progress_of_a_run(two: Any, capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert call(capsys, monkeypatch, "evaluate", *two)[0] == 0
+
+
+def test_without_a_command_the_help_is_shown(capsys: Any, monkeypatch: Any) -> None:
+    code, text, err = call(capsys, monkeypatch)
+    assert (code, err) == (0, "")
+    assert text.startswith("Usage: fastseg [OPTIONS] COMMAND")
+
+
+def test_labels_none_is_no_table(pair: Any, capsys: Any, monkeypatch: Any) -> None:
+    (pair[0].parent / "dataset.json").write_text("broken")
+    assert call(capsys, monkeypatch, "evaluate", *pair)[0] == 2
+    for more in ([], ["--missing", "skip"]):
+        code, _, err = call(capsys, monkeypatch, "evaluate", *pair, *more, "--labels", "none")
+        assert (code, err) == (0, "")
+
+
+def test_codes_that_differ_are_said(pair: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    other = write(tmp_path / "other.nii.gz", np.where(T == 3, 255, T).astype("u1"))
+    for more in ([], ["--missing", "skip"]):
+        code, _, err = call(capsys, monkeypatch, "evaluate", pair[0], other, *more)
+        assert code == 0
+        assert err.startswith(
+            "fastseg: warning: labels in predictions only: 255, in references only: 3; where codes differ"
+        )
+        code, _, err = call(capsys, monkeypatch, "evaluate", pair[0], other, *more, "--map-prediction", "255=3")
+        assert (code, err) == (0, "")
+    options = ["--labels", tmp_path / "ours.txt", "--prediction-labels", tmp_path / "theirs.txt"]
+    (tmp_path / "ours.txt").write_text("1 liver\n2 lung\n3 kidney\n")
+    (tmp_path / "theirs.txt").write_text("1 liver\n2 lung\n255 left kidney\n")
+    code, text, err = call(capsys, monkeypatch, "evaluate", pair[0], other, *options)
+    assert "none of the reference's (1): left kidney" in err
+    assert "9000000000000000001" not in text
+
+
+def test_a_problem_of_cases_is_no_wrong_option_whatever_the_case_is_called(
+    two: Any, capsys: Any, monkeypatch: Any
+) -> None:
+    (two[0] / "case_01.nii.gz").rename(two[0] / "labels.nii.gz")
+    (two[1] / "case_01.nii.gz").unlink()
+    code, _, err = call(capsys, monkeypatch, "evaluate", *two)
+    assert code == 3
+    assert "labels: no prediction" in err
+
+
+def test_files_that_options_cannot_write(two: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for option, path in (("--junit", "-"), ("--junit", tmp_path), ("--output", tmp_path / "file")):
+        code, text, err = call(capsys, monkeypatch, "evaluate", *two, option, path)
+        assert (code, text) == (2, "")
+        assert f"error: {option}: " in err
+    for metrics in (",", "nope"):
+        assert call(capsys, monkeypatch, "evaluate", *two, "--metrics", metrics)[0] == 2

@@ -241,7 +241,7 @@ def test_predictions_of_labels_that_are_not_declared_are_misses_if_they_are_coun
     assert run.records[0].voxels[3] == (found == 3).sum() > 0
     assert "expected scores of the labels (0, 1, 2), found [3] too" in reason(gt, pred, labels=[0, 1, 2])
     beyond = reason(gt, pred, labels=[0, 1], unknown="count")
-    assert "expected labels of the reference among (0, 1), found [2] too" in beyond
+    assert "case_00.nii.gz: expected labels among (0, 1), found [2] too" in beyond
 
 
 def reason(gt: Path, pred: Path, **options: Any) -> str:

@@ -527,6 +527,11 @@ def test_undefined_scores_are_null(tmp_path: Path, reference: Path) -> None:
     scores = evaluate_score_files(reference, tmp_path / "p.nii", labels=tmp_path / "dataset.json", unknown="count")
     assert scores.counts.voxels[0, 1] == (T == 3).sum()
     assert scores.classes == (0, 1, 2)
+    with pytest.raises(ValueError, match=r"t.nii.gz: expected labels among \(0, 1\), found \[2, 3\] too"):
+        evaluate_score_files(reference, tmp_path / "p.nii", labels=[0, 1], unknown="count")
+    wide = evaluate_score_files(reference, tmp_path / "p.nii", labels=[5, 0, 1, 2, 3], regions={"r": [3, 5]})
+    assert wide.counts.labels.tolist() == [5, 0, 1, 2, 3]
+    assert wide["dice"][0] == evaluate_score_files(reference, tmp_path / "p.nii")["dice"][3]
     with pytest.raises(TypeError, match="labels: expected names"):
         evaluate_score_files(reference, tmp_path / "p.nii", labels=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown: expected"):

@@ -24,10 +24,15 @@ __all__ = ["main"]
 USAGE, NOT_SCORED, INTERRUPTED = 2, 3, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(fastseg.__version__, prog_name="fastseg")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Exact segmentation metrics at the speed of memory."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 for _command in (evaluate, report, compare, demo, info, warmup):

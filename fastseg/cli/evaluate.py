@@ -47,7 +47,8 @@ _OF_LABELS = _OF_FILES[3:]
 @click.option(
     "--labels",
     metavar="FILE",
-    help="Names of labels: ITK-SNAP, FreeSurfer, BIDS dseg.tsv, nnU-Net dataset.json, or lines 'index name'.",
+    help="Names of labels: ITK-SNAP, FreeSurfer, BIDS dseg.tsv, nnU-Net dataset.json, or lines 'index name'; none: no table, "
+    "also where a dataset.json lies beside REFERENCE.",
 )
 @click.option(
     "--prediction-labels",
@@ -55,12 +56,14 @@ _OF_LABELS = _OF_FILES[3:]
     help="Names of the prediction's labels, where its codes differ; equal names are one class.",
 )
 @click.option(
-    "--map-prediction", metavar="FILE", help="Lines 'from to': codes of the prediction and what they stand for."
+    "--map-prediction",
+    metavar="PAIRS",
+    help="Codes of the prediction and what they stand for: '255=1,7=3', or a file of lines 'from to'.",
 )
 @click.option(
     "--regions",
     metavar="REGIONS",
-    help="Score unions of labels: 'tumour=1,2,3;core=1,3', or a JSON file {name: [labels]}.",
+    help="Score unions of labels: 'tumour=1,2,3;core=1,3', with names of labels too, or a JSON file {name: [labels]}.",
 )
 @click.option(
     "--ignore",
@@ -137,7 +140,8 @@ _OF_LABELS = _OF_FILES[3:]
     "--fail-under",
     multiple=True,
     metavar="GATE",
-    help="Exit with code 1 unless this is reached: dice=0.8, or liver:dice=0.9; may be given several times.",
+    help="Exit with code 1 unless this is reached: dice=0.8, or liver:dice=0.9 (at most, where lower is better); may be given "
+    "several times.",
 )
 @click.option("--junit", metavar="FILE", help="Write one test for each gate, as JUnit XML.")
 @click.option(
@@ -182,9 +186,14 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     require_writable("--junit", options["junit"])
     if options["output"] is not None and os.path.exists(options["output"]) and not os.path.isdir(options["output"]):
         raise click.UsageError(f"--output: {options['output']}: expected a folder, found a file")
+    if options["labels"] == "none":
+        options["labels"] = {}
     chosen = options["metrics"]
     if chosen not in (None, "all"):
-        options["metrics"] = tuple(name.strip().lower() for name in chosen.split(",") if name.strip())
+        names = tuple(name.strip().lower() for name in chosen.split(",") if name.strip())
+        if not names:
+            raise click.UsageError(f"--metrics: expected at least one name, found {chosen!r}")
+        options["metrics"] = "all" if "all" in names else names
     of_run = any(options[name] not in (None, ()) for name in _OF_RUNS) or any(
         path is not None and _is_folder(path) for path in (reference, prediction)
     )
@@ -206,7 +215,7 @@ def _is_folder(path: str) -> bool:
 
 
 def _evaluate_pair(
-    reference: str, prediction: str, *, json_path: str | None, labels: str | None, metrics: Any, ignore: tuple[int, ...],
+    reference: str, prediction: str, *, json_path: str | None, labels: Any, metrics: Any, ignore: tuple[int, ...],
     geometry: str, threads: int | None, activation: str | None, channel_axis: int | None, quiet: bool, **others: Any,
 ) -> int:  # fmt: skip
     from fastseg.counts import LabelCounts

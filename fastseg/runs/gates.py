@@ -123,7 +123,9 @@ def check_classes(gates: Sequence[Gate], settings: Settings) -> None:
             continue
         if settings.labels is not None or settings.regions:
             place = _class_place(run.classes, wanted)
-        elif _INTEGER.fullmatch(wanted) or wanted in (name.strip() for name in settings.names.values()):
+        elif (_INTEGER.fullmatch(wanted) and int(wanted) not in settings.ignore) or wanted in (
+            name.strip() for name in settings.names.values()
+        ):
             continue
         else:
             known = ", ".join(f"{name} ({label})" for label, name in settings.names.items())

@@ -135,12 +135,16 @@ class Run:
 
     @cached_property
     def scores(self) -> dict[str, Floats]:
-        """Of files of probabilities: by name what was found of the counted cases, (N,), NaN where there is none."""
+        """Of files of probabilities: by name what was found of the counted cases, (N,), NaN where there is none.
+
+        The worst soft Dice, of a case without a prediction, is 0; cross-entropy and the Brier score have no worst value.
+        """
         names = dict.fromkeys(name for record in self.counted for name in record.scores)
-        return {
-            name: np.array([record.scores.get(name) for record in self.counted], np.float64)  # None is NaN
-            for name in names
-        }
+        found = {name: [record.scores.get(name) for record in self.counted] for name in names}
+        scores = {name: np.array(values, np.float64) for name, values in found.items()}  # None is NaN
+        if "soft_dice" in scores:
+            scores["soft_dice"][self.missed] = 0.0
+        return scores
 
     @cached_property
     def missed(self) -> npt.NDArray[np.bool_]:
@@ -211,12 +215,13 @@ class Run:
     def class_values(self, metric: str) -> Floats:
         """Return a metric of each class over all cases, (C,): as the convention takes it, NaN where it is undefined.
 
-        A metric that is one number for all classes together is (1,).
+        A metric that is one number for all classes together is (1,); of pooled counts it is NaN where there are more labels
+        than a confusion matrix can have.
         """
         entry = registry.get(metric)
         if entry.overall is not None:
             if self.convention.pooled and self.counted:
-                return entry(self.pooled())
+                return entry(self.pooled()) if self.labels.size <= MAX_CLASSES else np.full(1, np.nan)
             return self.convention.class_means(metric, self.values(metric), None)
         return self.convention.class_means(metric, self.values(metric), self.binary)
 

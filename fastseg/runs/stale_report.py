@@ -29,7 +29,8 @@ def run_digest(folder: str | os.PathLike[str]) -> str:
         If there is no run.
     """
     plain = json.loads(Path(folder, "run.json").read_bytes())
-    told = [*(plain[name] for name in _SHOWN), plain["facts"].get("gates")]
+    facts = {name: value for name, value in plain["facts"].items() if name != "working_folder"}
+    told = [*(plain[name] for name in _SHOWN), facts]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
