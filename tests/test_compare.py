@@ -201,6 +201,30 @@ def test_a_case_that_only_one_run_defines_is_unpaired() -> None:
     assert math.isnan(row.low)
 
 
+def test_a_mean_over_classes_is_over_those_that_both_runs_define() -> None:
+    x, y = [0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 2, 3]
+    a = Run(Settings(), (record("x", x, x), record("y", y, [0, 1, 1, 2, 2, 0])))
+    b = Run(Settings(), (record("x", x, [0, 3, 1, 1, 2, 0]), record("y", y, y)))
+    comparison = compare_runs(a, b, metrics="dice", resamples=RESAMPLES)
+    three, mean = comparison.rows[3:]
+    assert (three.name, three.n, three.unpaired, three.only_b) == ("3", 1, 1, 1)  # B invents it in x: 0 there
+    # x: A (1 + 1) / 2, B (1 + 2/3) / 2, without the class that only B defines; y: A (1 + 1 + 0) / 3, B 1
+    assert (mean.mean_a, mean.mean_b) == (pytest.approx(5 / 6), pytest.approx(11 / 12))
+    assert mean.difference == pytest.approx(1 / 12) == pytest.approx((-1 / 6 + 1 / 3) / 2)
+    assert (mean.n, mean.unpaired, mean.only_a, mean.only_b) == (2, 0, 0, 0)
+    # Pooled, each class is a class of both: A 1, 1, 0 and B 1, 6/7, 2/3
+    assert (mean.pooled_a, mean.pooled_b) == (pytest.approx(2 / 3), pytest.approx((1 + 6 / 7 + 2 / 3) / 3))
+    assert ">mean difference over 1 to 2 paired cases," in plot(comparison).decode()
+
+
+def test_a_case_whose_classes_no_two_runs_define_is_one_unpaired_case() -> None:
+    none = [0, 0, 0]
+    a, b = (Run(Settings(), (record("x", none, [0, 0, label]), record("y", none, none))) for label in (1, 2))
+    mean = compare_runs(a, b, metrics="dice").rows[-1]
+    assert (mean.name, mean.n, mean.unpaired, mean.only_a, mean.only_b) == ("mean", 0, 1, 1, 1)
+    assert math.isnan(mean.difference)
+
+
 def test_a_label_that_only_one_run_predicts_is_a_class_of_both() -> None:
     true = [0, 0, 1, 1]
     a = Run(Settings(), (record("x", true, true),))
@@ -418,9 +442,12 @@ def test_rows_are_called_what_they_are() -> None:
     titles = [line.split("  ")[0] for line in str(compare_runs(a, b, metrics="dice", resamples=RESAMPLES)).splitlines()]
     assert titles[7:12] == ["0", "2 (1)", "2 (2)", "x", "foreground mean"]
     for settings, over in (
-        ({}, "; foreground mean: of each case's mean over classes (background left out)"),
-        ({"background": True}, "; mean: of each case's mean over classes"),
-        ({"regions": {"one": (1,), "two": (2, 3)}}, "; mean: of each case's mean over regions"),
+        ({}, "; foreground mean: of each case's mean over the classes that are defined in both (background left out)"),
+        ({"background": True}, "; mean: of each case's mean over the classes that are defined in both"),
+        (
+            {"regions": {"one": (1,), "two": (2, 3)}},
+            "; mean: of each case's mean over the regions that are defined in both",
+        ),
     ):
         pair = (with_records(run, *run.records, **settings) for run in (a, b))
         assert f"\nA, B: means over cases{over}\n" in str(compare_runs(*pair, metrics=["dice", "iou"], resamples=2))

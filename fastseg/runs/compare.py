@@ -66,10 +66,11 @@ def compare_runs(
     -----
     Of each metric there is a row for each class and a row "mean", each case's mean over the classes that the run's mean
     is over (or the one row "all" of a metric that is one number for all classes together). A row is over the cases where
-    both runs are defined, as the runs' convention defines them; the others are counted as ``only_a`` and ``only_b``. Its
-    means are over cases also where the convention takes them otherwise, and need not equal the runs' own numbers. A case
-    without a prediction that is scored as the worst has the worst values; pooled, its voxels are misses. What the runs do
-    with such cases may differ if neither has any.
+    both runs are defined, as the runs' convention defines them; the others are counted as ``only_a`` and ``only_b``. A
+    class that only one run defines in a case is in neither run's mean of this case, so that both are over the same
+    classes. A row's means are over cases also where the convention takes them otherwise, and need not equal the runs'
+    own numbers. A case without a prediction that is scored as the worst has the worst values; pooled, its voxels are
+    misses. What the runs do with such cases may differ if neither has any.
 
     p is Wilcoxon's (see `fastseg.runs.paired_statistics.signed_rank`) of differences rounded to 12 decimals, so that
     rounding errors break no ties. p_holm corrects it for the number of tests of the same metric: its classes
@@ -97,9 +98,7 @@ def compare_runs(
     entries = list({entry.name: entry for entry in entries}.values())
     if not entries:
         raise ValueError("metrics: expected at least one, found none")
-    values = [
-        (_columns(runs[0], e, runs[0].values(e.name)), _columns(runs[1], e, runs[1].values(e.name))) for e in entries
-    ]
+    values = [_paired_columns(*runs, entry) for entry in entries]
     pools = (_Pool(runs[0], entries), _Pool(runs[1], entries))
     number = len(runs[0].counted)
     pooled = [pool.values(np.ones((1, number)), entries) for pool in pools]
@@ -141,6 +140,16 @@ def _columns(run: Run, entry: registry.Metric, values: Floats) -> Floats:
     if entry.overall is not None:
         return values
     return np.concatenate([values, nan_mean(values[:, run.in_means], 1)[:, None]], 1)
+
+
+def _paired_columns(a: Run, b: Run, entry: registry.Metric) -> tuple[Floats, Floats]:
+    """Return each run's values and means over classes, which are over those that both define: one alone is no pair."""
+    one, other = a.values(entry.name), b.values(entry.name)
+    if entry.overall is not None:
+        return one, other
+    both = np.isfinite(one) & np.isfinite(other)
+    means = (nan_mean(np.where(both, values, np.nan)[:, a.in_means], 1) for values in (one, other))
+    return tuple(np.column_stack(each) for each in zip((one, other), means, strict=True))  # type: ignore[return-value]
 
 
 class _Pool:
@@ -220,21 +229,23 @@ def _rows(
     """Return a metric's rows; ``ends`` are the intervals of the mean difference and of the pooled one."""
     rows = []
     for k in range(values[0].shape[1]):
+        together = entry.overall is None and k == len(run.classes)
+        columns = np.flatnonzero(run.in_means) if together else [k]
+        one, other = (np.isfinite(each[:, columns]).any(1) for each in values)
         a, b = values[0][:, k], values[1][:, k]
-        one, other = np.isfinite(a), np.isfinite(b)
-        both = one & other
+        both = np.isfinite(a) & np.isfinite(b)
         a, b = a[both], b[both]
         difference = np.round(b - a, _DECIMALS)
         nearer = np.round(np.abs(a) - np.abs(b), _DECIMALS)
         gain = {"higher": difference, "lower": -difference, "zero": nearer}.get(entry.better)
         wins, losses = (None, None) if gain is None else (int((gain > 0).sum()), int((gain < 0).sum()))
         p, effect = signed_rank(difference)
-        last = k == len(run.classes)
-        key, name = (None, "all" if entry.overall is not None else "mean") if last or entry.overall else run.classes[k]
+        key, name = (None, "mean") if together else (None, "all") if entry.overall is not None else run.classes[k]
         rows.append(
             Row(
                 metric=entry.name, better=entry.better, key=key, name=name, n=int(both.sum()),
-                only_a=int((one & ~other).sum()), only_b=int((other & ~one).sum()),
+                unpaired=int(((one | other) & ~both).sum()),
+                only_a=int((one & ~both).sum()), only_b=int((other & ~both).sum()),
                 mean_a=_mean(a), mean_b=_mean(b), difference=_mean(b - a), low=float(ends[0][k]), high=float(ends[1][k]),
                 median=float(np.median(b - a)) if a.size else math.nan,
                 wins=wins, ties=int(((difference if gain is None else gain) == 0).sum()), losses=losses,

@@ -142,10 +142,10 @@ def _heading(figure: Any, comparison: Comparison, place: tuple[float, float], he
     figure.text(*place, a, color=_COLOURS["A"], weight="bold", size=10, va="top")
     figure.text(place[0], place[1] - 0.19 / height, b, color=_COLOURS["B"], weight="bold", size=10, va="top")
     left_out = f" ({len(comparison.left_out):,} left out)" if comparison.left_out else ""
-    text = (
-        f"mean difference over {len(comparison.cases):,} paired cases{left_out}, "
-        f"{100 * comparison.confidence:g}% bootstrap interval"
-    )
+    pairs = [row.n for row in comparison.rows]
+    least, most = min(pairs), max(pairs)
+    number = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    text = f"mean difference over {number} paired cases{left_out}, {100 * comparison.confidence:g}% bootstrap interval"
     figure.text(place[0], place[1] - 0.4 / height, text, color=_FAINT, va="top")
 
 

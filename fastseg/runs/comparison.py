@@ -26,11 +26,13 @@ class Row(NamedTuple):
     key: int | tuple[int, ...] | None
     """The label, or the labels of a region; None: several classes together."""
     name: str
-    """The class's name; "mean": each case's mean over the classes in means; "all": one number for all together."""
+    """The class's name; "mean": each case's mean over the classes in means that both define; "all": one number for all."""
     n: int
     """Pairs: cases where both runs are defined. All that follows is over these, up to `effect`."""
+    unpaired: int
+    """Other cases where a run is defined, which no paired comparison can see."""
     only_a: int
-    """Cases where only A is defined, which no paired comparison can see."""
+    """Those where A is. Of "mean", a case is in both where each run defines classes, but none that the other does."""
     only_b: int
     mean_a: float
     mean_b: float
@@ -59,11 +61,6 @@ class Row(NamedTuple):
     pooled_difference: float
     pooled_low: float
     pooled_high: float
-
-    @property
-    def unpaired(self) -> int:
-        """Cases where only one run is defined."""
-        return self.only_a + self.only_b
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +181,8 @@ class Comparison:
         titles = {title: title for rows in self.metrics.values() if len(rows) > 1 for title in [self._mean_title(rows)]}
         classes = "regions" if self.settings["regions"] else "classes"
         left_out = " (background left out)" if "foreground mean" in titles else ""
-        return "".join(f"; {title}: of each case's mean over {classes}{left_out}" for title in titles)
+        over = f"of each case's mean over the {classes} that are defined in both{left_out}"
+        return "".join(f"; {title}: {over}" for title in titles)
 
     def __repr__(self) -> str:
         a, b = self.names
