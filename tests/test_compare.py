@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+import re
+import sys
 import xml.dom.minidom
 from dataclasses import replace
 from typing import Any
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fastseg import count_labels
+from fastseg import cli, count_labels
 from fastseg import metrics as registry
 from fastseg.counts import LabelCounts
 from fastseg.runs.compare import compare_runs
@@ -526,6 +528,29 @@ def test_files(tmp_path: Any) -> None:
     assert json.loads(written["comparison.json"]) == json.loads(json.dumps(comparison.to_dict()))
     assert written["comparison.csv"].decode() == comparison.to_csv()
     assert written["comparison.svg"] == plot(comparison)
+
+
+def test_without_matplotlib_all_but_the_picture_is_written(tmp_path: Any, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # which cannot be imported then
+    paths = [tmp_path / name for name in ("old", "new")]
+    for run, path in zip(runs(cases=3), paths, strict=True):
+        write_outputs(run, path)
+    comparison = compare_runs(*paths, resamples=RESAMPLES)
+    message = re.escape('comparison.svg: drawing needs Matplotlib: pip install "fastseg-metrics[report]"')
+    (tmp_path / "comparison.svg").write_text("of an earlier comparison")
+    with pytest.raises(ImportError, match=message):
+        write_comparison(comparison, tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("c*")) == ["comparison.csv", "comparison.json"]
+    assert (tmp_path / "comparison.csv").read_text() == comparison.to_csv()
+
+    monkeypatch.setattr(sys, "argv", ["fastseg", "compare", *map(str, paths), "-o", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert done.value.code == 0
+    assert "wins/ties/losses" in out
+    assert re.fullmatch(f"fastseg: {message}\n", err)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["comparison.csv", "comparison.json"]
 
 
 # ---- Size and chance

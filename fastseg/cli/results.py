@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from fastseg.cli.screen import say
 from fastseg.cli.usage import options_by_name
 
 __all__ = ["compare", "report"]
@@ -60,7 +61,10 @@ def compare(
     if output is not None:
         from fastseg.runs.compare_plot import write_comparison
 
-        write_comparison(found, output)
+        try:
+            write_comparison(found, output)
+        except ImportError as error:  # the picture's library is an extra; the other files are there
+            say(str(error))
     if as_json:
         json.dump(found.to_dict(), sys.stdout, indent=1, allow_nan=False)
         click.echo()

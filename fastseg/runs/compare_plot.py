@@ -9,6 +9,7 @@ import os
 import unicodedata
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from fastseg.runs.atomic import write_all
@@ -27,6 +28,9 @@ _WIDEST = 12.0
 #: A panel is as wide as room is for, within these.
 _NARROW, _WIDE = 2.4, 4.8
 
+#: The file that only Matplotlib can make.
+_PICTURE = "comparison.svg"
+
 _ACROSS = 4
 _LONGEST = 36
 
@@ -43,7 +47,7 @@ _STYLE = {
 
 
 def write_comparison(comparison: Comparison, folder: str | os.PathLike[str]) -> None:
-    """Write `comparison.json`, `comparison.csv` and `comparison.svg`: all, or none of them.
+    """Write `comparison.json`, `comparison.csv` and `comparison.svg`: all, or none of them, but the last without Matplotlib.
 
     Parameters
     ----------
@@ -51,15 +55,27 @@ def write_comparison(comparison: Comparison, folder: str | os.PathLike[str]) -> 
         What `fastseg.runs.compare.compare_runs` found.
     folder : path
         Where they go; it is made if it is not there.
+
+    Raises
+    ------
+    ImportError
+        If Matplotlib is not installed, after the others are written. A picture that was there, of an earlier comparison,
+        is removed.
+    OSError
+        If they cannot be written, with the path.
     """
     text = json.dumps(comparison.to_dict(), indent=1, allow_nan=False)
-    files = {
-        "comparison.json": f"{text}\n".encode("ascii"),
-        "comparison.csv": comparison.to_csv().encode("utf-8"),
-        "comparison.svg": plot(comparison),
-    }
+    files = {"comparison.json": f"{text}\n".encode("ascii"), "comparison.csv": comparison.to_csv().encode("utf-8")}
+    undrawn = None
+    try:
+        files[_PICTURE] = plot(comparison)
+    except ImportError as error:
+        undrawn = error
     os.makedirs(folder, exist_ok=True)
     write_all(folder, files)
+    if undrawn is not None:
+        Path(folder, _PICTURE).unlink(missing_ok=True)
+        raise ImportError(f"{_PICTURE}: {undrawn}") from None
 
 
 def plot(comparison: Comparison, format: Literal["svg", "png"] = "svg") -> bytes:
