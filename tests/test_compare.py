@@ -155,6 +155,24 @@ def test_a_run_does_not_differ_from_itself() -> None:
     assert "+0" not in str(comparison)
 
 
+def test_a_run_compared_with_itself_is_noted() -> None:
+    true = [0, 0, 1, 1]
+    a = Run(Settings(labels=(0, 1)), (record("x", true, true), record("y", true, [0, 0, 0, 1])))
+    same = with_records(a, *(replace(each, prediction="copy") for each in reversed(a.records)))
+    for other, alike in ((a, True), (same, True), (with_records(a, a.records[0], record("y", true, true)), False)):
+        comparison = compare_runs(a, other, metrics="dice", resamples=RESAMPLES)
+        assert (
+            "A and B have the same counts in every case, as a run has that is compared with itself\n" in str(comparison)
+        ) == alike
+        assert comparison.to_dict()["alike"] == alike
+    missed = CaseRecord("x", "missing", "t", None, unknown=np.array([[0, 2], [1, 2]]), voxels=(4, 0, 0, 4))
+    worst, scored = (
+        Run(Settings(labels=(0, 1), unknown="count", missing="worst"), (replace(missed, status=status),))
+        for status in ("missing", "scored")
+    )
+    assert not compare_runs(worst, scored, resamples=2).alike  # the worst values are no function of counts
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
     a, b = runs()
     first, again = (compare_runs(a, b, resamples=RESAMPLES, seed=1).to_csv() for _ in range(2))

@@ -15,7 +15,7 @@ from fastseg.counts import BinaryCounts, LabelCounts, positions
 from fastseg.runs.comparison import Comparison, Row
 from fastseg.runs.conventions import nan_mean
 from fastseg.runs.paired_statistics import drawn, holm, interval, signed_rank
-from fastseg.runs.pairing import paired, scored_settings
+from fastseg.runs.pairing import alike, paired, scored_settings
 from fastseg.runs.records import triples
 from fastseg.runs.run import Run, check_matrix
 from fastseg.runs.statistics import at_once, summable
@@ -115,7 +115,7 @@ def compare_runs(
             runs[0], entry, values[k], (pooled[0][k][0], pooled[1][k][0]), own, round(1 - confidence, _DECIMALS)
         )
     how = {**scored_settings(runs[0].settings), "confidence": confidence, "resamples": resamples, "seed": seed}
-    return Comparison(names, tuple(record.id for record in runs[0].counted), left_out, tuple(rows), how)
+    return Comparison(names, tuple(record.id for record in runs[0].counted), left_out, tuple(rows), how, alike(*runs))
 
 
 def _read(source: Source) -> Run:

@@ -79,6 +79,8 @@ class Comparison:
         For each metric a row for each class and one for their mean, or the one row "all".
     settings : dict
         What both runs scored and how, and "confidence", "resamples" and "seed".
+    alike : bool
+        Whether both have the same counts in every case, as a run has that is compared with itself.
     """
 
     names: tuple[str, str]
@@ -86,6 +88,7 @@ class Comparison:
     left_out: tuple[str, ...]
     rows: tuple[Row, ...]
     settings: Mapping[str, Any]
+    alike: bool = False
 
     @property
     def metrics(self) -> dict[str, list[Row]]:
@@ -132,6 +135,7 @@ class Comparison:
             "b": self.names[1],
             "cases": len(self.cases),
             "left_out": list(self.left_out),
+            "alike": self.alike,
             "settings": dict(self.settings),
             "rows": rows,
             "fastseg": __version__,
@@ -157,6 +161,8 @@ class Comparison:
         parts = [f"{self.titles[0]}\n{self.titles[1]}\ncases: {len(self.cases):,}"]
         if self.left_out:
             parts[0] += f" (left out: {len(self.left_out):,}, which one run or both have not counted)"
+        if self.alike and self.cases:
+            parts[0] += "\nA and B have the same counts in every case, as a run has that is compared with itself"
         header = ["class", "pairs", "unpaired", "A", "B", "B - A", f"{100 * self.confidence:g}% interval"]
         header += ["wins/ties/losses", "p", "p Holm", "better"]
         for metric, rows in self.metrics.items():

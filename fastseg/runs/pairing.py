@@ -14,7 +14,7 @@ from fastseg.runs.records import triples
 from fastseg.runs.run import Run
 from fastseg.runs.settings import Settings
 
-__all__ = ["paired", "scored_settings"]
+__all__ = ["alike", "paired", "scored_settings"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -65,12 +65,18 @@ def paired(a: Run, b: Run, cases: str) -> tuple[tuple[Run, Run], tuple[str, ...]
     settings = replace(a.settings, names={**named[1], **named[0]})
     if settings.labels is None and not settings.regions:
         settings = replace(settings, labels=tuple(labels.tolist()))
-    alike = (
+    runs = (
         replace(runs[0], settings=settings),
         replace(runs[1], settings=replace(settings, metrics=b.settings.metrics)),
     )
     seen = {record.id for run in (a, b) for record in run.records}
-    return alike, tuple(sorted(seen.difference(ids)))
+    return runs, tuple(sorted(seen.difference(ids)))
+
+
+def alike(a: Run, b: Run) -> bool:
+    """Return whether paired runs have the same counts in every case, as a run has that is compared with itself."""
+    counts = zip(triples(a.counted), triples(b.counted), strict=True)
+    return np.array_equal(a.missed, b.missed) and all(np.array_equal(one, other) for one, other in counts)
 
 
 def _check_references(a: Run, b: Run, labels: Ints) -> None:
