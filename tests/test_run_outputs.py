@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import zipfile
@@ -277,10 +278,14 @@ def test_a_run_with_a_value_of_another_kind_raises_value_error_or_nothing(folder
 
 def test_what_is_wrong_with_a_run_is_said(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = tmp_path_factory.mktemp("other")
-    with pytest.raises(ValueError, match="run.json: expected a file of a run; there is none"):
-        read_run(other)
-    with pytest.raises(ValueError, match="run.json: expected a file of a run; there is none"):
-        read_run(folder / "run.json")
+    for wrong, found in (
+        (other, "no run.json in it (after an interruption, run the same command again)"),
+        (folder / "run.json", "a file"),
+        (folder / "nowhere", "nothing"),
+    ):
+        message = f"{wrong}: expected a folder that fastseg evaluate -o has finished, found {found}"
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            read_run(wrong)
     good = json.loads((folder / "run.json").read_bytes())
     for change, message in [
         ({"format": "nnunet"}, r"format 'fastseg.run', version 1; found \('nnunet', 1\)"),

@@ -117,6 +117,8 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
         If they cannot be read.
     """
     path = Path(folder, _RUN)
+    if not path.exists():
+        raise ValueError(f"{folder}: expected a folder that fastseg evaluate -o has finished, found {_instead(folder)}")
     plain = _loaded(path)
     confusion = read_confusion(_bytes(Path(folder, _CONFUSION)), os.fspath(Path(folder, _CONFUSION)))
     try:
@@ -191,6 +193,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def _instead(folder: str | os.PathLike[str]) -> str:
+    """Return what is in the place of a finished run."""
+    if os.path.isdir(folder):
+        return f"no {_RUN} in it (after an interruption, run the same command again)"
+    return "a file" if os.path.exists(folder) else "nothing"
 
 
 def _bytes(path: Path) -> bytes:
