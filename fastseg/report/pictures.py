@@ -17,12 +17,13 @@ __all__ = ["ERRORS", "class_colour", "disagreement", "png"]
 
 Array = npt.NDArray[Any]
 
-#: What disagreement is, and its colour (the palette of Okabe and Ito, which colour-blind people can tell apart).
-ERRORS = {"agree": "#9aa3ad", "missed": "#0072b2", "extra": "#e69f00", "another class": "#cc3377"}
+#: What disagreement is, and its colour: deeper, brighter or more vivid than any class's below, so that none is taken for a
+#: class, also by colour-blind people, and all are seen on a light and on a dark page.
+ERRORS = {"agree": "#b0b0b0", "missed": "#3300dd", "extra": "#ffdd00", "another class": "#cc44ff"}
 
 _COLOURS = (
     "#e6550d", "#3182bd", "#31a354", "#c9a227", "#9467bd", "#17a2a8", "#d6409f", "#8c6d31", "#e7969c", "#6baed6",
-    "#a1d99b", "#7b4173", "#fdae6b", "#5254a3", "#637939", "#ad494a",
+    "#a1d99b", "#7b4173", "#fdae6b", "#553300", "#637939", "#ad494a",
 )  # fmt: skip
 
 
