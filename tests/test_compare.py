@@ -237,7 +237,7 @@ def test_a_mean_over_classes_is_over_those_that_both_runs_define() -> None:
     assert ">mean difference over 1 to 2 paired cases," in plot(comparison).decode()
 
 
-def test_a_case_whose_classes_no_two_runs_define_is_one_unpaired_case() -> None:
+def test_a_case_without_a_class_that_both_runs_define_is_one_unpaired_case() -> None:
     none = [0, 0, 0]
     a, b = (Run(Settings(), (record("x", none, [0, 0, label]), record("y", none, none))) for label in (1, 2))
     mean = compare_runs(a, b, metrics="dice").rows[-1]
