@@ -54,7 +54,7 @@ def refused(tmp_path: Path, references: Iterable[str], predictions: Iterable[str
 
 def plain(error: CasesError, tmp_path: Path) -> list[str]:
     lines = str(error).split("\n")
-    assert [line.strip() for line in lines[1:]] == error.problems
+    assert [line.strip() for line in lines[1:]] == [*error.problems, *([f"({error.hint})"] if error.hint else [])]
     assert lines[0] == f"the cases: {len(error.problems)} problem{'s'[: len(error.problems) != 1]}"
     assert all(line.isprintable() for line in error.problems)
     return [line.replace(f"{tmp_path}/", "") for line in error.problems]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import builtins
+import hashlib
 import math
 import re
 import shutil
@@ -621,6 +622,9 @@ def test_files_that_changed(tmp_path: Path, volumes: dict[str, Any]) -> None:
     path.write_bytes(b"12345")
     case = phantom("a", 0, reference=str(path), prediction=str(path), inputs={"reference": {"size": 4}})
     assert "it has changed since it was scored" in checked(run_of(case)).text
+    entry = {"size": 5, "sha256": hashlib.sha256(b"54321").hexdigest()}
+    case = phantom("a", 0, reference=str(path), prediction=str(path), inputs={"reference": entry})
+    assert "it has changed since it was scored" in checked(run_of(case)).text  # though it is as large
 
 
 def scored_beside(folder: Path, suffix: str = ".nii.gz", **options: Any) -> tuple[Path, Run]:

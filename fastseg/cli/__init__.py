@@ -45,7 +45,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        sys.exit(cli.main(standalone_mode=False, prog_name="fastseg") or 0)
     except click.UsageError as error:
         if error.ctx is not None:
             say(*error.ctx.get_usage().replace("Usage: ", "usage: ").splitlines())

@@ -87,7 +87,7 @@ def views(record: CaseRecord, settings: Settings) -> Views:
     """
     if record.prediction is None:
         raise ValueError("there is no prediction")
-    _same_size(record)
+    _unchanged(record)
     search = _Search()
     for box in _boxes(record, settings):
         search.add(box)
@@ -273,11 +273,14 @@ def _letters(record: CaseRecord, settings: Settings) -> str:
         return settings.axes or ""
 
 
-def _same_size(record: CaseRecord) -> None:
-    """Raise ValueError where a file is not as large as when it was scored, FileNotFoundError where it is gone."""
-    known = {role: entry.get("size") for role, entry in record.inputs.items()}
+def _unchanged(record: CaseRecord) -> None:
+    """Raise ValueError where a file is not what was scored, by its size or its hash; FileNotFoundError where it is gone."""
+    known = {role: entry for role, entry in record.inputs.items() if isinstance(entry, dict)}
     if known:
-        found = CaseFiles(Case(record.id, record.reference, record.prediction, record.roi)).describe("never")
-        for role, entry in found.items():
-            if known.get(role, entry["size"]) != entry["size"]:
+        files = CaseFiles(Case(record.id, record.reference, record.prediction, record.roi))
+        hashed = any(entry.get("sha256") for entry in known.values())
+        for role, entry in files.describe("auto" if hashed else "never").items():
+            if any(
+                known.get(role, {}).get(name) not in (None, value) for name, value in entry.items() if value is not None
+            ):
                 raise ValueError(f"{getattr(record, role)}: it has changed since it was scored")

@@ -47,15 +47,18 @@ class CasesError(ValueError):
     ----------
     problems : list of str
         Everything that is wrong, a line each, fit for a terminal whatever the files' names.
+    hint : str
+        What may help; empty where nothing does.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__(problems)
-        self.problems = list(problems)
+    def __init__(self, problems: Sequence[str], hint: str = "") -> None:
+        super().__init__(problems, hint)
+        self.problems, self.hint = list(problems), hint
 
     def __str__(self) -> str:
         count = len(self.problems)
-        return "\n  ".join([f"the cases: {count} problem{'s' if count != 1 else ''}", *self.problems])
+        lines = [f"the cases: {count} problem{'s' if count != 1 else ''}", *self.problems]
+        return "\n  ".join([*lines, f"({self.hint})"] if self.hint else lines)
 
 
 def find_cases(
@@ -132,6 +135,10 @@ def find_cases(
     return found.finish(missing)
 
 
+#: What may help where references and predictions do not pair.
+_UNPAIRED = "missing='skip', --missing skip, leaves such files out; a pattern, --pattern, says how names are paired"
+
+
 @dataclass
 class _Found:
     """What was found so far, and what is wrong with it."""
@@ -156,7 +163,8 @@ class _Found:
         if missing == "skip" and not problems and all(case.prediction is None for case in self.cases):
             problems.append(f"prediction: none of the {len(self.cases)} cases has one; extra: {_first(self.extra)}")
         if problems:
-            raise CasesError(problems)
+            unpaired = missing == "error" and bool(self.absent or self.extra)
+            raise CasesError(problems, _UNPAIRED if unpaired else "")
         return Cases(tuple(sorted(self.cases, key=lambda case: case.id)), tuple(sorted(self.extra)))
 
 
@@ -186,11 +194,14 @@ def _patterns(given: str | Sequence[str] | None) -> Patterns:
 
 def _pair_folders(reference: str | None, prediction: str | None, patterns: Patterns, found: _Found) -> None:
     for argument, path, other in (("reference", reference, prediction), ("prediction", prediction, reference)):
-        if path is None or not os.path.exists(split_inside(path)[0]):
-            where = "" if path is None else f"{shown(path)}: "
-            found.problems.append(f"{argument}: {where}expected a folder or a file, found none")
+        if path is None:
+            found.problems.append(f"{argument}: expected a folder or a file, found none")
+        elif not os.path.exists(split_inside(path)[0]):
+            found.problems.append(f"{argument}: {shown(path)}: there is no such folder or file")
         elif not os.path.isdir(path) and os.path.isdir(other or ""):
-            found.problems.append(f"{argument}: {shown(path)}: expected a folder like {shown(other or '')}, found none")
+            found.problems.append(
+                f"{argument}: {shown(path)}: expected a folder, as {shown(other or '')} is one; found a file"
+            )
     if found.problems or reference is None or prediction is None:
         return
     if os.path.samefile(reference, prediction) and patterns[0] == patterns[1]:
@@ -203,7 +214,8 @@ def _pair_folders(reference: str | None, prediction: str | None, patterns: Patte
             found.problems.append(_nothing("reference", reference, patterns[0], truth))
         return
     guesses = list_folder(prediction, "prediction", patterns[1], found.problems)
-    if not guesses.files and not guesses.contested:
+    none = not guesses.files and not guesses.contested
+    if none:
         found.absent.append(_nothing("prediction", prediction, patterns[1], guesses))
     references = dict(truth.files.values())
     ids = list(references)
@@ -212,7 +224,7 @@ def _pair_folders(reference: str | None, prediction: str | None, patterns: Patte
     found.extra += [path for case, path in extra if case_ids.folded(case) not in truth.contested]
     alike = {case_ids.folded(case): path for case, path in extra}
     numbered = {case_ids.before_channel(case): path for case, path in references.items()}
-    for case in sorted(set(ids) - paths.keys()):
+    for case in [] if none else sorted(set(ids) - paths.keys()):
         if (folded := case_ids.folded(case)) not in guesses.contested:
             hint = f" ({shown(alike[folded])} differs in case or in compatible characters)" if folded in alike else ""
             other = numbered.get(case) or references.get(case_ids.before_channel(case) or "")
