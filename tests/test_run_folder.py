@@ -893,3 +893,10 @@ def test_codes_that_differ_are_said(two: Any) -> None:
     )
     fastseg.evaluate_folder(*two, labels={255: "new"}, note=notes.append)
     assert len(notes) == 1
+
+
+def test_gates_as_text(two: Any) -> None:
+    run = evaluate_folder(*two, gates=["dice=0.01", parse_gate("2:iou=0.999")])
+    assert [gate["passed"] for gate in run.facts["gates"]] == [True, False]
+    with pytest.raises(ValueError, match="gate: expected METRIC=NUMBER"):
+        evaluate_folder(*two, gates=["dice"])

@@ -18,7 +18,7 @@ from fastseg.names import shown
 from fastseg.runs.case_files import CaseFiles, Hashing, has_hashes, place_of
 from fastseg.runs.cases import Case, find_cases
 from fastseg.runs.choices import read_settings
-from fastseg.runs.gates import Gate, check_classes, check_gates
+from fastseg.runs.gates import Gate, check_classes, check_gates, parse_gate
 from fastseg.runs.journal import Journal
 from fastseg.runs.outputs import write_outputs
 from fastseg.runs.records import CaseRecord
@@ -64,7 +64,7 @@ def evaluate_folder(
     threads: int | None = None,
     resume: bool = True,
     hashing: Hashing = "auto",
-    gates: Sequence[Gate] = (),
+    gates: Sequence[Gate | str] = (),
     progress: Callable[[Progress], None] | None = None,
     note: Notes | None = None,
 ) -> Run:
@@ -95,10 +95,12 @@ def evaluate_folder(
         Whether cases that are in `output`, of the same files and counted in the same way, are not counted again. Cases that
         failed are tried again. False gives up all that is in `output`.
     hashing : {"auto", "always", "never"}
-        Whether the results have the SHA-256 of the files: "auto" of those up to 64 MiB. With "always" files are told apart
+        Whether the results have the SHA-256 of the files: "auto" of those up to 64 MiB ("never" keeps those that an earlier
+        call has computed). With "always" files are told apart
         by it instead of by their times.
     gates
-        Bounds on numbers of the run, from `fastseg.runs.gates.parse_gate`; ``run.facts["gates"]`` says what became of them.
+        Bounds on numbers of the run, such as "liver:dice=0.9" (`fastseg.runs.gates.parse_gate`); ``run.facts["gates"]`` says
+        what became of them.
     progress
         Called ten times a second.
     note
@@ -133,7 +135,8 @@ def evaluate_folder(
     )  # fmt: skip
     for text in chosen.notes:
         say(f"warning: {text}")
-    check_classes(gates, settings)
+    bounds = [parse_gate(each) if isinstance(each, str) else each for each in gates]
+    check_classes(bounds, settings)
     tables = _described(
         labels=labels, prediction_labels=prediction_labels, regions=regions, map_prediction=map_prediction
     )
@@ -182,7 +185,7 @@ def evaluate_folder(
             say(f"warning: {unlike}")
         facts["gates"] = [
             {"text": each.gate.text, "value": each.value, "passed": each.passed, "message": each.message}
-            for each in check_gates(run, gates)
+            for each in check_gates(run, bounds)
         ]
         if journal is not None:
             assert output is not None
