@@ -123,8 +123,8 @@ class LabelTotals:
             return
         if union.size > MAX_CLASSES:
             raise ValueError(
-                f"labels: expected at most {MAX_CLASSES} distinct labels in y_true and y_pred, found more "
-                f"(such as {union[[0, 1, -2, -1]].tolist()}); pass labels= to say which are meant"
+                f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "
+                f"(such as {union[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=)"
             )
         where = np.searchsorted(union, self.labels)
         samples = self.matrix.shape[0]

@@ -149,7 +149,11 @@ def checked_number(value: Any, name: str) -> float:
 def get(name: str) -> Metric:
     """Return the metric of that name or alias; ValueError if there is none."""
     if name not in REGISTRY:
-        raise ValueError(f"metrics: expected some of {', '.join(sorted(REGISTRY))}; found {name!r}")
+        import difflib
+
+        near = difflib.get_close_matches(str(name), REGISTRY, 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(f"metrics: expected some of {', '.join(sorted(REGISTRY))}; found {name!r}{hint}")
     return REGISTRY[name]
 
 

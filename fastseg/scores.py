@@ -18,7 +18,7 @@ from fastseg.names import shown, shown_label
 if TYPE_CHECKING:
     from fastseg.score_functions import ScoreFunction
 
-__all__ = ["DEFAULT_METRICS", "TITLES", "Scores", "format_table", "quantities_of"]
+__all__ = ["DEFAULT_METRICS", "TITLES", "Scores", "format_table", "quantities_of", "table_in_blocks"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,6 +34,9 @@ _OF_SUMS = {
     "ranks": ("top_k_accuracy",),
     "bins": ("expected_calibration_error",),
 }
+
+#: Characters of a line that are still read at one glance; wider tables are cut.
+_WIDEST = 160
 
 #: What numbers of files of scores are called below a table.
 TITLES = {"soft_dice": "soft Dice", "cross_entropy": "cross-entropy", "brier_score": "Brier score"}
@@ -224,7 +227,7 @@ class Scores:
 
     def __str__(self) -> str:
         header, lines = self.rows()
-        table = format_table(header, lines, left=2)
+        table = table_in_blocks(header, lines, left=2)
         extra = [f"{name}: {_text(value)}" for name, value in self.overall.items()]
         extra += [f"{TITLES.get(name, name)}: {_text(value)}" for name, value in self.extra.items()]
         if self.counts.num_cases > 1:
@@ -273,6 +276,8 @@ def _chosen(metrics: str | Sequence[str] | None, counts: LabelCounts | BinaryCou
             if sums is None
             else tuple(m for q, ms in _OF_SUMS.items() if q in sums.quantities for m in ms)
         )
+    if not isinstance(metrics, Sequence):
+        raise TypeError(f"metrics: expected names, or 'all', found {metrics!r}")
     if metrics == "all":
         names = dict.fromkeys(metric.name for metric in registry.REGISTRY.values())
         if sums is None:
@@ -356,6 +361,19 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: 
         return "  ".join(padded).rstrip()
 
     return "\n".join([line(header), "  ".join("-" * w for w in widths), *(line(row) for row in rows)])
+
+
+def table_in_blocks(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int, widest: int = _WIDEST) -> str:
+    """Return a table as text; one that is too wide as several below each other, each with the `left` first columns."""
+    widths = [max(len(line[k]) for line in (header, *rows)) + 2 for k in range(len(header))]
+    blocks: list[list[int]] = [[]]
+    for k in range(left, len(header)):
+        if blocks[-1] and sum(widths[:left]) + sum(widths[j] for j in [*blocks[-1], k]) - 2 > widest:
+            blocks.append([])
+        blocks[-1].append(k)
+    columns = [[*range(left), *block] for block in blocks]
+    tables = [[[line[k] for k in own] for line in (header, *rows)] for own in columns]
+    return "\n\n".join(format_table(table[0], table[1:], left=left) for table in tables)
 
 
 def _nanmean(values: Floats) -> Floats:

@@ -12,7 +12,7 @@ import pytest
 from fastseg.metrics import REGISTRY
 from fastseg.runs import CaseRecord, Run, Settings
 from fastseg.runs.statistics import summarise
-from fastseg.runs.text import table_in_blocks
+from fastseg.scores import table_in_blocks
 
 FIRST = [(0, 0, 6), (0, 1, 2), (1, 1, 2)]
 SECOND = [(0, 0, 5), (1, 1, 3), (2, 2, 1), (2, 0, 1)]

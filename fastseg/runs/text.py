@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from fastseg import metrics as registry
 from fastseg.names import shown, shown_label
 from fastseg.runs.statistics import Summary, summarise
-from fastseg.scores import TITLES, format_table
+from fastseg.scores import TITLES, table_in_blocks
 
 if TYPE_CHECKING:
     from fastseg.runs.run import Run
 
 __all__ = ["run_table", "table_in_blocks", "taken"]
-
-_WIDEST = 160
 
 
 def run_table(run: Run) -> str:
@@ -38,19 +36,6 @@ def taken(run: Run) -> str:
     if run.settings.missing != "worst":
         return "left out"
     return "every voxel missed" if run.convention.pooled else "taken as the worst"
-
-
-def table_in_blocks(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int, widest: int = _WIDEST) -> str:
-    """Return a table as text; one that is too wide as several below each other, each with the `left` first columns."""
-    widths = [max(len(line[k]) for line in (header, *rows)) + 2 for k in range(len(header))]
-    blocks: list[list[int]] = [[]]
-    for k in range(left, len(header)):
-        if blocks[-1] and sum(widths[:left]) + sum(widths[j] for j in [*blocks[-1], k]) - 2 > widest:
-            blocks.append([])
-        blocks[-1].append(k)
-    columns = [[*range(left), *block] for block in blocks]
-    tables = [[[line[k] for k in own] for line in (header, *rows)] for own in columns]
-    return "\n\n".join(format_table(table[0], table[1:], left=left) for table in tables)
 
 
 def _classes_table(run: Run, metrics: Sequence[str], summaries: Sequence[Summary]) -> str:
