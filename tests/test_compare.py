@@ -391,7 +391,8 @@ def test_what_a_missing_prediction_does_may_differ_where_one_run_has_none() -> N
         assert compare_runs(a, with_records(b, *b.records, missing=missing), resamples=RESAMPLES).rows == expected
     lost = CaseRecord("z", "missing", "z", None)
     with_lost = with_records(b, *b.records, lost, missing="worst")
-    assert compare_runs(a, with_lost, resamples=RESAMPLES).rows == expected
+    found = compare_runs(a, with_lost, resamples=RESAMPLES)
+    assert (found.rows, found.settings["missing"]) == (expected, "worst")
     with pytest.raises(ValueError, match="the runs differ in what they score: missing: 'skip' and 'worst'"):
         compare_runs(with_records(a, *a.records, lost, missing="skip"), with_lost)
 

@@ -114,9 +114,7 @@ def compare_runs(
         rows += _rows(
             runs[0], entry, values[k], (pooled[0][k][0], pooled[1][k][0]), own, round(1 - confidence, _DECIMALS)
         )
-    missing = [each.settings.missing for each in runs if each.missing] or [runs[0].settings.missing]
-    scored = {**scored_settings(runs[0].settings), "missing": missing[0]}
-    how = {**scored, "confidence": confidence, "resamples": resamples, "seed": seed}
+    how = {**scored_settings(runs[0].settings), "confidence": confidence, "resamples": resamples, "seed": seed}
     return Comparison(names, tuple(record.id for record in runs[0].counted), left_out, tuple(rows), how, alike(*runs))
 
 

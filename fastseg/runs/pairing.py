@@ -62,7 +62,8 @@ def paired(a: Run, b: Run, cases: str) -> tuple[tuple[Run, Run], tuple[str, ...]
         runs[0].labels, runs[1].labels
     )  # of open runs: one may predict a label that the other never does
     _check_references(*runs, labels)
-    settings = replace(a.settings, names={**named[1], **named[0]})
+    missing = (b if b.missing else a).settings.missing  # only one has missing predictions, or the policies are the same
+    settings = replace(a.settings, names={**named[1], **named[0]}, missing=missing)
     if settings.labels is None and not settings.regions:
         settings = replace(settings, labels=tuple(labels.tolist()))
     runs = (
