@@ -127,7 +127,7 @@ def evaluate_files(
         ignore=None if ignore_index is None else inputs.integers(ignore_index, "ignore_index").tolist(),
         map_prediction=map_prediction,
     )  # fmt: skip
-    for note in chosen.notes:
+    for note in chosen.notes(options.get("unknown", "raise")):
         _warn(note, options.get("warn"))
     counts, files, voxel_ml = count_with_facts(
         reference,

@@ -49,13 +49,17 @@ class LabelChoices(NamedTuple):
     unmatched: tuple[str, ...]
     """Names of the prediction's labels that the reference's have not."""
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences for people: what is likely not to be as they meant it."""
-        if not self.unmatched:
-            return ()
-        names = _listed([shown(name) for name in self.unmatched])
-        return (f"names of the prediction's labels that are none of the reference's ({len(self.unmatched)}): {names}",)
+    def notes(self, unknown: str) -> list[str]:
+        """Return sentences for people: what is likely not to be as they meant it, `unknown` predictions included."""
+        notes = []
+        if unknown == "count" and self.declared is None:
+            notes.append("unknown='count' (--unknown count) does nothing where no labels are declared")
+        if self.unmatched:
+            names = _listed([shown(name) for name in self.unmatched])
+            notes.append(
+                f"names of the prediction's labels that are none of the reference's ({len(self.unmatched)}): {names}"
+            )
+        return notes
 
 
 def choose_labels(

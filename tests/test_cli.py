@@ -247,7 +247,8 @@ def test_options_reach_the_run(two: Any, capsys: Any, monkeypatch: Any, tmp_path
         "--pattern", r"(?P<case>.*)\.nii.gz",
     ]  # fmt: skip
     code, text, err = call(capsys, monkeypatch, "evaluate", *two, "--json", "-", *options)
-    assert (code, err) == (0, "")
+    assert (code, err.count("\n")) == (0, 1)
+    assert "does nothing where no labels are declared" in err
     settings = json.loads(text)["settings"]
     expected: dict[str, Any] = {
         "ignore": [3], "map_prediction": {"1": 2}, "regions": {"a": [1, 2], "b": [2]}, "convention": "nnunet",
@@ -471,6 +472,8 @@ def test_codes_that_differ_are_said(pair: Any, capsys: Any, monkeypatch: Any, tm
         )
         code, _, err = call(capsys, monkeypatch, "evaluate", pair[0], other, *more, "--map-prediction", "255=3")
         assert (code, err) == (0, "")
+        err = call(capsys, monkeypatch, "evaluate", pair[0], pair[1], *more, "--unknown", "count")[2]
+        assert err == "fastseg: warning: unknown='count' (--unknown count) does nothing where no labels are declared\n"
     options = ["--labels", tmp_path / "ours.txt", "--prediction-labels", tmp_path / "theirs.txt"]
     (tmp_path / "ours.txt").write_text("1 liver\n2 lung\n3 kidney\n")
     (tmp_path / "theirs.txt").write_text("1 liver\n2 lung\n255 left kidney\n")

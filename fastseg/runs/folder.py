@@ -133,7 +133,7 @@ def evaluate_folder(
         reorient=reorient, axes=axes, missing=missing, activation=activation, channel_axis=channel_axis, resamples=resamples,
         confidence=confidence, seed=seed,
     )  # fmt: skip
-    for text in chosen.notes:
+    for text in chosen.notes(unknown):
         say(f"warning: {text}")
     bounds = [parse_gate(each) if isinstance(each, str) else each for each in gates]
     check_classes(bounds, settings)
