@@ -164,6 +164,8 @@ def count_with_facts(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LabelCounts, dict[str, Any], float]:
     """Count two volumes; return the counts, what is known of the files, and the volume of a voxel in ml."""
+    if not isinstance(reorient, bool):
+        raise TypeError(f"reorient: expected True or False, found {reorient!r}")
     mapping, axes = read_mapping(map_prediction), inputs.axis_letters(axes)
     threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
     paths = [reference, prediction] if roi is None else [reference, prediction, roi]

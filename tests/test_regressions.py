@@ -157,6 +157,13 @@ MORE_WRONG = [
     (lambda c: fastseg.evaluate_files("a", "b", foo=1), TypeError, r"evaluate_files\(\) got an unexpected keyword"),
     (lambda c: fastseg.evaluate_files("a", "b", labels=5), TypeError, "labels: expected names of labels"),
     (
+        lambda c: fastseg.evaluate_files("a", "b", reorient="yes"),
+        TypeError,
+        "reorient: expected True or False, found 'yes'",
+    ),
+    (lambda c: fastseg.compare_runs("a", "b", resamples="a"), TypeError, "resamples: expected a number, found 'a'"),
+    (lambda c: fastseg.compare_runs("a", "b", confidence=None), TypeError, "confidence: expected a number, found None"),
+    (
         lambda c: fastseg.evaluate_files("a", "b", map_prediction=[1, 2]),
         TypeError,
         "map_prediction: expected a mapping",

@@ -900,3 +900,11 @@ def test_gates_as_text(two: Any) -> None:
     assert [gate["passed"] for gate in run.facts["gates"]] == [True, False]
     with pytest.raises(ValueError, match="gate: expected METRIC=NUMBER"):
         evaluate_folder(*two, gates=["dice"])
+
+
+def test_the_label_table_beside_a_table_of_pairs(two: Any, tmp_path: Path) -> None:
+    lines = [f"{two[0]}/case_01.nii.gz,{two[1]}/case_01.nii.gz"]
+    (tmp_path / "pairs.csv").write_text("\n".join(["reference,prediction", *lines]) + "\n")
+    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "a": 1, "b": 2, "c": 3}}')
+    run = evaluate_folder(pairs=tmp_path / "pairs.csv")
+    assert [each.name for each in run.classes] == ["background", "a", "b", "c"]

@@ -85,6 +85,8 @@ def compare_runs(
     .. [1] Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006) 1
     .. [2] Efron and Tibshirani, An Introduction to the Bootstrap, Chapman & Hall (1993), chapter 13
     """
+    for number, name in ((confidence, "confidence"), (resamples, "resamples"), (seed, "seed")):
+        registry.checked_number(number, name)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence: expected a number between 0 and 1, found {confidence!r}")
     if resamples < 1 or seed < 0:

@@ -86,7 +86,7 @@ def evaluate_folder(
         prediction does.
     labels, num_classes, prediction_labels, regions, ignore, map_prediction
         As in `fastseg.label_choices.choose_labels`: what is scored. Where neither `labels` nor `num_classes` is given, it is
-        what nnU-Net's ``dataset.json`` in the folder of references or beside it says, if there is one.
+        what nnU-Net's ``dataset.json`` in the folder of references (or of `pairs`) or beside it says, if there is one.
     unknown, metrics, convention, background, geometry, reorient, axes, activation, channel_axis, resamples, confidence, seed
         As in `fastseg.runs.choices.read_settings`: how.
     threads : int, optional
@@ -122,7 +122,8 @@ def evaluate_folder(
     """
     start = time.time()
     say: Notes = note or (lambda _: None)
-    if labels is None and num_classes is None and (labels := find_dataset_json(reference)) is not None:
+    beside = pairs if reference is None else reference
+    if labels is None and num_classes is None and (labels := find_dataset_json(beside)) is not None:
         say(f"labels from {shown(labels)}")
     chosen = choose_labels(
         labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions, ignore=ignore,
