@@ -188,15 +188,13 @@ def _real(values: Any, scaling: tuple[float, float] | None) -> Any:
 
 #: What may help where the prediction is wrong in this way.
 _HINTS = {
-    (
-        1,
-        "whole",
-    ): "; scores of a single class are read as such where an activation is named (activation=, --activation none)",
-    (
-        1,
-        "class",
-    ): "; unknown='count' (--unknown count) takes such predictions for misses, map_prediction (--map-prediction) "
-    "says what they stand for",
+    (1, "whole"): (
+        "scores of a single class are read as such where an activation is named (activation=, --activation none)"
+    ),
+    (1, "class"): (
+        "unknown='count' (--unknown count) takes such predictions for misses, "
+        "map_prediction (--map-prediction) says what they stand for"
+    ),
 }
 
 
@@ -237,9 +235,10 @@ def explain(
                 entry = wrong.setdefault((which, kind), [0, index, shown])
                 entry[0] += int(bad.sum())
     for (which, kind), (total, index, value) in wrong.items():
+        hint = _HINTS.get((which, kind))
         raise ValueError(
             f"{volumes[which].path}: expected {wanted[kind]}, found {total} voxel(s) that are not; "
-            f"the first is {value} at index {index}{_HINTS.get((which, kind), '')}"
+            f"the first is {value} at index {index}{f'; {hint}' if hint else ''}"
         )
     paths = ", ".join(volume.path for volume in volumes)
     raise ValueError(f"{paths}: the files changed while they were counted")

@@ -102,13 +102,13 @@ def choose_labels(
     listed: Any = labels if table is None else _declared_by(table)
     closed = inputs.label_classes(num_classes, listed, None).labels
     declared = None if closed is None else tuple(closed.tolist())
-    known = {} if table is None else {name: label for label, name in table.names.items()}
+    ours = {} if table is None else table.names
+    known = {name: label for label, name in ours.items()}
     united = _regions(regions, declared, known) if regions is not None else ({} if table is None else regions_of(table))
     if ignore is None and table is not None:
         ignore = table.ignore
     ignored = () if ignore is None else tuple(np.unique(inputs.integers(ignore, "ignore")).tolist())
     theirs = _table(prediction_labels, "prediction_labels") if prediction_labels is not None else None
-    ours = {} if table is None else table.names
     mapping, names = _mapping(map_prediction, theirs, ours, declared)
     others = [] if theirs is None else [name for code, name in theirs.names.items() if code != 0]
     unmatched = tuple(dict.fromkeys(name for name in others if name not in ours.values()))

@@ -70,7 +70,7 @@ def compare_runs(
     class that only one run defines in a case is in neither run's mean of this case, so that both are over the same
     classes. A row's means are over cases also where the convention takes them otherwise, and need not equal the runs'
     own numbers. A case without a prediction that is scored as the worst has the worst values; pooled, its voxels are
-    misses. What the runs do with such cases may differ if neither has any.
+    misses. What the runs do with such cases may differ unless both have some.
 
     p is Wilcoxon's (see `fastseg.runs.paired_statistics.signed_rank`) of differences rounded to 12 decimals, so that
     rounding errors break no ties. p_holm corrects it for the number of tests of the same metric: its classes

@@ -21,7 +21,7 @@ from fastseg.runs.choices import read_settings
 from fastseg.runs.gates import Gate, check_classes, check_gates, parse_gate
 from fastseg.runs.journal import Journal
 from fastseg.runs.outputs import write_outputs
-from fastseg.runs.records import CaseRecord
+from fastseg.runs.records import CaseRecord, triples
 from fastseg.runs.run import Run
 from fastseg.runs.running import Progress, run_cases
 from fastseg.runs.settings import Settings
@@ -214,7 +214,7 @@ def _described(**tables: Any) -> dict[str, dict[str, str]]:
 def _require_own(journal: Journal, cases: Sequence[Case]) -> None:
     """Raise ValueError where a folder holds results, and none of them is of these files: those of another model."""
     ours = {place_of(case) for case in cases}
-    others = [record for record in journal.records.values() if not record.key.startswith(tuple(ours))]
+    others = [record for record in journal.records.values() if record.key.partition("-")[0] not in ours]
     if others and len(others) == len(journal.records):
         found = others[0].prediction or others[0].reference
         raise ValueError(
@@ -227,10 +227,8 @@ def _unlike_labels(run: Run) -> str | None:
     """Say which labels only predictions have, where nobody said which labels there are."""
     if run.settings.labels is not None or run.settings.regions:
         return None
-    true = np.concatenate(
-        [run.labels[:0], *(each[:, 0] for record in run.counted for each in (record.pairs, record.unknown))]
-    )
-    pred = np.concatenate([run.labels[:0], *(record.pairs[:, 1] for record in run.counted)])
+    pairs, unknown = triples(run.counted)
+    true, pred = np.concatenate([pairs[:, 1], unknown[:, 1]]), pairs[:, 2]
     return only_predicted(true, pred, run.settings.names)
 
 

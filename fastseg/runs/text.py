@@ -14,7 +14,7 @@ from fastseg.scores import TITLES, table_in_blocks
 if TYPE_CHECKING:
     from fastseg.runs.run import Run
 
-__all__ = ["run_table", "table_in_blocks", "taken"]
+__all__ = ["run_table", "taken"]
 
 
 def run_table(run: Run) -> str:
