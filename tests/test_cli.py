@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +19,7 @@ from volumes_on_disk import atlases, write
 
 from fastseg import cli
 from fastseg.cli import screen, tools
+from fastseg.kernels.jit import cache_folder
 
 T = np.repeat(np.random.default_rng(0).integers(0, 4, (6, 8, 5)), 6, axis=2).astype("u1")
 
@@ -196,10 +197,13 @@ def test_as_a_process(pair: Any, tmp_path: Path) -> None:
     missing = run("evaluate", tmp_path / "x.nii", pair[1])
     assert missing.returncode == 3
     assert missing.stderr.count("\n") == 1
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    warm = run("warmup", env=environment)
-    assert warm.returncode == 0
-    assert str(tmp_path / "cache") in warm.stdout
+
+
+def test_warmup(capsys: Any, monkeypatch: Any) -> None:
+    code, out, err = call(capsys, monkeypatch, "warmup")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"kernels are ready after \d+\.\d s; cache: .+\n", out)
+    assert out.endswith(f" {cache_folder()}\n")
 
 
 # Folders

@@ -505,10 +505,10 @@ def test_broken_files_are_errors_or_volumes(tmp_path: Path) -> None:
             )
             if number % 4 == 1:
                 zip_folder(path)
-    command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", BREAK, str(tmp_path), "8"]
+    command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", BREAK, str(tmp_path), "4"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    assert int(done.stdout) == 8 * len(list(tmp_path.iterdir()))
+    assert int(done.stdout) == 4 * len(list(tmp_path.iterdir()))
 
 
 @pytest.mark.parametrize("version", [2, 3])
