@@ -81,6 +81,7 @@ def halved(data: bytes) -> bytes:
     return data[: len(data) // 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [garbled, halved], ids=["garbled", "truncated"])
 @pytest.mark.parametrize("pattern", ["*.nbi", "*.nbc"], ids=["index", "data"])
 def test_broken_files(

@@ -213,8 +213,8 @@ assert f"index ({2**26 - 1},)" in message
     "code",
     [
         pytest.param(BROADCAST, id="10 GB", marks=pytest.mark.slow),
-        pytest.param(ORDERS.format(dtype="u1", masked=False), id="C and F"),
-        pytest.param(ORDERS.format(dtype="i2", masked=True), id="C and F, mask"),
+        pytest.param(ORDERS.format(dtype="u1", masked=False), id="C and F", marks=pytest.mark.slow),
+        pytest.param(ORDERS.format(dtype="i2", masked=True), id="C and F, mask", marks=pytest.mark.slow),
         pytest.param(ERROR, id="error"),
     ],
 )
