@@ -11,6 +11,12 @@ from harness import RESULTS, markdown
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Measure in one process: the tests' option to run in several is set in pyproject.toml."""
+    config.option.numprocesses, config.option.dist = 0, "no"
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--table", metavar="FILE", help="write the table to FILE, between its markers if it has them")
 

@@ -1,12 +1,54 @@
-"""Hypothesis profiles: "ci" by default, "long" for a hundred thousand cases (HYPOTHESIS_PROFILE=long)."""
+"""Which tests are skipped where what they need is not there, and the profiles of Hypothesis."""
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
+import warnings
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
+import fastseg
+
+# Programs that tests start take the same package, and the kernels that others have compiled for it.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, (str(Path(fastseg.__file__).parents[1]), os.environ.get("PYTHONPATH")))
+)
+
+# "ci" by default, "long" for a hundred thousand cases (HYPOTHESIS_PROFILE=long)
 slow_is_fine = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 settings.register_profile("ci", max_examples=150, deadline=None, suppress_health_check=slow_is_fine, derandomize=True)
 settings.register_profile("long", max_examples=25_000, deadline=None, suppress_health_check=slow_is_fine)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_collection_finish() -> None:
+    """Spare what is there by now, which stays, and what Numba makes by the million: it would be a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is marked to need something that is not there; a test that needs it but is not marked fails."""
+    if item.get_closest_marker("torch"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its own import
+            pytest.importorskip("torch", reason="needs PyTorch, which is too large for the extra: pip install torch")
+    if item.get_closest_marker("browser") and _chromium() is None:
+        pytest.skip("needs Chromium, which pip does not install")
+
+
+def _chromium() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture
+def chromium() -> str:
+    """Return the path of the browser, of tests that are marked to need one."""
+    found = _chromium()
+    assert found is not None
+    return found

@@ -37,6 +37,7 @@ from fastseg.runs import evaluate_folder, running, scoring
 
 
 def child(job: dict[str, Any]) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests in the background has it ignored
     file = os.open(job["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
     os.dup2(file, 2)

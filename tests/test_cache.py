@@ -15,12 +15,13 @@ import pytest
 
 import fastseg
 
+# Of all kernels, that of masks takes least to compile.
 CHILD = """
 import fastseg
-counts = fastseg.count_labels(b"\\0\\0\\1\\1\\2", b"\\0\\1\\1\\1\\0", num_classes=3)
-assert counts.matrix.tolist() == [[[1, 1, 0], [0, 2, 0], [1, 0, 0]]], counts
-from fastseg.kernels.labels import count_pairs
-stats = [kernel.stats for kernel in count_pairs._compiled.values()]
+counts = fastseg.count_masks(b"\\0\\0\\1\\1\\1", b"\\0\\1\\1\\1\\0", channel_axis=None)
+assert (counts.tp.tolist(), counts.fp.tolist(), counts.fn.tolist()) == ([[2]], [[1]], [[1]]), counts
+from fastseg.kernels.masks import count_overlap
+stats = [kernel.stats for kernel in count_overlap._compiled.values()]
 print(fastseg.__file__, *(sum(s.cache_hits.values()) for s in stats))
 """
 
@@ -80,6 +81,7 @@ def halved(data: bytes) -> bytes:
     return data[: len(data) // 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [garbled, halved], ids=["garbled", "truncated"])
 @pytest.mark.parametrize("pattern", ["*.nbi", "*.nbc"], ids=["index", "data"])
 def test_broken_files(
@@ -93,13 +95,13 @@ def test_broken_files(
     assert kernels_loaded(package, start(package, cache)) == 1
 
 
-@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("place", range(3))
 def test_one_flipped_bit_in_machine_code(place: int, package: Path, filled: Path, tmp_path: Path) -> None:
     """Unpickling would not notice, and running such code may kill the process."""
     cache = shutil.copytree(filled, tmp_path / "cache")
     (file,) = cache.rglob("*.nbc")
     code = bytearray(file.read_bytes())
-    code[(2 * place + 1) * len(code) // 12] ^= 0x10
+    code[(2 * place + 1) * len(code) // 6] ^= 0x10
     file.write_bytes(bytes(code))
     assert kernels_loaded(package, start(package, cache)) == 0
 

@@ -289,9 +289,11 @@ def test_infinite_scores(backend: str) -> None:
         assert argmax_labels(values.astype(dtype), backend=backend).tolist() == [0, 1, 0, 1]
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_16_bit_float(backend: str) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     bits = np.arange(1 << 16, dtype=np.uint16)
     halves = bits.view(np.float16)
     halves = halves[~np.isnan(halves)]

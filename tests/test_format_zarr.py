@@ -462,8 +462,9 @@ def test_a_metadata_document_too_large(tmp_path: Path) -> None:
 # Broken chunks: in another process, since a decoder that reads beyond a buffer may kill it
 
 BREAK = """
-import pathlib, random, sys, zipfile
+import asyncio, pathlib, random, sys, zipfile
 import numpy as np
+import zarr.core.sync
 from fastseg.volumes import VolumeError, open_volume
 
 folder, count, seen = pathlib.Path(sys.argv[1]), int(sys.argv[2]), 0
@@ -491,6 +492,12 @@ for path in sorted(folder.iterdir()):
             assert str(error).startswith(str(path)), error
         seen += 1
         file.write_bytes(content)
+
+# Where a chunk is broken, Zarr's loop may still read others; Python would complain of what is left of them as it ends.
+async def read_the_others():
+    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+
+zarr.core.sync.sync(read_the_others())
 print(seen)
 """
 
@@ -505,10 +512,10 @@ def test_broken_files_are_errors_or_volumes(tmp_path: Path) -> None:
             )
             if number % 4 == 1:
                 zip_folder(path)
-    command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", BREAK, str(tmp_path), "8"]
+    command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", BREAK, str(tmp_path), "4"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
-    assert int(done.stdout) == 8 * len(list(tmp_path.iterdir()))
+    assert int(done.stdout) == 4 * len(list(tmp_path.iterdir()))
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -27,7 +27,8 @@ backends = pytest.mark.parametrize("backend", BACKENDS)
 
 def by_autograd(t: Any, z: Any, options: dict[str, Any]) -> tuple[float, Any]:
     """Return the loss and its gradient from torch, in float64; channels are axis 1."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     functional = torch.nn.functional
     activation, ignored = options.get("activation", "softmax"), options.get("ignore_index")
     z = torch.tensor(np.asarray(z), dtype=torch.float64, requires_grad=True)
@@ -81,6 +82,7 @@ CASES = {
 }
 
 
+@pytest.mark.torch
 @backends
 @pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
 @pytest.mark.parametrize("case", CASES)

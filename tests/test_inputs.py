@@ -206,9 +206,11 @@ def test_memmap(tmp_path: Path) -> None:
     assert count_labels(mapped, PRED).matrix[0].tolist() == MATRIX
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64", "bool", "float16", "float32", "float64"])
 def test_torch(dtype: str) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     y_true, y_pred = (torch.tensor(a).to(getattr(torch, dtype)) for a in (TRUE, PRED))
     expected = count_labels(TRUE.astype(dtype), PRED.astype(dtype))
     views = {"plain": lambda t: t, "transposed": lambda t: t.T, "strided": lambda t: t.repeat_interleave(2, 1)[:, ::2]}

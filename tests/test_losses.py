@@ -119,15 +119,16 @@ def test_absent_classes() -> None:
 
 @pytest.fixture(scope="module")
 def torch() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("torch")
+    import torch
+
+    return torch
 
 
 def first(array: Any, torch: Any) -> Any:
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, -1, 1)))
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("weight", [None, DATA.weight])
 @pytest.mark.parametrize("smoothing", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("truth", ["labels", "ignored", "soft"])
@@ -161,6 +162,7 @@ def test_cross_entropy_is_torchs(torch: Any, weight: Any, smoothing: float, trut
         assert negative_log_likelihood(kept) == close(float(likelihood))
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_binary_cross_entropy_is_torchs(torch: Any, smoothing: float) -> None:
     target = torch.from_numpy(DATA.binary * (1 - smoothing) + smoothing / 2)
@@ -194,6 +196,7 @@ def of_monai(loss: Any, torch: Any, scores: Any = DATA.p, truth: Any = DATA.t) -
     return values.reshape(values.shape[:2])  # of reduction "none": (N, C, 1, 1)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("background", [True, False])
 @pytest.mark.parametrize("squared", [True, False])
 def test_dice_and_iou_are_monais(torch: Any, monai: Any, background: bool, squared: bool) -> None:
@@ -215,6 +218,7 @@ def test_dice_and_iou_are_monais(torch: Any, monai: Any, background: bool, squar
     assert soft_dice_loss(DATA.labels, DATA.p, 0.5, class_weight=DATA.weight, **ours) == close(weighted)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("background", [True, False])
 def test_tversky_and_generalised_dice_are_monais(torch: Any, monai: Any, background: bool) -> None:
     theirs = {"include_background": background, "smooth_nr": 0.5, "smooth_dr": 0.5}
@@ -226,6 +230,7 @@ def test_tversky_and_generalised_dice_are_monais(torch: Any, monai: Any, backgro
         assert generalized_dice_loss(DATA.t, DATA.p, weights=weights, **ours) == close(of_monai(generalised, torch))
 
 
+@pytest.mark.torch
 def test_focal_loss_is_monais(torch: Any, monai: Any) -> None:
     # With softmax, MONAI takes the mean over voxels and classes; ours, as the paper's, is over voxels.
     theirs = monai.FocalLoss(use_softmax=True, gamma=1.5)
@@ -239,6 +244,7 @@ def test_focal_loss_is_monais(torch: Any, monai: Any) -> None:
     assert loss == close(of_monai(theirs, torch, DATA.z, DATA.binary))
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("weight", [None, np.array([1.5, 0.5, 1.0, 1.0])])  # of mean 1: see the Dice loss above
 def test_dice_cross_entropy_is_monais(torch: Any, monai: Any, weight: Any) -> None:
     theirs = monai.DiceCELoss(

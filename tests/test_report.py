@@ -7,7 +7,6 @@ import builtins
 import hashlib
 import math
 import re
-import shutil
 import struct
 import sys
 import zlib
@@ -781,19 +780,13 @@ def test_colours_of_disagreement_are_those_of_no_class() -> None:
 
 
 # ---- In a browser
-def launched(playwright: Any) -> Any:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("there is no Chromium")
-    return playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-
-
 def column(tab: Any, number: int) -> Sequence[str]:
     rows = tab.locator("#cases tbody tr:not([hidden])")
     return rows.evaluate_all(f"rows => rows.map(row => row.cells[{number}].textContent)")
 
 
-def test_in_a_browser(tmp_path: Path, volumes: dict[str, Any]) -> None:
+@pytest.mark.browser
+def test_in_a_browser(tmp_path: Path, volumes: dict[str, Any], chromium: str) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
     true, pred = phantom_pair((24, 24, 24), 3, foreground=0.3)
     records = [phantom(f"case {n}", n) for n in (1, 2, 10, 11)]
@@ -804,7 +797,7 @@ def test_in_a_browser(tmp_path: Path, volumes: dict[str, Any]) -> None:
     path.write_text(page.render(run, title=SCRIPT), "utf-8")
     problems: list[str] = []
     with sync_api.sync_playwright() as playwright:
-        browser = launched(playwright)
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         try:
             tab = browser.new_page()
             tab.on("console", lambda message: problems.append(message.text))

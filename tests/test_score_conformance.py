@@ -30,10 +30,13 @@ every_backend = pytest.mark.parametrize("backend", BACKENDS)
 def storage(values: Any, dtype: str) -> Any:
     """Return values in a type of NumPy, as bfloat16 of torch ("bf16") or ml_dtypes ("ml bf16"), or as per cent ("u1%")."""
     if dtype == "bf16":
-        torch = pytest.importorskip("torch")
+        import torch
+
         return torch.tensor(np.asarray(values, np.float32)).to(torch.bfloat16)
     if dtype == "ml bf16":
-        return np.asarray(values).astype(pytest.importorskip("ml_dtypes").bfloat16)
+        import ml_dtypes
+
+        return np.asarray(values).astype(ml_dtypes.bfloat16)
     if dtype.endswith("%"):
         return np.round(np.asarray(values) * 100).astype(dtype[:-1])
     return np.asarray(values).astype(dtype)
@@ -170,7 +173,11 @@ SOFT = [
     (">f4", ">f4", None, 0),
     ("u1%", "f4", None, 0),
 ]
-FORMATS = [(*row, False) for row in MAPS] + [(*row, True) for row in SOFT]
+FORMATS = [
+    pytest.param(*row, soft, marks=[pytest.mark.torch] if "bf16" in row else [])
+    for rows, soft in ((MAPS, False), (SOFT, True))
+    for row in rows
+]
 
 
 def planes_of(array: Any) -> Any:
@@ -509,7 +516,7 @@ LOGITS: dict[str, Any] = {
 @every_backend
 @pytest.mark.parametrize("kind", LOGITS)
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("dtype", ["f2", "bf16", "f4", "f8"])
+@pytest.mark.parametrize("dtype", ["f2", pytest.param("bf16", marks=pytest.mark.torch), "f4", "f8"])
 def test_odd_logits(dtype: str, activation: str, kind: str, backend: str) -> None:
     quantities = [q for q in QUANTITIES if kind != "tiny" or q != "bins"]
     for label in range(3):
@@ -819,11 +826,16 @@ def test_bad_values_are_named(kind: str, backend: str) -> None:
 
 
 @every_backend
-def test_bad_values_in_percentages_and_bfloat16(backend: str) -> None:
+def test_bad_values_in_percentages(backend: str) -> None:
     percent = np.full((10, 2), 50, np.int16)
     percent[3] = (150, -50)
     with pytest.raises(ValueError, match=r"y_score: .*2 .*1\.5.*\(3, 0\)"):
         sum_scores(np.zeros(10, "u1"), percent, scale=100, **ALL, backend=backend)
+
+
+@pytest.mark.torch
+@every_backend
+def test_bad_values_in_bfloat16(backend: str) -> None:
     half = storage(broken(GOOD, np.nan, (0, 3, 1)), "bf16")
     with pytest.raises(ValueError, match=r"y_score: .*1 .*nan.*\(0, 3, 1\)"):
         sum_scores(TRUE, half, activation="softmax", **ALL, backend=backend)

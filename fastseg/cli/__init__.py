@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
 import signal
 import sys
 
@@ -15,12 +13,13 @@ except ImportError:  # the console script is installed with the core package, it
 import fastseg
 from fastseg.cli.evaluate import evaluate
 from fastseg.cli.results import compare, report
-from fastseg.cli.screen import say
+from fastseg.cli.screen import say, show
+from fastseg.cli.streams import guarded_streams
 from fastseg.cli.tools import demo, info, warmup
 
 __all__ = ["main"]
 
-#: Exit codes: 0 all scored, 1 a gate failed, 2 wrong usage, 3 something could not be scored, 130 interrupted.
+#: Exit codes: 0 all scored, 1 a gate failed, 2 wrong usage, 3 something could not be scored or written, 130 interrupted.
 USAGE, NOT_SCORED, INTERRUPTED = 2, 3, 130
 
 
@@ -32,7 +31,7 @@ USAGE, NOT_SCORED, INTERRUPTED = 2, 3, 130
 def cli(context: click.Context) -> None:
     """Exact segmentation metrics at the speed of memory."""
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        show(context.get_help())
 
 
 for _command in (evaluate, report, compare, demo, info, warmup):
@@ -41,31 +40,34 @@ for _command in (evaluate, report, compare, demo, info, warmup):
 
 def main() -> None:
     """Run the command line; errors are single lines on stderr, and never a traceback."""
-    for stream in (sys.stdout, sys.stderr):  # a name may have characters that a terminal's encoding lacks
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    with guarded_streams() as lost:
+        code = _exit_code()
+        if (error := lost()) is not None:
+            say(f"error: stdout: not all results could be written: {error.strerror or error}")
+            code = max(code, NOT_SCORED)
+    sys.exit(code)
+
+
+def _exit_code() -> int:
     try:
-        sys.exit(cli.main(standalone_mode=False, prog_name="fastseg") or 0)
+        return cli.main(standalone_mode=False, prog_name="fastseg") or 0
     except click.UsageError as error:
         if error.ctx is not None:
             say(*error.ctx.get_usage().replace("Usage: ", "usage: ").splitlines())
         say(f"error: {error.format_message()}")
-        sys.exit(USAGE)
+        return USAGE
     except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        return done.exit_code
     except (KeyboardInterrupt, click.Abort):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient gets no traceback
         say("interrupted")
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader of stdout has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return INTERRUPTED
     except (ValueError, TypeError, OSError, ImportError) as error:
         from fastseg.runs.cases import CasesError
 
         lines = f"error: {error}".split("\n  ") if isinstance(error, CasesError) else [f"error: {error}"]
         say(*lines)
-        sys.exit(NOT_SCORED)
+        return NOT_SCORED
     except Exception as error:
         say(f"error: {type(error).__name__}: {error}")
-        sys.exit(NOT_SCORED)
+        return NOT_SCORED

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import click
 
-from fastseg.cli.screen import say
+from fastseg.cli.screen import say, show
 from fastseg.cli.usage import options_by_name
 
 __all__ = ["compare", "report"]
@@ -23,7 +22,7 @@ def report(run: str, worst: int, overlays: bool) -> None:
     """Write RUN/report.html: a page of what `fastseg evaluate -o RUN` found, to open in a browser."""
     from fastseg.report import write_report
 
-    click.echo(write_report(run, worst=worst, overlays=overlays))
+    show(str(write_report(run, worst=worst, overlays=overlays)))
 
 
 @click.command()
@@ -65,8 +64,4 @@ def compare(
             write_comparison(found, output)
         except ImportError as error:  # the picture's library is an extra; the other files are there
             say(str(error))
-    if as_json:
-        json.dump(found.to_dict(), sys.stdout, indent=1, allow_nan=False)
-        click.echo()
-    else:
-        click.echo(str(found))
+    show(json.dumps(found.to_dict(), indent=1, allow_nan=False) if as_json else str(found))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,16 +17,12 @@ __all__ = ["counting_progress", "run_progress", "say", "show"]
 def say(text: str, *more: str) -> None:
     """Write a line to stderr, and more lines below it. Characters that would act on a terminal are written as Python does."""
     lines = [text if text.startswith("usage: ") else f"fastseg: {text}", *(f"  {line}" for line in more)]
-    with suppress(OSError):  # nobody reads them
-        print("\n".join(map(_harmless, lines)), file=sys.stderr, flush=True)
+    print("\n".join(map(_harmless, lines)), file=sys.stderr, flush=True)
 
 
 def show(text: str) -> None:
-    """Write results to stdout, unless its reader has gone, as `| head` does."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Write results to stdout. What it cannot take is an error of the whole command, found at its end (`streams`)."""
+    print(text, flush=True)
 
 
 def _harmless(line: str) -> str:

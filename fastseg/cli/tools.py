@@ -11,7 +11,7 @@ import click
 
 import fastseg
 from fastseg import threads
-from fastseg.cli.screen import counting_progress, say
+from fastseg.cli.screen import counting_progress, say, show
 
 #: Libraries that are not always there, and the extra that brings each.
 _LIBRARIES = {
@@ -46,10 +46,10 @@ def demo(threads_: int | None) -> None:
             start = time.perf_counter()
             scores = fastseg.evaluate_files(*paths, threads=threads_)
             seconds = time.perf_counter() - start
-        click.echo(str(scores))
+        show(str(scores))
         voxels = pair[0].size
         packed = sum(os.path.getsize(path) for path in paths)
-        click.echo(
+        show(
             f"\n{voxels:,} voxels of two .nii.gz files ({packed / 1e6:.1f} MB) scored in {seconds:.3f} s: "
             f"{voxels / seconds / 1e6:,.0f} million voxels a second, {threads_ or threads.get_num_threads()} thread(s)"
         )
@@ -57,7 +57,7 @@ def demo(threads_: int | None) -> None:
         expected = np.bincount(codes, minlength=_DEMO_CLASSES**2).reshape(_DEMO_CLASSES, _DEMO_CLASSES)
         if not np.array_equal(scores.counts.matrix[0], expected):  # type: ignore[union-attr]
             raise RuntimeError("the counts differ from NumPy's; this is a defect in fastseg, please report it")
-        click.echo(f"all {expected.size} counts equal NumPy's")
+        show(f"all {expected.size} counts equal NumPy's")
 
 
 @click.command()
@@ -86,7 +86,7 @@ def info() -> None:
         "CUDA": _cuda(),
     }
     width = max(map(len, lines))
-    click.echo("\n".join(f"{name.ljust(width)}  {value}" for name, value in lines.items()))
+    show("\n".join(f"{name.ljust(width)}  {value}" for name, value in lines.items()))
 
 
 @click.command()
@@ -109,7 +109,7 @@ def warmup() -> None:
         options: dict[str, Any] = {"activation": activation, "quantities": ("dice", "cross_entropy", "brier", "argmax")}
         fastseg.sum_scores(labels, scores, channel_axis=0, **options)
         fastseg.sum_scores(labels, scores.reshape(64, 2), channel_axis=-1, **options)
-    click.echo(f"kernels are ready after {time.perf_counter() - start:.1f} s; cache: {_cache_folder()}")
+    show(f"kernels are ready after {time.perf_counter() - start:.1f} s; cache: {_cache_folder()}")
 
 
 def _version(distribution: str, extra: str) -> str:
