@@ -96,7 +96,8 @@ def sum_scores(
     Notes
     -----
     Sums are of float32 terms, in float64 from a few hundred voxels on: the relative error is below 1e-6 at any size, also
-    of tiny losses. Probabilities below 1.2e-38 count as 0.
+    of tiny losses. Probabilities below 1.2e-38 count as 0. Logits may be any finite numbers: their losses are infinite only
+    where float64 is, that is where two logits lie more than 1.8e308 apart or the sum over the voxels exceeds it.
 
     Examples
     --------
