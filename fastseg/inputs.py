@@ -325,8 +325,11 @@ def whole_numbers(values: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
     return values.astype(np.int64), np.zeros(values.shape, bool)
 
 
-def blocks(shape: tuple[int, ...], most: int = 1 << 20) -> Iterator[tuple[slice, ...]]:
-    """Cut `shape` into blocks of at most `most` voxels that follow each other in index order (the last axis fastest)."""
+def blocks(shape: tuple[int, ...], most: int = 1 << 18) -> Iterator[tuple[slice, ...]]:
+    """Cut `shape` into blocks of at most `most` voxels that follow each other in index order (the last axis fastest).
+
+    What NumPy makes of a block of the default size stays in a cache, and is not asked of the system for each block anew.
+    """
     axis, inner = len(shape), 1
     while axis > 0 and inner * shape[axis - 1] <= most:
         axis -= 1

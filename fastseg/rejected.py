@@ -33,8 +33,7 @@ def explain_labels(given: LabelInputs, *, count_unknown: bool) -> NoReturn:
 def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
     _look_at_weight(given.weight, given.mask)
     arrays = (given.y_true, given.y_pred, given.mask)
-    for position, name in enumerate(("y_true", "y_pred")):
-        dtype = arrays[position].dtype
+    for position, (name, dtype) in enumerate((("y_true", given.y_true.dtype), ("y_pred", given.y_pred.dtype))):
         if dtype.kind in "bi" or (dtype.kind == "u" and dtype.itemsize < 8):
             continue  # always whole, and of 64 bits at most
 
