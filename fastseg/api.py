@@ -44,7 +44,9 @@ def count_labels(
         The classes, as any 64-bit integers in any order. Without `num_classes` and `labels` the counts are *open*: the
         classes are the labels that occur among the counted voxels, sorted.
     ignore_index
-        True labels whose voxels are not counted, whatever label was predicted there (NaN is no label, and an error).
+        True labels whose voxels are not counted, whatever label was predicted there (NaN is no label, and an error). One
+        that is among the classes keeps its place in matrices and (K,) arrays, with a row of zeros, but has no score: its
+        values are NaN, no mean is over it, and tables have no row for it. Predictions of it are misses of the true label.
     mask : array_like of bool or integers, optional
         Region of interest, of the maps' shape: only voxels where it is not zero are looked at.
     sample_weight : array_like, optional

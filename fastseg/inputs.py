@@ -45,6 +45,11 @@ class Classes:
             return None
         return int(self.labels.size)
 
+    @functools.cached_property
+    def without_score(self) -> npt.NDArray[np.int64]:
+        """The ignored labels that can have a place among the classes: any of them, where the classes are what occurs."""
+        return self.ignored if self.labels is None else np.intersect1d(self.ignored, self.labels)
+
     def describe(self) -> str:
         """Return the declared labels as text for an error message."""
         assert self.labels is not None

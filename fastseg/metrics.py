@@ -79,6 +79,9 @@ class Metric:
             The value where the denominator is 0; NaN means undefined, and means leave it out.
         include_background
             False leaves out class 0 (of `count_masks`: channel 0, unless the channels were given other names).
+
+            Labels that were ignored (`LabelCounts.ignored`) are never in a mean or in "micro", and their own values are NaN,
+            whatever `zero_division` is.
         **parameters
             The metric's own, such as ``beta`` of `fbeta`.
 
@@ -105,9 +108,13 @@ class Metric:
             assert self.overall is not None
             return self._values(*self.overall(counts, include_background, **parameters), zero_division)
         binary = _foreground(counts, include_background)
+        ignored = set(counts.ignored.tolist()) if isinstance(counts, LabelCounts) else set()
         if average == "micro":
-            return self._values(*self.fraction(binary.summed(), **parameters), zero_division)[:, 0]
+            scored = binary.select([name for name in binary.classes if name not in ignored]) if ignored else binary
+            return self._values(*self.fraction(scored.summed(), **parameters), zero_division)[:, 0]
         values = self._values(*self.fraction(binary, **parameters), zero_division)
+        if ignored:
+            values[:, [name in ignored for name in binary.classes]] = NAN
         if average is None:
             return values
         if average == "macro":

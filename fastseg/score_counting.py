@@ -59,7 +59,8 @@ def sum_scores(
     sample_axis
         The axis of y_score that separates samples, whose sums are kept apart. Without it, all is one sample.
     ignore_index
-        True labels whose voxels are not looked at (label maps only).
+        True labels whose voxels are not looked at (label maps only). One that is a class keeps its place in all sums, and
+        tables have no row for it. Losses are over all C classes nevertheless.
     mask : array_like of bool or integers, optional
         Region of interest, of the scores' shape without the channel axis: voxels where it is zero are not looked at.
     sample_weight : array_like, optional
@@ -218,7 +219,8 @@ class ScoreTotals:
             label_smoothing=given.label_smoothing,
             focal_gamma=options.focal_gamma if "focal" in options.quantities else None,
         )
-        names = (f for f in vars(self.sums) if isinstance(getattr(self.sums, f), np.ndarray) and f != "class_weight")
+        options_too = {"class_weight", "ignored"}
+        names = (f for f in vars(self.sums) if isinstance(getattr(self.sums, f), np.ndarray) and f not in options_too)
         self.arrays: dict[str, Array] = {name: getattr(self.sums, name).copy() for name in names}
 
     def add(self, results: list[tuple[int, tuple[ScoreTally, list[Pairs | Square]]]]) -> None:
@@ -255,5 +257,6 @@ class ScoreTotals:
         if self.weighted:
             check_sums(arrays["total"])
         values = {name: getattr(self.sums, name) for name in vars(self.sums)}
+        values["ignored"] = self.labels.classes.without_score
         values["argmax_counts"] = counts if "argmax" in options.quantities else None
         return ScoreSums(**{**values, **arrays})
