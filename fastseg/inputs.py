@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fastseg.option_names import check_options
 
 __all__ = [
     "MAX_CLASSES",
@@ -225,13 +227,6 @@ def label_classes(num_classes: Any, labels: Any, ignore_index: Any) -> Classes:
             raise ValueError(f"labels: expected each label once, found {values[times > 1][:5].tolist()} more than once")
     ignored = _NOTHING if ignore_index is None else np.unique(integers(ignore_index, "ignore_index"))
     return Classes(declared, ignored)
-
-
-def check_options(name: str, options: Iterable[str], allowed: Container[str]) -> None:
-    """Raise the TypeError that Python raises, in the name of the function that was called."""
-    for option in options:
-        if option not in allowed:
-            raise TypeError(f"{name}() got an unexpected keyword argument {option!r}")
 
 
 @functools.lru_cache(maxsize=64)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastseg.counting import SMALL, LabelTotals, check_sums, counter_of, run_layouts
 from fastseg.counts import COUNTED, OUTSIDE, LabelCounts
 from fastseg.counts.scores import ScoreSums
+from fastseg.option_names import explained
 from fastseg.pairs import Pairs, Span, Square
 from fastseg.rejected import Rejected, explain_scores
 from fastseg.score_inputs import ScoreInputs, score_inputs
@@ -23,6 +24,7 @@ __all__ = ["sum_score_inputs", "sum_scores"]
 Array = npt.NDArray[Any]
 
 
+@explained
 def sum_scores(
     y_true: Any,
     y_score: Any,

@@ -181,7 +181,8 @@ class LabelCounts(Counts):
     def rename(self, mapping: Mapping[int, int]) -> Self:
         """Give labels other values in both maps; labels that get the same value are united. Unnamed labels stay.
 
-        What is united with an ignored label is ignored: not all of its true voxels were counted. The whole mapping is applied at once, so ``{0: 1, 1: 0}`` swaps.
+        The whole mapping is applied at once, so ``{0: 1, 1: 0}`` swaps. What is united with an ignored label is ignored, since
+        not all of its true voxels were counted.
 
         Examples
         --------
