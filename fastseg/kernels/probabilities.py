@@ -69,7 +69,7 @@ def softmax_tile(
 ) -> None:  # fmt: skip
     """Fill p with unscaled exponentials and `voxel` with their inverse sums; with DETAILS p is scaled, and q is 1 - p.
 
-    Losses and logarithms beyond `far` of scores above -inf are counted in state[FAR]: `sum_far` sums them.
+    Losses and logarithms beyond `far` of scores above -inf are counted in state[FAR]: `far_losses` sums them.
     """
     zero, one, most = floats(0.0), floats(1.0), floats(far)
     bad, beyond = _ZERO, _ZERO
@@ -189,7 +189,7 @@ def sigmoid_tile(
 ) -> None:  # fmt: skip
     """Fill p with probabilities; with DETAILS also q = 1 - p; with LOGS also -ln p and -ln(1 - p).
 
-    Logarithms beyond `far` of scores above -inf are counted in state[FAR]: `sum_far` sums them.
+    Logarithms beyond `far` of scores above -inf are counted in state[FAR]: `far_losses` sums them.
     """
     zero, one, most = floats(0.0), floats(1.0), floats(far)
     bad, beyond = _ZERO, _ZERO

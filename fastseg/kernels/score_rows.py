@@ -16,7 +16,7 @@ SUM_ROWS = 11
 # Rows of what is known of each voxel: 1 / Σ exp, -ln p of the true class, 1 - p of the most probable class, weight.
 INVERSE, LOSS, REST, WEIGHT = map(U, range(4))
 VOXEL_ROWS = 4
-# Words of the state: bad voxels or values, looked at, losses of the tile at hand that are summed by `sum_far`.
+# Words of the state: bad voxels or values, looked at, losses of the tile at hand that `far_losses` sums.
 BAD, SEEN, FAR = map(U, range(3))
 STATE_WORDS = 3
 # Logarithms of probabilities from here on are summed in float64 apart: float32 does not hold them, or (the second) not their
