@@ -12,12 +12,14 @@ import numpy.typing as npt
 
 from fastseg import counting, inputs, metrics
 from fastseg.counts import BinaryCounts, LabelCounts
+from fastseg.option_names import explained
 from fastseg.score_counting import sum_scores
 from fastseg.scores import Scores, quantities_of
 
 __all__ = ["confusion_matrix", "count_labels", "count_masks", "evaluate", "evaluate_scores", "metric_function"]
 
 
+@explained
 def count_labels(
     y_true: Any,
     y_pred: Any,
@@ -44,7 +46,9 @@ def count_labels(
         The classes, as any 64-bit integers in any order. Without `num_classes` and `labels` the counts are *open*: the
         classes are the labels that occur among the counted voxels, sorted.
     ignore_index
-        True labels whose voxels are not counted, whatever label was predicted there (NaN is no label, and an error).
+        True labels whose voxels are not counted, whatever label was predicted there (NaN is no label, and an error). One
+        that is among the classes keeps its place in matrices and (K,) arrays, with a row of zeros, but has no score: its
+        values are NaN, no mean is over it, and tables have no row for it. Predictions of it are misses of the true label.
     mask : array_like of bool or integers, optional
         Region of interest, of the maps' shape: only voxels where it is not zero are looked at.
     sample_weight : array_like, optional
@@ -89,6 +93,7 @@ def count_labels(
     return counting.count_label_inputs(given, unknown=unknown, backend=backend)
 
 
+@explained
 def count_masks(
     y_true: Any,
     y_pred: Any,
@@ -142,6 +147,7 @@ def count_masks(
     return counting.count_mask_inputs(given, classes=None if classes is None else tuple(classes), backend=backend)
 
 
+@explained
 def confusion_matrix(
     y_true: Any,
     y_pred: Any,
@@ -151,10 +157,12 @@ def confusion_matrix(
     ignore_index: int | Sequence[int] | None = None,
     mask: Any = None,
     sample_weight: Any = None,
+    sample_axis: int | None = None,
 ) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:
     """Return the confusion matrix of two label maps: (K, K), rows true, columns predicted.
 
-    The arguments are those of `count_labels`, which also takes `unknown`, `sample_axis` and `backend`.
+    The arguments are those of `count_labels`, which also takes `unknown` and `backend`. With `sample_axis` it is (N, K, K), a
+    matrix for each of the N samples along that axis.
 
     Examples
     --------
@@ -169,8 +177,9 @@ def confusion_matrix(
         ignore_index=ignore_index,
         mask=mask,
         sample_weight=sample_weight,
+        sample_axis=sample_axis,
     )
-    matrix: npt.NDArray[Any] = counts.matrix[0].copy()
+    matrix: npt.NDArray[Any] = (counts.matrix[0] if sample_axis is None else counts.matrix).copy()
     return matrix
 
 
@@ -196,12 +205,13 @@ def evaluate(
     zero_division
         The value of an undefined score; NaN leaves it out of the means.
     **options
-        The other arguments of `count_labels`.
+        The other arguments of `count_labels`. With `sample_axis` each sample is a case of its own, and means over classes are
+        of the classes' means over the cases.
 
     Returns
     -------
     scores : Scores
-        Prints as a table.
+        Prints as a table. ``scores[metric]`` is (K,), of several cases (N, K).
 
     Examples
     --------
@@ -209,7 +219,7 @@ def evaluate(
     >>> scores["dice"].round(3).tolist(), round(scores.mean["dice"], 3)
     ([0.667, 0.8], 0.733)
     """
-    inputs.check_options("evaluate", options, _counting_options())
+    inputs.check_options("evaluate", options, _keyword_options(evaluate) | _counting_options())
     return Scores(count_labels(y_true, y_pred, **options), metrics=metrics, names=names, zero_division=zero_division)
 
 
@@ -252,7 +262,7 @@ def evaluate_scores(
     >>> scores["dice"].round(3).tolist(), scores["soft_dice"].round(3).tolist(), round(scores.overall["brier_score"], 3)
     ([0.667, 0.667], [0.8, 0.87], 0.25)
     """
-    inputs.check_options("evaluate_scores", options, _keyword_options(sum_scores))
+    inputs.check_options("evaluate_scores", options, _keyword_options(evaluate_scores) | _keyword_options(sum_scores))
     if options.get("quantities") is None:
         options["quantities"] = quantities_of(metrics)
     sums = sum_scores(y_true, y_score, **options)
@@ -263,6 +273,7 @@ def _counting_options() -> dict[str, inspect.Parameter]:
     return _keyword_options(count_labels)
 
 
+@functools.cache
 def _keyword_options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(function).parameters
     return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
@@ -283,28 +294,32 @@ def metric_function(name: str) -> Callable[..., npt.NDArray[np.float64] | float]
         include_background: bool = True,
         **options: Any,
     ) -> npt.NDArray[np.float64] | float:
-        inputs.check_options(name, options, allowed)
-        parameters = {p.name: options.pop(p.name, p.default) for p in own}
+        inputs.check_options(name, options, parameters)
+        chosen = {p.name: options.pop(p.name, p.default) for p in own}
         values = metric(
             count_labels(y_true, y_pred, **options),
             average=average,
             zero_division=zero_division,
             include_background=include_background,
-            **parameters,
-        )[0]
-        return values if values.ndim else float(values)
+            **chosen,
+        )
+        if options.get("sample_axis") is not None:
+            return values
+        return values[0] if values.ndim > 1 else float(values[0])
 
     compute.__name__ = compute.__qualname__ = name
     compute.__module__ = "fastseg"
-    compute.__doc__ = f"""{metric.__doc__}
-
-    The arguments are those of `count_labels` (without sample_axis), and of the metric: average (None, "macro", "micro",
-    "weighted"), zero_division, include_background{"".join(f", {p.name}={p.default}" for p in own)}. Returns (K,) float64 for
-    ``average=None``, else a float; metrics of all classes together are a float.
+    arguments = f"""
+    The arguments are those of `count_labels`, and of the metric: average (None, "macro", "micro", "weighted"),
+    zero_division, include_background{"".join(f", {p.name}={p.default}" for p in own)}. Returns (K,) float64 for
+    ``average=None``, else a float; metrics of all classes together are a float. With ``sample_axis`` it is (N, K) or (N,)
+    float64: a row or number for each of the N samples along that axis.
     """
-    counting_options = [p for p in _counting_options().values() if p.name != "sample_axis"]
+    compute.__doc__ = f"{metric.__doc__}\n\n{inspect.cleandoc(arguments)}"
+    counting_options = list(_counting_options().values())
     fixed = [p for p in inspect.signature(compute).parameters.values() if p.kind is not p.VAR_KEYWORD]
     keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in own]
-    allowed = {p.name for p in (*keyword, *counting_options)}
-    compute.__signature__ = inspect.Signature([*fixed, *keyword, *counting_options])  # type: ignore[attr-defined]
+    signature = inspect.Signature([*fixed, *keyword, *counting_options])
+    parameters = signature.parameters
+    compute.__signature__ = signature  # type: ignore[attr-defined]
     return compute

@@ -156,6 +156,7 @@ class LabelTotals:
             matrix=self.matrix,
             unknown=self.missed,
             voxels=self.voxels,
+            ignored=self.classes.without_score,
         )
 
 

@@ -16,6 +16,7 @@ from fastseg import inputs
 from fastseg.encoding_tiles import Chooser, Encoder, run_tiles
 from fastseg.inputs import Classes
 from fastseg.kernels import BACKENDS
+from fastseg.option_names import explained
 from fastseg.score_inputs import score_array
 
 __all__ = ["argmax_labels", "one_hot"]
@@ -23,6 +24,7 @@ __all__ = ["argmax_labels", "one_hot"]
 Array = npt.NDArray[Any]
 
 
+@explained
 def one_hot(
     labels: Any,
     num_classes: int,
@@ -101,6 +103,7 @@ def one_hot(
     return result
 
 
+@explained
 def argmax_labels(
     y_score: Any,
     *,

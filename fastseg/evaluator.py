@@ -8,6 +8,7 @@ from typing import Any
 from fastseg import api
 from fastseg.counts import LabelCounts, ScoreSums
 from fastseg.inputs import label_classes
+from fastseg.option_names import explained
 from fastseg.score_evaluator import ScoreBatches
 from fastseg.scores import Scores, quantities_of
 
@@ -82,6 +83,7 @@ class Evaluator:
     ([0.5, 0.667], 0.6)
     """
 
+    @explained
     def __init__(
         self,
         *,
@@ -146,6 +148,7 @@ class Evaluator:
         """What has been summed since the start or the last reset; None before the first update, and without `scores`."""
         return self._sum if isinstance(self._sum, ScoreSums) else None
 
+    @explained
     def update(
         self, y_true: Any, y_pred: Any, *, mask: Any = None, sample_weight: Any = None, sample_axis: int | None = None
     ) -> None:

@@ -112,7 +112,8 @@ def evaluate_files(
     metrics, zero_division
         As in `fastseg.evaluate`; of regions those that each class has.
     ignore_index
-        True labels that are not scored; default: the ignore label of an nnU-Net dataset.json.
+        True labels that are not scored, as in `fastseg.count_labels`: they have no row, and no mean is over them. Default: the
+        ignore label of an nnU-Net dataset.json.
     **options
         The other arguments of `count_files`.
 
@@ -144,7 +145,6 @@ def evaluate_files(
         voxel_ml=voxel_ml,
         files=files,
         regions=chosen.regions,
-        left_out=chosen.ignore,
     )
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fastseg.counting import counter_of, run_layouts
 from fastseg.counts import ScoreSums
+from fastseg.option_names import explained
 from fastseg.score_counting import sum_score_inputs
 from fastseg.score_functions import real_number, times
 from fastseg.score_inputs import ScoreInputs, score_inputs
@@ -22,6 +23,7 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 
+@explained
 def dice_cross_entropy_with_gradient(
     y_true: Any,
     y_score: Any,

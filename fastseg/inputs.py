@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fastseg.option_names import check_options
 
 __all__ = [
     "MAX_CLASSES",
@@ -44,6 +46,11 @@ class Classes:
         if self.labels is None or not np.array_equal(self.labels, np.arange(self.labels.size)):
             return None
         return int(self.labels.size)
+
+    @functools.cached_property
+    def without_score(self) -> npt.NDArray[np.int64]:
+        """The ignored labels that can have a place among the classes: any of them, where the classes are what occurs."""
+        return self.ignored if self.labels is None else np.intersect1d(self.ignored, self.labels)
 
     def describe(self) -> str:
         """Return the declared labels as text for an error message."""
@@ -222,13 +229,6 @@ def label_classes(num_classes: Any, labels: Any, ignore_index: Any) -> Classes:
     return Classes(declared, ignored)
 
 
-def check_options(name: str, options: Iterable[str], allowed: Container[str]) -> None:
-    """Raise the TypeError that Python raises, in the name of the function that was called."""
-    for option in options:
-        if option not in allowed:
-            raise TypeError(f"{name}() got an unexpected keyword argument {option!r}")
-
-
 @functools.lru_cache(maxsize=64)
 def _first_classes(count: int) -> Classes:
     """Return the classes 0..count-1: the common case, kept because it is asked for again and again."""
@@ -325,8 +325,11 @@ def whole_numbers(values: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
     return values.astype(np.int64), np.zeros(values.shape, bool)
 
 
-def blocks(shape: tuple[int, ...], most: int = 1 << 20) -> Iterator[tuple[slice, ...]]:
-    """Cut `shape` into blocks of at most `most` voxels that follow each other in index order (the last axis fastest)."""
+def blocks(shape: tuple[int, ...], most: int = 1 << 18) -> Iterator[tuple[slice, ...]]:
+    """Cut `shape` into blocks of at most `most` voxels that follow each other in index order (the last axis fastest).
+
+    What NumPy makes of a block of the default size stays in a cache, and is not asked of the system for each block anew.
+    """
     axis, inner = len(shape), 1
     while axis > 0 and inner * shape[axis - 1] <= most:
         axis -= 1

@@ -88,7 +88,8 @@ def choose_labels(
         or text (``core=1,3;edema=2``, or with names instead of labels). Default: those of the label table, if any, followed
         by its single labels except the background, as nnU-Net has it. An empty dict: none.
     ignore
-        True labels that are not scored; default: the ignore label of nnU-Net's table. An empty sequence: none.
+        True labels that are not scored: as `ignore_index` of `fastseg.count_labels`, they have no row in tables, and no mean
+        is over them. Default: the ignore label of nnU-Net's table. An empty sequence: none.
     map_prediction
         Labels of the prediction that stand for others, as a dict, a file of such pairs, or text (``255=1,7=3``).
 

@@ -17,6 +17,7 @@ array([2])
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,7 +33,6 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Average = Literal["macro", "micro", "weighted"] | None
 Fraction = tuple[Any, Any]
-
 NAN = float("nan")
 
 #: Every metric by its name and by its aliases.
@@ -86,7 +86,7 @@ class Metric:
         -------
         values : float64
             (N, K) for ``average=None``, else (N,). Metrics that are one number for all classes together (`overall`) are
-            (N,) for a LabelCounts.
+            (N,) for a LabelCounts. Its ignored labels are NaN, whatever `zero_division` is, and in no average.
         """
         zero_division = checked_number(zero_division, "zero_division")
         for name, value in parameters.items():
@@ -105,9 +105,12 @@ class Metric:
             assert self.overall is not None
             return self._values(*self.overall(counts, include_background, **parameters), zero_division)
         binary = _foreground(counts, include_background)
+        ignored = set(counts.ignored.tolist()) if isinstance(counts, LabelCounts) else set()
         if average == "micro":
-            return self._values(*self.fraction(binary.summed(), **parameters), zero_division)[:, 0]
+            scored = binary.select([name for name in binary.classes if name not in ignored])
+            return self._values(*self.fraction(scored.summed(), **parameters), zero_division)[:, 0]
         values = self._values(*self.fraction(binary, **parameters), zero_division)
+        values[:, [name in ignored for name in binary.classes]] = NAN
         if average is None:
             return values
         if average == "macro":
@@ -149,8 +152,6 @@ def checked_number(value: Any, name: str) -> float:
 def get(name: str) -> Metric:
     """Return the metric of that name or alias; ValueError if there is none."""
     if name not in REGISTRY:
-        import difflib
-
         near = difflib.get_close_matches(str(name), REGISTRY, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(f"metrics: expected some of {', '.join(sorted(REGISTRY))}; found {name!r}{hint}")

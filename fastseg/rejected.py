@@ -33,7 +33,9 @@ def explain_labels(given: LabelInputs, *, count_unknown: bool) -> NoReturn:
 def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
     _look_at_weight(given.weight, given.mask)
     arrays = (given.y_true, given.y_pred, given.mask)
-    for position, name in enumerate(("y_true", "y_pred")):
+    for position, (name, dtype) in enumerate((("y_true", given.y_true.dtype), ("y_pred", given.y_pred.dtype))):
+        if dtype.kind in "bi" or (dtype.kind == "u" and dtype.itemsize < 8):
+            continue  # always whole, and of 64 bits at most
 
         def not_whole(*parts: Any, position: int = position) -> Array:
             return np.asarray(inputs.whole_numbers(np.asarray(parts[position]))[1] & _inside(parts[2]))
@@ -52,8 +54,10 @@ def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
 
         def outside(*parts: Any, position: int = position) -> Array:
             labels, _ = inputs.whole_numbers(np.asarray(parts[position]))
-            true, _ = inputs.whole_numbers(np.asarray(parts[0]))
-            return np.asarray(~np.isin(labels, declared) & ~np.isin(true, classes.ignored) & _inside(parts[2]))
+            found = ~np.isin(labels, declared)
+            if classes.ignored.size:
+                found &= ~np.isin(inputs.whole_numbers(np.asarray(parts[0]))[0], classes.ignored)
+            return np.asarray(found & _inside(parts[2]))
 
         total, index, values = inputs.find_voxels(arrays, outside)
         if total:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastseg.counting import SMALL, LabelTotals, check_sums, counter_of, run_layouts
 from fastseg.counts import COUNTED, OUTSIDE, LabelCounts
 from fastseg.counts.scores import ScoreSums
+from fastseg.option_names import explained
 from fastseg.pairs import Pairs, Span, Square
 from fastseg.rejected import Rejected, explain_scores
 from fastseg.score_inputs import ScoreInputs, score_inputs
@@ -23,6 +24,7 @@ __all__ = ["sum_score_inputs", "sum_scores"]
 Array = npt.NDArray[Any]
 
 
+@explained
 def sum_scores(
     y_true: Any,
     y_score: Any,
@@ -59,7 +61,8 @@ def sum_scores(
     sample_axis
         The axis of y_score that separates samples, whose sums are kept apart. Without it, all is one sample.
     ignore_index
-        True labels whose voxels are not looked at (label maps only).
+        True labels whose voxels are not looked at (label maps only). One that is a class keeps its place in all sums, and
+        tables have no row for it. Losses are over all C classes nevertheless.
     mask : array_like of bool or integers, optional
         Region of interest, of the scores' shape without the channel axis: voxels where it is zero are not looked at.
     sample_weight : array_like, optional
@@ -96,7 +99,8 @@ def sum_scores(
     Notes
     -----
     Sums are of float32 terms, in float64 from a few hundred voxels on: the relative error is below 1e-6 at any size, also
-    of tiny losses. Probabilities below 1.2e-38 count as 0.
+    of tiny losses. Probabilities below 1.2e-38 count as 0. Logits may be any finite numbers: their losses are infinite only
+    where float64 is, that is where two logits lie more than 1.8e308 apart or the sum over the voxels exceeds it.
 
     Examples
     --------
@@ -217,7 +221,8 @@ class ScoreTotals:
             label_smoothing=given.label_smoothing,
             focal_gamma=options.focal_gamma if "focal" in options.quantities else None,
         )
-        names = (f for f in vars(self.sums) if isinstance(getattr(self.sums, f), np.ndarray) and f != "class_weight")
+        options_too = {"class_weight", "ignored"}
+        names = (f for f in vars(self.sums) if isinstance(getattr(self.sums, f), np.ndarray) and f not in options_too)
         self.arrays: dict[str, Array] = {name: getattr(self.sums, name).copy() for name in names}
 
     def add(self, results: list[tuple[int, tuple[ScoreTally, list[Pairs | Square]]]]) -> None:
@@ -254,5 +259,6 @@ class ScoreTotals:
         if self.weighted:
             check_sums(arrays["total"])
         values = {name: getattr(self.sums, name) for name in vars(self.sums)}
+        values["ignored"] = self.labels.classes.without_score
         values["argmax_counts"] = counts if "argmax" in options.quantities else None
         return ScoreSums(**{**values, **arrays})

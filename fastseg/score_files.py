@@ -134,7 +134,8 @@ def evaluate_score_files(
     metrics, zero_division
         As in `fastseg.evaluate`.
     ignore_index
-        True labels that are not scored; default: the ignore label of an nnU-Net dataset.json.
+        True labels that are not scored, as in `fastseg.count_labels`: they have no row, and no mean is over them. Default: the
+        ignore label of an nnU-Net dataset.json.
     unknown
         What the file's classes are that are not among declared labels: an error, or, where they are the most probable,
         misses of the true class.
@@ -172,7 +173,6 @@ def evaluate_score_files(
             "brier_score": float(brier_score(sums)),
         },
         regions=chosen.regions,
-        left_out=chosen.ignore,
     )
 
 
@@ -191,9 +191,9 @@ def _declared(counts: LabelCounts, labels: Sequence[int] | None, unknown: str, n
     lacking = [label for label in labels if label not in kept.labels]
     wider = ((0, 0), (0, len(lacking)))
     matrix, missed = np.pad(kept.matrix, (*wider, wider[1])), np.pad(kept.unknown, wider)
-    return LabelCounts(np.append(kept.labels, lacking).astype(np.int64), True, matrix, missed, kept.voxels).select(
-        list(labels)
-    )
+    return LabelCounts(
+        np.append(kept.labels, lacking).astype(np.int64), True, matrix, missed, kept.voxels, kept.ignored
+    ).select(list(labels))
 
 
 def holds_scores(reference: Path, prediction: Path) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts import ScoreSums
+from fastseg.option_names import check_options
 from fastseg.score_counting import sum_scores
 
 __all__ = [
@@ -101,6 +102,7 @@ def score_function(
             try:
                 given = signature.bind(*args, **options).arguments
             except TypeError as error:  # worded as Python's, but for the name
+                check_options(name, options, signature.parameters)
                 raise TypeError(f"{name}() {error}") from None
             first, second = given.pop("y_true"), given.pop(scores, None)
             mine = {p.name: given.pop(p.name) for p in own if p.name in given}

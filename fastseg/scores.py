@@ -65,8 +65,6 @@ class Scores:
         Further numbers by name, shown below the table and in `to_dict` under ``scores``.
     regions
         Unions of labels that are the classes instead of the labels; metrics of all classes together are of the labels.
-    left_out
-        Labels that are no classes here: ignored ones, of which only predictions can be left in the counts.
 
     Attributes
     ----------
@@ -81,6 +79,9 @@ class Scores:
 
     Notes
     -----
+    Labels that were ignored have no row, and are in no mean: only predictions of them can be left in the counts. Regions
+    count what was predicted as one of their labels, ignored or not.
+
     Sums of a single class have the labels 0 and 1 of their argmax counts, and what is made of scores stands at class 1.
     """
 
@@ -95,7 +96,6 @@ class Scores:
         files: Mapping[str, Any] | None = None,
         extra: Mapping[str, float] | None = None,
         regions: Mapping[str, Sequence[int]] | None = None,
-        left_out: Sequence[int] = (),
     ) -> None:
         if names is not None and not isinstance(names, Mapping):
             raise TypeError(f"names: expected a mapping of labels to names, found {names!r}")
@@ -105,8 +105,9 @@ class Scores:
         chosen = _chosen(metrics, counts)
         self._of_classes = of_classes = _united(counts, regions)
         classes = _classes(of_classes)
-        self._kept = kept = np.array([name not in left_out for name in classes], bool)
-        self.classes: tuple[str | int, ...] = tuple(name for name in classes if name not in left_out)
+        ignored = set() if isinstance(of_classes, BinaryCounts) else set(of_classes.ignored.tolist())
+        self._kept = kept = np.array([name not in ignored for name in classes], bool)
+        self.classes: tuple[str | int, ...] = tuple(name for name in classes if name not in ignored)
         self.values: dict[str, Floats] = {}
         self._overall: dict[str, Floats] = {}
         for name in chosen:

@@ -164,7 +164,7 @@ OPTIONS_OF_CALLS: list[tuple[str, Any, type[Exception], str]] = [
 @pytest.mark.parametrize(("name", "value", "kind", "found"), [*OPTIONS, *OPTIONS_OF_CALLS])
 def test_options(name: str, value: Any, kind: type[Exception], found: str) -> None:
     functions = [count_labels, evaluate]
-    functions += [confusion_matrix] if name not in ("unknown", "backend", "sample_axis") else []
+    functions += [confusion_matrix] if name not in ("unknown", "backend") else []
     for function in functions:
         with refused(kind, f"{name}: expected", found):
             function(Y, Y, **{name: value})
@@ -210,8 +210,6 @@ def test_other_options() -> None:
     for function in (count_labels, count_masks, confusion_matrix, evaluate, fastseg.iou):
         with refused(TypeError, "num_class"):
             function(Y, Y, num_class=3)
-    with refused(TypeError, "sample_axis"):  # a number of one case would be no score of all
-        fastseg.iou(Y, Y, sample_axis=0)
     with refused(ValueError, "sample_axis: expected an axis of arrays with 1 axes, found 7"):
         Evaluator().update(Y, Y, sample_axis=7)
 

@@ -123,9 +123,9 @@ def agree(sums: ScoreSums, wanted: Any, activation: str | None, case: int = 0, w
 def alike(a: ScoreSums, b: ScoreSums, *, near: float = 0.0, rel: float = 1e-6, least: float = 1e-37) -> None:
     """Compare two sums; bins may differ by a weight of `near`."""
     assert (a.quantities, a.binary, a.soft) == (b.quantities, b.binary, b.soft)
-    assert a.voxels.tolist() == b.voxels.tolist()
+    assert (a.voxels.tolist(), a.ignored.tolist()) == (b.voxels.tolist(), b.ignored.tolist())
     for name in NAMES:
-        if isinstance(getattr(a, name), np.ndarray) and name not in ("voxels", "class_weight"):
+        if isinstance(getattr(a, name), np.ndarray) and name not in ("voxels", "class_weight", "ignored"):
             compare(name, getattr(a, name), getattr(b, name), near=near, rel=rel, least=least)
     if a.argmax_counts is not None:
         assert b.argmax_counts is not None

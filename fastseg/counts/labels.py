@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,6 +13,8 @@ from fastseg.counts.base import COUNTED, IGNORED, UNKNOWN, Counts, Ints, Numbers
 from fastseg.counts.binary import BinaryCounts
 
 __all__ = ["LabelCounts", "positions"]
+
+_NO_LABELS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,9 @@ class LabelCounts(Counts):
         Voxels of each true label whose predicted label is outside the classes: misses of their true class.
     voxels : (N, 4) int64
         Voxels counted, ignored, outside the mask, unknown; a row sums to the voxels given. Never weighted.
+    ignored : (I,) int64
+        Labels, sorted, whose true voxels were not all counted (`ignore_index`). Those that are among `labels` keep their row
+        and column, but are no classes that have scores: `fastseg.metrics` are NaN there, and means leave them out.
 
     Notes
     -----
@@ -49,6 +54,7 @@ class LabelCounts(Counts):
     matrix: Numbers
     unknown: Numbers
     voxels: Ints
+    ignored: Ints = field(default_factory=lambda: _NO_LABELS)
 
     _format: ClassVar[str] = "fastseg.LabelCounts"
 
@@ -66,7 +72,12 @@ class LabelCounts(Counts):
         found = (self.matrix.shape, self.unknown.shape, self.voxels.shape)
         if found != expected:
             raise ValueError(f"matrix, unknown, voxels: expected shapes {expected}, found {found}")
-        self._freeze(labels=self.labels, matrix=self.matrix, unknown=self.unknown, voxels=self.voxels)
+        ignored = self.ignored
+        if not isinstance(ignored, np.ndarray) or ignored.ndim != 1 or ignored.dtype != np.int64:
+            raise TypeError(f"ignored: expected a 1-D int64 array, found {ignored!r}")
+        if (ignored[1:] <= ignored[:-1]).any():
+            raise ValueError(f"ignored: expected each label once, sorted, found {_short(ignored)}")
+        self._freeze(ignored=ignored, labels=self.labels, matrix=self.matrix, unknown=self.unknown, voxels=self.voxels)
 
     @classmethod
     def _trusted(cls, **values: Any) -> Self:
@@ -111,7 +122,7 @@ class LabelCounts(Counts):
         return int(self.matrix.shape[0])
 
     def merge(self, other: Self) -> Self:
-        """Add the counts of another part of the same cases.
+        """Add the counts of another part of the same cases; a label that either ignored is ignored.
 
         Raises
         ------
@@ -130,6 +141,7 @@ class LabelCounts(Counts):
             matrix=left.matrix + right.matrix,
             unknown=left.unknown + right.unknown,
             voxels=left.voxels + right.voxels,
+            ignored=np.union1d(left.ignored, right.ignored),
         )
 
     def concat(self, *others: Self) -> Self:
@@ -150,6 +162,7 @@ class LabelCounts(Counts):
             matrix=np.concatenate([part.matrix for part in parts]),
             unknown=np.concatenate([part.unknown for part in parts]),
             voxels=np.concatenate([part.voxels for part in parts]),
+            ignored=np.unique(np.concatenate([part.ignored for part in parts])),
         )
 
     def pooled(self) -> Self:
@@ -168,7 +181,8 @@ class LabelCounts(Counts):
     def rename(self, mapping: Mapping[int, int]) -> Self:
         """Give labels other values in both maps; labels that get the same value are united. Unnamed labels stay.
 
-        The whole mapping is applied at once, so ``{0: 1, 1: 0}`` swaps.
+        The whole mapping is applied at once, so ``{0: 1, 1: 0}`` swaps. What is united with an ignored label is ignored, since
+        not all of its true voxels were counted.
 
         Examples
         --------
@@ -178,7 +192,8 @@ class LabelCounts(Counts):
         """
         renamed = np.array([mapping.get(int(label), int(label)) for label in self.labels], np.int64)
         labels = np.array(list(dict.fromkeys(renamed.tolist())), np.int64) if self.closed else np.unique(renamed)
-        return self._placed(labels, positions(labels, renamed))
+        ignored = np.unique(np.array([mapping.get(label, label) for label in self.ignored.tolist()], np.int64))
+        return replace(self._placed(labels, positions(labels, renamed)), ignored=ignored)
 
     def select(self, labels: Iterable[int]) -> Self:
         """Keep the voxels whose true label is among `labels`; other true labels count as ignored.
@@ -214,7 +229,10 @@ class LabelCounts(Counts):
         return replace(self, labels=kept, closed=True, matrix=matrix, unknown=unknown, voxels=voxels)
 
     def one_vs_rest(self) -> BinaryCounts:
-        """Return each label's counts against all others; an unknown prediction is a miss of its true label."""
+        """Return each label's counts against all others; an unknown prediction is a miss of its true label.
+
+        Ignored labels are among them, with what was predicted as one: binary counts do not tell them from classes.
+        """
         return self.regions({int(label): [int(label)] for label in self.labels})
 
     def regions(self, regions: Mapping[str | int, Sequence[int]]) -> BinaryCounts:
@@ -263,6 +281,7 @@ class LabelCounts(Counts):
             matrix=numbers(data["matrix"], dtype).reshape(cases, labels.size, labels.size),
             unknown=numbers(data["unknown"], dtype).reshape(cases, labels.size),
             voxels=voxels,
+            ignored=np.array(data.get("ignored", ()), np.int64),
         )
 
     def _aligned(self, other: Self) -> tuple[Self, Self]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -82,6 +82,9 @@ class ScoreSums(Counts):
         The same for label smoothing.
     focal_gamma : float, optional
         γ of `focal`.
+    ignored : (I,) int64
+        Classes, sorted, whose true voxels were not all counted (`ignore_index`). Tables have no row for them; a loss is over
+        all C classes nevertheless, since the network gives each of them a probability.
 
     Notes
     -----
@@ -109,6 +112,7 @@ class ScoreSums(Counts):
     class_weight: Floats | None = None
     label_smoothing: float = 0.0
     focal_gamma: float | None = None
+    ignored: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     _format: ClassVar[str] = "fastseg.ScoreSums"
 
@@ -130,7 +134,10 @@ class ScoreSums(Counts):
         if self.class_weight is not None and self.class_weight.shape != (self.num_classes,):
             raise ValueError(f"class_weight: expected {self.num_classes} weights, found {self.class_weight.shape}")
         self._freeze(
-            **{name: getattr(self, name) for name in _AXES}, voxels=self.voxels, class_weight=self.class_weight
+            **{name: getattr(self, name) for name in _AXES},
+            voxels=self.voxels,
+            class_weight=self.class_weight,
+            ignored=self.ignored,
         )
 
     @classmethod
@@ -235,7 +242,8 @@ class ScoreSums(Counts):
 
     @classmethod
     def _from_plain(cls, data: Mapping[str, Any], dtype: np.dtype[Any]) -> Self:  # noqa: ARG003
-        values: dict[str, Any] = {f.name: data[f.name] for f in fields(cls)}
+        values: dict[str, Any] = {f.name: data[f.name] for f in fields(cls) if f.name != "ignored"}
+        values["ignored"] = np.array(data.get("ignored", ()), np.int64)
         cases = len(data["total"])
         sizes = {"N": cases, "C": data["num_classes"], "B": data["num_bins"], "3": 3}
         for name, axes in _AXES.items():
@@ -273,7 +281,8 @@ class ScoreSums(Counts):
             values = [getattr(part, name) for part in (self, *others)]
             if values[0] is not None:
                 changed[name] = counts(*values) if name == "argmax_counts" else numbers(*values)
-        return replace(self, **changed)
+        ignored = np.unique(np.concatenate([part.ignored for part in (self, *others)]))
+        return replace(self, **changed, ignored=ignored)
 
 
 def _rebuild(values: dict[str, Any]) -> ScoreSums:

@@ -12,7 +12,7 @@ from numba import types
 from fastseg.kernels.jit import device, kernel
 from fastseg.kernels.probabilities import gather, sigmoid_tile, softmax_tile, transpose
 from fastseg.kernels.score_counter import ScoreCounter, aligned, flag, given, own, side_by_side
-from fastseg.kernels.score_rows import DETAILS, INVERSE
+from fastseg.kernels.score_rows import DETAILS, FAR_LOG, INVERSE
 from fastseg.kernels.vector_memory import load, load_integers, store
 from fastseg.kernels.vectors import WIDTH, complement, floats, integers, narrow, select
 from fastseg.score_spans import GradientTerms, ScoreOptions, ScoreSpan
@@ -128,14 +128,14 @@ def write_tiles(
                 for j in range(n):
                     out[k, start + j] = 0
         if softmax is not None:
-            softmax_tile(x, at, count, channels, c, c_at, p, None, logs, voxel, best, once, _ZERO, state)
+            softmax_tile(x, at, count, channels, c, c_at, p, None, logs, voxel, best, once, _ZERO, FAR_LOG, state)
             for k in range(channels):
                 i = _ZERO
                 while i < count:
                     store(p, k, i, load(p, k, i) * load(voxel, INVERSE, i))
                     i += W
         elif sigmoid is not None:
-            sigmoid_tile(x, at, count, channels, p, q, logs, logs, best, DETAILS, state)
+            sigmoid_tile(x, at, count, channels, p, q, logs, logs, best, DETAILS, FAR_LOG, state)
         else:
             for k in range(channels):
                 i = _ZERO

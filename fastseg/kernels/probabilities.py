@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastseg.kernels.jit import device
-from fastseg.kernels.score_rows import BAD, DETAILS, INVERSE, LABELS, LOGS, LOSS, LOSSES, REST, UNIT_SUM
+from fastseg.kernels.score_rows import BAD, DETAILS, FAR, INVERSE, LABELS, LOGS, LOSS, LOSSES, REST, UNIT_SUM
 from fastseg.kernels.vector_math import exp_scaled, exponent_of, floor_of, log_of, minus_log_of, shift_of
 from fastseg.kernels.vector_memory import load, load_integers, prefetch, store, store_labels, transpose_tile
 from fastseg.kernels.vectors import (
@@ -16,6 +16,7 @@ from fastseg.kernels.vectors import (
     below_infinity,
     bits_count,
     complement,
+    finite,
     floats,
     integers,
     lane_numbers,
@@ -64,11 +65,14 @@ def transpose(source: Any, start: Any, n: Any, channels: Any, tile: Any) -> None
 @device
 def softmax_tile(
     x: Any, at: Any, n: Any, channels: Any, codes: Any, code_at: Any, p: Any, q: Any, logs: Any, voxel: Any, best: Any,
-    once: Any, wanted: Any, state: Any,
+    once: Any, wanted: Any, far: Any, state: Any,
 ) -> None:  # fmt: skip
-    """Fill p with unscaled exponentials and `voxel` with their inverse sums; with DETAILS p is scaled, and q is 1 - p."""
-    zero, one = floats(0.0), floats(1.0)
-    bad = _ZERO
+    """Fill p with unscaled exponentials and `voxel` with their inverse sums; with DETAILS p is scaled, and q is 1 - p.
+
+    Losses and logarithms beyond `far` of scores above -inf are counted in state[FAR]: `far_losses` sums them.
+    """
+    zero, one, most = floats(0.0), floats(1.0), floats(far)
+    bad, beyond = _ZERO, _ZERO
     i = _ZERO
     while i < n:
         code = load_integers(codes, code_at + i)
@@ -108,13 +112,18 @@ def softmax_tile(
         rest = others * inverse
         log = minus_log_of(top * inverse, rest)
         store(voxel, INVERSE, i, inverse)
-        store(voxel, LOSS, i, select(live, narrow(largest - true) + log, zero))
+        loss = select(live, narrow(largest - true) + log, zero)
+        beyond += bits_count((loss > most) & finite(true))
+        store(voxel, LOSS, i, loss)
         store(voxel, REST, i, rest)
         store_labels(best, i, first)
         if q is not None:
             if wanted & LOGS != _ZERO:
                 for c in range(channels):
-                    store(logs, c, i, narrow(largest - load(x, c, at + i)) + log)
+                    z = load(x, c, at + i)
+                    loss = narrow(largest - z) + log
+                    beyond += bits_count((loss > most) & finite(z))
+                    store(logs, c, i, loss)
             if wanted & DETAILS != _ZERO:
                 store(voxel, INVERSE, i, select(live, one, zero))
                 for c in range(channels):
@@ -123,6 +132,7 @@ def softmax_tile(
                     store(q, c, i, select(first == integers(c), rest, one - y))
         i += W
     state[BAD] += bad
+    state[FAR] += beyond
 
 
 @device
@@ -174,11 +184,15 @@ def probability_tile(
 
 @device
 def sigmoid_tile(
-    x: Any, at: Any, n: Any, channels: Any, p: Any, q: Any, logs: Any, others: Any, best: Any, wanted: Any, state: Any
-) -> None:
-    """Fill p with probabilities; with DETAILS also q = 1 - p; with LOGS also -ln p and -ln(1 - p)."""
-    zero, one = floats(0.0), floats(1.0)
-    bad = _ZERO
+    x: Any, at: Any, n: Any, channels: Any, p: Any, q: Any, logs: Any, others: Any, best: Any, wanted: Any, far: Any,
+    state: Any,
+) -> None:  # fmt: skip
+    """Fill p with probabilities; with DETAILS also q = 1 - p; with LOGS also -ln p and -ln(1 - p).
+
+    Logarithms beyond `far` of scores above -inf are counted in state[FAR]: `far_losses` sums them.
+    """
+    zero, one, most = floats(0.0), floats(1.0), floats(far)
+    bad, beyond = _ZERO, _ZERO
     for c in range(channels):
         i = _ZERO
         while i < n:
@@ -198,9 +212,10 @@ def sigmoid_tile(
                     store(q, c, i, select(positive, likely, inverse))
                 if wanted & LOGS != _ZERO:
                     log = minus_log_of(inverse, likely)
-                    far = zero - narrow(away)
-                    store(logs, c, i, select(positive, log, far + log))
-                    store(others, c, i, select(positive, far + log, log))
+                    loss = zero - narrow(away) + log
+                    beyond += bits_count((loss > most) & finite(z))
+                    store(logs, c, i, select(positive, log, loss))
+                    store(others, c, i, select(positive, loss, log))
             i += W
     if wanted & LABELS != _ZERO:
         i = _ZERO
@@ -217,3 +232,4 @@ def sigmoid_tile(
             store_labels(best, i, first)
             i += W
     state[BAD] += bad
+    state[FAR] += beyond

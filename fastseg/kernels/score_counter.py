@@ -105,7 +105,7 @@ class ScoreCounter:
         self.sums = np.zeros((k.SUM_ROWS, c))
         self.total = np.zeros(1)
         self.top_bins, self.class_bins = np.zeros((options.bins, 3)), np.zeros((c, options.bins, 3))
-        self.state = np.zeros(2, np.uint64)
+        self.state = np.zeros(k.STATE_WORDS, np.uint64)
         self.voxels = 0
         return self
 

@@ -16,8 +16,12 @@ SUM_ROWS = 11
 # Rows of what is known of each voxel: 1 / Σ exp, -ln p of the true class, 1 - p of the most probable class, weight.
 INVERSE, LOSS, REST, WEIGHT = map(U, range(4))
 VOXEL_ROWS = 4
-# Words of the state: bad voxels or values, looked at.
-BAD, SEEN = map(U, range(2))
+# Words of the state: bad voxels or values, looked at, losses of the tile at hand that `far_losses` sums.
+BAD, SEEN, FAR = map(U, range(3))
+STATE_WORDS = 3
+# Logarithms of probabilities from here on are summed in float64 apart: float32 does not hold them, or (the second) not their
+# products with weights of up to 1e30.
+FAR_LOG, FAR_WEIGHTED = 3e38, 3e8
 # Bits of what is wanted; Σ |p - t| and Σ (p - t)² come with DETAILS.
 DICE, LOSSES, LABELS, DETAILS, LOGS, UNIT_SUM = map(U, (1, 2, 4, 8, 16, 32))
 WANT_NEGATIVE_LOG, WANT_FOCAL, WANT_RANKS, WANT_BINS, LOG_LOSSES = map(U, (64, 128, 256, 512, 1024))

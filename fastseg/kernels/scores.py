@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from fastseg.kernels.far_losses import sum_far_logs, sum_far_losses
 from fastseg.kernels.jit import kernel
 from fastseg.kernels.probabilities import gather, probability_tile, sigmoid_tile, softmax_tile, transpose
-from fastseg.kernels.score_rows import BAD, DETAILS, LOG_LOSSES, SEEN, WEIGHT
+from fastseg.kernels.score_rows import BAD, DETAILS, FAR, FAR_LOG, FAR_WEIGHTED, LOG_LOSSES, LOGS, LOSSES, SEEN, WEIGHT
 from fastseg.kernels.score_sums import fill_truth, sum_details, sum_labels, sum_losses, sum_soft
 from fastseg.kernels.vector_memory import load_integers, store_labels
 from fastseg.kernels.vectors import WIDTH
@@ -106,10 +107,14 @@ def sum_tiles(
                     voxel[WEIGHT, j] = 0
             else:
                 total[0] += np.float64(count)
+            far = FAR_WEIGHTED if weighted else FAR_LOG
+            state[FAR] = 0
             if softmax is not None:
-                softmax_tile(x, at, count, channels, c, c_at, p, q, logs, voxel, best, once, wanted, state)
+                softmax_tile(x, at, count, channels, c, c_at, p, q, logs, voxel, best, once, wanted, far, state)
+                if truth is None and state[FAR] != _ZERO and wanted & LOSSES != _ZERO:
+                    sum_far_losses(x, at, count, channels, c, c_at, voxel, weighted, far, sums)
             elif sigmoid is not None:
-                sigmoid_tile(x, at, count, channels, p, q, logs, others, best, wanted, state)
+                sigmoid_tile(x, at, count, channels, p, q, logs, others, best, wanted, far, state)
             else:
                 probability_tile(
                     x, at, count, channels, c, c_at, p, q, logs, others, voxel, best, wanted, tolerance, state
@@ -149,6 +154,8 @@ def sum_tiles(
                         for j in range(count):
                             true_labels[start + (j if whole else index[j])] = true_best[j]
             if q is not None:
+                if (softmax is not None or sigmoid is not None) and state[FAR] != _ZERO and wanted & LOGS != _ZERO:
+                    sum_far_logs(x, at, count, channels, softmax, logs, others, floats_true, voxel, far, wanted, sums)
                 if wanted & LOG_LOSSES != _ZERO:
                     sum_losses(count, channels, binary, logs, others, floats_true, voxel, sums)
                 if wanted & DETAILS != _ZERO:

@@ -31,6 +31,7 @@ __all__ = [
     "call",
     "complement",
     "constant",
+    "finite",
     "floats",
     "integers",
     "lane_numbers",
@@ -210,6 +211,16 @@ def below_infinity(typingctx: Any, value: Any) -> Any:
 
 
 @intrinsic
+def finite(typingctx: Any, value: Any) -> Any:
+    """Return where `value` is neither infinite nor NaN."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.fcmp_ordered("<", call(builder, "fabs", args[0]), constant(args[0].type, float("inf")))
+
+    return MASK(value), codegen
+
+
+@intrinsic
 def select(typingctx: Any, mask: Any, yes: Any, no: Any) -> Any:
     """Return `yes` where the mask is set, else `no`."""
     return yes(MASK, yes, yes), lambda context, builder, sig, args: builder.select(*args)
@@ -227,8 +238,12 @@ def bits_count(typingctx: Any, mask: Any) -> Any:
 
 @intrinsic
 def widen(typingctx: Any, value: Any) -> Any:
-    """Return floats as doubles."""
-    return DOUBLES(FLOATS), lambda context, builder, sig, args: builder.fpext(args[0], IR_TYPES["double"])
+    """Return floats as doubles; doubles as they are."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return args[0] if sig.args[0] == DOUBLES else builder.fpext(args[0], IR_TYPES["double"])
+
+    return DOUBLES(value), codegen
 
 
 @intrinsic
@@ -270,6 +285,7 @@ if DISABLED:  # the same in Python
         below_infinity,
         bits_count,
         complement,
+        finite,
         floats,
         integers,
         lane_numbers,

@@ -14,7 +14,7 @@ from fastseg.kernels.vectors import WIDTH
 
 __all__ = [
     "above_half", "add_doubles", "below_infinity", "bits_count", "complement", "exp_scaled", "exponent_of",
-    "floats", "floor_of", "integers", "lane_numbers", "load", "load_flat", "load_integers", "log_of", "minus_log_of",
+    "finite", "floats", "floor_of", "integers", "lane_numbers", "load", "load_flat", "load_integers", "log_of", "minus_log_of",
     "minus_magnitude", "multiply_add", "narrow", "prefetch", "prefetch_flat", "select", "shift_of", "store",
     "store_labels", "sum_of", "transpose_tile", "widen", "zero_of",
 ]  # fmt: skip
@@ -106,6 +106,10 @@ def above_half(value: Any) -> Any:
 
 def below_infinity(value: Any) -> Any:
     return value < np.inf
+
+
+def finite(value: Any) -> Any:
+    return np.isfinite(value)
 
 
 def select(mask: Any, yes: Any, no: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -160,11 +160,15 @@ class Run:
             If there are more than 4,096 labels, for which matrices are too large.
         """
         numbers = np.arange(len(self.counted))[cases].tolist()
-        return _matrices(self.labels, self.settings.labels is not None, [[self.counted[n]] for n in numbers])
+        return self._matrices([[self.counted[n]] for n in numbers])
 
     def pooled(self) -> LabelCounts:
         """Return the confusion matrix summed over all counted cases, (1, K, K); ValueError as `counts` raises it."""
-        return _matrices(self.labels, self.settings.labels is not None, [self.counted])
+        return self._matrices([self.counted])
+
+    def _matrices(self, groups: Sequence[Sequence[CaseRecord]]) -> LabelCounts:
+        counts = _matrices(self.labels, self.settings.labels is not None, groups)
+        return replace(counts, ignored=self.settings.classes.without_score)
 
     @cached_property
     def binary(self) -> BinaryCounts:
