@@ -259,7 +259,7 @@ def test_chunked_gigabytes(benchmark: Any, tmp_path: Path, kind: str) -> None:
 
 FIRST = """
 import runpy, sys, time
-import fastseg.runs.journal as journal
+import fastseg.runs.scoring.journal as journal
 append = journal.Journal.append
 def noted(self, record):
     print(time.time(), file=sys.stderr)

@@ -8,15 +8,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastseg._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from fastseg import losses as losses
     from fastseg import metrics as metrics
-    from fastseg.api import confusion_matrix, count_labels, count_masks, evaluate, evaluate_scores
+    from fastseg.api.encoding import argmax_labels, one_hot
+    from fastseg.api.evaluator import Evaluator
+    from fastseg.api.files import count_files, evaluate_files
+    from fastseg.api.labels import confusion_matrix, count_labels, count_masks, evaluate, evaluate_scores
+    from fastseg.api.score_files import evaluate_score_files, sum_files
+    from fastseg.api.table import Scores
+    from fastseg.counting.scores import sum_scores
+    from fastseg.counting.threads import get_num_threads, set_num_threads
     from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
-    from fastseg.encoding import argmax_labels, one_hot
-    from fastseg.evaluator import Evaluator
-    from fastseg.files import count_files, evaluate_files
-    from fastseg.losses import (
+    from fastseg.metrics.losses import (
         cross_entropy,
         dice_cross_entropy_loss,
         focal_loss,
@@ -28,12 +34,7 @@ if TYPE_CHECKING:
         soft_iou_loss,
         tversky_loss,
     )
-    from fastseg.runs.compare import compare_runs
-    from fastseg.runs.folder import evaluate_folder
-    from fastseg.runs.run import Run
-    from fastseg.score_counting import sum_scores
-    from fastseg.score_files import evaluate_score_files, sum_files
-    from fastseg.score_metrics import (
+    from fastseg.metrics.scores import (
         ThresholdCurve,
         brier_score,
         expected_calibration_error,
@@ -42,53 +43,9 @@ if TYPE_CHECKING:
         threshold_curve,
         top_k_accuracy,
     )
-    from fastseg.scores import Scores
-    from fastseg.threads import get_num_threads, set_num_threads
-
-__version__ = "0.1.0"
-
-# Name and home of everything public; a home is imported at the first use of one of its names.
-_HOMES = {
-    "BinaryCounts": "fastseg.counts",
-    "Evaluator": "fastseg.evaluator",
-    "LabelCounts": "fastseg.counts",
-    "Run": "fastseg.runs.run",
-    "ScoreSums": "fastseg.counts",
-    "Scores": "fastseg.scores",
-    "ThresholdCurve": "fastseg.score_metrics",
-    "argmax_labels": "fastseg.encoding",
-    "brier_score": "fastseg.score_metrics",
-    "compare_runs": "fastseg.runs.compare",
-    "confusion_matrix": "fastseg.api",
-    "count_files": "fastseg.files",
-    "count_labels": "fastseg.api",
-    "count_masks": "fastseg.api",
-    "cross_entropy": "fastseg.losses",
-    "dice_cross_entropy_loss": "fastseg.losses",
-    "evaluate": "fastseg.api",
-    "evaluate_files": "fastseg.files",
-    "evaluate_folder": "fastseg.runs.folder",
-    "evaluate_score_files": "fastseg.score_files",
-    "evaluate_scores": "fastseg.api",
-    "expected_calibration_error": "fastseg.score_metrics",
-    "focal_loss": "fastseg.losses",
-    "focal_tversky_loss": "fastseg.losses",
-    "generalized_dice_loss": "fastseg.losses",
-    "get_num_threads": "fastseg.threads",
-    "jaccard_loss": "fastseg.losses",
-    "log_cosh_dice_loss": "fastseg.losses",
-    "maximum_calibration_error": "fastseg.score_metrics",
-    "negative_log_likelihood": "fastseg.score_metrics",
-    "one_hot": "fastseg.encoding",
-    "set_num_threads": "fastseg.threads",
-    "soft_dice_loss": "fastseg.losses",
-    "soft_iou_loss": "fastseg.losses",
-    "sum_files": "fastseg.score_files",
-    "sum_scores": "fastseg.score_counting",
-    "threshold_curve": "fastseg.score_metrics",
-    "top_k_accuracy": "fastseg.score_metrics",
-    "tversky_loss": "fastseg.losses",
-}
+    from fastseg.runs.comparison.compare import compare_runs
+    from fastseg.runs.evaluate import evaluate_folder
+    from fastseg.runs.results.numbers import Run
 
 __all__ = [
     "BinaryCounts",
@@ -135,13 +92,57 @@ __all__ = [
 ]
 
 
+# Name and home of everything public; a home is imported at the first use of one of its names.
+_HOMES = {
+    "BinaryCounts": "fastseg.counts",
+    "Evaluator": "fastseg.api.evaluator",
+    "LabelCounts": "fastseg.counts",
+    "Run": "fastseg.runs.results.numbers",
+    "ScoreSums": "fastseg.counts",
+    "Scores": "fastseg.api.table",
+    "ThresholdCurve": "fastseg.metrics.scores",
+    "argmax_labels": "fastseg.api.encoding",
+    "brier_score": "fastseg.metrics.scores",
+    "compare_runs": "fastseg.runs.comparison.compare",
+    "confusion_matrix": "fastseg.api.labels",
+    "count_files": "fastseg.api.files",
+    "count_labels": "fastseg.api.labels",
+    "count_masks": "fastseg.api.labels",
+    "cross_entropy": "fastseg.losses",
+    "dice_cross_entropy_loss": "fastseg.losses",
+    "evaluate": "fastseg.api.labels",
+    "evaluate_files": "fastseg.api.files",
+    "evaluate_folder": "fastseg.runs.evaluate",
+    "evaluate_score_files": "fastseg.api.score_files",
+    "evaluate_scores": "fastseg.api.labels",
+    "expected_calibration_error": "fastseg.metrics.scores",
+    "focal_loss": "fastseg.losses",
+    "focal_tversky_loss": "fastseg.losses",
+    "generalized_dice_loss": "fastseg.losses",
+    "get_num_threads": "fastseg.counting.threads",
+    "jaccard_loss": "fastseg.losses",
+    "log_cosh_dice_loss": "fastseg.losses",
+    "maximum_calibration_error": "fastseg.metrics.scores",
+    "negative_log_likelihood": "fastseg.metrics.scores",
+    "one_hot": "fastseg.api.encoding",
+    "set_num_threads": "fastseg.counting.threads",
+    "soft_dice_loss": "fastseg.losses",
+    "soft_iou_loss": "fastseg.losses",
+    "sum_files": "fastseg.api.score_files",
+    "sum_scores": "fastseg.counting.scores",
+    "threshold_curve": "fastseg.metrics.scores",
+    "top_k_accuracy": "fastseg.metrics.scores",
+    "tversky_loss": "fastseg.losses",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
     elif name in ("losses", "metrics"):
         value = importlib.import_module(f"fastseg.{name}")
     elif not name.startswith("_") and name in importlib.import_module("fastseg.metrics").REGISTRY:
-        value = importlib.import_module("fastseg.api").metric_function(name)
+        value = importlib.import_module("fastseg.api.labels").metric_function(name)
     else:
         raise AttributeError(f"module 'fastseg' has no attribute {name!r}")
     globals()[name] = value

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, settings
 
 import fastseg
 
-# Programs that tests start take the same package, and the kernels that others have compiled for it.
+# Programs that tests start take the same package, what tests share, and the kernels that others have compiled for it.
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, (str(Path(fastseg.__file__).parents[1]), os.environ.get("PYTHONPATH")))
+    filter(None, (str(Path(fastseg.__file__).parents[1]), str(Path(__file__).parent), os.environ.get("PYTHONPATH")))
 )
 
 # "ci" by default, "long" for a hundred thousand cases (HYPOTHESIS_PROFILE=long)

@@ -5,11 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 
-try:
-    import click
-except ImportError:  # the console script is installed with the core package, its libraries are not
-    raise SystemExit('fastseg: the command line needs: pip install "fastseg-metrics[cli]"') from None
-
 import fastseg
 from fastseg.cli.evaluate import evaluate
 from fastseg.cli.results import compare, report
@@ -17,7 +12,15 @@ from fastseg.cli.screen import say, show
 from fastseg.cli.streams import guarded_streams
 from fastseg.cli.tools import demo, info, warmup
 
-__all__ = ["main"]
+__all__ = [
+    "main",
+]
+
+
+try:
+    import click
+except ImportError:  # the console script is installed with the core package, its libraries are not
+    raise SystemExit('fastseg: the command line needs: pip install "fastseg-metrics[cli]"') from None
 
 #: Exit codes: 0 all scored, 1 a gate failed, 2 wrong usage, 3 something could not be scored or written, 130 interrupted.
 USAGE, NOT_SCORED, INTERRUPTED = 2, 3, 130
@@ -63,7 +66,7 @@ def _exit_code() -> int:
         say("interrupted")
         return INTERRUPTED
     except (ValueError, TypeError, OSError, ImportError) as error:
-        from fastseg.runs.cases import CasesError
+        from fastseg.runs.cases.find import CasesError
 
         lines = f"error: {error}".split("\n  ") if isinstance(error, CasesError) else [f"error: {error}"]
         say(*lines)

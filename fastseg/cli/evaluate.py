@@ -11,12 +11,15 @@ import click
 import fastseg
 from fastseg.cli.screen import counting_progress, run_progress, say, show
 from fastseg.cli.usage import options_by_name, require_writable
-from fastseg.names import shown
+from fastseg.labels.names import shown
 
 if TYPE_CHECKING:
     from fastseg.runs import Run
 
-__all__ = ["evaluate"]
+__all__ = [
+    "evaluate",
+]
+
 
 GATE_FAILED, NOT_SCORED = 1, 3
 
@@ -219,7 +222,7 @@ def _evaluate_pair(
     geometry: str, threads: int | None, activation: str | None, channel_axis: int | None, quiet: bool, **others: Any,
 ) -> int:  # fmt: skip
     from fastseg.counts import LabelCounts
-    from fastseg.label_choices import find_dataset_json, only_predicted
+    from fastseg.labels.choices import find_dataset_json, only_predicted
 
     if labels is None and (labels := find_dataset_json(reference)) is not None and not quiet:
         say(f"labels from {shown(labels)}")
@@ -237,7 +240,7 @@ def _evaluate_pair(
             wrong = [f"--{name.replace('_', '-')}" for name in _OF_LABELS if name in options]
             if wrong:
                 raise click.UsageError(f"{', '.join(wrong)}: for label volumes, not for scores")
-            from fastseg.score_files import evaluate_score_files
+            from fastseg.api.score_files import evaluate_score_files
 
             options.update(activation=None if activation == "none" else activation, channel_axis=channel_axis)
             scores = evaluate_score_files(reference, prediction, progress=progress, **options)
@@ -261,7 +264,7 @@ def _scores_given(reference: str, prediction: str, activation: str | None, chann
     """Tell whether the prediction is a file of scores: who names an activation says so."""
     if activation is not None or channel_axis is not None:
         return True
-    from fastseg.score_files import holds_scores
+    from fastseg.api.score_files import holds_scores
 
     return holds_scores(reference, prediction)
 
@@ -270,8 +273,8 @@ def _evaluate_run(
     reference: str | None, prediction: str | None, *, json_path: str | None, fail_under: tuple[str, ...],
     junit: str | None, quiet: bool, pattern: tuple[str, ...], ignore: tuple[int, ...], **options: Any,
 ) -> int:  # fmt: skip
-    from fastseg.runs.folder import evaluate_folder
-    from fastseg.runs.gates import check_gates, junit_xml, parse_gate
+    from fastseg.runs.evaluate import evaluate_folder
+    from fastseg.runs.results.gates import check_gates, junit_xml, parse_gate
 
     if len(pattern) > 2:
         raise click.UsageError(f"--pattern: expected at most two, found {len(pattern)}")
@@ -292,7 +295,7 @@ def _evaluate_run(
 
         write_atomically(junit, junit_xml(run, results))
     if json_path is not None:
-        from fastseg.runs.outputs import run_to_dict
+        from fastseg.runs.outputs.run_json import run_to_dict
 
         _write_json(run_to_dict(run), json_path)
     if json_path != "-" and not quiet:

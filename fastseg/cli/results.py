@@ -9,7 +9,10 @@ import click
 from fastseg.cli.screen import say, show
 from fastseg.cli.usage import options_by_name
 
-__all__ = ["compare", "report"]
+__all__ = [
+    "compare",
+    "report",
+]
 
 
 @click.command()
@@ -52,13 +55,13 @@ def compare(
 
     A difference is RUN_B less RUN_A. No voxel is read again.
     """
-    from fastseg.runs.compare import compare_runs
+    from fastseg.runs.comparison.compare import compare_runs
 
     chosen = None if metrics is None else tuple(name.strip().lower() for name in metrics.split(",") if name.strip())
     with options_by_name():
         found = compare_runs(run_a, run_b, metrics=chosen, cases=cases, confidence=confidence)
     if output is not None:
-        from fastseg.runs.compare_plot import write_comparison
+        from fastseg.runs.comparison.plot import write_comparison
 
         try:
             write_comparison(found, output)

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 import fastseg
-from fastseg import threads
 from fastseg.cli.screen import counting_progress, say, show
+from fastseg.counting import threads
 
 #: Libraries that are not always there, and the extra that brings each.
 _LIBRARIES = {
@@ -29,7 +29,7 @@ def demo(threads_: int | None) -> None:
     import nibabel
     import numpy as np
 
-    from fastseg.files import count_files
+    from fastseg.api.files import count_files
     from fastseg.phantom import phantom_pair
 
     with tempfile.TemporaryDirectory(prefix="fastseg-demo-") as folder:
@@ -122,7 +122,7 @@ def _version(distribution: str, extra: str) -> str:
 
 
 def _cache_folder() -> str:
-    from fastseg.kernels.jit import cache_folder
+    from fastseg.kernels.numba.jit import cache_folder
 
     return cache_folder() or "none (no folder that only this user can write)"
 

@@ -8,7 +8,11 @@ from contextlib import contextmanager
 
 import click
 
-__all__ = ["options_by_name", "require_writable"]
+__all__ = [
+    "options_by_name",
+    "require_writable",
+]
+
 
 #: Arguments whose option has another name.
 _OTHERWISE = {"gate": "fail_under", "ignore_index": "ignore"}
@@ -31,7 +35,7 @@ def options_by_name() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        from fastseg.runs.cases import CasesError
+        from fastseg.runs.cases.find import CasesError
         from fastseg.volumes import VolumeError
 
         context = click.get_current_context()

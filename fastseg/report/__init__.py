@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["write_report"]
+__all__ = [
+    "write_report",
+]
 
 
 def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bool = True) -> Path:
@@ -44,7 +46,9 @@ def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bo
         raise ImportError('fastseg report needs: pip install "fastseg-metrics[report]"') from error
 
     from fastseg.report.page import render
-    from fastseg.runs import atomic, outputs, stale_report
+    from fastseg.runs import atomic
+    from fastseg.runs.outputs import run_json as outputs
+    from fastseg.runs.outputs import stale_report
 
     folder = Path(folder)
     run = outputs.read_run(folder)

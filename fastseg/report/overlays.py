@@ -13,13 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastseg import aligned
+from fastseg.counting import stored_labels as aligned
 from fastseg.runs import CaseRecord, Settings
-from fastseg.runs.case_files import CaseFiles
-from fastseg.runs.cases import Case
+from fastseg.runs.cases.find import Case
+from fastseg.runs.scoring.keys import CaseFiles
 from fastseg.volumes import open_volume
 
-__all__ = ["Plane", "Views", "views"]
+__all__ = [
+    "Plane",
+    "Views",
+    "views",
+]
+
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]

@@ -14,12 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg import metrics as registry
-from fastseg.report import confusion, origin, pictures, plots, svg, worst_cases
+from fastseg.metrics.conventions import nan_mean
+from fastseg.report import mistakes as confusion
+from fastseg.report import origin, pictures, plots, svg, worst_cases
 from fastseg.report.words import count, metric_name, number, percent, tally, why_no_interval
-from fastseg.runs import CaseRecord, Run, statistics
-from fastseg.runs.conventions import nan_mean
+from fastseg.runs import CaseRecord, Run
+from fastseg.runs.results import statistics
 
-__all__ = ["render"]
+__all__ = [
+    "render",
+]
+
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,7 +47,7 @@ def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True, 
     worst, overlays
         As in `fastseg.report.write_report`.
     digest : str
-        Tells these results from others (`fastseg.runs.stale_report`).
+        Tells these results from others (`fastseg.runs.outputs.stale_report`).
     """
     style, script = _file("report.css"), _file("report.js")
     parts = {

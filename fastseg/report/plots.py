@@ -10,9 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.report import svg
-from fastseg.report.confusion import Confusion
+from fastseg.report.mistakes import Confusion
 
-__all__ = ["box_plot", "heat_map"]
+__all__ = [
+    "box_plot",
+    "heat_map",
+]
+
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,10 +7,20 @@ from datetime import UTC, datetime
 
 from fastseg import metrics as registry
 from fastseg.runs import Run
-from fastseg.runs.statistics import Summary
-from fastseg.runs.text import taken
+from fastseg.runs.outputs.text import taken
+from fastseg.runs.results.statistics import Summary
 
-__all__ = ["count", "duration", "metric_name", "moment", "number", "percent", "tally", "why_no_interval"]
+__all__ = [
+    "count",
+    "duration",
+    "metric_name",
+    "moment",
+    "number",
+    "percent",
+    "tally",
+    "why_no_interval",
+]
+
 
 _NAMES = {
     "iou": "IoU", "cohen_kappa": "Cohen’s kappa", "matthews_corrcoef": "Matthews correlation", "mcc": "MCC", "fbeta": "F-beta",

@@ -6,9 +6,15 @@
 
 from __future__ import annotations
 
-from fastseg.runs.folder import evaluate_folder
-from fastseg.runs.records import CaseRecord
-from fastseg.runs.run import ReportedClass, Run
-from fastseg.runs.settings import Settings
+from fastseg.runs.evaluate import evaluate_folder
+from fastseg.runs.results.numbers import ReportedClass, Run
+from fastseg.runs.scoring.records import CaseRecord
+from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["CaseRecord", "ReportedClass", "Run", "Settings", "evaluate_folder"]
+__all__ = [
+    "CaseRecord",
+    "ReportedClass",
+    "Run",
+    "Settings",
+    "evaluate_folder",
+]

@@ -7,8 +7,9 @@ import importlib
 import os
 import pkgutil
 
-from fastseg.volumes.base import HEAD_BYTES, ByteSource, Format, Geometry, UnrecognisedError, Volume, VolumeError
+from fastseg.volumes import formats
 from fastseg.volumes.geometry import GeometryDifference, GeometryError, check_geometry, compare_geometry
+from fastseg.volumes.volume import HEAD_BYTES, ByteSource, Format, Geometry, UnrecognisedError, Volume, VolumeError
 
 __all__ = [
     "Geometry",
@@ -26,8 +27,11 @@ __all__ = [
 
 @functools.cache
 def _formats() -> tuple[Format, ...]:
-    """Collect the formats, so that a new one is a new module of this folder and no edit here."""
-    modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    """Collect the formats, so that a new one is a new module of that folder and no edit here."""
+    modules = (
+        importlib.import_module(f"{formats.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(formats.__path__)
+    )
     found = (getattr(module, "FORMAT", None) for module in modules)
     return tuple(entry for entry in found if isinstance(entry, Format))
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.base import Geometry, VolumeError
+from fastseg.volumes.volume import Geometry, VolumeError
 
 Kind = Literal["flip or axis permutation", "translation", "affine", "spacing", "shape"]
 

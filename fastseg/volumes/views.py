@@ -12,9 +12,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.base import ClosedError, Geometry, StreamError, Volume, VolumeError, WritableBytes
 from fastseg.volumes.geometry import GeometryError, reorientation, turned_affine
 from fastseg.volumes.plain import PlainVoxels
+from fastseg.volumes.volume import ClosedError, Geometry, StreamError, Volume, VolumeError, WritableBytes
 
 #: One read of what is unpacked.
 _PIECE_BYTES = 1 << 20

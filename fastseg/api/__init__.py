@@ -1,0 +1,1 @@
+"""What people call: count, then a metric; the evaluator; tables of results."""

@@ -1,0 +1,224 @@
+"""The mutable shell that people hold while batches come by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fastseg.api import labels as api
+from fastseg.api.batches import ScoreBatches
+from fastseg.api.table import Scores, quantities_of
+from fastseg.arrays.labels import label_classes
+from fastseg.arrays.option_names import explained
+from fastseg.counts import LabelCounts, ScoreSums
+
+__all__ = [
+    "Evaluator",
+]
+
+
+class LabelBatches:
+    """Counts batches of label maps, all with the same options (those of `count_labels`)."""
+
+    def __init__(self, *, num_classes: Any, labels: Any, ignore_index: Any, unknown: str, backend: str) -> None:
+        classes = label_classes(num_classes, labels, ignore_index)
+        self.options: dict[str, Any] = {
+            "num_classes": None if num_classes is None or classes.labels is None else classes.labels.size,
+            "labels": None if labels is None or classes.labels is None else classes.labels.tolist(),
+            "ignore_index": classes.ignored.tolist(),
+            "unknown": unknown,
+        }
+        self._backend = backend
+        self.empty = self.count([], [])  # a wrong option fails here, not in the loop
+
+    def count(self, y_true: Any, y_pred: Any, **batch: Any) -> LabelCounts:
+        """Return the counts of a batch."""
+        return api.count_labels(y_true, y_pred, backend=self._backend, **batch, **self.options)
+
+    def restore(self, plain: Mapping[str, Any]) -> LabelCounts:
+        """Return counts from their `to_dict`; ValueError if they are of other labels."""
+        counts = LabelCounts.from_dict(plain)
+        classes = self.options["num_classes"] or self.options["labels"]
+        LabelCounts.zeros(classes, weighted=counts.weighted).concat(counts)
+        return counts
+
+
+class Evaluator:
+    """Adds up counts over batches, and computes scores of all of them at any time.
+
+    Parameters
+    ----------
+    num_classes, labels, ignore_index, unknown, backend
+        As in `fastseg.count_labels`; with `scores`, `num_classes` is optional and checked, and `labels` and `unknown` are
+        not allowed.
+    scores
+        True: the batches are probabilities or logits, and what is added up are their sums (`sums`).
+    channel_axis, activation, class_weight, label_smoothing, quantities, bins, focal_gamma, scale
+        As in `fastseg.sum_scores`; only with `scores`. Without `quantities`, they are what the metrics need that are asked
+        for by name, else the default ones.
+    per_case
+        True keeps a row for each update (for each sample, where `update` is given a sample axis) instead of adding all up;
+        scores are then means over the cases.
+    metrics, names, zero_division
+        As in `fastseg.evaluate`, or with `scores` as in `fastseg.evaluate_scores`.
+
+    Notes
+    -----
+    Soft Dice and the losses like it are means over cases. Without `per_case` all updates are parts of one case: soft Dice
+    is then that of all voxels pooled. For the mean over volumes, as V-Net has it, pass ``per_case=True``.
+
+    Examples
+    --------
+    >>> evaluator = Evaluator(num_classes=2)
+    >>> for batch in ([0, 1], [1, 1]):
+    ...     evaluator.update([0, 1], batch)
+    >>> evaluator.compute()["iou"].round(3).tolist()
+    [0.5, 0.667]
+
+    Logits of two classes:
+
+    >>> evaluator = Evaluator(scores=True, activation="softmax", metrics=["iou", "cross_entropy"])
+    >>> for batch in ([[1, -1], [-1, 1]], [[-1, 1], [-2, 2]]):
+    ...     evaluator.update([0, 1], batch)
+    >>> scores = evaluator.compute()
+    >>> scores["iou"].round(3).tolist(), round(scores.overall["cross_entropy"], 3)
+    ([0.5, 0.667], 0.6)
+    """
+
+    @explained
+    def __init__(
+        self,
+        *,
+        num_classes: int | None = None,
+        labels: Sequence[int] | None = None,
+        ignore_index: int | Sequence[int] | None = None,
+        unknown: str = "raise",
+        scores: bool = False,
+        channel_axis: int | None = -1,
+        activation: str | None = None,
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+        quantities: str | Iterable[str] | None = None,
+        bins: int | None = None,
+        focal_gamma: float | None = None,
+        scale: float | None = None,
+        per_case: bool = False,
+        metrics: str | Sequence[str] | None = None,
+        names: Mapping[int, str] | None = None,
+        zero_division: float = float("nan"),
+        backend: str = "auto",
+    ) -> None:
+        self.per_case = per_case
+        self._scoring: dict[str, Any] = {"metrics": metrics, "names": names, "zero_division": zero_division}
+        of_labels: dict[str, Any] = {"labels": labels, "unknown": unknown}
+        of_scores: dict[str, Any] = {
+            "channel_axis": channel_axis,
+            "activation": activation,
+            "class_weight": class_weight,
+            "label_smoothing": label_smoothing,
+            "quantities": quantities,
+            "bins": bins,
+            "focal_gamma": focal_gamma,
+            "scale": scale,
+        }
+        shared: dict[str, Any] = {"num_classes": num_classes, "ignore_index": ignore_index, "backend": backend}
+        defaults = {"unknown": "raise", "channel_axis": -1, "label_smoothing": 0.0}
+        for name, value in (of_labels if scores else of_scores).items():
+            if value is not defaults.get(name) and (name not in defaults or value != defaults[name]):
+                raise ValueError(f"{name}: it is for an evaluator with scores={not scores}, found {value!r}")
+        self._batches: LabelBatches | ScoreBatches
+        if scores:
+            if quantities is None:
+                of_scores["quantities"] = quantities_of(metrics)
+            self._batches = ScoreBatches(**shared, **of_scores)
+        else:
+            self._batches = LabelBatches(**shared, **of_labels)
+        self._sum: Any = None  # LabelCounts or ScoreSums
+        Scores(self._batches.empty, **self._scoring)
+
+    @property
+    def counts(self) -> LabelCounts | None:
+        """What has been counted since the start or the last reset; None before the first update.
+
+        With `scores` the counts of the most probable labels; None too if they were not asked for.
+        """
+        found: LabelCounts | None = self._sum if self.sums is None else self.sums.argmax_counts
+        return found
+
+    @property
+    def sums(self) -> ScoreSums | None:
+        """What has been summed since the start or the last reset; None before the first update, and without `scores`."""
+        return self._sum if isinstance(self._sum, ScoreSums) else None
+
+    @explained
+    def update(
+        self, y_true: Any, y_pred: Any, *, mask: Any = None, sample_weight: Any = None, sample_axis: int | None = None
+    ) -> None:
+        """Count a batch; if it is rejected, what was counted before stays as it is.
+
+        With `scores`, `y_pred` are the scores, and `sample_axis` is an axis of them.
+        """
+        counts = self._batches.count(y_true, y_pred, mask=mask, sample_weight=sample_weight, sample_axis=sample_axis)
+        self._add(counts if self.per_case else counts.pooled())
+
+    def merge(self, other: Evaluator) -> None:
+        """Add what another evaluator with the same options has counted; it stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If the options differ.
+        """
+        if not isinstance(other, Evaluator):
+            raise TypeError(f"other: expected an Evaluator, found {type(other).__name__}")
+        self._same_options(other._options(), "other")
+        if other._sum is not None:
+            self._add(other._sum)
+
+    def compute(self) -> Scores:
+        """Return the scores of all that was counted; it may be called again, and updates may follow.
+
+        Raises
+        ------
+        ValueError
+            If nothing has been counted yet.
+        """
+        if self._sum is None:
+            raise ValueError("nothing has been counted yet: call update first")
+        return Scores(self._sum, **self._scoring)
+
+    def reset(self) -> None:
+        """Forget all counts."""
+        self._sum = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return options and counts as plain data that JSON can hold."""
+        return {"version": 1, **self._options(), "counts": None if self._sum is None else self._sum.to_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the counts (or sums) of `state_dict`.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another version, or of an evaluator with other options.
+        """
+        if not isinstance(state, Mapping) or state.get("version") != 1 or "counts" not in state:
+            raise ValueError("state: expected what Evaluator.state_dict returned (version 1)")
+        self._same_options(state, "state")
+        self._sum = None if state["counts"] is None else self._batches.restore(state["counts"])
+
+    def _add(self, counts: LabelCounts | ScoreSums) -> None:
+        if self._sum is None:
+            self._sum = counts
+        else:
+            self._sum = self._sum.concat(counts) if self.per_case else self._sum.merge(counts)
+
+    def _options(self) -> dict[str, Any]:
+        return {**self._batches.options, "per_case": self.per_case}
+
+    def _same_options(self, found: Mapping[str, Any], name: str) -> None:
+        for option, expected in {"scores": False, **self._options()}.items():
+            value = found.get(option, False if option == "scores" else None)
+            if value != expected:
+                raise ValueError(f"{name}: expected an evaluator with {option}={expected!r}, found {value!r}")

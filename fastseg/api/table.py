@@ -1,0 +1,422 @@
+"""Scores: metrics of counts, gathered for people: a table, a dict, a data frame."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg import metrics as registry
+from fastseg._version import __version__
+from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
+from fastseg.labels.names import shown, shown_label
+
+if TYPE_CHECKING:
+    from fastseg.api.calls import ScoreFunction
+
+__all__ = [
+    "DEFAULT_METRICS",
+    "TITLES",
+    "Scores",
+    "format_table",
+    "quantities_of",
+    "table_in_blocks",
+]
+
+
+Floats = npt.NDArray[np.float64]
+
+DEFAULT_METRICS = ("dice", "iou", "precision", "recall")
+
+#: What is shown of sums of scores unless other metrics are asked for, where these quantities were summed.
+_OF_SUMS = {
+    "argmax": DEFAULT_METRICS,
+    "dice": ("soft_dice", "soft_dice_loss"),
+    "cross_entropy": ("cross_entropy",),
+    "brier": ("brier_score",),
+    "focal": ("focal_loss",),
+    "ranks": ("top_k_accuracy",),
+    "bins": ("expected_calibration_error",),
+}
+
+#: Characters of a line that are still read at one glance; wider tables are cut.
+_WIDEST = 160
+
+#: What numbers of files of scores are called below a table.
+TITLES = {"soft_dice": "soft Dice", "cross_entropy": "cross-entropy", "brier_score": "Brier score"}
+
+
+class Scores:
+    """Metrics of counts.
+
+    Parameters
+    ----------
+    counts
+        N cases of K classes. Sums of scores have metrics of their argmax counts, if any, and of the sums themselves.
+    metrics
+        Names of metrics, "all", or None for Dice, IoU, precision and recall. Of sums also names of `fastseg.losses` and
+        `fastseg.metrics`, and "soft_dice", 1 less the soft Dice loss of each class; "all" is all that they have the
+        quantities for, None the usual of these.
+    names
+        Names of labels.
+    zero_division
+        The value of an undefined score; NaN leaves it out of the means.
+    voxel_ml
+        The volume of a voxel in millilitres, where it is known.
+    files
+        What was scored, for `to_dict`.
+    extra
+        Further numbers by name, shown below the table and in `to_dict` under ``scores``.
+    regions
+        Unions of labels that are the classes instead of the labels; metrics of all classes together are of the labels.
+
+    Attributes
+    ----------
+    mean, foreground_mean : dict of str to float
+        For each metric the mean over all classes, and over all but class 0, of the values that are defined. With several
+        cases, a class's value is the mean over the cases where it is defined.
+    defined, foreground_defined : dict of str to int
+        Over how many classes those means are taken.
+    overall : dict of str to float
+        Metrics that are one number for all classes together; with several cases their mean. Of sums: `soft_dice_loss`, and
+        all losses and metrics that cannot tell the classes apart.
+
+    Notes
+    -----
+    Labels that were ignored have no row, and are in no mean: only predictions of them can be left in the counts. Regions
+    count what was predicted as one of their labels, ignored or not.
+
+    Sums of a single class have the labels 0 and 1 of their argmax counts, and what is made of scores stands at class 1.
+    """
+
+    def __init__(
+        self,
+        counts: LabelCounts | BinaryCounts | ScoreSums,
+        *,
+        metrics: str | Sequence[str] | None = None,
+        names: Mapping[int, str] | None = None,
+        zero_division: float = float("nan"),
+        voxel_ml: float | None = None,
+        files: Mapping[str, Any] | None = None,
+        extra: Mapping[str, float] | None = None,
+        regions: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
+        if names is not None and not isinstance(names, Mapping):
+            raise TypeError(f"names: expected a mapping of labels to names, found {names!r}")
+        zero_division = registry.checked_number(zero_division, "zero_division")
+        self.counts, self.names, self.zero_division = counts, dict(names or {}), zero_division
+        self.voxel_ml, self.files, self.extra = voxel_ml, files, dict(extra or {})
+        chosen = _chosen(metrics, counts)
+        self._of_classes = of_classes = _united(counts, regions)
+        classes = _classes(of_classes)
+        ignored = set() if isinstance(of_classes, BinaryCounts) else set(of_classes.ignored.tolist())
+        self._kept = kept = np.array([name not in ignored for name in classes], bool)
+        self.classes: tuple[str | int, ...] = tuple(name for name in classes if name not in ignored)
+        self.values: dict[str, Floats] = {}
+        self._overall: dict[str, Floats] = {}
+        for name in chosen:
+            overall = regions and name in registry.REGISTRY and registry.get(name).overall is not None
+            values = _values(name, counts if overall else of_classes, zero_division)
+            if values.ndim == 1:
+                self._overall[name] = values
+            else:
+                self.values[name] = values if kept.all() else values[:, kept]
+        background = [0, *(name for name, members in (regions or {}).items() if set(members) == {0})]
+        foreground = np.array([name not in background for name in self.classes], bool)
+        self.class_values = {name: _nanmean(v) for name, v in self.values.items()}
+        self.mean = {name: _mean_of(v) for name, v in self.class_values.items()}
+        self.foreground_mean = {name: _mean_of(v[foreground]) for name, v in self.class_values.items()}
+        self.defined = {name: _number_defined(v) for name, v in self.class_values.items()}
+        self.foreground_defined = {name: _number_defined(v[foreground]) for name, v in self.class_values.items()}
+        self.overall = {name: _mean_of(v) for name, v in self._overall.items()}
+
+    def __getitem__(self, metric: str) -> Floats:
+        """Return a metric's values: (K,) for one case, (N, K) for several; of overall metrics () or (N,)."""
+        found = self.values.get(metric, self._overall.get(metric))
+        if found is None:
+            raise KeyError(f"{metric!r} was not asked for; there are {[*self.values, *self._overall]}")
+        return np.asarray(found[0]) if len(found) == 1 else found
+
+    def name_of(self, label: str | int) -> str:
+        """Return the name of a class, or its label as text."""
+        return self.names.get(label, str(label)) if isinstance(label, int) else label
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scores as a dict that JSON can hold: undefined values are None.
+
+        Returns
+        -------
+        scores : dict
+            ``classes``: for each label (as text) its ``name``, each metric, and the true and predicted voxels
+            (``true_voxels``, ``pred_voxels``; sums of weights where voxels were weighted; for files also ``true_ml``,
+            ``pred_ml``). ``mean``, ``foreground_mean``:
+            each metric; ``defined``, ``foreground_defined``: over how many classes. ``overall``: metrics of all classes
+            together, if asked for. ``scores``: what was given as `extra`.
+            ``voxels``: ``counted``, ``ignored``, ``outside_mask``, ``unknown``. ``cases``: N.
+            ``files``, for files: ``reference``, ``prediction``, ``shape``, ``spacing_mm``, ``geometry``. ``fastseg``: the
+            version.
+        """
+        (true, pred), ml = self._volumes(), self.voxel_ml
+        classes = {
+            str(label): {
+                "name": self.name_of(label),
+                **{name: _plain(values[k]) for name, values in self.class_values.items()},
+                "true_voxels": _voxels(true[k]),
+                "pred_voxels": _voxels(pred[k]),
+                **({} if ml is None else {"true_ml": _plain(true[k] * ml), "pred_ml": _plain(pred[k] * ml)}),
+            }
+            for k, label in enumerate(self.classes)
+        }
+        voxels = dict(
+            zip(("counted", "ignored", "outside_mask", "unknown"), self.counts.voxels.sum(0).tolist(), strict=True)
+        )
+        result: dict[str, Any] = {
+            "classes": classes,
+            "mean": {name: _plain(value) for name, value in self.mean.items()},
+            "foreground_mean": {name: _plain(value) for name, value in self.foreground_mean.items()},
+            "defined": dict(self.defined),
+            "foreground_defined": dict(self.foreground_defined),
+            "voxels": voxels,
+            "cases": self.counts.num_cases,
+        }
+        if self.files is not None:
+            result["files"] = dict(self.files)
+        result["fastseg"] = __version__
+        if self.overall:
+            result["overall"] = {name: _plain(value) for name, value in self.overall.items()}
+        if self.extra:
+            result["scores"] = {name: _plain(value) for name, value in self.extra.items()}
+        return result
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas data frame with a row for each case and class; pandas must be installed.
+
+        Metrics of all classes together are in ``frame.attrs["overall"]``.
+        """
+        import pandas as pd
+
+        index = pd.MultiIndex.from_product([range(self.counts.num_cases), self.classes], names=["case", "class"])
+        frame = pd.DataFrame({name: values.reshape(-1) for name, values in self.values.items()}, index=index)
+        frame.attrs["overall"] = dict(self.overall)
+        frame.insert(0, "name", [self.name_of(label) for label in self.classes] * self.counts.num_cases)
+        return frame
+
+    def rows(self) -> tuple[list[str], list[list[str]]]:
+        """Return the table's header and cells as text: a row for each class, then the means."""
+        true, pred = self._volumes()
+        volumes: list[tuple[str, list[str]]] = []
+        if self.voxel_ml is not None and not math.isnan(self.voxel_ml):
+            volumes += [
+                (f"{name} ml", ["-" if math.isnan(v) else f"{v * self.voxel_ml:,.2f}" for v in of])
+                for name, of in (("true", true), ("pred", pred))
+            ]
+        volumes += [(f"{name} voxels", [_count(v) for v in of]) for name, of in (("true", true), ("pred", pred))]
+        header = ["class", "name", *self.class_values, *(title for title, _ in volumes)]
+        lines = [
+            [
+                shown_label(label),
+                shown(self.name_of(label)),
+                *(_text(values[k]) for values in self.class_values.values()),
+                *(cells[k] for _, cells in volumes),
+            ]
+            for k, label in enumerate(self.classes)
+        ]
+        blank = [""] * len(volumes)
+        for title, means, defined in (
+            ("mean", self.mean, self.defined),
+            ("foreground mean", self.foreground_mean, self.foreground_defined),
+        ):
+            lines.append([title, "", *(_text(value) for value in means.values()), *blank])
+            lines.append(["  over", "classes", *(str(number) for number in defined.values()), *blank])
+        return header, lines
+
+    def __str__(self) -> str:
+        header, lines = self.rows()
+        table = table_in_blocks(header, lines, left=2)
+        extra = [f"{name}: {_text(value)}" for name, value in self.overall.items()]
+        extra += [f"{TITLES.get(name, name)}: {_text(value)}" for name, value in self.extra.items()]
+        if self.counts.num_cases > 1:
+            extra.append(f"values are means over the cases where they are defined; cases: {self.counts.num_cases}")
+        return "\n".join([table, *extra])
+
+    def __repr__(self) -> str:
+        names = ", ".join([*self.values, *self._overall])
+        return f"<Scores of {self.counts.num_cases} case(s), {len(self.classes)} classes: {names}>"
+
+    def _volumes(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return the true and the predicted voxels of each class, over all cases."""
+        true, pred = _volumes(self._of_classes)
+        return true[self._kept], pred[self._kept]
+
+
+def _united(
+    counts: LabelCounts | BinaryCounts | ScoreSums, regions: Mapping[str, Sequence[int]] | None
+) -> LabelCounts | BinaryCounts | ScoreSums:
+    """Return the counts of the regions, if there are any, else those that are given."""
+    if not regions:
+        return counts
+    if not isinstance(counts, LabelCounts):
+        raise TypeError(f"regions: expected counts of labels, found {type(counts).__name__}")
+    members: dict[str | int, Sequence[int]] = dict(regions.items())
+    return counts.regions(members)
+
+
+def _volumes(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    if isinstance(counts, ScoreSums):
+        if counts.argmax_counts is None:
+            true = counts.true.sum(0)
+            return true, np.full(true.shape, np.nan) if counts.pred is None else counts.pred.sum(0)
+        counts = counts.argmax_counts
+    if isinstance(counts, LabelCounts):
+        return (counts.matrix.sum(2) + counts.unknown).sum(0), counts.matrix.sum((0, 1))
+    return (counts.tp + counts.fn).sum(0), (counts.tp + counts.fp).sum(0)
+
+
+def _chosen(metrics: str | Sequence[str] | None, counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[str, ...]:
+    """Return the names of the metrics; ValueError where one is unknown or cannot be had of these counts."""
+    sums = counts if isinstance(counts, ScoreSums) else None
+    if metrics is None:
+        return (
+            DEFAULT_METRICS
+            if sums is None
+            else tuple(m for q, ms in _OF_SUMS.items() if q in sums.quantities for m in ms)
+        )
+    if not isinstance(metrics, Sequence):
+        raise TypeError(f"metrics: expected names, or 'all', found {metrics!r}")
+    if metrics == "all":
+        names = dict.fromkeys(metric.name for metric in registry.REGISTRY.values())
+        if sums is None:
+            return tuple(names)
+        summed = set(sums.quantities)
+        names |= dict.fromkeys(["soft_dice", *(function.name for function in _score_functions().values())])
+        return tuple(name for name in names if summed.issuperset(_needs(name)))
+    names = dict.fromkeys([metrics] if isinstance(metrics, str) else metrics)
+    if sums is None:
+        for name in names:
+            registry.get(name)
+    else:
+        sums.require(*dict.fromkeys(quantity for name in names for quantity in _needs(name)))
+    return tuple(names)
+
+
+def quantities_of(metrics: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return which quantities of `sum_scores` metrics need, given by name; None where any will do."""
+    if metrics is None or metrics == "all":
+        return None
+    names = [metrics] if isinstance(metrics, str) else metrics
+    return tuple(dict.fromkeys(quantity for name in names for quantity in _needs(name)))
+
+
+def _score_functions() -> dict[str, ScoreFunction]:
+    """Return losses and metrics of scores; they are imported where there are scores."""
+    from fastseg.metrics.losses import LOSSES
+    from fastseg.metrics.scores import SCORE_METRICS
+
+    return {**LOSSES, **SCORE_METRICS}
+
+
+def _needs(name: str) -> tuple[str, ...]:
+    """Return the quantities of scores that a metric of sums is made of."""
+    if name in registry.REGISTRY:
+        return ("argmax",)
+    functions = _score_functions()
+    if name == "soft_dice":
+        return functions["soft_dice_loss"].needs
+    if name not in functions:
+        known = ", ".join(sorted({*registry.REGISTRY, *functions, "soft_dice"}))
+        raise ValueError(f"metrics: expected some of {known}; found {name!r}")
+    return functions[name].needs
+
+
+def _classes(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[str | int, ...]:
+    if isinstance(counts, BinaryCounts):
+        return counts.classes
+    if isinstance(counts, ScoreSums):
+        if counts.argmax_counts is None:
+            return (1,) if counts.num_classes == 1 else tuple(range(counts.num_classes))
+        counts = counts.argmax_counts
+    return tuple(counts.labels.tolist())
+
+
+def _values(name: str, counts: LabelCounts | BinaryCounts | ScoreSums, zero_division: float) -> Floats:
+    """Return a metric's values: (N, K), or (N,) where it is one number for all classes together."""
+    if not isinstance(counts, ScoreSums):
+        return registry.get(name)(counts, zero_division=zero_division)
+    if name in registry.REGISTRY:
+        assert counts.argmax_counts is not None
+        return registry.get(name)(counts.argmax_counts, zero_division=zero_division)
+    function = _score_functions()["soft_dice_loss" if name == "soft_dice" else name]
+    if name == "soft_dice":
+        values = 1 - function(counts, average=None)
+    elif name != "soft_dice_loss" and "average" in inspect.signature(function.on_sums).parameters:
+        values = function(counts, average=None)
+    else:
+        values = np.array([function(counts.cases([n])) for n in range(counts.num_cases)], np.float64)
+    values = np.where(np.isnan(values), zero_division, values)
+    missing = len(_classes(counts)) - values.shape[-1] if values.ndim > 1 else 0  # 1 for what has no value at class 0
+    return np.pad(values, ((0, 0), (missing, 0)), constant_values=np.nan) if missing else values
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:
+    """Return rows as aligned text, the first `left` columns to the left and the others to the right."""
+    widths = [max(len(line[k]) for line in (header, *rows)) for k in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [c.ljust(w) if k < left else c.rjust(w) for k, (c, w) in enumerate(zip(cells, widths, strict=True))]
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(header), "  ".join("-" * w for w in widths), *(line(row) for row in rows)])
+
+
+def table_in_blocks(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int, widest: int = _WIDEST) -> str:
+    """Return a table as text; one that is too wide as several below each other, each with the `left` first columns."""
+    widths = [max(len(line[k]) for line in (header, *rows)) + 2 for k in range(len(header))]
+    blocks: list[list[int]] = [[]]
+    for k in range(left, len(header)):
+        if blocks[-1] and sum(widths[:left]) + sum(widths[j] for j in [*blocks[-1], k]) - 2 > widest:
+            blocks.append([])
+        blocks[-1].append(k)
+    columns = [[*range(left), *block] for block in blocks]
+    tables = [[[line[k] for k in own] for line in (header, *rows)] for own in columns]
+    return "\n\n".join(format_table(table[0], table[1:], left=left) for table in tables)
+
+
+def _nanmean(values: Floats) -> Floats:
+    """Return the means over the cases of the values that are not NaN; NaN where there are none."""
+    defined = ~np.isnan(values)
+    number = defined.sum(0)
+    total = np.where(defined, values, 0.0).sum(0)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+def _mean_of(values: Floats) -> float:
+    return float(_nanmean(values.reshape(-1, 1))[0])
+
+
+def _number_defined(values: Floats) -> int:
+    return int((~np.isnan(values)).sum())
+
+
+def _plain(value: Any) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _text(value: Any) -> str:
+    number = float(value)
+    return "-" if math.isnan(number) else f"{number:.4f}" if abs(number) < 1000 else f"{number:,.0f}"
+
+
+def _voxels(value: Any) -> int | float | None:
+    number: int | float = value.item()
+    return None if math.isnan(number) else number
+
+
+def _count(value: Any) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value.item():,}" if isinstance(value, np.integer) else f"{float(value):,.1f}"

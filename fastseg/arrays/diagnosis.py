@@ -1,0 +1,227 @@
+"""Looks once more through inputs that were rejected, and says what is wrong with them and where."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.arrays import labels as inputs
+from fastseg.arrays.labels import LabelInputs, MaskInputs
+from fastseg.arrays.scores import ScoreInputs
+from fastseg.kernels.protocols.scores import LEAST_WEIGHT, MOST_WEIGHT, RANGE_TOLERANCE
+
+__all__ = [
+    "Rejected",
+    "explain_labels",
+    "explain_masks",
+    "explain_scores",
+]
+
+
+Array = npt.NDArray[Any]
+
+
+class Rejected(Exception):  # noqa: N818 - a signal within the package, never seen outside
+    """Something among the counted pairs is not allowed; the voxels are looked through once more to say where."""
+
+
+_CHANGED = "y_true, y_pred: the arrays changed while they were counted"
+
+
+def explain_labels(given: LabelInputs, *, count_unknown: bool) -> NoReturn:
+    """Find what is wrong with the voxels of a rejected pair, and raise an error that says so."""
+    _look_at_labels(given, count_unknown)
+    raise ValueError(_CHANGED)
+
+
+def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
+    _look_at_weight(given.weight, given.mask)
+    arrays = (given.y_true, given.y_pred, given.mask)
+    for position, (name, dtype) in enumerate((("y_true", given.y_true.dtype), ("y_pred", given.y_pred.dtype))):
+        if dtype.kind in "bi" or (dtype.kind == "u" and dtype.itemsize < 8):
+            continue  # always whole, and of 64 bits at most
+
+        def not_whole(*parts: Any, position: int = position) -> Array:
+            return np.asarray(inputs.whole_numbers(np.asarray(parts[position]))[1] & _inside(parts[2]))
+
+        total, index, values = inputs.find_voxels(arrays, not_whole)
+        if total:
+            raise ValueError(
+                f"{name}: expected labels that are whole numbers of at most 64 bits, found {total} voxel(s) that are not; "
+                f"the first is {values[position]} at index {index}"
+            )
+    classes = given.classes
+    declared = () if classes.labels is None else classes.labels
+    for position, name in enumerate(("y_true", "y_pred")):
+        if classes.labels is None or (position == 1 and count_unknown):
+            continue
+
+        def outside(*parts: Any, position: int = position) -> Array:
+            labels, _ = inputs.whole_numbers(np.asarray(parts[position]))
+            found = ~np.isin(labels, declared)
+            if classes.ignored.size:
+                found &= ~np.isin(inputs.whole_numbers(np.asarray(parts[0]))[0], classes.ignored)
+            return np.asarray(found & _inside(parts[2]))
+
+        total, index, values = inputs.find_voxels(arrays, outside)
+        if total:
+            hint = "ignore_index= leaves such voxels out" if position == 0 else "unknown='count' counts them as misses"
+            raise ValueError(
+                f"{name}: expected labels among {classes.describe()}, found {total} voxel(s) outside; "
+                f"the first is {int(values[position])} at index {index} ({hint})"
+            )
+
+
+def _inside(mask: Any) -> Any:
+    return True if mask is None else np.asarray(mask) != 0
+
+
+def _look_at_weight(weight: Array | None, mask: Array | None) -> None:
+    if weight is None:
+        return
+
+    def bad(values: Any, inside: Any) -> Array:
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            wide = np.asarray(values).astype(np.float64)
+        return np.asarray(~((wide >= 0) & (wide < np.inf)) & _inside(inside))
+
+    total, index, values = inputs.find_voxels((weight, mask), bad)
+    if total:
+        raise ValueError(
+            f"sample_weight: expected finite numbers that are not negative, found {total} that are not; "
+            f"the first is {values[0]} at index {index}"
+        )
+
+
+def explain_masks(given: MaskInputs) -> NoReturn:
+    """Find what is wrong with a rejected pair of binary maps, and raise an error that says so."""
+    _look_at_weight(given.weight, given.mask)
+    for name, array in (("y_true", given.y_true), ("y_pred", given.y_pred)):
+        inside = given.mask
+        if inside is not None:
+            inside = inside if given.channel_axis is None else np.expand_dims(inside, given.channel_axis)
+            inside = np.broadcast_to(inside, array.shape)
+        total, index, values = inputs.find_voxels((array, inside), lambda a, m: (a != 0) & (a != 1) & _inside(m))
+        if total:
+            raise ValueError(
+                f"{name}: expected masks of zeros and ones, found {total} value(s) that are neither; "
+                f"the first is {values[0]} at index {index} (threshold probabilities first, and count label maps with "
+                "count_labels)"
+            )
+    raise ValueError(_CHANGED)
+
+
+def explain_scores(given: ScoreInputs) -> NoReturn:
+    """Find what is wrong with rejected scores, and raise an error that says so."""
+    options, shape = given.options, given.plain_shape
+    labels = None if options.soft else given.y_true
+    if labels is not None:
+        _look_at_labels(LabelInputs(labels, labels, given.mask, given.weight, given.classes, None), False)
+    else:
+        _look_at_weight(given.weight, given.mask)
+    ignored = given.classes.ignored
+
+    def looked_at(block: tuple[slice, ...]) -> Array:
+        inside = np.broadcast_to(_inside(None if given.mask is None else given.mask[block]), _size_of(shape, block))
+        return inside if labels is None else inside & ~np.isin(inputs.whole_numbers(labels[block])[0], ignored)
+
+    if given.weight is not None:
+        _look_at_size(given.weight, looked_at, shape)
+    truth_bits, score_bits = options.true_bfloat16, options.score_bfloat16
+    checks: list[tuple[str, Array, bool, float | None, str, Any]] = []
+    if options.soft:
+        checks.append(("y_true", given.y_true, truth_bits, None, "values in [0, 1]", _no_probability))
+    if options.activation is None:
+        expected = f"probabilities in [0, 1] (or activation='softmax' or 'sigmoid' for logits{_SCALE})"
+        checks.append(("y_score", given.y_score, score_bits, given.scale, expected, _no_probability))
+    else:
+        expected = "logits that are not NaN or +inf"
+        checks.append(("y_score", given.y_score, score_bits, given.scale, expected, lambda v: ~(v < np.inf)))
+    if options.activation == "softmax":
+        masked = "at least one logit of each voxel above -inf"
+        checks.append(("y_score", given.y_score, score_bits, given.scale, masked, lambda v: (v == -np.inf).all(-1)))
+    if options.sum_tolerance is not None:
+        sums = f"probabilities that sum to one (within {options.sum_tolerance:g}; activation='softmax' for logits)"
+        off = options.sum_tolerance
+        checks.append(
+            ("y_score", given.y_score, score_bits, given.scale, sums, lambda v: ~(np.abs(v.sum(-1) - 1) <= off))
+        )
+    for name, array, bits, scale, expected, wrong in checks:
+        _look_at_scores(name, _channels_last(array, given.channel_axis), bits, scale, expected, wrong, looked_at, given)
+    raise ValueError("y_true, y_score: the arrays changed while they were summed")
+
+
+def _no_probability(values: Array) -> Array:
+    return ~((values >= -RANGE_TOLERANCE) & (values <= 1 + RANGE_TOLERANCE))
+
+
+_SCALE = "; integers need scale=, such as 100 for percentages"
+
+
+def _look_at_scores(
+    name: str,
+    array: Array,
+    bits: bool,
+    scale: float | None,
+    expected: str,
+    wrong: Any,
+    looked_at: Any,
+    given: ScoreInputs,
+) -> None:
+    total, first, value = 0, (), 0.0
+    for block in inputs.blocks(array.shape[:-1], max(1, (1 << 20) // array.shape[-1])):
+        values = _as_float64(array[block], bits, scale)
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = np.asarray(wrong(values))
+        by_value = found.ndim == values.ndim
+        found = found & (looked_at(block)[..., None] if by_value else looked_at(block))
+        times = int(np.count_nonzero(found))
+        if times and not total:
+            inside = tuple(int(i) for i in np.unravel_index(int(np.argmax(found)), found.shape))
+            starts = [s.start for s in block] + [0] * (found.ndim - len(block))
+            place = [i + start for i, start in zip(inside, starts, strict=True)]
+            voxel = values[inside[: values.ndim - 1]]
+            value = voxel[inside[-1]] if by_value else voxel.sum() if "sum" in expected else voxel[0]
+            if given.channel_axis is not None and by_value:
+                place.insert(given.channel_axis, place.pop())
+            elif by_value:
+                place.pop()
+            first = tuple(place)
+        total += times
+    if total:
+        what, of = ("value(s)", "") if by_value else ("voxel(s)", " of the voxels (the channel axis left out)")
+        raise ValueError(
+            f"{name}: expected {expected}; found {total} {what} that are not; the first is {value} at index {first}{of}"
+        )
+
+
+def _look_at_size(weight: Array, looked_at: Any, shape: tuple[int, ...]) -> None:
+    """Sums of scores multiply weights in float32."""
+    for block in inputs.blocks(shape):
+        values = weight[block]
+        found = (values != 0) & ~((values >= LEAST_WEIGHT) & (values <= MOST_WEIGHT)) & looked_at(block)
+        if found.any():
+            inside = np.unravel_index(int(np.argmax(found)), found.shape)
+            starts = [s.start for s in block] + [0] * (found.ndim - len(block))
+            index = tuple(int(i) + start for i, start in zip(inside, starts, strict=True))
+            raise ValueError(
+                f"sample_weight: expected 0 or weights from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g} for scores, "
+                f"found {values[inside]} at index {index}"
+            )
+
+
+def _channels_last(array: Array, channel_axis: int | None) -> Array:
+    return array[..., None] if channel_axis is None else np.moveaxis(array, channel_axis, -1)
+
+
+def _size_of(shape: tuple[int, ...], block: tuple[slice, ...]) -> tuple[int, ...]:
+    return (*(s.stop - s.start for s in block), *shape[len(block) :])
+
+
+def _as_float64(values: Array, bfloat16: bool, scale: float | None) -> Array:
+    if bfloat16:
+        values = (values.astype(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        return values.astype(np.float64) / (1 if scale is None else scale)

@@ -1,0 +1,290 @@
+"""Cuts arrays of any memory order into spans, without a copy where their orders agree and by small blocks where not.
+
+A count does not depend on the order in which voxels are looked at, so they are looked at in the order of memory: axes are
+sorted, flipped and merged until what remains is as flat as it can be. How an input is cut depends on its shapes, strides
+and dtypes alone, never on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
+from fastseg.kernels.protocols.labels import Span
+
+__all__ = [
+    "BLOCK_BYTES",
+    "JOB_BYTES",
+    "LEAST_JOB_BYTES",
+    "TO_BITS",
+    "TO_BOOL",
+    "TO_FLOAT64",
+    "Conversion",
+    "Layout",
+    "in_memory_order",
+    "trailing_block",
+]
+
+
+Array = npt.NDArray[Any]
+
+#: Bytes of the widest array in one job: large enough that hand-overs do not count, small enough to answer Ctrl-C.
+JOB_BYTES = 1 << 24
+#: The least, so that an input of some megabytes still occupies all threads.
+LEAST_JOB_BYTES = 1 << 22
+#: Bytes of the widest array in one block that is copied before it is counted: it stays in the second-level cache.
+BLOCK_BYTES = 1 << 18
+#: Rows shorter than this are copied together before they are counted.
+_LEAST_ROW = 256
+#: Axes shorter than this are not worth a transposition.
+_LEAST_PLANE = 8
+
+
+class Conversion(NamedTuple):
+    """What is done to each block of an array whose type no kernel takes."""
+
+    dtype: np.dtype[Any]
+    into: Callable[[Array, Array], object]
+    """Writes a converted block into an array of `dtype`."""
+
+
+def _write_bits(block: Array, out: Array) -> None:
+    np.not_equal(block, 0, out=out, casting="unsafe")
+    out[(block != 0) & (block != 1)] = 2  # neither: the counter reports it
+
+
+TO_BOOL = Conversion(np.dtype(np.bool_), lambda block, out: np.not_equal(block, 0, out=out))
+TO_BITS = Conversion(np.dtype(np.int8), _write_bits)
+TO_FLOAT64 = Conversion(np.dtype(np.float64), lambda block, out: np.copyto(out, block))
+
+
+class Layout:
+    """One way to walk through up to four arrays of the same shape (absent ones are None).
+
+    Parameters
+    ----------
+    arrays
+        The arrays, the first two never None.
+    conversions
+        What turns each array into a type that the kernel takes, or None where it has one.
+    transpose
+        A backend's transposition of planes, as in `fastseg.kernels.numba.transpose`; default NumPy's copy.
+    unit
+        Length of what must not be cut: every span of flat arrays starts at a multiple of it.
+    samples
+        How many inputs like this there are in all: many need not be cut into small jobs.
+
+    Notes
+    -----
+    There are three ways. *Rows*: every array is contiguous along the last axis, so rows are counted where they lie.
+    *Planes*: an array is contiguous along another axis, so planes of that axis and the last are transposed into a buffer.
+    *Blocks*: everything else is copied as NumPy copies.
+    """
+
+    def __init__(
+        self,
+        arrays: Sequence[Array | None],
+        conversions: Sequence[Conversion | None],
+        transpose: Callable[..., None] | None = None,
+        unit: int = 1,
+        samples: int = 1,
+    ) -> None:
+        flat = _flat(arrays)
+        self.single: Span | None = None
+        if (
+            flat is not None
+            and not any(conversions)
+            and max(a.nbytes for a in flat if a is not None) <= LEAST_JOB_BYTES
+        ):  # small and simple
+            self.jobs, self.single = 1, Span(tuple(flat), 1, flat[0].size, (0, 0, 0, 0))
+            return
+        views = in_memory_order(arrays) if flat is None else flat
+        widest = max(v.itemsize for v in views if v is not None)
+        size = max(v.nbytes for v in views if v is not None)
+        job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, size * samples // 32))
+        job, block = max(1, job_bytes // widest // unit) * unit, BLOCK_BYTES // widest
+        self.shape = shape = next(v.shape for v in views if v is not None)
+        self.sources = [
+            None if v is None else _Source(v, c, transpose) for v, c in zip(views, conversions, strict=True)
+        ]
+        sources = [s for s in self.sources if s is not None]
+        self.row_axis, self.read = -1, self._block
+        if all(s.in_place(-1) for s in sources) and len(shape) == 1:
+            self.lengths: tuple[int, ...] = (min(shape[0], job),)
+            self.read = self._plane
+        elif all(s.in_place(len(shape) - 2) for s in sources) and shape[-1] >= _LEAST_ROW:
+            row = min(shape[-1], job)
+            self.row_axis, self.read = len(shape) - 2, self._plane
+            self.lengths = _with(shape, {self.row_axis: max(1, job // row), len(shape) - 1: row})
+        elif (axis := _other_axis(sources)) is not None:
+            row = min(shape[-1], max(_LEAST_PLANE, int(block**0.5)))
+            self.row_axis, self.read = axis, self._plane
+            self.lengths = _with(shape, {axis: max(1, block // row), len(shape) - 1: row})
+        else:
+            self.lengths = trailing_block(shape, block)
+        self.grid = tuple(-(-size // length) for size, length in zip(shape, self.lengths, strict=True))
+        self.blocks = prod(self.grid)
+        self.per_job = max(1, job // prod(self.lengths))
+        self.jobs = -(-self.blocks // self.per_job)
+
+    def spans(self, job: int) -> Iterator[Span]:
+        """Return the spans of one job; a span is valid until the next is asked for."""
+        if self.single is not None:
+            yield self.single
+            return
+        for number in range(job * self.per_job, min((job + 1) * self.per_job, self.blocks)):
+            starts, rest = [], number
+            for length, cells in zip(reversed(self.lengths), reversed(self.grid), strict=True):
+                rest, cell = divmod(rest, cells)
+                starts.append(cell * length)
+            starts.reverse()
+            sizes = [min(length, n - s) for length, n, s in zip(self.lengths, self.shape, starts, strict=True)]
+            yield self.read(starts, sizes)
+
+    def _plane(self, starts: list[int], sizes: list[int]) -> Span:
+        """Return rows of the last axis along the row axis, each array where it lies or transposed into a buffer."""
+        rows, length = 1 if self.row_axis < 0 else sizes[self.row_axis], sizes[-1]
+        arrays: list[Array | None] = []
+        strides = []
+        for source in self.sources:
+            flat, step = (None, 0) if source is None else source.rows(self.row_axis, starts, rows, length)
+            arrays.append(flat)
+            strides.append(step)
+        return Span(tuple(arrays), rows, length, tuple(strides))  # type: ignore[arg-type]
+
+    def _block(self, starts: list[int], sizes: list[int]) -> Span:
+        where = tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
+        arrays = tuple(None if s is None else s.block(where) for s in self.sources)
+        return Span(arrays, 1, prod(sizes), (0, 0, 0, 0))  # type: ignore[arg-type]
+
+
+class _Source:
+    """One array, its memory as a flat array, and the buffer its blocks are copied to where they must be."""
+
+    def __init__(self, view: Array, conversion: Conversion | None, transpose: Callable[..., None] | None) -> None:
+        self.view, self.conversion, self.transpose = view, conversion, transpose
+        self.buffer = np.empty(0, view.dtype if conversion is None else conversion.dtype)
+        self.steps = [stride // view.itemsize for stride in view.strides]
+        self.whole = conversion is None and all(stride % view.itemsize == 0 for stride in view.strides)
+        if self.whole:
+            # From the lowest address of the view to the highest; index (0, 0, ...) is at `origin`.
+            spread = [(n - 1) * step for n, step in zip(view.shape, self.steps, strict=True)]
+            self.origin = -sum(min(0, s) for s in spread)
+            lowest = tuple(
+                slice(n - 1, n) if step < 0 else slice(0, 1) for n, step in zip(view.shape, self.steps, strict=True)
+            )
+            self.flat = as_strided(view[lowest], (1 + sum(map(abs, spread)),), (view.itemsize,), writeable=False)
+
+    def in_place(self, row_axis: int) -> bool:
+        """Tell whether rows of the last axis, going along `row_axis` (or a single row, -1), can be read where they lie."""
+        ahead = row_axis < 0 or self.steps[row_axis] >= 0
+        return self.whole and ahead and (self.steps[-1] == 1 or self.view.shape[-1] == 1)
+
+    def rows(self, row_axis: int, starts: list[int], rows: int, length: int) -> tuple[Array, int]:
+        """Return a flat array and the distance of its rows."""
+        if self.in_place(row_axis):
+            first = self.origin + sum(start * step for start, step in zip(starts, self.steps, strict=True))
+            step = self.steps[row_axis] if row_axis >= 0 else 0
+            return self.flat[first : first + (rows - 1) * step + length], step
+        # An odd number of cache lines from row to row: a power of two would map all rows to a few sets of the cache.
+        step = (-(-length * self.buffer.itemsize // 64) | 1) * 64 // self.buffer.itemsize
+        flat = self._room(rows * step)
+        if self.transpose and self.whole and self.steps[row_axis] == 1 and self.steps[-1] >= 0:
+            first = self.origin + sum(start * stride for start, stride in zip(starts, self.steps, strict=True))
+            source = self.flat[first : first + (length - 1) * self.steps[-1] + rows]
+            self.transpose(source, self.steps[-1], flat, step, length, rows)
+            return flat, step
+        where: list[Any] = list(starts)
+        where[row_axis] = slice(starts[row_axis], starts[row_axis] + rows)
+        where[-1] = slice(starts[-1], starts[-1] + length)
+        part, target = self.view[tuple(where)], flat.reshape(rows, step)[:, :length]
+        if self.conversion is not None:
+            self.conversion.into(part, target)
+        else:
+            np.copyto(target, part)
+        return flat, step
+
+    def block(self, where: tuple[slice, ...]) -> Array:
+        """Return a block as a flat array, itself if it is contiguous."""
+        part = self.view[where]
+        if self.conversion is None and part.flags.c_contiguous:
+            return part.reshape(-1)
+        flat = self._room(part.size)
+        target = flat.reshape(part.shape)
+        if self.conversion is None:
+            np.copyto(target, part)
+        else:
+            self.conversion.into(part, target)
+        return flat
+
+    def _room(self, size: int) -> Array:
+        if self.buffer.size < size:
+            self.buffer = np.empty(size, self.buffer.dtype)
+        return self.buffer[:size]
+
+
+def _flat(arrays: Sequence[Array | None]) -> list[Any] | None:
+    """Return 1-D views where all arrays are contiguous in one order; the common case, and quick to tell."""
+    if all(a is None or a.flags.c_contiguous for a in arrays):
+        return [None if a is None else a.reshape(-1) for a in arrays]
+    if all(a is None or a.flags.f_contiguous for a in arrays):
+        return [None if a is None else a.T.reshape(-1) for a in arrays]
+    return None
+
+
+def in_memory_order(arrays: Sequence[Array | None]) -> list[Any]:
+    """Return views with the axes in the memory order of the first array, merged where all arrays allow it."""
+    present = [a for a in arrays if a is not None]
+    first = present[0]
+    flips = tuple(slice(None, None, -1) if stride < 0 else slice(None) for stride in first.strides)
+    axes = [axis for axis in range(first.ndim) if first.shape[axis] != 1]
+    # Largest step first, by the first array's steps and then by the others'; a broadcast axis (step 0) goes outermost.
+    axes.sort(key=lambda axis: [-abs(a.strides[axis]) or -(2**62) for a in present])
+    drop = tuple(slice(None) if axis in axes else 0 for axis in range(first.ndim))
+    order = [sum(1 for other in axes if other < axis) for axis in axes]
+    views = [a[(*flips, ...)][(*drop, ...)].transpose(order) for a in present]
+    if not axes:
+        views = [v.reshape(1) for v in views]
+    for axis in range(views[0].ndim - 2, -1, -1):
+        size = views[0].shape[axis + 1]
+        if all(v.strides[axis] == v.strides[axis + 1] * size for v in views):
+            views = [_merge(v, axis) for v in views]
+    remaining = iter(views)
+    return [None if a is None else next(remaining) for a in arrays]
+
+
+def _merge(array: Array, axis: int) -> Array:
+    """Make one axis of `axis` and the next; their steps allow it."""
+    shape = (*array.shape[:axis], array.shape[axis] * array.shape[axis + 1], *array.shape[axis + 2 :])
+    strides = (*array.strides[:axis], *array.strides[axis + 1 :])
+    return as_strided(array, shape, strides)
+
+
+def _other_axis(sources: Sequence[_Source]) -> int | None:
+    """Return an axis but the last along which some array is contiguous, where planes of both are worth a transposition."""
+    for source in sources:
+        shape = source.view.shape
+        if source.whole and not source.in_place(-1) and shape[-1] >= _LEAST_PLANE:
+            for axis, step in enumerate(source.steps[:-1]):
+                if step == 1 and shape[axis] >= _LEAST_PLANE:
+                    return axis
+    return None
+
+
+def _with(shape: tuple[int, ...], lengths: dict[int, int]) -> tuple[int, ...]:
+    """Return lengths of 1 but for those given, none longer than its axis."""
+    return tuple(min(size, lengths.get(axis, 1)) for axis, size in enumerate(shape))
+
+
+def trailing_block(shape: tuple[int, ...], voxels: int) -> tuple[int, ...]:
+    """Return the lengths of a block of at most `voxels` that takes in as many of the last axes as it can."""
+    lengths, room = [], voxels
+    for size in reversed(shape):
+        lengths.append(max(1, min(size, room)))
+        room //= max(1, size)
+    return tuple(reversed(lengths))

@@ -1,0 +1,37 @@
+"""The Numba backend. Each kernel's module is imported when it is first asked for: who counts labels needs none of scores."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastseg.kernels.numba.gradients import GradientWriter
+    from fastseg.kernels.numba.label_counter import PairCounter
+    from fastseg.kernels.numba.masks import MaskCounter
+    from fastseg.kernels.numba.score_counter import ScoreCounter
+    from fastseg.kernels.numba.transpose import transpose_into
+
+__all__ = [
+    "GradientWriter",
+    "MaskCounter",
+    "PairCounter",
+    "ScoreCounter",
+    "transpose_into",
+]
+
+
+_HOMES = {
+    "GradientWriter": "gradients",
+    "MaskCounter": "masks",
+    "PairCounter": "label_counter",
+    "ScoreCounter": "score_counter",
+    "transpose_into": "transpose",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value

@@ -1,0 +1,133 @@
+"""Counts of labels and of binary maps in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.kernels.protocols.labels import MaskTally, Pairs, Span
+
+__all__ = [
+    "MaskCounter",
+    "PairCounter",
+    "transpose_into",
+]
+
+
+def transpose_into(
+    source: npt.NDArray[Any], source_step: int, target: npt.NDArray[Any], target_step: int, columns: int, rows: int
+) -> None:
+    """Do target[r * target_step + c] = source[c * source_step + r], column by column."""
+    for c in range(columns):
+        target[c : c + (rows - 1) * target_step + 1 : target_step] = source[c * source_step : c * source_step + rows]
+
+
+def _rows(span: Span) -> list[npt.NDArray[Any] | None]:
+    """Return the span's voxels, row after row, for each of its arrays."""
+    return [
+        None if array is None else np.concatenate([array[r * step : r * step + span.length] for r in range(span.rows)])
+        for array, step in zip(span.arrays, span.strides, strict=True)
+    ]
+
+
+def _good(weight: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        return (weight >= 0) & (weight < np.inf)
+
+
+class PairCounter:
+    """Counts pairs over spans with `numpy.unique`."""
+
+    def __init__(self, true_dtype: np.dtype[Any], pred_dtype: np.dtype[Any]) -> None:
+        self._dtypes = (true_dtype, pred_dtype)
+
+    def __enter__(self) -> PairCounter:
+        self._true, self._pred = (np.empty(0, dtype) for dtype in self._dtypes)
+        self._times, self._weights = np.empty(0, np.int64), np.empty(0, np.float64)
+        self._weighted, self._outside, self._bad = False, 0, 0
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        return None
+
+    def update(self, span: Span) -> bool:
+        """Count one span; always True."""
+        true, pred, mask, weight = _rows(span)
+        assert true is not None
+        assert pred is not None
+        if mask is not None:
+            inside = mask != 0
+            self._outside += int((~inside).sum())
+            true, pred = true[inside], pred[inside]
+            weight = None if weight is None else weight[inside]
+        self._weighted = weight is not None
+        values = np.ones(true.size)
+        if weight is not None:
+            self._bad += int((~_good(weight)).sum())
+            values = np.where(_good(weight), weight, 0).astype(np.float64)
+        self._add(true, pred, np.ones(true.size, np.int64), values)
+        return True
+
+    def _add(self, true: Any, pred: Any, times: Any, weights: Any) -> None:
+        """Add to the pairs so far, and unite equal ones."""
+        true, pred = np.concatenate([self._true, true]), np.concatenate([self._pred, pred])
+        times, weights = np.concatenate([self._times, times]), np.concatenate([self._weights, weights])
+        self._true, i = np.unique(true, return_inverse=True)
+        self._pred, j = np.unique(pred, return_inverse=True)
+        width = max(1, self._pred.size)
+        codes, pair = np.unique(i.astype(np.int64) * width + j, return_inverse=True)
+        self._true, self._pred = self._true[codes // width], self._pred[codes % width]
+        self._times, self._weights = np.zeros(codes.size, np.int64), np.zeros(codes.size)
+        np.add.at(self._times, pair, times)
+        np.add.at(self._weights, pair, weights)
+
+    def take(self, classes: int | None = None) -> Pairs:
+        """Return what was counted since the last call."""
+        weights = self._weights if self._weighted else None
+        pairs = Pairs(self._true, self._pred, self._times, weights, self._outside, self._bad)
+        self.__enter__()
+        return pairs
+
+
+class MaskCounter:
+    """Counts binary maps with C interleaved channels by boolean arithmetic."""
+
+    def __init__(self, channels: int, strict: tuple[bool, bool]) -> None:
+        self._channels, self._strict = channels, strict
+
+    def __enter__(self) -> MaskCounter:
+        self._sums: npt.NDArray[Any] = np.zeros((self._channels, 4), np.int64)
+        self._voxels = self._outside = self._bad = 0
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        return None
+
+    def update(self, span: Span) -> bool:
+        """Count one span of whole voxels; always True."""
+        true, pred, mask, weight = _rows(span)
+        assert true is not None
+        assert pred is not None
+        t, p = (a.view(np.uint8).reshape(-1, self._channels) for a in (true, pred))
+        inside = np.ones(len(t), bool) if mask is None else mask != 0
+        for values, strict in zip((t, p), self._strict, strict=True):
+            self._bad += int((values[inside] > 1).sum()) if strict else 0
+        t, p = t != 0, p != 0
+        if weight is None:
+            w: npt.NDArray[Any] = inside.astype(np.int64)
+        else:
+            self._bad += int((inside & ~_good(weight)).sum())
+            w = np.where(inside & _good(weight), weight, 0).astype(np.float64)
+        parts = [(a * w[:, None]).sum(0) for a in (t & p, ~t & p, t & ~p, ~t & ~p)]
+        self._sums = self._sums + np.stack(parts, axis=1)
+        self._voxels += len(t)
+        self._outside += int((~inside).sum())
+        return True
+
+    def take(self, classes: int | None = None) -> MaskTally:
+        """Return what was counted since the last call."""
+        tally = MaskTally(self._sums, self._voxels, self._outside, self._bad)
+        self.__enter__()
+        return tally

@@ -1,0 +1,1 @@
+"""What passes between the counting loops and a backend, and what a backend has to have."""

@@ -1,0 +1,99 @@
+"""What passes between the counting loop and a backend: spans of voxels in, counts of pairs out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "MaskCounterProtocol",
+    "MaskTally",
+    "PairCounterProtocol",
+    "Pairs",
+    "Span",
+    "Square",
+]
+
+
+class Span(NamedTuple):
+    """Voxels that are looked at in one kernel call: `rows` rows of `length` voxels of up to four arrays.
+
+    Row r of array k is ``arrays[k][r * strides[k] : r * strides[k] + length]``.
+    """
+
+    arrays: tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None, npt.NDArray[Any] | None]
+    """True labels, predicted labels, mask (bool) or None, weights (float32 or float64) or None: 1-D and contiguous."""
+    rows: int
+    length: int
+    strides: tuple[int, int, int, int]
+
+
+class Pairs(NamedTuple):
+    """The distinct pairs of values of some voxels, each with its number of voxels."""
+
+    true: npt.NDArray[Any]
+    """(P,) values of the truth, in its own dtype."""
+    pred: npt.NDArray[Any]
+    """(P,) values of the prediction, in its own dtype."""
+    times: npt.NDArray[np.int64]
+    """(P,) voxels with that pair, at least one."""
+    weights: npt.NDArray[np.float64] | None
+    """(P,) summed weights of those voxels, or None without weights."""
+    outside: int
+    """Voxels outside the mask; they are in no pair."""
+    bad_weights: int
+    """Voxels inside the mask whose weight is negative, infinite or NaN."""
+
+
+class Square(NamedTuple):
+    """The counts of voxels that all have labels 0..K-1: what `PairCounterProtocol.take` returns where it can."""
+
+    counts: npt.NDArray[np.int64]
+    """(K, K) voxels, rows true, columns predicted."""
+    voxels: int
+    """Their sum."""
+    outside: int
+    """Voxels outside the mask."""
+
+
+class PairCounterProtocol(Protocol):
+    """A backend's counter of label pairs: entered as a context manager and used by one thread."""
+
+    def __enter__(self) -> PairCounterProtocol: ...
+    def __exit__(self, *exc_info: Any) -> None: ...
+    def update(self, span: Span) -> bool:
+        """Count one span; return False if the tables are full: then `take`, and `update` with the same span again."""
+        ...
+
+    def take(self, classes: int | None = None) -> Pairs | Square:
+        """Return what was counted since the last call; with `classes`, as a Square if no other label has occurred."""
+        ...
+
+
+class MaskTally(NamedTuple):
+    """What a pair of binary maps with C interleaved channels amounts to."""
+
+    sums: npt.NDArray[Any]
+    """(C, 4): true positives, false positives, false negatives, true negatives; int64, or float64 sums of weights."""
+    voxels: int
+    """Voxels looked at, those outside the mask included."""
+    outside: int
+    """Voxels outside the mask."""
+    bad: int
+    """Values that are neither 0 nor 1, and bad weights."""
+
+
+class MaskCounterProtocol(Protocol):
+    """A backend's counter of binary maps: entered as a context manager and used by one thread."""
+
+    def __enter__(self) -> MaskCounterProtocol: ...
+    def __exit__(self, *exc_info: Any) -> None: ...
+    def update(self, span: Span) -> bool:
+        """Count one span of whole voxels; always True."""
+        ...
+
+    def take(self, classes: int | None = None) -> MaskTally:
+        """Return what was counted since the last call."""
+        ...

@@ -1,0 +1,249 @@
+"""Evaluate a folder: find the cases, score those that are not scored yet, write what was found."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any, Literal
+
+import numpy as np
+
+from fastseg.counting.threads import checked_threads, get_num_threads
+from fastseg.labels.choices import choose_labels, find_dataset_json, only_predicted
+from fastseg.labels.names import shown
+from fastseg.runs.cases.find import Case, find_cases
+from fastseg.runs.outputs.run_json import write_outputs
+from fastseg.runs.outputs.stale_report import remove_stale_report
+from fastseg.runs.results.gates import Gate, check_classes, check_gates, parse_gate
+from fastseg.runs.results.numbers import Run
+from fastseg.runs.scoring.journal import Journal
+from fastseg.runs.scoring.keys import CaseFiles, Hashing, has_hashes, place_of
+from fastseg.runs.scoring.options import read_settings
+from fastseg.runs.scoring.records import CaseRecord, triples
+from fastseg.runs.scoring.settings import Settings
+from fastseg.runs.scoring.threads import Progress, run_cases
+
+__all__ = [
+    "evaluate_folder",
+]
+
+
+Path = str | os.PathLike[str]
+Notes = Callable[[str], None]
+
+
+def evaluate_folder(
+    reference: Path | None = None,
+    prediction: Path | None = None,
+    output: Path | None = None,
+    *,
+    pairs: Path | None = None,
+    pattern: str | Sequence[str] | None = None,
+    roi: Path | None = None,
+    missing: Literal["error", "skip", "worst"] = "error",
+    labels: Any = None,
+    num_classes: int | None = None,
+    prediction_labels: Any = None,
+    regions: Any = None,
+    ignore: int | Sequence[int] | None = None,
+    map_prediction: Mapping[int, int] | Path | None = None,
+    unknown: Literal["raise", "count"] = "raise",
+    metrics: str | Sequence[str] | None = None,
+    convention: str = "fastseg",
+    background: bool | None = None,
+    geometry: Literal["error", "warn", "ignore"] = "error",
+    reorient: bool = False,
+    axes: str | None = None,
+    activation: str | None = None,
+    channel_axis: int | None = None,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+    threads: int | None = None,
+    resume: bool = True,
+    hashing: Hashing = "auto",
+    gates: Sequence[Gate | str] = (),
+    progress: Callable[[Progress], None] | None = None,
+    note: Notes | None = None,
+) -> Run:
+    """Score a folder of predicted segmentations against a folder of references.
+
+    Each case is read once, as it is decompressed; memory does not depend on the size of the volumes or on how many they are.
+
+    Parameters
+    ----------
+    reference, prediction : path
+        Two folders of volumes, paired by the names of their files without suffix; or two volumes, which are one case.
+    output : path, optional
+        A folder for the results; it is made. What is in it of an earlier call goes on (`resume`); results of other
+        predictions in it are an error.
+    pairs : path, optional
+        A CSV file with the columns ``reference`` and ``prediction``, and perhaps ``case`` and ``roi``, instead of folders.
+    pattern, roi, missing
+        As in `fastseg.runs.cases.find.find_cases`: how cases are told from paths, a folder of masks, and what a missing
+        prediction does.
+    labels, num_classes, prediction_labels, regions, ignore, map_prediction
+        As in `fastseg.labels.choices.choose_labels`: what is scored. Where neither `labels` nor `num_classes` is given, it is
+        what nnU-Net's ``dataset.json`` in the folder of references (or of `pairs`) or beside it says, if there is one.
+    unknown, metrics, convention, background, geometry, reorient, axes, activation, channel_axis, resamples, confidence, seed
+        As in `fastseg.runs.scoring.options.read_settings`: how.
+    threads : int, optional
+        How many cases at once; where there are fewer cases, they use several each. Default `fastseg.get_num_threads`.
+    resume : bool
+        Whether cases that are in `output`, of the same files and counted in the same way, are not counted again. Cases that
+        failed are tried again. False gives up all that is in `output`.
+    hashing : {"auto", "always", "never"}
+        Whether the results have the SHA-256 of the files: "auto" of those up to 64 MiB ("never" keeps those that an earlier
+        call has computed). With "always" files are told apart
+        by it instead of by their times.
+    gates
+        Bounds on numbers of the run, such as "liver:dice=0.9" (`fastseg.runs.results.gates.parse_gate`);
+        ``run.facts["gates"]`` says what became of them.
+    progress
+        Called ten times a second.
+    note
+        Receives sentences for people, such as where the labels come from.
+
+    Returns
+    -------
+    run : Run
+        ``run.failed`` are the cases that could not be scored; nothing is raised for them.
+
+    Raises
+    ------
+    CasesError
+        If files cannot be paired; it lists all that cannot.
+    ValueError, TypeError
+        If an option is not what it should be.
+    OSError
+        If the results cannot be written; those of an earlier run are then as they were.
+    """
+    start = time.time()
+    say: Notes = note or (lambda _: None)
+    beside = pairs if reference is None else reference
+    if labels is None and num_classes is None and (labels := find_dataset_json(beside)) is not None:
+        say(f"labels from {shown(labels)}")
+    chosen = choose_labels(
+        labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions, ignore=ignore,
+        map_prediction=map_prediction,
+    )  # fmt: skip
+    settings = read_settings(
+        chosen, unknown=unknown, metrics=metrics, convention=convention, background=background, geometry=geometry,
+        reorient=reorient, axes=axes, missing=missing, activation=activation, channel_axis=channel_axis, resamples=resamples,
+        confidence=confidence, seed=seed,
+    )  # fmt: skip
+    for text in chosen.notes(unknown):
+        say(f"warning: {text}")
+    bounds = [parse_gate(each) if isinstance(each, str) else each for each in gates]
+    check_classes(bounds, settings)
+    tables = _described(
+        labels=labels, prediction_labels=prediction_labels, regions=regions, map_prediction=map_prediction
+    )
+    if hashing not in ("auto", "always", "never"):
+        raise ValueError(f"hashing: expected 'auto', 'always' or 'never', found {hashing!r}")
+    workers = get_num_threads() if threads is None else checked_threads(threads, "threads")
+    found = find_cases(reference, prediction, pattern=pattern, pairs=pairs, roi=roi, missing=missing)
+    with ExitStack() as stack:
+        journal = None if output is None else stack.enter_context(Journal(output, resume=resume))
+        if journal is not None:
+            _require_own(journal, found.cases)
+        records = {} if journal is None else _known(found.cases, settings, hashing, journal.records)
+        todo = [case for case in found.cases if case.id not in records]
+
+        def keep(record: CaseRecord) -> None:
+            if journal is not None and record.counted:
+                journal.append(record)
+            records[record.id] = record
+
+        def look(now: Progress) -> None:
+            if journal is not None:
+                journal.flush()
+            if progress is not None:
+                progress(now)
+
+        if records:
+            say(f"{len(records)} of {len(found.cases)} cases were scored before")
+        try:
+            run_cases(todo, settings, threads=workers, hashing=hashing, keep=keep, report=look, before=len(records))
+        except KeyboardInterrupt:
+            if output is not None:
+                kept = sum(record.counted for record in records.values())
+                say(f"{kept} of {len(found.cases)} cases are kept; the same command goes on with the others")
+            raise
+        facts: dict[str, Any] = {
+            "reference": _text(reference),
+            "prediction": _text(prediction),
+            "pairs": _text(pairs),
+            "working_folder": os.getcwd(),
+            "tables": tables,
+            "extra": list(found.extra),
+            "times": {"started": start, "seconds": time.time() - start, "scored": len(todo), "threads": workers},
+        }
+        run = Run(settings, tuple(records[case.id] for case in found.cases), facts)
+        if (unlike := _unlike_labels(run)) is not None:
+            say(f"warning: {unlike}")
+        facts["gates"] = [
+            {"text": each.gate.text, "value": each.value, "passed": each.passed, "message": each.message}
+            for each in check_gates(run, bounds)
+        ]
+        if journal is not None:
+            assert output is not None
+            write_outputs(run, output)
+            if (removed := remove_stale_report(output)) is not None:
+                say(removed)
+            journal.complete(record for record in run.records if record.counted)
+    return run
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else os.fsdecode(path)
+
+
+def _described(**tables: Any) -> dict[str, dict[str, str]]:
+    """Return path and SHA-256 of the files that say what the labels are."""
+    paths = {name: os.fsdecode(given) for name, given in tables.items() if isinstance(given, str | os.PathLike)}
+    return {
+        name: {"path": path, "sha256": hashlib.sha256(FilePath(path).read_bytes()).hexdigest()}
+        for name, path in paths.items()
+        if os.path.isfile(path)
+    }
+
+
+def _require_own(journal: Journal, cases: Sequence[Case]) -> None:
+    """Raise ValueError where a folder holds results, and none of them is of these files: those of another model."""
+    ours = {place_of(case) for case in cases}
+    others = [record for record in journal.records.values() if record.key.partition("-")[0] not in ours]
+    if others and len(others) == len(journal.records):
+        found = others[0].prediction or others[0].reference
+        raise ValueError(
+            f"output: {shown(str(journal.path.parent))}: expected another folder, found the results of other predictions in "
+            f"it, {shown(found)} for {shown(others[0].id)} (resume=False, --no-resume, gives them up)"
+        )
+
+
+def _unlike_labels(run: Run) -> str | None:
+    """Say which labels only predictions have, where nobody said which labels there are."""
+    if run.settings.labels is not None or run.settings.regions:
+        return None
+    pairs, unknown = triples(run.counted)
+    true, pred = np.concatenate([pairs[:, 1], unknown[:, 1]]), pairs[:, 2]
+    return only_predicted(true, pred, run.settings.names)
+
+
+def _known(
+    cases: Sequence[Case], settings: Settings, hashing: Hashing, records: Mapping[str, CaseRecord]
+) -> dict[str, CaseRecord]:
+    """Return the records that are still true: of the same files, by the paths given now, counted in the same way."""
+    known = {}
+    for case in cases:
+        record = records.get(case.id)
+        if record is not None and (hashing == "never" or has_hashes(record)):
+            with suppress(OSError):  # the case will fail, with its reason
+                if record.key == CaseFiles(case).key(settings, hashing):
+                    known[case.id] = replace(record, reference=case.reference, prediction=case.prediction, roi=case.roi)
+    return known

@@ -1,0 +1,177 @@
+"""Tables of a run as CSV, for spreadsheets and data frames: `cases.csv`, a row a number, and `classes.csv`, a row a summary.
+
+Commas, quotes where needed (RFC 4180), line feeds, UTF-8. An undefined number is an empty cell. Numbers are in their
+shortest form that reads back equal. Text that a spreadsheet would take for a formula gets an apostrophe before it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastseg import metrics as registry
+from fastseg.runs.results.numbers import Run
+from fastseg.runs.scoring.records import CaseRecord
+
+if TYPE_CHECKING:
+    from fastseg.runs.results.statistics import Summary
+
+__all__ = [
+    "cases_csv",
+    "classes_csv",
+    "csv_table",
+    "label_cell",
+    "number_cell",
+    "text_cell",
+    "why_no_mean",
+    "why_not_scored",
+]
+
+
+_CASES = ("case", "class", "label", "metric", "value", "reason")
+_NUMBERS = ("mean", "median", "std", "q1", "q3", "min", "max", "low", "high", "defined", "cases")
+
+#: What spreadsheets take for the beginning of a formula, behind what they skip. Apostrophes are skipped too, so that no two
+#: texts become the same.
+_FORMULA = re.compile(r"['\s\x00-\x20\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
+_INTEGER = re.compile(r"-?[0-9]+")
+
+#: The name of what belongs to no single class.
+_ALL = "all"
+
+
+def cases_csv(run: Run) -> bytes:
+    """Return every number of every case as a row.
+
+    Returns
+    -------
+    data : bytes
+        Columns ``case``, ``class``, ``label``, ``metric``, ``value``, ``reason``: why the value is empty. Metrics of all
+        classes together, and those of files of probabilities, have the class "all" and no label. A case that failed or has
+        no prediction has a row with nothing but the reason, in the place of its numbers or, where it was scored as the worst
+        possible, before them.
+    """
+    return (csv_row(_CASES) + "".join(_case_lines(run))).encode("utf-8")
+
+
+def classes_csv(run: Run, summaries: Sequence[Summary] | None = None) -> bytes:
+    """Return the summary of every metric and class as a row.
+
+    Parameters
+    ----------
+    run
+        The run.
+    summaries
+        What `fastseg.runs.results.statistics.summarise` says of it; it is asked if they are not given.
+
+    Returns
+    -------
+    data : bytes
+        Columns ``metric``, ``class``, ``label``, the fields of a summary from ``mean`` to ``cases``, and ``over``. The run's
+        one number has the class "mean" and no label, and ``over`` says what it is the mean over. Metrics of all classes
+        together, and those of files of probabilities, have the class "all" and no label.
+    """
+    if summaries is None:
+        from fastseg.runs.results.statistics import summarise
+
+        summaries = summarise(run)
+    rows = (
+        [
+            text_cell(each.metric),
+            text_cell(each.name),
+            label_cell(each.key),
+            *(number_cell(getattr(each, name)) for name in _NUMBERS),
+            run.over(each.metric) if (each.key, each.name) == (None, "mean") else "",
+        ]
+        for each in summaries
+    )
+    return csv_table(("metric", "class", "label", *_NUMBERS, "over"), rows)
+
+
+def why_not_scored(record: CaseRecord) -> str | None:
+    """Return why a case failed or that its prediction is missing, None where all is well."""
+    if record.status == "scored":
+        return None
+    if record.status == "missing":
+        reason = record.reason or "no prediction"
+        return f"{reason}; scored as the worst possible" if record.counted else reason
+    return record.reason or "failed"
+
+
+def why_no_mean(run: Run) -> str:
+    """Return why a number of the whole run is undefined."""
+    return f"undefined under convention {run.settings.convention}" if run.counted else "no case was scored"
+
+
+def _case_lines(run: Run) -> Iterator[str]:
+    """Yield the lines of all cases. They are many: what repeats is made fit for a cell once."""
+    names = list(dict.fromkeys(run.settings.metrics))
+    values = {name: run.values(name).tolist() for name in names}
+    single = [name for name in names if registry.get(name).overall is None]
+    heads = [
+        (k, name, csv_row([text_cell(each.name), label_cell(each.key), name])[:-1])
+        for k, each in enumerate(run.classes)
+        for name in single
+    ]
+    true, pred = ((run.binary.tp + other).tolist() for other in (run.binary.fn, run.binary.fp))
+    place = 0
+    for record in run.records:
+        case, trouble = csv_row([text_cell(record.id)])[:-1], why_not_scored(record)
+        if trouble is not None:
+            yield f"{case},{csv_row(['', '', '', '', text_cell(trouble)])}"
+        if not record.counted:
+            continue
+        for k, name, head in heads:
+            value = values[name][place][k]
+            if value == value:
+                yield f"{case},{head},{value!r},\n"
+            else:
+                yield f"{case},{head},,{csv_row([_absent(run, true[place][k], pred[place][k])])}"
+        together: dict[str, float | None] = {name: values[name][place][0] for name in names if name not in single}
+        for name, score in {**together, **record.scores}.items():
+            cell = number_cell(score)
+            reason = "" if cell else why_no_mean(run) if name in together else "undefined"
+            yield f"{case},{csv_row([_ALL, '', text_cell(name), cell, reason])}"
+        place += 1
+
+
+def _absent(run: Run, true: int, pred: int) -> str:
+    """Return why a value is undefined where the class has so many true and predicted voxels."""
+    if true and pred:
+        return why_no_mean(run)
+    where = [name for name, voxels in (("reference", true), ("prediction", pred)) if not voxels]
+    return f"absent from {' and '.join(where)}"
+
+
+def csv_table(header: Sequence[str], rows: Iterable[list[str]]) -> bytes:
+    """Return a table as CSV (RFC 4180, UTF-8), of cells that are fit for it."""
+    return "".join([csv_row([text_cell(name) for name in header]), *map(csv_row, rows)]).encode("utf-8")
+
+
+def csv_row(cells: Sequence[str]) -> str:
+    """Return a row, with its line feed. csv quotes a carriage return only where it ends lines, hence both."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
+
+
+def text_cell(text: str) -> str:
+    """Return text from outside as a cell that is text in a spreadsheet too, and that UTF-8 can hold."""
+    safe = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+    return f"'{safe}" if _FORMULA.match(safe) and not _INTEGER.fullmatch(safe) else safe
+
+
+def label_cell(key: int | tuple[int, ...] | None) -> str:
+    """Return the cell of a class's label or labels; empty for all classes together."""
+    return "" if key is None else str(key)
+
+
+def number_cell(value: Any) -> str:
+    """Return the cell of a number, in the shortest form that is read back as the same; empty for NaN and None."""
+    if value is None or math.isnan(value):
+        return ""
+    return str(int(value)) if isinstance(value, int) else repr(float(value))

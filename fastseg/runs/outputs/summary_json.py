@@ -1,0 +1,111 @@
+"""`summary.json` as nnU-Net writes it, for the programs that read nnU-Net's.
+
+Its convention is nnU-Net's own, whatever the run's is: Dice and IoU of a class that is in neither map are NaN, means over
+cases leave NaN out, and the foreground mean is the plain mean over classes of these. Label 0 is not among the classes. A
+missing prediction that is taken as the worst counts as a map of nothing: misses alone, and Dice and IoU of 0.
+
+References
+----------
+nnU-Net, nnunetv2/evaluation/evaluate_predictions.py: `compute_metrics_on_folder`, `save_summary_json`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.runs.results.numbers import Run
+
+__all__ = [
+    "summary",
+]
+
+
+_METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
+
+
+def summary(run: Run) -> bytes:
+    """Return the counted cases of a run as nnU-Net's ``summary.json``.
+
+    Returns
+    -------
+    data : bytes
+        JSON with the token NaN, as nnU-Net writes it. ``metric_per_case`` has for each case ``reference_file``,
+        ``prediction_file`` (empty where there is none) and ``metrics``: by class ``Dice``, ``IoU``, and in voxels ``TP``,
+        ``FP``, ``FN``, ``TN``, ``n_pred``, ``n_ref``. ``mean`` has the same by class, ``foreground_mean`` for all.
+
+    Notes
+    -----
+    A class is named by its label or by the tuple of a region's labels, as text; a region of one label by that label, since
+    nnU-Net's own reader stops at "(1,)".
+    """
+    values = _values(run)
+    keys: dict[str, int] = {}
+    for place, each in enumerate(run.classes):
+        if each.labels != (0,):
+            keys.setdefault(str(each.labels[0] if len(each.labels) == 1 else each.labels), place)
+    # Python's encoder takes a second for a million numbers with indentation, and a tenth without: a column at a time.
+    columns = {key: [_texts(values[name][:, place]) for name in _METRICS] for key, place in keys.items()}
+    texts = {key: [_CLASS % row for row in zip(*of_class, strict=True)] for key, of_class in columns.items()}
+    cases = []
+    for n, record in enumerate(run.counted):
+        metrics = _object({key: of_class[n] for key, of_class in texts.items()})
+        cases.append(_CASE % (metrics, json.dumps(record.prediction or ""), json.dumps(record.reference)))
+    mean: dict[str, dict[str, float]] = {}
+    if cases:
+        # Column by column and contiguous, so that NumPy adds in the order in which it does for nnU-Net.
+        mean = {
+            key: {name: _nanmean(np.ascontiguousarray(values[name][:, place])) for name in _METRICS}
+            for key, place in keys.items()
+        }
+    nan = float("nan")
+    foreground = {name: float(np.mean([means[name] for means in mean.values()])) if mean else nan for name in _METRICS}
+    result = {"foreground_mean": foreground, "mean": mean, "metric_per_case": []}
+    text = json.dumps(result, sort_keys=True, indent=4)
+    if cases:
+        text = text.removesuffix("[]\n}") + "[\n" + ",\n".join(cases) + "\n    ]\n}"
+    return text.encode("ascii")
+
+
+#: A case, indented as `json` does it.
+_CASE = """\
+        {
+            "metrics": %s,
+            "prediction_file": %s,
+            "reference_file": %s
+        }"""
+
+
+#: The numbers of a class of a case, likewise.
+_CLASS = "{" + ",".join(f'\n{" " * 20}"{name}": %s' for name in _METRICS) + "\n" + " " * 16 + "}"
+
+
+def _texts(column: npt.NDArray[Any]) -> list[str]:
+    """Return numbers as JSON has them."""
+    return json.dumps(column.tolist())[1:-1].split(", ")
+
+
+def _object(members: dict[str, str]) -> str:
+    """Return the metrics of a case as JSON."""
+    if not members:
+        return "{}"
+    lines = (f"{' ' * 16}{json.dumps(key)}: {members[key]}" for key in sorted(members))
+    return "{\n" + ",\n".join(lines) + "\n" + " " * 12 + "}"
+
+
+def _values(run: Run) -> dict[str, npt.NDArray[Any]]:
+    """Return (N, C) arrays: int64 voxels, and Dice and IoU, NaN where a class is in neither map."""
+    tp, fp, fn, tn = run.binary.tp, run.binary.fp, run.binary.fn, run.binary.tn
+    either = tp + fp + fn
+    empty = either == 0
+    dice = np.where(empty, np.nan, 2 * tp / np.where(empty, 1, 2 * tp + fp + fn))
+    iou = np.where(empty, np.nan, tp / np.where(empty, 1, either))
+    voxels = {"TP": tp, "FP": fp, "FN": fn, "TN": tn, "n_pred": tp + fp, "n_ref": tp + fn}
+    return {"Dice": dice, "IoU": iou, **voxels}
+
+
+def _nanmean(values: npt.NDArray[Any]) -> float:
+    return float("nan") if np.isnan(values).all() else float(np.nanmean(values))

@@ -1,0 +1,100 @@
+"""A run as text: the table that `fastseg evaluate` prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fastseg import metrics as registry
+from fastseg.api.table import TITLES, table_in_blocks
+from fastseg.labels.names import shown, shown_label
+from fastseg.runs.results.statistics import Summary, summarise
+
+if TYPE_CHECKING:
+    from fastseg.runs.results.numbers import Run
+
+__all__ = [
+    "run_table",
+    "taken",
+]
+
+
+def run_table(run: Run) -> str:
+    """Return a table of a run: a row for each class, its number for each metric, and the means with their intervals."""
+    summaries = summarise(run)
+    of_classes = [name for name in dict.fromkeys(run.settings.metrics) if registry.get(name).overall is None]
+    lines = [_classes_table(run, of_classes, summaries)] if of_classes else []
+    lines += [_line(cell) for cell in summaries if cell.name == "all" and cell.key is None]
+    if run.counted:
+        lines += _means(run, of_classes)
+    apart = sum(record.geometry.startswith("not compared") for record in run.counted)
+    if apart and run.settings.geometry != "ignore":
+        lines.append(f"geometry not compared: {apart} {'case' if apart == 1 else 'cases'}")
+    return "\n".join([*lines, _ending(run)])
+
+
+def taken(run: Run) -> str:
+    """Return what was done with missing predictions: "left out", "taken as the worst", "every voxel missed"."""
+    if run.settings.missing != "worst":
+        return "left out"
+    return "every voxel missed" if run.convention.pooled else "taken as the worst"
+
+
+def _classes_table(run: Run, metrics: Sequence[str], summaries: Sequence[Summary]) -> str:
+    found = {(each.metric, each.key): each for each in summaries}  # the mean has no key
+    rows = []
+    for each in run.classes:
+        cells = [found[name, each.key] for name in metrics]
+        numbers = [_number(cell.mean) for cell in cells]
+        rows.append(
+            [
+                each.label if isinstance(each.key, tuple) else shown_label(each.key),
+                shown(each.name),
+                *numbers,
+                _range([cell.defined for cell in cells]),
+            ]
+        )
+    means = [found[name, None] for name in metrics]
+    rows.append([run.mean_title, "", *(_number(cell.mean) for cell in means), ""])
+    intervals = [_interval(cell) for cell in means]
+    if any(intervals):
+        rows.append([f"  {100 * run.settings.confidence:g}%", "interval", *intervals, ""])
+    return table_in_blocks(["class", "name", *metrics, "cases"], rows, left=2)
+
+
+def _line(cell: Summary) -> str:
+    """Return what is one number for all classes together; over which cases, unless it is over all."""
+    over = f"(over {cell.defined} of {cell.cases} cases)" if 0 < cell.defined < cell.cases else ""
+    parts = [f"{TITLES.get(cell.metric, cell.metric)}: {_number(cell.mean)}", _interval(cell), over]
+    return " ".join(part for part in parts if part)
+
+
+def _means(run: Run, metrics: Sequence[str]) -> list[str]:
+    """Say over what the means are taken: once, if it is the same for all metrics."""
+    found: dict[str, list[str]] = {}
+    for name in metrics:
+        found.setdefault(f"means over {run.over(name)}", []).append(name)
+    return [text if len(found) == 1 else f"{', '.join(names)}: {text}" for text, names in found.items()]
+
+
+def _ending(run: Run) -> str:
+    scored = sum(record.status == "scored" for record in run.records)
+    failed, missing = len(run.failed), len(run.missing)
+    text = f"{scored} of {len(run.records)} cases scored" + (f", {failed} failed" if failed else "")
+    if missing:
+        text += f"; {missing} without a prediction ({taken(run)})"
+    return f"{text}; convention: {run.convention.name}"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low}-{high}"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _interval(cell: Summary) -> str:
+    return "" if math.isnan(cell.low) else f"[{_number(cell.low)}, {_number(cell.high)}]"

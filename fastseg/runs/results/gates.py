@@ -1,0 +1,254 @@
+"""Gates: numbers that a run must reach, such as ``dice=0.8`` or ``liver:dice=0.9``, and what a CI server reads of them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+
+from fastseg import metrics as registry
+from fastseg.runs.outputs.csv_tables import why_no_mean, why_not_scored
+from fastseg.runs.results.numbers import ReportedClass, Run
+from fastseg.runs.scoring.settings import Settings
+
+__all__ = [
+    "Gate",
+    "GateResult",
+    "check_classes",
+    "check_gates",
+    "junit_xml",
+    "parse_gate",
+]
+
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+
+#: What XML 1.0 cannot hold, and surrogates, which UTF-8 cannot.
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Gate(NamedTuple):
+    """A bound on a number of a run."""
+
+    text: str
+    """As it was written."""
+    metric: str
+    """As in `fastseg.metrics.REGISTRY`."""
+    class_name: str | None
+    """The class by its name, its label, or its labels ("1+2" or "(1, 2)"); None: the run's one number."""
+    bound: float
+    at_least: bool
+    """Whether the number must not be below the bound; else it must not be above it."""
+
+
+class GateResult(NamedTuple):
+    """What became of a gate."""
+
+    gate: Gate
+    value: float
+    """NaN where it is undefined."""
+    passed: bool
+    message: str
+    """For people: the number, the bound, and why there is no number."""
+
+
+def parse_gate(text: str) -> Gate:
+    """Return the gate that a text says.
+
+    Parameters
+    ----------
+    text
+        ``METRIC=NUMBER`` for the run's one number, ``CLASS:METRIC=NUMBER`` for that of a class. ``=`` is "at least", or "at
+        most" for metrics of which lower values are better; ``>=`` and ``<=`` say so outright. Metrics may have capitals.
+
+    Raises
+    ------
+    ValueError
+        If it says none: with what was expected and what was found.
+
+    Examples
+    --------
+    >>> parse_gate("liver:dice=0.9")
+    Gate(text='liver:dice=0.9', metric='dice', class_name='liver', bound=0.9, at_least=True)
+    >>> parse_gate("false_positive_rate<=0.01").at_least
+    False
+    """
+    left, equals, number = text.rpartition("=")
+    if not equals:
+        raise ValueError(f"gate: expected METRIC=NUMBER or CLASS:METRIC=NUMBER, found {text!r}")
+    sign = left[-1:] if left.endswith((">", "<")) else ""
+    owner, colon, metric = left.removesuffix(sign).rpartition(":")
+    owner, metric = owner.strip(), metric.strip()
+    if colon and not owner:
+        raise ValueError(f"gate: expected a class before the colon, found {text!r}")
+    try:
+        entry = registry.get(metric.lower())
+    except ValueError:
+        known = ", ".join(sorted(registry.REGISTRY))
+        raise ValueError(f"gate: expected one of the metrics {known}; found {metric!r} in {text!r}") from None
+    metric = metric.lower()
+    if owner and entry.overall is not None:
+        raise ValueError(f"gate: {metric} is one number for all classes; expected no class, found {text!r}")
+    if entry.better not in ("higher", "lower"):
+        raise ValueError(f"gate: of {metric} neither higher nor lower values are better; found {text!r}")
+    at_least = entry.better == "higher"
+    if sign == ("<" if at_least else ">"):
+        raise ValueError(
+            f"gate: {entry.better} values of {metric} are better; expected {'<>'[at_least]}=, found {text!r}"
+        )
+    return Gate(text, metric, owner or None, _bound(number, entry, text), at_least)
+
+
+def _bound(number: str, entry: registry.Metric, text: str) -> float:
+    low, high = entry.range
+    try:
+        bound = float(number)
+    except ValueError:
+        bound = math.nan
+    if not (math.isfinite(bound) and low <= bound <= high):
+        raise ValueError(f"gate: expected a number from {low:g} to {high:g}, found {number.strip()!r} in {text!r}")
+    return bound
+
+
+def check_classes(gates: Sequence[Gate], settings: Settings) -> None:
+    """Check that the gates' classes can be in a run, before anything is scored.
+
+    Where neither labels nor regions are declared, a class may be any label, or a name that is given to one.
+
+    Raises
+    ------
+    ValueError
+        If a gate is of a class that no run of these settings has.
+    """
+    run = Run(settings, ())
+    for gate in gates:
+        wanted = gate.class_name
+        if wanted is None:
+            continue
+        if settings.labels is not None or settings.regions:
+            place = _class_place(run.classes, wanted)
+        elif (_INTEGER.fullmatch(wanted) and int(wanted) not in settings.ignore) or wanted in (
+            name.strip() for name in settings.names.values()
+        ):
+            continue
+        else:
+            known = ", ".join(f"{name} ({label})" for label, name in settings.names.items())
+            place = f"there is no class {wanted!r}; expected a label{' or one of: ' if known else ''}{known}"
+        if isinstance(place, str):
+            raise ValueError(f"gate: {place}; found {gate.text!r}")
+
+
+def check_gates(run: Run, gates: Sequence[Gate]) -> list[GateResult]:
+    """Compare the numbers of a run with gates.
+
+    A gate fails where its number is undefined, no case was scored, or the run has no such class. Cases that failed or have
+    no prediction fail no gate by themselves.
+
+    Returns
+    -------
+    results : list of GateResult
+        One for each gate, in order.
+    """
+    return [_checked(run, gate) for gate in gates]
+
+
+def _checked(run: Run, gate: Gate) -> GateResult:
+    whose = "" if gate.class_name is None else f" of {gate.class_name}"
+    wanted = f"expected at {'least' if gate.at_least else 'most'}"
+    if not run.counted:
+        return GateResult(gate, math.nan, False, f"{gate.metric}{whose}: {why_no_mean(run)}; {wanted} {gate.bound:g}")
+    if gate.class_name is None:
+        value = run.mean(gate.metric)
+    else:
+        place = _class_place(run.classes, gate.class_name)
+        if isinstance(place, str):
+            return GateResult(gate, math.nan, False, place)
+        value = float(run.class_values(gate.metric)[place])
+    if math.isnan(value):
+        return GateResult(gate, value, False, f"{gate.metric}{whose} is {why_no_mean(run)}; {wanted} {gate.bound:g}")
+    passed = value >= gate.bound if gate.at_least else value <= gate.bound
+    number, bound = _told_apart(value, gate.bound)
+    return GateResult(gate, value, passed, f"{gate.metric}{whose} is {number}, {wanted} {bound}")
+
+
+def _told_apart(a: float, b: float) -> tuple[str, str]:
+    """Return two numbers as text, in six digits, or as many more as show that they differ."""
+    for digits in range(6, 16):
+        texts = f"{a:.{digits}g}", f"{b:.{digits}g}"
+        if texts[0] != texts[1] or a == b:
+            return texts
+    return repr(a), repr(b)
+
+
+def _class_place(classes: Sequence[ReportedClass], wanted: str) -> int | str:
+    """Return which class is meant, by its name or else by its label, or why none is."""
+    compact = "".join(wanted.split())
+    named = [each.name.strip() == wanted for each in classes]
+    keyed = [compact in ("".join(str(each.key).split()), each.label) for each in classes]
+    found = np.flatnonzero(named if any(named) else keyed).tolist()
+    if len(found) == 1:
+        return int(found[0])
+    if any(keyed[place] for place in found):
+        others = ", ".join(classes[place].label for place in found if not keyed[place])
+        return (
+            f"{wanted!r} is a label, and the name of {others} too; expected {others}, or a name that {wanted} is given"
+        )
+    if found:
+        return f"{wanted!r} is the name of {len(found)} classes; expected a label"
+    known = ", ".join(each.name if each.name == str(each.key) else f"{each.name} ({each.label})" for each in classes)
+    return f"there is no class {wanted!r}; expected one of: {known}"
+
+
+def junit_xml(run: Run, results: Sequence[GateResult], suite: str = "fastseg") -> bytes:
+    """Return gates and cases as JUnit XML.
+
+    Parameters
+    ----------
+    run
+        The run.
+    results
+        What `check_gates` said of it.
+    suite
+        What the suites' names begin with.
+
+    Returns
+    -------
+    data : bytes
+        A suite ``gates`` with a test case for each gate, and a suite ``cases`` with an error for each case that could not be
+        scored; a missing prediction is one too, unless the run scores or skips it. No times, so that it is the same each
+        time.
+    """
+    root = ElementTree.Element("testsuites", name=_xml(suite))
+    gates = _suite(root, f"{suite}.gates")
+    for result in results:
+        _case(gates, result.gate.text, "" if result.passed else "failure", result.message)
+    cases = _suite(root, f"{suite}.cases")
+    for record in run.records:
+        reason = why_not_scored(record)
+        if reason is not None and not record.counted:
+            skipped = record.status == "missing" and run.settings.missing == "skip"
+            _case(cases, record.id, "skipped" if skipped else "error", reason)
+    for name, found in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        for element in (root, gates, cases):
+            element.set(name, str(len(list(element.iter(found)))))
+    ElementTree.indent(root)
+    data: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return data + b"\n"
+
+
+def _suite(root: ElementTree.Element, name: str) -> ElementTree.Element:
+    return ElementTree.SubElement(root, "testsuite", name=_xml(name))
+
+
+def _case(suite: ElementTree.Element, name: str, outcome: str, message: str) -> None:
+    case = ElementTree.SubElement(suite, "testcase", classname=suite.get("name", ""), name=_xml(name))
+    if outcome:
+        ElementTree.SubElement(case, outcome, message=_xml(message)).text = _xml(message)
+
+
+def _xml(text: str) -> str:
+    return _NO_XML.sub("\ufffd", text)

@@ -1,0 +1,302 @@
+"""A run: the records of all its cases, and every number that follows from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg import metrics as registry
+from fastseg.arrays.labels import MAX_CLASSES
+from fastseg.counts import BinaryCounts, LabelCounts, positions
+from fastseg.metrics.conventions import CONVENTIONS, Convention, worst_value
+from fastseg.runs.scoring.records import CaseRecord, Ints, triples
+from fastseg.runs.scoring.settings import Settings
+
+__all__ = [
+    "ReportedClass",
+    "Run",
+    "check_matrix",
+]
+
+
+Floats = npt.NDArray[np.float64]
+
+
+class ReportedClass(NamedTuple):
+    """A label, or a union of labels, that a run reports."""
+
+    key: int | tuple[int, ...]
+    """The label, or the labels of a region."""
+    name: str
+    """The name that people gave it, else the label as text."""
+
+    @property
+    def label(self) -> str:
+        """The key as people read and write it: "1", or "1+2" of a region."""
+        return "+".join(map(str, self.labels))
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The labels it is made of."""
+        return self.key if isinstance(self.key, tuple) else (self.key,)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The results of a folder of cases.
+
+    Attributes
+    ----------
+    settings : Settings
+        What was scored and how.
+    records : tuple of CaseRecord
+        Of all cases expected, sorted by id: those scored, failed, and missing.
+    facts : dict
+        What else `run.json` says: versions, times, folders. Nothing else depends on it.
+
+    Notes
+    -----
+    N is the number of cases that have counts (`counted`), C the number of reported classes (`classes`).
+    """
+
+    settings: Settings
+    records: tuple[CaseRecord, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def counted(self) -> tuple[CaseRecord, ...]:
+        """The N records that have counts, in order."""
+        return tuple(record for record in self.records if record.counted)
+
+    @cached_property
+    def failed(self) -> tuple[CaseRecord, ...]:
+        """The records of cases that could not be scored."""
+        return tuple(record for record in self.records if record.status == "failed")
+
+    @cached_property
+    def missing(self) -> tuple[CaseRecord, ...]:
+        """The records of cases without a prediction."""
+        return tuple(record for record in self.records if record.status == "missing")
+
+    @property
+    def convention(self) -> Convention:
+        """What an empty class is worth and how means are taken."""
+        return CONVENTIONS[self.settings.convention]
+
+    @cached_property
+    def labels(self) -> Ints:
+        """(K,) int64: the declared labels, else those that occur in any case, sorted."""
+        if self.settings.labels is not None:
+            return np.array(self.settings.labels, np.int64)
+        found = [record.pairs[:, :2].reshape(-1) for record in self.counted]
+        found += [record.unknown[:, 0] for record in self.counted]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+
+    @cached_property
+    def classes(self) -> tuple[ReportedClass, ...]:
+        """The C classes that are reported: the regions, if any, else the labels that are not ignored."""
+        if self.settings.regions:
+            return tuple(ReportedClass(members, name) for name, members in self.settings.regions.items())
+        labels = [label for label in self.labels.tolist() if label not in self.settings.ignore]
+        return tuple(ReportedClass(label, self.settings.names.get(label, str(label))) for label in labels)
+
+    @cached_property
+    def foreground(self) -> npt.NDArray[np.bool_]:
+        """(C,) bool: which classes are not the background, label 0."""
+        return np.array([each.labels != (0,) for each in self.classes], bool)
+
+    @property
+    def in_means(self) -> npt.NDArray[np.bool_]:
+        """(C,) bool: which classes the means over classes are over, as the convention or ``background`` says."""
+        background = self.settings.background
+        wanted = self.convention.background if background is None else background
+        return np.ones(len(self.classes), bool) if wanted else self.foreground
+
+    @property
+    def mean_title(self) -> str:
+        """What the mean over classes is called: "mean", or "foreground mean" where the background is left out."""
+        return "mean" if self.in_means.all() else "foreground mean"
+
+    def over(self, metric: str) -> str:
+        """Say what a metric's one number is the mean over, such as "classes (background left out) of means over cases"."""
+        classes = "regions" if self.settings.regions else "classes"
+        if not self.in_means.all():
+            classes += " (background left out)"
+        if self.convention.pooled:
+            return f"{classes} of all cases together"
+        if len(self.counted) == 1:
+            return classes
+        return {
+            "classes": f"{classes} of means over cases",
+            "cases": f"cases of means over {classes}",
+            "values": f"the values of all {classes} and cases",
+        }[self.convention.over(metric)]
+
+    @cached_property
+    def scores(self) -> dict[str, Floats]:
+        """Of files of probabilities: by name what was found of the counted cases, (N,), NaN where there is none.
+
+        The worst soft Dice, of a case without a prediction, is 0; cross-entropy and the Brier score have no worst value.
+        """
+        names = dict.fromkeys(name for record in self.counted for name in record.scores)
+        found = {name: [record.scores.get(name) for record in self.counted] for name in names}
+        scores = {name: np.array(values, np.float64) for name, values in found.items()}  # None is NaN
+        if "soft_dice" in scores:
+            scores["soft_dice"][self.missed] = 0.0
+        return scores
+
+    @cached_property
+    def missed(self) -> npt.NDArray[np.bool_]:
+        """(N,) bool: which counted cases have no prediction, and are scored as the worst possible ones."""
+        return np.array([record.status == "missing" for record in self.counted], bool)
+
+    def counts(self, cases: Sequence[int] | slice = slice(None)) -> LabelCounts:
+        """Return the confusion matrices of the counted cases, or of some of them by their place: (N, K, K).
+
+        Raises
+        ------
+        ValueError
+            If there are more than 4,096 labels, for which matrices are too large.
+        """
+        numbers = np.arange(len(self.counted))[cases].tolist()
+        return self._matrices([[self.counted[n]] for n in numbers])
+
+    def pooled(self) -> LabelCounts:
+        """Return the confusion matrix summed over all counted cases, (1, K, K); ValueError as `counts` raises it."""
+        return self._matrices([self.counted])
+
+    def _matrices(self, groups: Sequence[Sequence[CaseRecord]]) -> LabelCounts:
+        counts = _matrices(self.labels, self.settings.labels is not None, groups)
+        return replace(counts, ignored=self.settings.classes.without_score)
+
+    @cached_property
+    def binary(self) -> BinaryCounts:
+        """True and false positives and negatives of the reported classes: (N, C)."""
+        pairs, unknown = triples(self.counted)
+        case, true, pred, voxels = pairs.T
+        owner, truth = np.concatenate([case, unknown[:, 0]]), np.concatenate([true, unknown[:, 1]])
+        number = np.concatenate([voxels, unknown[:, 3]])
+        shape = len(self.counted), len(self.classes)
+        if self.settings.regions:
+            tp, support, found = (np.zeros(shape, np.int64) for _ in range(3))
+            for k, each in enumerate(self.classes):
+                in_truth, in_pred = np.isin(truth, each.labels), np.isin(pred, each.labels)
+                both = in_truth[: len(pairs)] & in_pred
+                tp[:, k] = _sums(shape[:1], (case[both],), voxels[both])
+                support[:, k] = _sums(shape[:1], (owner[in_truth],), number[in_truth])
+                found[:, k] = _sums(shape[:1], (case[in_pred],), voxels[in_pred])
+        else:
+            labels, hits = np.array([each.key for each in self.classes], np.int64), true == pred
+            tp = _sums(shape, (case[hits], positions(labels, true[hits])), voxels[hits])
+            support = _sums(shape, (owner, positions(labels, truth)), number)
+            found = _sums(shape, (case, positions(labels, pred)), voxels)
+        total = _sums(shape[:1], (owner,), number)[:, None]
+        given = np.array([record.voxels for record in self.counted], np.int64).reshape(-1, 4)
+        return BinaryCounts(tuple(range(shape[1])), tp, found - tp, support - tp, total - support - found + tp, given)
+
+    def values(self, metric: str) -> Floats:
+        """Return a metric of each case and class, (N, C), NaN where it is undefined under the run's convention.
+
+        A metric that is one number for all classes together (accuracy, Cohen's kappa, …) is (N, 1). Of a case without a
+        prediction that is scored as the worst possible one, a metric has its worst value (`Convention.values`). The array
+        is kept for the next call, so it cannot be written to.
+        """
+        entry = registry.get(metric)
+        if entry.name not in self._values:
+            if entry.overall is not None:
+                values = np.array([_overall(entry, record) for record in self.counted], np.float64)[:, None]
+            else:
+                values = self.convention.values(entry.name, self.binary, self.missed)
+            values.flags.writeable = False
+            self._values[entry.name] = values
+        return self._values[entry.name]
+
+    @cached_property
+    def _values(self) -> dict[str, Floats]:
+        return {}
+
+    def class_values(self, metric: str) -> Floats:
+        """Return a metric of each class over all cases, (C,): as the convention takes it, NaN where it is undefined.
+
+        A metric that is one number for all classes together is (1,); of pooled counts it is NaN where there are more labels
+        than a confusion matrix can have.
+        """
+        entry = registry.get(metric)
+        if entry.overall is not None:
+            if self.convention.pooled and self.counted:
+                return entry(self.pooled()) if self.labels.size <= MAX_CLASSES else np.full(1, np.nan)
+            return self.convention.class_means(metric, self.values(metric), None)
+        return self.convention.class_means(metric, self.values(metric), self.binary)
+
+    def mean(self, metric: str) -> float:
+        """Return a metric's one number for the whole run, as the convention takes it; NaN where it is undefined."""
+        if registry.get(metric).overall is not None:
+            return float(self.class_values(metric)[0])
+        return self.convention.mean(metric, self.values(metric), self.binary, self.in_means)
+
+    def __str__(self) -> str:
+        from fastseg.runs.outputs.text import run_table
+
+        return run_table(self)
+
+    def __repr__(self) -> str:
+        scored = sum(record.status == "scored" for record in self.records)
+        return f"<Run of {len(self.records)} cases, {scored} of them scored, {len(self.classes)} classes>"
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the files that `fastseg.runs.outputs.run_json` describes into a folder, which is made if need be."""
+        from fastseg.runs.outputs.run_json import write_outputs
+
+        write_outputs(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Run:
+        """Return the run whose files are in a folder; raise ValueError if there is none."""
+        from fastseg.runs.outputs.run_json import read_run
+
+        return read_run(folder)
+
+
+def _sums(shape: tuple[int, ...], places: tuple[npt.NDArray[Any], ...], voxels: Ints) -> Ints:
+    """Return an array of zeros to whose places voxels were added; those of the place -1 are in no class."""
+    sums = np.zeros(shape, np.int64)
+    known = places[-1] >= 0
+    np.add.at(sums, tuple(place[known] for place in places), voxels[known])
+    return sums
+
+
+def check_matrix(labels: Ints) -> None:
+    """Raise ValueError if there are too many labels for a confusion matrix."""
+    if labels.size > MAX_CLASSES:
+        raise ValueError(
+            f"labels: expected at most {MAX_CLASSES:,} for a confusion matrix, found {labels.size:,} that occur in the run "
+            "(declare those that are to be scored, or map labels of the prediction to others)"
+        )
+
+
+def _matrices(labels: Ints, declared: bool, groups: Sequence[Sequence[CaseRecord]]) -> LabelCounts:
+    """Return a confusion matrix for each group of cases, summed over these."""
+    check_matrix(labels)
+    size = labels.size
+    matrix, unknown = np.zeros((len(groups), size, size), np.int64), np.zeros((len(groups), size), np.int64)
+    for n, records in enumerate(groups):
+        pairs, missed = triples(records)
+        np.add.at(matrix[n], (positions(labels, pairs[:, 1]), positions(labels, pairs[:, 2])), pairs[:, 3])
+        np.add.at(unknown[n], positions(labels, missed[:, 1]), missed[:, 3])
+    voxels = [np.array([record.voxels for record in of], np.int64).reshape(-1, 4).sum(0) for of in groups]
+    return LabelCounts(labels, declared, matrix, unknown, np.array(voxels, np.int64).reshape(-1, 4))
+
+
+def _overall(entry: registry.Metric, record: CaseRecord) -> float:
+    """Return a metric that is one number for all classes of a case together; labels that it lacks make no difference."""
+    worst = worst_value(entry)
+    if record.status == "missing" and worst is not None and record.unknown.size:
+        return worst
+    labels = np.unique(np.concatenate([record.pairs[:, :2].reshape(-1), record.unknown[:, 0]]))
+    return float(entry(_matrices(labels, True, [[record]]))[0])

@@ -1,0 +1,267 @@
+"""How a metric's values are spread over the cases of a run, and how far its means can be relied on."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg import metrics as registry
+from fastseg.counts import BinaryCounts
+from fastseg.metrics.conventions import CONVENTIONS, Convention, nan_mean
+from fastseg.runs.results.numbers import ReportedClass, Run
+from fastseg.runs.scoring.settings import Settings
+
+__all__ = [
+    "Summary",
+    "at_once",
+    "summable",
+    "summarise",
+]
+
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+NAN = float("nan")
+
+#: Drawn cases, and sums of them, that are in memory at once; there are about 40 bytes for each.
+_DRAWN_AT_ONCE = 2**20
+
+#: Drawn means that are in memory at once, if several metrics have them.
+_MEANS_AT_ONCE = 2**22
+
+
+class Summary(NamedTuple):
+    """Hold a metric's values of one class, or of all classes together, over the cases of a run."""
+
+    metric: str
+    """As it was asked for; or a name of `Run.scores`."""
+    key: int | tuple[int, ...] | None
+    """The label, or the labels of a region; None: several classes together."""
+    name: str
+    """The class's name; "mean": the run's one number; "all": one number for all classes together."""
+    mean: float
+    """What the run's convention takes for it; NaN where it is undefined."""
+    median: float
+    """Of the cases where it is defined, as are those that follow; of "mean": of each case's mean over its classes."""
+    std: float
+    """With N - 1 degrees of freedom; NaN of fewer than two."""
+    q1: float
+    """The lower quartile, interpolated linearly."""
+    q3: float
+    """The upper quartile."""
+    min: float
+    max: float
+    low: float
+    """The lower end of the mean's bootstrap interval over cases; NaN where fewer than two cases are defined."""
+    high: float
+    """The upper end."""
+    defined: int
+    """Over how many values the mean is taken: cases; for "mean", what `Convention.over` says."""
+    cases: int
+    """N, the cases that have counts."""
+
+
+class _Part(NamedTuple):
+    """A metric of a run, its values, and how they are read."""
+
+    metric: str
+    classes: tuple[ReportedClass, ...] | None
+    """None: the metric is one number for all classes together."""
+    convention: Convention
+    values: Floats
+    in_means: npt.NDArray[np.bool_]
+    columns: slice
+    """Which of all sums over cases are its own."""
+
+    def of_sums(self, sums: Array) -> Floats:
+        """Return the class values and, of classes, the one number: (B, C + 1) or (B, 1), of its own sums."""
+        if self.classes is None:
+            total, _, number, _ = np.split(sums, 4, 1)
+            return np.asarray(np.where(number > 0, total / np.maximum(number, 1), NAN), np.float64)
+        classes, mean = self.convention.of_sums(self.metric, sums, self.in_means)
+        return np.concatenate([classes, mean[:, None]], 1)
+
+    def spread(self) -> Floats:
+        """Return the cases' values in the same columns: (N, C + 1) or (N, 1)."""
+        cases = nan_mean(self.values[:, self.in_means], 1)
+        return np.concatenate([self.values, cases[:, None]], 1) if self.classes is not None else self.values
+
+    def means(self, binary: BinaryCounts) -> list[float]:
+        """Return what the convention takes for each column."""
+        if self.classes is None:
+            return [float(self.convention.class_means(self.metric, self.values, None)[0])]
+        classes = self.convention.class_means(self.metric, self.values, binary)
+        return [*classes.tolist(), self.convention.mean(self.metric, self.values, binary, self.in_means)]
+
+    def defined(self, binary: BinaryCounts) -> list[int]:
+        """Return over how many values each column's mean is taken."""
+        if self.classes is None:
+            return [int(self.convention.defined_cases(self.values, None)[0])]
+        classes = self.convention.defined_cases(self.values, binary)
+        return [*classes.tolist(), self.convention.defined(self.metric, self.values, binary, self.in_means)]
+
+    def names(self) -> list[tuple[int | tuple[int, ...] | None, str]]:
+        """Return each column's key and name."""
+        if self.classes is None:
+            return [(None, "all")]
+        return [*((each.key, each.name) for each in self.classes), (None, "mean")]
+
+
+def summarise(run: Run, metrics: Sequence[str] | None = None) -> list[Summary]:
+    """Summarise a run's metrics: of each class and of all together, mean, spread over the cases, and interval.
+
+    Parameters
+    ----------
+    run : Run
+        With N cases that have counts, of C classes.
+    metrics : sequence of str or None
+        Names or aliases; None: those of the run's settings, and then the scores of files of probabilities, if any.
+
+    Returns
+    -------
+    rows : list of Summary
+        For each metric C rows and then the row "mean", or the one row "all" of a metric that is one number for all
+        classes together.
+
+    Notes
+    -----
+    Intervals are bootstrap percentile intervals [1]_: cases are drawn with replacement, the same ones for all metrics and
+    classes, and means are taken of what was drawn as the run's convention takes them. Draws under which a mean is
+    undefined are left out. An interval depends on the cases' values, their order (records are sorted by id) and the
+    settings `resamples`, `confidence` and `seed`; not on the number of threads, since the sums over the cases are exact
+    (see `summable`).
+
+    References
+    ----------
+    .. [1] Efron and Tibshirani, An Introduction to the Bootstrap, Chapman & Hall (1993), chapter 13
+    """
+    names = run.settings.metrics if metrics is None else tuple(metrics)
+    parts, sums = _parts(run, names, run.scores if metrics is None else {})
+    low, high = _intervals(parts, sums, run.settings) if parts else (np.zeros(0),) * 2
+    rows: list[Summary] = []
+    for part in parts:
+        columns = zip(part.names(), part.means(run.binary), part.defined(run.binary), part.spread().T, strict=True)
+        for (key, name), mean, number, values in columns:
+            ends = float(low[len(rows)]), float(high[len(rows)])
+            if part.classes is None:
+                known = part.metric in registry.REGISTRY
+                mean = run.mean(part.metric) if known else mean
+                if run.convention.pooled and known:  # no mean over the cases, so their sums say nothing of its interval
+                    ends = NAN, NAN
+            spread = _spread(values[~np.isnan(values)], *ends)
+            rows.append(Summary(part.metric, key, name, mean, *spread, number, len(run.counted)))
+    return rows
+
+
+def _parts(run: Run, metrics: Sequence[str], scores: Mapping[str, Floats]) -> tuple[list[_Part], Floats]:
+    """Return the metrics and scores, and the columns (N, M) whose sums over cases all of them follow from."""
+    parts: list[_Part] = []
+    blocks: dict[str, Array] = {}
+    placed: dict[str, slice] = {}
+    classes, in_means = run.classes, run.in_means
+    convention: Convention
+    chosen: npt.NDArray[np.bool_]
+    own: tuple[ReportedClass, ...] | None
+    for metric in (*metrics, *scores):
+        values = scores[metric][:, None] if metric in scores else run.values(metric)
+        if metric in scores or registry.get(metric).overall is not None:
+            convention, chosen, own = CONVENTIONS["fastseg"], np.ones(1, bool), None
+        else:
+            convention, chosen, own = run.convention, in_means, classes
+        key = "counts" if convention.pooled else f"values of {metric}"  # all metrics follow from the same counts
+        if key not in blocks:
+            blocks[key] = convention.sums(values, run.binary, chosen)
+            width = sum(block.shape[1] for block in blocks.values())
+            placed[key] = slice(width - blocks[key].shape[1], width)
+        parts.append(_Part(metric, own, convention, values, chosen, placed[key]))
+    return parts, np.concatenate([np.zeros((len(run.counted), 0)), *blocks.values()], 1)
+
+
+def _spread(defined: Floats, low: float, high: float) -> tuple[float, float, float, float, float, float, float, float]:
+    """Return what a Summary says of a column's defined values, from the median to the interval."""
+    several = defined.size > 1
+    q0, q1, q2, q3, q4 = np.quantile(defined, [0, 0.25, 0.5, 0.75, 1]).tolist() if defined.size else [NAN] * 5
+    std = float(np.std(defined, ddof=1)) if several else NAN
+    return q2, std, q1, q3, q0, q4, low if several else NAN, high if several else NAN
+
+
+def _intervals(parts: Sequence[_Part], columns: Floats, settings: Settings) -> tuple[Floats, Floats]:
+    """Return the ends of the bootstrap intervals of all columns of all parts, (rows,) each."""
+    cases = len(columns)
+    if cases < 2 or settings.resamples < 1:
+        rows = sum(len(part.names()) for part in parts)
+        return np.full(rows, NAN), np.full(rows, NAN)
+    # What a convention puts for a mean over nothing, such as MONAI's 0, is not a value that the mean could have had.
+    parts = [part._replace(convention=replace(part.convention, nothing=NAN)) for part in parts]
+    columns = summable(columns)
+    sizes = [len(part.names()) for part in parts]
+    ends = [_drawn(parts[some], columns, settings) for some in at_once(sizes, settings.resamples)]
+    low, high = (np.concatenate(each) for each in zip(*ends, strict=True))
+    return low, high
+
+
+def _drawn(parts: Sequence[_Part], columns: Floats, settings: Settings) -> tuple[Floats, Floats]:
+    """Return the ends of the intervals of some of the parts."""
+    cases = len(columns)
+
+    def statistic(drawn: npt.NDArray[np.int64], axis: int = -1) -> Floats:  # (B, N) places of cases -> (rows, B)
+        assert axis == -1
+        draws = len(drawn)
+        places = drawn + cases * np.arange(draws)[:, None]
+        times = np.bincount(places.reshape(-1), minlength=draws * cases).reshape(draws, cases).astype(np.float64)
+        sums = {(part.columns.start, part.columns.stop): times @ columns[:, part.columns] for part in parts}
+        found = [part.of_sums(sums[part.columns.start, part.columns.stop]) for part in parts]
+        return np.concatenate(found, 1).T
+
+    from scipy import stats
+
+    named = inspect.signature(stats.bootstrap).parameters
+    options: dict[str, Any] = {
+        "rng" if "rng" in named else "random_state": np.random.default_rng(settings.seed),  # SciPy 1.15 renamed it
+        "n_resamples": settings.resamples,
+        "batch": max(1, _DRAWN_AT_ONCE // max(cases, *(part.columns.stop - part.columns.start for part in parts))),
+        "confidence_level": settings.confidence,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # of draws that are undefined: see below
+        found = stats.bootstrap((np.arange(cases),), statistic, vectorized=True, method="percentile", **options)
+    low, high = (np.array(end, np.float64) for end in found.confidence_interval)
+    tail = (1 - settings.confidence) / 2
+    for row in np.flatnonzero(np.isnan(low)).tolist():
+        means = found.bootstrap_distribution[row]
+        means = means[~np.isnan(means)]
+        low[row], high[row] = np.quantile(means, [tail, 1 - tail]) if means.size else (NAN, NAN)
+    return low, high
+
+
+def at_once(rows: Sequence[int], resamples: int) -> Iterator[slice]:
+    """Yield metrics by their place, as many at a time as memory is for: each has so many rows, of drawn means."""
+    first, taken = 0, 0
+    for place, number in enumerate(rows):
+        if taken and (taken + number) * resamples > _MEANS_AT_ONCE:
+            yield slice(first, place)
+            first, taken = place, 0
+        taken += number
+    yield slice(first, len(rows))
+
+
+def summable(columns: Floats) -> Floats:
+    """Round each column (N,) so that sums of N of its values, in any order, are exact.
+
+    Notes
+    -----
+    The sums are taken by matrix products, whose order of summation depends on the number of threads and the processor.
+    The values become multiples of a power of 2 which is so large that every partial sum is a float: an absolute error of
+    at most N times the largest value, by 2^53. Counts stay as they are where their sums are below 2^52. (Pre-rounding:
+    Demmel and Nguyen, Fast Reproducible Floating-Point Summation, ARITH (2013) 163.)
+    """
+    highest = np.abs(columns).max(0, initial=0.0)
+    quantum = np.ldexp(1.0, np.frexp(len(columns) * highest)[1] - 52)
+    return np.asarray(np.rint(columns / quantum) * quantum, np.float64)

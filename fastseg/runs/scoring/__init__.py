@@ -1,0 +1,1 @@
+"""Cases scored: options, threads, the journal of what is finished."""

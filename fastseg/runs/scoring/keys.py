@@ -1,0 +1,157 @@
+"""Which files a case is made of, and what tells them from others: sizes, times and hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Literal
+
+from fastseg.runs.cases.find import Case
+from fastseg.runs.scoring.records import CaseRecord
+from fastseg.runs.scoring.settings import Settings
+from fastseg.volumes import VolumeError, split_inside, split_suffix
+from fastseg.volumes.formats.itk import files_of
+
+__all__ = [
+    "CaseFiles",
+    "Hashing",
+    "has_hashes",
+    "place_of",
+    "size_of",
+]
+
+
+Hashing = Literal["auto", "always", "never"]
+
+#: Files up to this size are hashed unless they are not to be: that costs less than reading what they unpack to.
+_HASHED_BYTES = 64 << 20
+_PIECE_BYTES = 1 << 20
+#: Changes when the same files and settings would give another record.
+_VERSION = 3
+#: What a header and the voxels beside it end in.
+_HALVES = (".hdr", ".hdr.gz", ".img", ".img.gz")
+#: Formats whose header may name other files.
+_HEADERS = (".mhd", ".mha", ".nhdr", ".nrrd")
+
+
+class CaseFiles:
+    """The files that a case is made of, looked up once.
+
+    Parameters
+    ----------
+    case : Case
+
+    Raises
+    ------
+    OSError
+        If one of them is not there.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        roles = {"reference": case.reference, "prediction": case.prediction, "roi": case.roi}
+        self.files = {role: None if path is None else _files(path) for role, path in roles.items()}
+        self._hashes: dict[str, str] = {}
+
+    def key(self, settings: Settings, hashing: Hashing = "auto") -> str:
+        """Return what identifies the files and how they are counted.
+
+        Files are told apart by their path, and by size and times, or with ``hashing="always"`` by content. The time of change
+        is among them, for copies may bring the time of modification along, as ``cp -p``, ``rsync -t`` and ``tar`` do. It may
+        change where the content does not: then the case is counted once more than need be.
+        """
+        marks: list[Any] = [_VERSION, settings.fingerprint, settings.missing if self.case.prediction is None else None]
+        for role, files in self.files.items():
+            path = getattr(self.case, role)
+            for file, found in (files or {}).items():
+                times = [found.st_mtime_ns, found.st_ctime_ns]
+                mark = self._hash(file) if hashing == "always" else [found.st_size, *times]
+                marks += [role, file.removeprefix(path), mark]
+        return f"{place_of(self.case)}-{hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:32]}"
+
+    def describe(self, hashing: Hashing, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+        """Return what a record says of each file: its size and, where it is wanted, its SHA-256."""
+        described = {}
+        for role, files in self.files.items():
+            if files is not None:
+                size = sum(found.st_size for found in files.values())
+                wanted = hashing == "always" or (hashing == "auto" and size <= _HASHED_BYTES)
+                digest = _joined([self._hash(file, progress) for file in files]) if wanted else None
+                described[role] = {"size": size, "sha256": digest}
+        return described
+
+    def _hash(self, file: str, progress: Callable[[int, int], None] | None = None) -> str:
+        if file not in self._hashes:
+            self._hashes[file] = _sha256(file, progress)
+        return self._hashes[file]
+
+
+def place_of(case: Case) -> str:
+    """Return what tells the case from all others by where its files are, whatever is in them: what its key begins with."""
+    paths = [None if path is None else os.path.abspath(path) for path in (case.reference, case.prediction, case.roi)]
+    return hashlib.sha256(json.dumps([case.id, paths]).encode()).hexdigest()[:16]
+
+
+def size_of(case: Case) -> float:
+    """Return the bytes of the reference and the prediction; infinity for a folder, 0 for what is not there."""
+    size = 0.0
+    for path in (case.reference, case.prediction):
+        with suppress(OSError):
+            found = None if path is None else os.stat(split_inside(path)[0])
+            size += 0 if found is None else math.inf if stat.S_ISDIR(found.st_mode) else found.st_size
+    return size
+
+
+def _files(path: str) -> dict[str, os.stat_result]:
+    """Return all files that a volume is made of, sorted by name."""
+    outer = split_inside(path)[0]
+    files = {outer: os.stat(outer)}
+    if stat.S_ISDIR(files[outer].st_mode):
+        return {file: os.stat(file) for file in sorted(_inside(outer))}
+    stem, suffix = split_suffix(outer)
+    others: Iterable[str] = ()
+    if suffix.lower() in _HALVES:
+        others = [stem + end for end in _HALVES]
+    elif suffix.lower() in _HEADERS:
+        with suppress(VolumeError):  # it will fail, with its reason
+            others = files_of(outer)
+    files.update((file, os.stat(file)) for file in others if file != outer and os.path.isfile(file))
+    return dict(sorted(files.items()))
+
+
+def _inside(folder: str) -> Iterator[str]:
+    """Yield all files in a folder and its subfolders, also behind links, but for those to a folder that they are in."""
+    pending: list[tuple[str, tuple[tuple[int, int], ...]]] = [(folder, ())]
+    while pending:
+        here, above = pending.pop()
+        found = os.stat(here)
+        mark = (found.st_dev, found.st_ino)
+        if mark not in above:
+            _, folders, names = next(os.walk(here), ("", [], []))
+            yield from (os.path.join(here, name) for name in names)
+            pending += [(os.path.join(here, name), (*above, mark)) for name in folders]
+
+
+def has_hashes(record: CaseRecord) -> bool:
+    """Tell whether a record has the SHA-256 of all files that ``hashing="auto"`` wants it of."""
+    return all(entry["sha256"] is not None or entry["size"] > _HASHED_BYTES for entry in record.inputs.values())
+
+
+def _joined(hashes: list[str]) -> str:
+    """Return the SHA-256 of a file, or of the hashes of several."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def _sha256(path: str, progress: Callable[[int, int], None] | None = None) -> str:
+    state = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while piece := file.read(_PIECE_BYTES):
+            state.update(piece)
+            if progress is not None:
+                progress(0, 0)
+    return state.hexdigest()

@@ -1,0 +1,129 @@
+"""From what people give to `Settings`: every option of a run checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from fastseg import metrics as registry
+from fastseg.arrays import labels as inputs
+from fastseg.arrays.scores import ACTIVATIONS
+from fastseg.labels.choices import LabelChoices
+from fastseg.metrics.conventions import CONVENTIONS
+from fastseg.runs.scoring.settings import Settings
+
+__all__ = [
+    "read_settings",
+]
+
+
+def read_settings(
+    chosen: LabelChoices,
+    *,
+    metrics: str | Sequence[str] | None = None,
+    convention: str = "fastseg",
+    background: bool | None = None,
+    geometry: Literal["error", "warn", "ignore"] = "error",
+    reorient: bool = False,
+    axes: str | None = None,
+    unknown: Literal["raise", "count"] = "raise",
+    missing: Literal["error", "skip", "worst"] = "error",
+    activation: str | None = None,
+    channel_axis: int | None = None,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Settings:
+    """Turn the options of a run into its settings.
+
+    Parameters
+    ----------
+    chosen
+        What was said of labels (`fastseg.labels.choices.choose_labels`).
+    metrics
+        Names, in a sequence or separated by commas, or "all"; default: Dice, IoU, precision and recall.
+    axes
+        What the axes of files are that do not name them, such as "zyx".
+    resamples
+        How many bootstrap samples an interval is made of, at least 1.
+    activation
+        As in `fastseg.sum_files`; naming one, also "none", says that the predictions hold scores.
+    convention, background, geometry, reorient, unknown, missing, channel_axis, confidence, seed
+        As in `Settings`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an option is not what it should be; the message names it, what was expected and what was found. Two labels of
+        one name are an error, unless regions are scored.
+    """
+    if not chosen.regions:
+        _require_different(chosen)
+    return Settings(
+        labels=chosen.declared,
+        ignore=chosen.ignore,
+        map_prediction=chosen.map_prediction,
+        unknown=_one_of(unknown, "unknown", ("raise", "count")),
+        geometry=_one_of(geometry, "geometry", ("error", "warn", "ignore")),
+        reorient=_one_of(reorient, "reorient", (False, True)),
+        axes=inputs.axis_letters(axes),
+        activation=_one_of(activation, "activation", (*ACTIVATIONS, "none")),
+        channel_axis=None if channel_axis is None else _integer(channel_axis, "channel_axis", None),
+        missing=_one_of(missing, "missing", ("error", "skip", "worst")),
+        names=chosen.names,
+        regions=chosen.regions,
+        metrics=_metrics(metrics),
+        convention=_one_of(convention, "convention", tuple(CONVENTIONS)),
+        background=_one_of(background, "background", (None, False, True)),
+        resamples=_integer(resamples, "resamples", 1),
+        confidence=_confidence(confidence),
+        seed=_integer(seed, "seed", 0),
+    )
+
+
+def _require_different(chosen: LabelChoices) -> None:
+    """Raise ValueError where two labels would be reported under one name."""
+    names, declared = chosen.names, chosen.declared
+    reported = names if declared is None else {label: names.get(label, str(label)) for label in declared}
+    labels: dict[str, int] = {}
+    for label, name in reported.items():
+        if labels.setdefault(name, label) != label:
+            found = f"{name!r} for {labels[name]} and {label} (regions unite labels)"
+            raise ValueError(f"labels: expected another name for each label, found {found}")
+
+
+def _metrics(given: Any) -> tuple[str, ...]:
+    if given is None:
+        return Settings.metrics
+    wanted = [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else given
+    if not isinstance(wanted, Sequence) or not all(isinstance(name, str) for name in wanted):
+        raise TypeError(f"metrics: expected names, in a sequence or separated by commas, found {given!r}")
+    everything = [metric.name for metric in registry.REGISTRY.values()]
+    names = [each for name in wanted for each in (everything if name == "all" else [registry.get(name).name])]
+    if not names:
+        raise ValueError(f"metrics: expected at least one name, found {given!r}")
+    return tuple(dict.fromkeys(names))
+
+
+def _one_of(value: Any, argument: str, allowed: Sequence[Any]) -> Any:
+    for each in allowed:
+        if isinstance(value, type(each)) and value == each:
+            return each
+    *most, last = (repr(each) for each in allowed)
+    raise ValueError(f"{argument}: expected {', '.join(most)} or {last}, found {value!r}")
+
+
+def _integer(value: Any, argument: str, least: int | None) -> int:
+    values = inputs.integers(value, argument)
+    if values.size != 1 or isinstance(value, Sequence):
+        raise TypeError(f"{argument}: expected an integer, found {value!r}")
+    if least is not None and values[0] < least:
+        raise ValueError(f"{argument}: expected an integer of at least {least}, found {value!r}")
+    return int(values[0])
+
+
+def _confidence(value: Any) -> float:
+    number = registry.checked_number(value, "confidence")
+    if not 0 < number < 1:
+        raise ValueError(f"confidence: expected a number between 0 and 1, found {value!r}")
+    return number

@@ -1,0 +1,130 @@
+"""What is kept of a case: its counts, as the pairs of labels that occur, and where they come from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.counts import LabelCounts
+
+__all__ = [
+    "CaseRecord",
+    "Ints",
+    "triples",
+]
+
+
+Ints = npt.NDArray[np.int64]
+
+
+def _none(columns: int) -> Ints:
+    return np.zeros((0, columns), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class CaseRecord:
+    """Hold what was found out about one case. A record is a function of the case's files and of the settings.
+
+    Attributes
+    ----------
+    id : str
+        Of the case, unique in its run.
+    status : {"scored", "failed", "missing"}
+        A missing prediction has counts (all voxels unknown) only where the run scores it as the worst possible one.
+    reference, prediction, roi : str or None
+        Paths as they were given.
+    key : str
+        Identifies the files (size and times, or hash) and the counting settings; a case whose key is the same is not
+        counted again.
+    reason : str or None
+        Why the case failed, in one line.
+    pairs : (M, 3) int64
+        True label, predicted label and number of voxels of the pairs that occur, sorted; ignored voxels are not in it.
+    unknown : (U, 2) int64
+        True label and number of voxels whose predicted label is none of the classes (or there is no prediction).
+    voxels : tuple of 4 int
+        Voxels counted, ignored, outside the region of interest, unknown.
+    shape : tuple of int
+        Of the reference.
+    spacing_mm : tuple of float or None
+        None where it is not known.
+    voxel_ml : float or None
+        Volume of a voxel in millilitres, where it is known.
+    geometry : str
+        "equal", "not compared", or what differs.
+    scores : dict of str to float or None
+        Of files of probabilities: "soft_dice", "cross_entropy", "brier_score".
+    inputs : dict
+        For "reference", "prediction" and "roi": ``size`` in bytes, ``sha256`` (None where it was not computed).
+    """
+
+    id: str
+    status: Literal["scored", "failed", "missing"]
+    reference: str
+    prediction: str | None
+    roi: str | None = None
+    key: str = ""
+    reason: str | None = None
+    pairs: Ints = field(default_factory=lambda: _none(3))
+    unknown: Ints = field(default_factory=lambda: _none(2))
+    voxels: tuple[int, int, int, int] = (0, 0, 0, 0)
+    shape: tuple[int, ...] = ()
+    spacing_mm: tuple[float | None, ...] = ()
+    voxel_ml: float | None = None
+    geometry: str = ""
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> bool:
+        """Whether the case has counts, and so takes part in every mean."""
+        return self.status == "scored" or (self.status == "missing" and sum(self.voxels) > 0)
+
+    @classmethod
+    def with_counts(cls, counts: LabelCounts, **values: Any) -> Self:
+        """Return the record of a case with these counts (one case, not weighted)."""
+        matrix, labels, unknown = counts.matrix[0], counts.labels, counts.unknown[0]
+        if (labels[1:] < labels[:-1]).any():
+            order = np.argsort(labels)
+            matrix, labels, unknown = matrix[order[:, None], order], labels[order], unknown[order]
+        rows, columns = (matrix != 0).nonzero()
+        missed = unknown.nonzero()[0]
+        return cls(
+            pairs=np.stack([labels[rows], labels[columns], matrix[rows, columns]], 1),
+            unknown=np.stack([labels[missed], unknown[missed]], 1),
+            voxels=tuple(counts.voxels[0].tolist()),
+            **values,
+        )
+
+    def to_json(self) -> str:
+        """Return the record as one line of JSON."""
+        plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        plain.update(pairs=self.pairs.tolist(), unknown=self.unknown.tolist())
+        return json.dumps(plain, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        """Return the record that `to_json` wrote; raise ValueError where it is none."""
+        try:
+            plain = json.loads(line)
+            for name, columns in (("pairs", 3), ("unknown", 2)):
+                plain[name] = np.array(plain[name], np.int64).reshape(-1, columns)
+            for name in ("voxels", "shape", "spacing_mm"):
+                plain[name] = tuple(plain[name])
+            return cls(**plain)
+        except (KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise ValueError(f"expected the record of a case, found {line[:80]!r}: {error!r}") from None
+
+
+def triples(records: Sequence[CaseRecord]) -> tuple[Ints, Ints]:
+    """Return the case's place, true label, predicted label and voxels, of all pairs; then of all unknown predictions."""
+    parts = []
+    for tables in ([r.pairs for r in records], [np.insert(r.unknown, 1, 0, axis=1) for r in records]):
+        number = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+        parts.append(np.column_stack([number, np.concatenate([_none(3), *tables])]))
+    return parts[0], parts[1]

@@ -1,0 +1,110 @@
+"""What a run scores and how: every option, checked once and kept with the results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, Literal, Self
+
+from fastseg.arrays.labels import Classes, label_classes
+
+__all__ = [
+    "COUNTING",
+    "Settings",
+]
+
+
+#: The settings that the counts depend on: a case that was counted under others is counted again. All other settings only
+#: say how the counts are read.
+COUNTING = (
+    "labels", "ignore", "map_prediction", "unknown", "geometry", "reorient", "axes", "activation", "channel_axis",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hold what a run scores and how.
+
+    Attributes
+    ----------
+    labels : tuple of int or None
+        The declared labels, background included; None: those that occur.
+    ignore : tuple of int
+        True labels that are not scored.
+    map_prediction : dict of int to int
+        Labels of the prediction that stand for others.
+    unknown : {"raise", "count"}
+        What a predicted label outside the declared ones is: an error of its case, or a miss of its true class.
+    geometry : {"error", "warn", "ignore"}
+        What a difference in position does.
+    reorient : bool
+        Whether predictions are flipped and permuted to lie as their references do, where that is all that differs.
+    axes : str or None
+        What the axes of files that do not name them are, such as "zyx".
+    activation, channel_axis
+        Of files of scores, as in `fastseg.sum_files`.
+    missing : {"error", "skip", "worst"}
+        What a missing prediction does: nothing is scored; the case is left out; every metric has its worst value there.
+    names : dict of int to str
+        Names of labels.
+    regions : dict of str to tuple of int
+        Unions of labels that are scored instead of the single labels.
+    metrics : tuple of str
+        Names of metrics, as in `fastseg.metrics.REGISTRY`.
+    convention : str
+        What an empty class is worth and how means are taken: a name of `fastseg.metrics.conventions.CONVENTIONS`.
+    background : bool or None
+        Whether means over classes include label 0; None: what the convention does.
+    resamples, confidence, seed
+        Of the bootstrap intervals.
+    """
+
+    labels: tuple[int, ...] | None = None
+    ignore: tuple[int, ...] = ()
+    map_prediction: dict[int, int] = field(default_factory=dict)
+    unknown: Literal["raise", "count"] = "raise"
+    geometry: Literal["error", "warn", "ignore"] = "error"
+    reorient: bool = False
+    axes: str | None = None
+    activation: str | None = None
+    channel_axis: int | None = None
+    missing: Literal["error", "skip", "worst"] = "error"
+    names: dict[int, str] = field(default_factory=dict)
+    regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ("dice", "iou", "precision", "recall")
+    convention: str = "fastseg"
+    background: bool | None = None
+    resamples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as a dict that JSON can hold."""
+        plain: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        for name in ("map_prediction", "names"):
+            plain[name] = {str(key): value for key, value in plain[name].items()}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Return the settings that `to_dict` wrote."""
+        values = {entry.name: plain[entry.name] for entry in fields(cls)}
+        for name in ("map_prediction", "names"):
+            values[name] = {int(key): value for key, value in values[name].items()}
+        values["regions"] = {name: tuple(members) for name, members in values["regions"].items()}
+        for name in ("labels", "ignore", "metrics"):
+            values[name] = None if values[name] is None else tuple(values[name])
+        return cls(**values)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The settings that the counts depend on, as text."""
+        plain = self.to_dict()
+        return json.dumps({name: plain[name] for name in COUNTING}, sort_keys=True)
+
+    @cached_property
+    def classes(self) -> Classes:
+        """The declared and the ignored labels, as the counting takes them."""
+        return label_classes(None, self.labels, self.ignore or None)

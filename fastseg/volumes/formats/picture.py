@@ -1,0 +1,148 @@
+"""PNG, BMP, GIF, WebP and Netpbm pictures through Pillow: the stored samples or palette indexes are the labels."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastseg.volumes.decoded import DecodedVolume, failures_of, quiet
+from fastseg.volumes.volume import Format, Geometry, VolumeError, require
+
+_SUFFIXES = (".png", ".bmp", ".gif", ".webp", ".pbm", ".pgm", ".ppm", ".pnm", ".pfm")
+_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes
+# Pillow's modes of one sample per pixel; "P" are indexes into a palette, as in Pascal VOC and Cityscapes.
+_DTYPES = {"1": "?", "L": "u1", "P": "u1", "I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I": "=i4", "F": "=f4"}
+# Where a PNG has fewer than 8 bits per grey sample, Pillow stretches them to 0 ... 255.
+_STRETCHED = {"L;2": 85, "L;4": 17}
+_BMP_BITS = {"1": (1,), "L": (8,), "P": (1, 2, 4, 8)}
+
+
+class Picture(DecodedVolume):
+    """Read a picture; `fastseg.volumes.volume.Volume` describes the members.
+
+    Opening reads the header only. Values are those that are stored: samples of 1, 2 or 4 bits and of a Netpbm file with a
+    maximum other than 255 are not stretched, palettes are not looked up (many writers of GIF renumber theirs: prefer PNG).
+    A WebP file has no grey mode: it is read if it is lossless and its three channels are equal.
+
+    Parameters
+    ----------
+    path : str
+
+    Raises
+    ------
+    VolumeError
+        If the file is broken, lossy, in colour, animated, or larger than Pillow's limit against decompression bombs.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._images = require("PIL.Image", "images", path, "a picture")
+        try:
+            self._file = open(path, "rb")  # noqa: SIM115
+        except OSError as error:
+            raise VolumeError(f"{path}: cannot be opened: {error.strerror}") from error
+        try:
+            with failures_of("Pillow", path):
+                head = self._file.read(32)
+                self._kind = _checked_kind(path, head)
+                self._picture = self._open()
+                mode, shape = self._picture.mode, self._picture.size[::-1]
+                if getattr(self._picture, "is_animated", False):
+                    raise VolumeError(f"{path}: expected one picture, found {self._picture.n_frames} frames")
+                if self._kind == "WEBP" and mode == "RGB":
+                    mode = "L"
+                if mode not in _DTYPES:
+                    raise _colours(path, mode)
+                if self._kind == "BMP" and int.from_bytes(head[28:30], "little") not in _BMP_BITS[mode]:
+                    # Pillow takes a short palette of greys for a picture of fewer bits, and reads noise.
+                    raise VolumeError(f"{path}: expected a BMP file of 1 or 8 bits per pixel or with a full palette")
+                self._stretched = self._unstretch()
+        except BaseException:
+            self.close()
+            raise
+        self.dtype = np.dtype(_DTYPES[mode])
+        self.geometry = Geometry(shape, None, (np.nan, np.nan), "yx")
+        self.blocks = (1, 1)
+
+    def _open(self) -> Any:
+        self._file.seek(0)
+        with quiet("PIL"):  # Pillow warns from half the size on at which it refuses
+            return self._images.open(self._file, formats=(self._kind,))
+
+    def _unstretch(self) -> int:
+        """See to it that samples are decoded as they are stored; return what they are still to be divided by."""
+        picture = self._picture
+        if not picture.tile:  # WebP
+            return 1
+        codec, extents, offset, arguments = picture.tile[0]
+        if codec == "ppm":
+            picture.tile = [("raw", extents, offset, ("I;16B" if picture.mode == "I" else "L", 0, 1))]
+        elif codec == "ppm_plain" and picture.mode in ("I", "L"):
+            picture.tile = [(codec, extents, offset, (picture.mode, 65535 if picture.mode == "I" else 255))]
+        return _STRETCHED.get(arguments, 1) if isinstance(arguments, str) else 1
+
+    def _decode(self) -> NDArray[Any]:
+        with failures_of("Pillow", self.path):
+            if self._kind == "PNG":
+                self._open().verify()  # decoding passes over the checksums
+            voxels: NDArray[Any] = np.array(self._picture)
+            if voxels.ndim == 3:
+                if (voxels != voxels[..., :1]).any():
+                    raise _colours(self.path, self._picture.mode)
+                voxels = np.ascontiguousarray(voxels[..., 0])
+            if self._stretched != 1:
+                voxels //= self._stretched
+            return voxels.astype(self.dtype, copy=False)
+
+    def close(self) -> None:
+        """Close the file and let go of the voxels; closing twice is allowed."""
+        super().close()
+        self._file.close()
+
+
+def _kind(head: bytes) -> str | None:
+    """Return Pillow's name of the format that a file begins like."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    if re.match(rb"P[1-6f][ \t\n\r#]", head):
+        return "PPM"
+    return "JPEG" if head.startswith(b"\xff\xd8\xff") else None
+
+
+def _checked_kind(path: str, head: bytes) -> str:
+    """Return the format; raise VolumeError if it is none of a picture, or one that does not keep values as they are."""
+    kind = _kind(head)
+    if kind is None:
+        raise VolumeError(
+            f"{path}: expected a PNG, BMP, GIF, WebP or Netpbm picture, found the first bytes {head[:8]!r}"
+        )
+    if kind == "JPEG" or (kind == "WEBP" and head[12:16] != b"VP8L"):
+        found = "JPEG" if kind == "JPEG" else f"WebP of the kind {head[12:16].decode('latin-1')!r}"
+        raise VolumeError(
+            f"{path}: expected a picture that keeps every label as it is, such as PNG, found {found}, which is lossy"
+        )
+    return kind
+
+
+def _colours(path: str, mode: str) -> VolumeError:
+    return VolumeError(
+        f"{path}: expected one label per pixel, found a colour picture (Pillow's mode {mode}), which is no label map: "
+        f"convert the colours to labels first"
+    )
+
+
+def _recognises(head: bytes) -> bool:
+    """Say whether these first bytes are a picture's, JPEG included: it is refused with a reason."""
+    return _kind(head) is not None
+
+
+FORMAT = Format("PNG, BMP, GIF, WebP and Netpbm pictures", _SUFFIXES, _recognises, Picture)

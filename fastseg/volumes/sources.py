@@ -1,0 +1,213 @@
+"""Files of scores and labels as arrays that are read in pieces."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from math import prod
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.volumes import Volume, VolumeError, open_volume, split_inside
+from fastseg.volumes.formats.npy import array_names
+from fastseg.volumes.plain import PlainVoxels
+from fastseg.volumes.views import Turned
+
+__all__ = [
+    "MEMORY_BYTES",
+    "NNUNET",
+    "Reader",
+    "Source",
+    "held",
+    "open_array",
+]
+
+Path = str | os.PathLike[str]
+
+
+Array = npt.NDArray[Any]
+
+#: What has to be unpacked before it can be read in pieces is kept in memory up to here, else in a temporary file.
+MEMORY_BYTES = 256 << 20
+
+_READ_BYTES = 8 << 20
+#: nnU-Net's name for the probabilities in an .npz file, whose axes are (class, z, y, x).
+NNUNET = "probabilities"
+
+#: Takes slices along the leading axes in memory order and returns that part, valid until the next is asked for.
+Reader = Callable[[tuple[slice, ...]], Array]
+
+
+def open_array(path: Path) -> tuple[Volume, str | None]:
+    """Open a volume of any format; of the arrays of an .npz file nnU-Net's, if none is named, and return its name, too.
+
+    A NIfTI file that has classes along its fifth axis is seen without the axis of time.
+    """
+    name = os.fsdecode(path)
+    outer, key = split_inside(name)
+    names = array_names(outer)
+    if key is None and len(names) == 1:
+        key = names[0]
+    elif key is None and NNUNET in names:
+        name, key = f"{outer}::{NNUNET}", NNUNET
+    volume = open_volume(name)
+    shape = volume.geometry.shape
+    if volume.geometry.axes and len(shape) == 5 and shape[3] == 1:
+        volume = Turned(volume, (0, 1, 2, 4), (False,) * 4)
+    return volume, key if names else None
+
+
+class Source:
+    """An array in a file, opened: what its header says, and how to get at its numbers.
+
+    Parameters
+    ----------
+    stack : ExitStack
+        The file closes with it.
+    path : path
+    check : callable, optional
+        Called now and then while the file is unpacked; what it raises ends that.
+
+    Attributes
+    ----------
+    geometry : Geometry or None
+        None of arrays, which have no place.
+    key : str or None
+        The name of the array in an .npz file.
+
+    Raises
+    ------
+    VolumeError
+        If the file cannot be read, or not from first to last.
+    """
+
+    def __init__(self, stack: ExitStack, path: Path, check: Callable[[], object] = lambda: None) -> None:
+        self.name, self._check = os.fsdecode(path), check
+        self.volume, self.key = open_array(self.name)
+        volume = stack.enter_context(self.volume)
+        if not volume.streams:
+            raise VolumeError(
+                f"{self.name}: expected a file that is read from first to last beside scores, such as NIfTI or NPY"
+            )
+        self.shape, self.dtype = volume.geometry.shape, volume.dtype
+        self.order, self.scaling = volume.order, volume.scaling
+        self.geometry = volume.geometry if volume.geometry.axes else None
+        self._finished = False
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape in memory order, the last axis fastest."""
+        return self.shape if self.order == "C" else self.shape[::-1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array, unpacked."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    def finish(self) -> None:
+        """Read to the end of the file, through every checksum, unless that is done."""
+        if not self._finished:
+            if self.key is not None:
+                self.volume.read_into(bytearray(1))  # the checksum of a member that was read in pieces is compared, too
+            self.volume.finish()
+        self._finished = True
+
+    def _filled(self, view: memoryview, before: int = 0) -> None:
+        found = self.volume.read_into(view)
+        if found < len(view):
+            raise _truncated(self.name, self.nbytes, before + found)
+
+    def in_turn(self) -> Reader:
+        """Return what reads blocks that follow each other without a gap, from the first to the last."""
+        shape, buffer, position = self.stored_shape, np.empty(0, np.uint8), 0
+
+        def read(block: tuple[slice, ...]) -> Array:
+            nonlocal buffer, position
+            size = tuple(high - low for low, high in zip(*_box(shape, block), strict=True))
+            needed = prod(size) * self.dtype.itemsize
+            if buffer.size < needed:
+                buffer = np.empty(needed, np.uint8)
+            self._filled(_bytes_of(buffer[:needed]), position)
+            position += needed
+            return buffer[:needed].view(self.dtype).reshape(size)
+
+        return read
+
+    def anywhere(self, stack: ExitStack, *, mapped: bool = False) -> Reader:
+        """Return what reads any block, having unpacked the file where it cannot be read so.
+
+        With `mapped` blocks may be views of an array, `read.array`, in memory or mapped there.
+        """
+        if self.volume.blocks is not None and not mapped:
+            return self._piece
+        if self.nbytes <= MEMORY_BYTES:
+            held = np.empty(self.nbytes, np.uint8)
+            self._filled(_bytes_of(held))
+            self.finish()
+            return _Views(held.view(self.dtype).reshape(self.stored_shape))
+        file = self._unpacked(stack)
+        if not mapped:
+            plain = PlainVoxels(file, 0, self.stored_shape, self.dtype, "C", f"{self.name} (unpacked)")
+            return lambda block: plain.read_block(*_box(self.stored_shape, block))
+        # Nobody else can truncate this file, so that mapping it is safe.
+        pages = mmap.mmap(file.fileno(), self.nbytes, access=mmap.ACCESS_READ)
+        return _Views(np.frombuffer(pages, self.dtype).reshape(self.stored_shape))
+
+    def _piece(self, block: tuple[slice, ...]) -> Array:
+        """Read a block of a file that is not compressed."""
+        start, stop = _box(self.stored_shape, block)
+        if self.order == "F":
+            return self.volume.read_block(start[::-1], stop[::-1]).T
+        return self.volume.read_block(start, stop)
+
+    def _unpacked(self, stack: ExitStack) -> BinaryIO:
+        try:
+            file: Any = tempfile.TemporaryFile(prefix="fastseg-", buffering=0)  # noqa: SIM115
+            stack.callback(file.close)
+            buffer = memoryview(bytearray(_READ_BYTES))
+            for start in range(0, self.nbytes, len(buffer)):
+                self._check()
+                part = buffer[: min(len(buffer), self.nbytes - start)]
+                self._filled(part, start)
+                while len(part):
+                    part = part[file.write(part) :]
+        except OSError as error:
+            raise VolumeError(f"{self.name}: cannot be unpacked to a temporary file: {error}") from error
+        self.finish()
+        return file  # type: ignore[no-any-return]
+
+
+class _Views:
+    """Blocks of an array."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    def __call__(self, block: tuple[slice, ...]) -> Array:
+        return self.array[block]
+
+
+def held(reader: Reader) -> Reader:
+    """Return what reads blocks of the same array with its axes reversed."""
+    assert isinstance(reader, _Views)
+    return _Views(reader.array.T)
+
+
+def _box(shape: tuple[int, ...], block: tuple[slice, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return where a block begins and ends."""
+    parts = (*block, *(slice(None),) * (len(shape) - len(block)))
+    limits = [part.indices(size) for part, size in zip(parts, shape, strict=True)]
+    return tuple(low for low, _, _ in limits), tuple(high for _, high, _ in limits)
+
+
+def _bytes_of(array: Any) -> memoryview:
+    return memoryview(array)  # an array is a buffer only to the type checkers of Python 3.12
+
+
+def _truncated(name: str, expected: int, found: int) -> VolumeError:
+    return VolumeError(f"{name}: truncated: expected {expected} bytes of voxels, found {found}")

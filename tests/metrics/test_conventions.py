@@ -1,0 +1,486 @@
+"""Conventions against the peers themselves where they are installed, and always against what they once said.
+
+`python tests/test_conventions.py` asks the installed peers again and writes their answers to data/peers.json.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from fastseg import BinaryCounts, count_labels
+from fastseg.metrics.conventions import CONVENTIONS, Convention
+from fastseg.metrics.overlap import REGISTRY, get
+from fastseg.runs.results.numbers import Run
+from fastseg.runs.scoring.records import CaseRecord
+from fastseg.runs.scoring.settings import Settings
+
+NAN = float("nan")
+PEERS = Path(__file__).parents[1] / "data" / "peers.json"
+SEED, SHAPE = 20, (3, 4, 5)
+LABELS = {"complete": 5, "gaps": 6}  # In "gaps", 3 is only in truths, 4 only in predictions, 5 nowhere.
+
+Pairs = list[tuple[np.ndarray, np.ndarray]]
+# Of a metric: values (cases, classes); classes (classes,); mean as the peer takes it by default; mean with the background
+# the other way. None: the peer has none.
+Answer = dict[str, Any]
+
+
+def draw(name: str) -> Pairs:
+    """Return a dozen (truth, prediction) of small volumes, many of which lack a class or two."""
+    rng = np.random.default_rng(SEED)
+    cases = []
+    for n in range(12):
+        truth = rng.integers(0, LABELS[name], SHAPE)
+        pred = np.where(rng.random(SHAPE) < 0.6, truth, rng.integers(0, LABELS[name], SHAPE))
+        without = {
+            1: (truth, [2]), 2: (pred, [1]), 3: (truth, [4]), 4: (pred, [0]), 5: (truth, [1, 2, 3]), 6: (pred, [3, 4]),
+        }  # fmt: skip
+        if n in without:
+            where, labels = without[n]
+            where[np.isin(where, labels)] = 0 if n != 4 else 1
+        if n in (7, 8):  # absent from both maps
+            truth[truth >= n - 5], pred[pred >= n - 5] = 0, 0
+        if n == 9:  # not even background
+            truth[:], pred[:] = 1, 1
+        if n == 10:  # nothing but background
+            truth[:], pred[:] = 0, 0
+        if n == 11:
+            truth[:], pred[:] = 2, 0
+        if name == "gaps":
+            truth[truth >= 4], pred[pred == 3], pred[pred == 5] = 0, 0, 0
+        cases.append((truth, pred))
+    return cases
+
+
+def scored(pairs: Pairs, classes: int, convention: str, **options: Any) -> Run:
+    """Return the run of these cases."""
+    records = [
+        CaseRecord.with_counts(
+            count_labels(truth, pred, num_classes=classes, **options),
+            id=f"case {n:02}", status="scored", reference=f"{n}", prediction=f"{n}",
+        )
+        for n, (truth, pred) in enumerate(pairs)
+    ]  # fmt: skip
+    return Run(Settings(labels=tuple(range(classes)), convention=convention), tuple(records))
+
+
+# ---- The peers, called; and those that are not in the package index, from what they document
+def monai(pairs: Pairs, classes: int) -> dict[str, Answer]:
+    import torch
+    from monai.metrics import ConfusionMatrixMetric, DiceMetric, MeanIoU
+
+    truth, pred = (
+        torch.stack([torch.nn.functional.one_hot(torch.tensor(m), classes).movedim(-1, 0).float() for m in maps])
+        for maps in zip(*pairs, strict=True)
+    )
+
+    def ask(kind: Any, **options: Any) -> Answer:
+        def reduced(reduction: str, background: bool = True) -> Any:
+            metric = kind(include_background=background, reduction=reduction, **options)
+            metric(pred, truth)
+            found = metric.aggregate()
+            return (found[0] if isinstance(found, list) else found).numpy().astype(float)
+
+        means = reduced("mean").item(), reduced("mean", background=False).item()
+        return answer(reduced("none"), reduced("mean_batch"), *means)
+
+    rates = {
+        "precision": "precision",
+        "recall": "sensitivity",
+        "specificity": "specificity",
+        "negative_predictive_value": "negative predictive value",
+        "false_positive_rate": "fall out",
+        "false_negative_rate": "miss rate",
+    }
+    return {
+        "dice": ask(DiceMetric),
+        "iou": ask(MeanIoU),
+        **{own: ask(ConfusionMatrixMetric, metric_name=name, compute_sample=True) for own, name in rates.items()},
+    }
+
+
+def torchmetrics(pairs: Pairs, classes: int) -> dict[str, Answer]:
+    import torch
+    from torchmetrics.functional.segmentation import dice_score, mean_iou
+    from torchmetrics.segmentation import DiceScore, MeanIoU
+
+    truth, pred = (torch.tensor(np.stack(maps)) for maps in zip(*pairs, strict=True))
+    index: Any = {"num_classes": classes, "input_format": "index"}
+
+    def run(metric: Any) -> Any:
+        for n in range(len(truth)):
+            metric.update(pred[n : n + 1], truth[n : n + 1])
+        return metric.compute().numpy().astype(float)
+
+    def absent(values: Any) -> Any:
+        return np.where(values == -1, NAN, values)
+
+    return {
+        "dice": answer(
+            dice_score(pred, truth, average="none", **index).numpy(),
+            run(DiceScore(average="none", **index)),
+            run(DiceScore(**index)).item(),
+            run(DiceScore(include_background=False, **index)).item(),
+        ),
+        "iou": answer(
+            absent(mean_iou(pred, truth, per_class=True, **index).numpy()),
+            absent(run(MeanIoU(per_class=True, **index))),
+            run(MeanIoU(**index)).item(),
+            run(MeanIoU(include_background=False, **index)).item(),
+        ),
+    }
+
+
+def sklearn(pairs: Pairs, classes: int) -> dict[str, Answer]:
+    functions = {
+        "dice": sk.f1_score,
+        "iou": sk.jaccard_score,
+        "precision": sk.precision_score,
+        "recall": sk.recall_score,
+    }
+
+    def ask(function: Any) -> Answer:
+        def each(truth: np.ndarray, pred: np.ndarray) -> np.ndarray:
+            found = np.full(classes, NAN)
+            found[np.union1d(truth, pred)] = function(truth, pred, average=None, zero_division=0)
+            return found
+
+        truth, pred = (np.concatenate([m.ravel() for m in maps]) for maps in zip(*pairs, strict=True))
+        means = [
+            function(truth, pred, average="macro", zero_division=0, labels=labels)
+            for labels in (None, np.setdiff1d(np.union1d(truth, pred), [0]))
+        ]
+        return answer([each(t.ravel(), p.ravel()) for t, p in pairs], each(truth, pred), *means)
+
+    return {name: ask(function) for name, function in functions.items()}
+
+
+def nnunet(pairs: Pairs, classes: int, ignored: int | None = None) -> dict[str, Answer]:
+    """Naive loops after the formulas of nnU-Net's `evaluate_predictions`."""
+    found: dict[str, list[list[float]]] = {"dice": [], "iou": [], "support": []}
+    for truth, pred in pairs:
+        rows: dict[str, list[float]] = {name: [] for name in found}
+        for label in range(classes):
+            tp = fp = fn = 0
+            for t, p in zip(truth.ravel().tolist(), pred.ravel().tolist(), strict=True):
+                if t != ignored:
+                    tp, fp, fn = tp + (t == label == p), fp + (t != label == p), fn + (p != label == t)
+            rows["dice"].append(2 * tp / (2 * tp + fp + fn) if tp + fp + fn else NAN)
+            rows["iou"].append(tp / (tp + fp + fn) if tp + fp + fn else NAN)
+            rows["support"].append(tp + fn)
+        for name, row in rows.items():
+            found[name].append(row)
+    answers = {}
+    for name, values in found.items():
+        means = [loop_mean([v for v in column if not math.isnan(v)]) for column in zip(*values, strict=True)]
+        answers[name] = answer(values, means, loop_mean(means[1:]), None)
+    return answers
+
+
+def totalsegmentator(pairs: Pairs, classes: int) -> dict[str, Answer]:
+    """Naive loops after the formulas of TotalSegmentator's `resources/evaluate.py`, which takes no mean over classes."""
+    values = []
+    for truth, pred in pairs:
+        row = []
+        for label in range(classes):
+            here, there = truth == label, pred == label
+            both = (here & there).sum()
+            row.append(2 * both / (here.sum() + there.sum() + 1e-6) if here.any() else NAN)
+        values.append(row)
+    means = [loop_mean([v for v in column if not math.isnan(v)]) for column in zip(*values, strict=True)]
+    return {"dice": answer(values, means, None, None)}
+
+
+def loop_mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else NAN
+
+
+def answer(values: Any, classes: Any, mean: float | None, other_mean: float | None) -> Answer:
+    plain = [np.asarray(v, float) for v in (values, classes)]
+    return {"values": plain[0], "classes": plain[1], "mean": mean, "other_mean": other_mean}
+
+
+ASK: dict[str, Callable[[Pairs, int], dict[str, Answer]]] = {
+    "monai": monai,
+    "torchmetrics": torchmetrics,
+    "sklearn": sklearn,
+    "nnunet": nnunet,
+    "totalsegmentator": totalsegmentator,
+}
+PACKAGES = {"monai": "monai", "torchmetrics": "torchmetrics", "sklearn": "scikit-learn"}
+TOLERANCE = {"monai": 1e-6, "torchmetrics": 1e-6, "totalsegmentator": 1e-6}  # float32; an epsilon in the denominator
+
+
+def compare(convention: Convention, answers: dict[str, Answer], pairs: Pairs, classes: int, **options: Any) -> None:
+    """Raise AssertionError where a convention's numbers are not the peer's."""
+    run = scored(pairs, classes, convention.name, **options)
+    binary = run.binary
+    for metric, told in answers.items():
+        limits = {"rtol": 0, "atol": TOLERANCE.get(convention.name, 1e-13) * (1e3 if metric == "support" else 1)}
+        values = convention.values(metric, binary)
+        np.testing.assert_allclose(values, told["values"], **limits, err_msg=metric)
+        np.testing.assert_allclose(convention.class_means(metric, values, binary), told["classes"], **limits)
+        for mean, background in (("mean", convention.background), ("other_mean", not convention.background)):
+            if told[mean] is not None:
+                in_means = np.arange(classes) >= (0 if background else 1)
+                found = convention.mean(metric, values, binary, in_means)
+                np.testing.assert_allclose(found, told[mean], **limits, err_msg=f"{metric} {mean}")
+
+
+@cache
+def remembered() -> dict[str, Any]:
+    def numbers(value: Any) -> Any:
+        return NAN if value == "nan" else [numbers(v) for v in value] if isinstance(value, list) else value
+
+    found = json.loads(PEERS.read_text())
+    for run in found["runs"].values():
+        run["pairs"] = [tuple(np.array([*map(int, m)]).reshape(SHAPE) for m in pair) for pair in run["pairs"]]
+        for answers in run["peers"].values():
+            for metric, told in answers.items():
+                answers[metric] = {name: numbers(value) for name, value in told.items()}
+    return found
+
+
+def regenerate() -> None:
+    """Ask the installed peers, and write down what they say, with the cases (a digit a voxel)."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray | list):
+            return [plain(v) for v in value]
+        return None if value is None else "nan" if math.isnan(value) else round(float(value), 15)
+
+    runs = {}
+    for name, classes in LABELS.items():
+        pairs = draw(name)
+        peers = {
+            peer: {
+                metric: {key: plain(value) for key, value in told.items()}
+                for metric, told in ask(pairs, classes).items()
+            }
+            for peer, ask in ASK.items()
+        }
+        digits = [["".join(map(str, m.ravel().tolist())) for m in pair] for pair in pairs]
+        runs[name] = {"classes": classes, "pairs": digits, "peers": peers}
+    versions = {package: version(package) for package in PACKAGES.values()}
+    PEERS.parent.mkdir(exist_ok=True)
+    PEERS.write_text(json.dumps({"seed": SEED, "versions": versions, "runs": runs}, separators=(",", ":")) + "\n")
+
+
+# ---- Tests
+@pytest.mark.parametrize("name", LABELS)
+@pytest.mark.parametrize("peer", ASK)
+def test_numbers_are_what_the_peer_once_said(peer: str, name: str) -> None:
+    run = remembered()["runs"][name]
+    assert tuple(run["peers"][peer]) == CONVENTIONS[peer].verified
+    compare(CONVENTIONS[peer], run["peers"][peer], run["pairs"], run["classes"])
+
+
+@pytest.mark.parametrize("name", LABELS)
+@pytest.mark.parametrize(
+    "peer", [pytest.param(peer, marks=[pytest.mark.torch] if peer in ("monai", "torchmetrics") else []) for peer in ASK]
+)
+def test_numbers_are_what_the_installed_peer_says(peer: str, name: str) -> None:
+    if peer in ("monai", "torchmetrics"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pytest.importorskip(peer)
+    pairs, classes = remembered()["runs"][name]["pairs"], LABELS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        answers = ASK[peer](pairs, classes)
+    compare(CONVENTIONS[peer], answers, pairs, classes)
+    for metric, told in remembered()["runs"][name]["peers"][peer].items():
+        for key, value in told.items():
+            if value is not None:
+                np.testing.assert_allclose(answers[metric][key], value, rtol=0, atol=1e-6)
+
+
+def test_the_cases_have_what_conventions_differ_in() -> None:
+    for name in LABELS:
+        pairs = remembered()["runs"][name]["pairs"]
+        assert all(
+            (a == b).all() for old, new in zip(pairs, draw(name), strict=True) for a, b in zip(old, new, strict=True)
+        )
+        truth, pred = (
+            np.array([[(m == k).any() for k in range(5)] for m in maps]) for maps in zip(*pairs, strict=True)
+        )
+        for empty in (~truth & ~pred, ~truth & pred, truth & ~pred):
+            assert empty.any(0).sum() >= 3
+        assert truth.any(0).tolist() == [True] * 4 + [name == "complete"]
+        assert pred.any(0).tolist() == [True] * 3 + [name == "complete", True]
+
+
+def test_nnunet_with_an_ignored_label() -> None:
+    pairs = remembered()["runs"]["complete"]["pairs"]
+    compare(CONVENTIONS["nnunet"], nnunet(pairs, 5, ignored=4), pairs, 5, ignore_index=4)
+
+
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("monai", {"left_out": "nowhere"}),
+    ("monai", {"left_out": "absent"}),
+    ("monai", {"left_out_of": None}),
+    ("monai", {"left_out_of": ("dice",)}),
+    ("monai", {"mean_over": "classes"}),
+    ("monai", {"mean_over": "values"}),
+    ("monai", {"nothing": NAN}),
+    ("monai", {"background": False}),
+    ("monai", {"zero_division": 0.0}),
+    ("torchmetrics", {"left_out": "without truth"}),
+    ("torchmetrics", {"mean_over": "classes"}),
+    ("torchmetrics", {"mean_over": "values"}),
+    ("torchmetrics", {"mean_over_of": {}}),
+    ("torchmetrics", {"background": False}),
+    ("torchmetrics", {"zero_division": 1.0}),
+    ("sklearn", {"pooled": False}),
+    ("sklearn", {"left_out": "nowhere"}),
+    ("sklearn", {"left_out": "without truth"}),
+    ("sklearn", {"zero_division": NAN}),
+    ("sklearn", {"background": False}),
+    ("sklearn", {"strict": True}),
+    ("nnunet", {"strict": False}),
+    ("nnunet", {"left_out": "without truth"}),
+    ("nnunet", {"left_out": "absent"}),  # of the true counts, which are then not 0
+    ("nnunet", {"mean_over": "cases"}),
+    ("nnunet", {"background": True}),
+    ("totalsegmentator", {"left_out": "nowhere"}),
+    ("totalsegmentator", {"left_out": "absent"}),
+    ("totalsegmentator", {"zero_division": 1.0, "left_out": "nowhere"}),
+]
+
+
+@pytest.mark.parametrize(("peer", "change"), CHANGES, ids=str)
+def test_a_convention_with_one_rule_changed_is_found_out(peer: str, change: dict[str, Any]) -> None:
+    changed, found_out = replace(CONVENTIONS[peer], **change), 0
+    for run in remembered()["runs"].values():
+        try:
+            compare(changed, run["peers"][peer], run["pairs"], run["classes"])
+        except AssertionError:
+            found_out += 1
+    assert found_out
+
+
+def test_table() -> None:
+    assert list(CONVENTIONS) == ["fastseg", "monai", "torchmetrics", "nnunet", "sklearn", "totalsegmentator"]
+    for name, convention in CONVENTIONS.items():
+        assert convention.name == name
+        assert convention.description.endswith(".")
+        assert convention.description.count(". ") == 0
+        assert {*convention.verified, *(convention.left_out_of or ()), *convention.mean_over_of} <= {
+            metric.name for metric in REGISTRY.values()
+        }
+        assert name == "fastseg" or not any(get(metric).overall for metric in convention.verified)
+        peer = PACKAGES.get(name)
+        assert peer is None or f"{peer} {remembered()['versions'][peer]}" in convention.source
+
+
+def counts(*cells: tuple[int, int, int, int]) -> BinaryCounts:
+    """Return one class's counts, a case each: TP, FP, FN, TN."""
+    tp, fp, fn, tn = (np.array(column)[:, None] for column in zip(*cells, strict=True))
+    return BinaryCounts((1,), tp, fp, fn, tn, np.zeros((len(cells), 4), np.int64))
+
+
+# A case with both maps, one with neither, one with only a prediction, one with only a truth: Dice 0.5, precision 1/2.
+EMPTY = counts((1, 1, 1, 7), (0, 0, 0, 10), (0, 2, 0, 8), (0, 0, 2, 8))
+
+
+@pytest.mark.parametrize(
+    ("convention", "dice", "precision", "value"),
+    [
+        ("fastseg", [0.5, NAN, 0, 0], [0.5, NAN, 0, NAN], 0.5 / 3),
+        ("nnunet", [0.5, NAN, 0, 0], [0.5, NAN, 0, NAN], 0.5 / 3),
+        ("torchmetrics", [0.5, NAN, 0, 0], [0.5, NAN, 0, NAN], 0.5 / 3),
+        ("monai", [0.5, NAN, NAN, 0], [0.5, NAN, 0, NAN], 0.5 / 2),
+        ("totalsegmentator", [0.5, NAN, NAN, 0], [0.5, NAN, NAN, NAN], 0.5 / 2),
+        ("sklearn", [0.5, NAN, 0, 0], [0.5, NAN, 0, 0], 2 / (2 + 3 + 3)),
+    ],
+)
+def test_by_hand(convention: str, dice: list[float], precision: list[float], value: float) -> None:
+    chosen = CONVENTIONS[convention]
+    for metric, expected in (("dice", dice), ("f1", dice), ("precision", precision)):
+        np.testing.assert_array_equal(chosen.values(metric, EMPTY)[:, 0], expected)
+    values = chosen.values("dice", EMPTY)
+    assert chosen.class_means("dice", values, EMPTY) == pytest.approx([value])
+    assert chosen.mean("dice", values, EMPTY, np.array([True])) == pytest.approx(value)
+    assert chosen.defined_cases(values, EMPTY).tolist() == [4 - int(np.isnan(dice).sum())]
+
+
+def test_fastsegs_own_values_are_the_metrics() -> None:
+    for metric in REGISTRY:
+        np.testing.assert_array_equal(CONVENTIONS["fastseg"].values(metric, EMPTY), get(metric)(EMPTY))
+
+
+@pytest.mark.parametrize(
+    ("convention", "mean", "defined"),
+    [
+        # Values of three cases and classes 0, 1, 2:  [1, 0.5, -], [0.5, -, -], [1, 1, 0]
+        ("fastseg", (0.75 + 0) / 2, 2),
+        ("torchmetrics", (0.75 + 0.5 + 2 / 3) / 3, 3),
+        ("nnunet", (0.75 + 0) / 2, 2),
+    ],
+)
+def test_every_mean_says_over_how_many_it_is(convention: str, mean: float, defined: int) -> None:
+    # Dice 1: TP 1; 0.5: TP 1, FP 2; 0: FN 1
+    tp = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 0]])
+    fp = np.array([[0, 2, 0], [2, 0, 0], [0, 0, 0]])
+    fn = np.array([[0, 0, 0], [0, 0, 0], [0, 0, 1]])
+    binary = BinaryCounts((0, 1, 2), tp, fp, fn, np.ones((3, 3), np.int64), np.zeros((3, 4), np.int64))
+    chosen = CONVENTIONS[convention]
+    in_means = np.array([chosen.background, True, True])
+    values = chosen.values("dice", binary)
+    assert chosen.mean("dice", values, binary, in_means) == pytest.approx(mean)
+    assert chosen.defined("dice", values, binary, in_means) == defined
+    assert chosen.defined_cases(values, binary).tolist() == [3, 2, 1]
+    assert chosen.over("dice") == ("cases" if convention == "torchmetrics" else "classes")
+    if convention == "torchmetrics":  # IoU 1, 1/3, 1/3, 1, 1, 0
+        values = chosen.values("jaccard", binary)
+        assert chosen.over("jaccard") == "values"
+        assert chosen.defined("jaccard", values, binary, in_means) == 6
+        assert chosen.mean("jaccard", values, binary, in_means) == pytest.approx(11 / 18)
+
+
+def test_pooled_counts_say_how_many_cases_have_the_class() -> None:
+    chosen = CONVENTIONS["sklearn"]
+    values = chosen.values("dice", EMPTY)
+    assert chosen.defined_cases(values, EMPTY).tolist() == [3]
+    assert chosen.defined("dice", values, EMPTY, np.array([True])) == 1
+    nowhere = counts((0, 0, 0, 5), (0, 0, 0, 5))
+    values = chosen.values("dice", nowhere)
+    assert np.isnan(chosen.class_means("dice", values, nowhere)).all()
+    assert chosen.defined("dice", values, nowhere, np.array([True])) == 0
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_no_case_and_no_class(convention: str) -> None:
+    chosen = CONVENTIONS[convention]
+    for cases, classes in ((0, 3), (0, 0), (2, 0)):
+        binary = BinaryCounts.zeros(classes, cases=cases)
+        values = chosen.values("dice", binary)
+        none = np.zeros(classes, bool)
+        for in_means in (~none, none):
+            assert np.isnan(chosen.mean("dice", values, binary, in_means))
+            assert chosen.defined("dice", values, binary, in_means) == 0
+        assert np.isnan(chosen.class_means("dice", values, binary)).tolist() == [True] * classes
+        assert chosen.defined_cases(values, binary).tolist() == [0] * classes
+
+
+def test_one_number_for_all_classes_is_meaned_over_cases() -> None:
+    values = np.array([[0.5], [NAN], [1.0]])
+    for convention in CONVENTIONS.values():
+        assert convention.class_means("accuracy", values, None).tolist() == [0.75]
+        assert convention.defined_cases(values, None).tolist() == [2]
+
+
+if __name__ == "__main__":
+    regenerate()
