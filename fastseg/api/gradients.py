@@ -13,7 +13,7 @@ from fastseg.arrays.option_names import explained
 from fastseg.arrays.score_spans import ScoreLayout
 from fastseg.arrays.scores import ScoreInputs, score_inputs
 from fastseg.counting.labels import counter_of, run_layouts
-from fastseg.counting.scores import sum_score_inputs
+from fastseg.counting.scores import sum_score_inputs, warn_of_underflow
 from fastseg.counts import ScoreSums
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreSpan
 
@@ -116,6 +116,7 @@ def dice_cross_entropy_with_gradient(
         raise ValueError("label_smoothing: expected 0 for the gradient of binary cross-entropy")
     gradient = _room(given, dtype, out)
     sums = sum_score_inputs(given, backend=backend)
+    warn_of_underflow(given, sums)
     loss, terms = _terms(sums, float(epsilon), squared, include_background, float(dice_weight), float(ce_weight))
     if given.voxels:
         _write(given, terms, gradient, backend)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fastseg import metrics
 from fastseg.api.table import Scores, quantities_of
+from fastseg.arrays import image_objects
 from fastseg.arrays import labels as inputs
 from fastseg.arrays.option_names import check_options, explained
 from fastseg.counting import labels as counting
@@ -48,7 +49,8 @@ def count_labels(
     ----------
     y_true, y_pred : array_like
         True and predicted labels, of one shape (any number of axes): bool, integers, or floats that hold whole numbers,
-        in any memory order; also anything with DLPack, the buffer protocol or `__array__` on the CPU.
+        in any memory order; also anything with DLPack, the buffer protocol or `__array__` on the CPU. Images are taken as what
+        they are (see the notes).
     num_classes
         K: the classes are the labels 0..K-1 (at most 4,096).
     labels
@@ -81,7 +83,17 @@ def count_labels(
         If an argument is of a type that cannot be counted.
     ValueError
         If shapes differ, labels are fractional, NaN or outside the classes, or weights are negative or not finite; the
-        message says how many voxels, and the index and value of the first.
+        message says how many voxels, and the index and value of the first. If two images do not lie at the same place.
+
+    Notes
+    -----
+    A `SimpleITK.Image`, an image of nibabel's, a MONAI `MetaTensor` and an xarray `DataArray` (`mask` and `sample_weight`,
+    too) are views of their own memory, with the axes that their libraries' arrays have: z, y, x for SimpleITK, the components
+    of a vector image last, and x, y, z for nibabel. A nibabel image on disk is read, or mapped, once. Where several arguments
+    are images, those that name their axes are transposed (as views) to the order of the first, and places that differ by more
+    than 1% of the spacing, or coordinates that do, are an error; so are dims of other names. A plain array beside an image
+    must have the shape of the image's array. `sample_axis` may be the name of a DataArray's dim. An identity affine of a
+    MetaTensor says nothing: it is MONAI's default.
 
     Examples
     --------
@@ -220,7 +232,8 @@ def evaluate(
     Returns
     -------
     scores : Scores
-        Prints as a table. ``scores[metric]`` is (K,), of several cases (N, K).
+        Prints as a table; with volumes in ml where the maps are images of known spacing. ``scores[metric]`` is (K,), of
+        several cases (N, K).
 
     Examples
     --------
@@ -229,7 +242,13 @@ def evaluate(
     ([0.667, 0.8], 0.733)
     """
     check_options("evaluate", options, _keyword_options(evaluate) | _counting_options())
-    return Scores(count_labels(y_true, y_pred, **options), metrics=metrics, names=names, zero_division=zero_division)
+    return Scores(
+        count_labels(y_true, y_pred, **options),
+        metrics=metrics,
+        names=names,
+        zero_division=zero_division,
+        voxel_ml=_voxel_ml(y_true, y_pred, options),
+    )
 
 
 def evaluate_scores(
@@ -275,7 +294,18 @@ def evaluate_scores(
     if options.get("quantities") is None:
         options["quantities"] = quantities_of(metrics)
     sums = sum_scores(y_true, y_score, **options)
-    return Scores(sums, metrics=metrics, names=names, zero_division=zero_division)
+    return Scores(
+        sums,
+        metrics=metrics,
+        names=names,
+        zero_division=zero_division,
+        voxel_ml=_voxel_ml(y_true, y_score, options),
+    )
+
+
+def _voxel_ml(y_true: Any, y_pred: Any, options: Mapping[str, Any]) -> float | None:
+    """Return the volume of a voxel in ml where images know it and voxels, not weights, are counted."""
+    return image_objects.voxel_ml(y_true, y_pred) if options.get("sample_weight") is None else None
 
 
 def _counting_options() -> dict[str, inspect.Parameter]:

@@ -16,7 +16,7 @@ from fastseg.api.table import Scores
 from fastseg.arrays import labels as inputs
 from fastseg.arrays.option_names import check_options
 from fastseg.arrays.scores import score_inputs
-from fastseg.counting.scores import sum_score_inputs
+from fastseg.counting.scores import sum_score_inputs, underflow_note
 from fastseg.counting.stored_labels import TOLERANCE, Path
 from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.counts import LabelCounts, ScoreSums
@@ -264,13 +264,7 @@ def _sum(
             )
         channel, reverse = _axes(true, pred, channel_axis, axes)
         place, note = _checked_place(true, pred, channel, geometry)
-        if note is not None:
-            if warn is None:
-                import warnings
-
-                warnings.warn(note, stacklevel=3)
-            else:
-                warn(note)
+        _warn(note, warn)
         pair = _Pair(stack, true, pred, channel, reverse, inputs.checked_mask(mask, true.shape), scale)
         options = {"activation": activation, "ignore_index": ignore_index, "quantities": wanted, "bins": bins}
         sums: ScoreSums | None = None
@@ -292,7 +286,17 @@ def _sum(
             "activation": activation or "none",
         }
         assert sums is not None
+        _warn(underflow_note(sums, pred.dtype, activation, pred.name), warn)
         return sums, files, None if true.geometry is None else true.geometry.voxel_volume_ml
+
+
+def _warn(note: str | None, warn: Callable[[str], None] | None) -> None:
+    if note is not None and warn is not None:
+        warn(note)
+    elif note is not None:
+        import warnings
+
+        warnings.warn(note, stacklevel=4)
 
 
 def _checked_place(true: Source, pred: Source, channel: int | None, policy: str) -> tuple[str, str | None]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays import labels as inputs
+from fastseg.arrays.array_likes import float32_of_bits
 from fastseg.arrays.labels import LabelInputs, MaskInputs
 from fastseg.arrays.scores import ScoreInputs
 from fastseg.kernels.protocols.scores import LEAST_WEIGHT, MOST_WEIGHT, RANGE_TOLERANCE
@@ -39,18 +40,22 @@ def explain_labels(given: LabelInputs, *, count_unknown: bool) -> NoReturn:
 def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
     _look_at_weight(given.weight, given.mask)
     arrays = (given.y_true, given.y_pred, given.mask)
+
+    def numbers(values: Any, position: int) -> Any:
+        return float32_of_bits(values) if given.bfloat16[position] else np.asarray(values)
+
     for position, (name, dtype) in enumerate((("y_true", given.y_true.dtype), ("y_pred", given.y_pred.dtype))):
-        if dtype.kind in "bi" or (dtype.kind == "u" and dtype.itemsize < 8):
+        if not given.bfloat16[position] and (dtype.kind in "bi" or (dtype.kind == "u" and dtype.itemsize < 8)):
             continue  # always whole, and of 64 bits at most
 
         def not_whole(*parts: Any, position: int = position) -> Array:
-            return np.asarray(inputs.whole_numbers(np.asarray(parts[position]))[1] & _inside(parts[2]))
+            return np.asarray(inputs.whole_numbers(numbers(parts[position], position))[1] & _inside(parts[2]))
 
         total, index, values = inputs.find_voxels(arrays, not_whole)
         if total:
             raise ValueError(
                 f"{name}: expected labels that are whole numbers of at most 64 bits, found {total} voxel(s) that are not; "
-                f"the first is {values[position]} at index {index}"
+                f"the first is {_shown(values[position], given.bfloat16[position])} at index {index}"
             )
     classes = given.classes
     declared = () if classes.labels is None else classes.labels
@@ -59,10 +64,10 @@ def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
             continue
 
         def outside(*parts: Any, position: int = position) -> Array:
-            labels, _ = inputs.whole_numbers(np.asarray(parts[position]))
+            labels, _ = inputs.whole_numbers(numbers(parts[position], position))
             found = ~np.isin(labels, declared)
             if classes.ignored.size:
-                found &= ~np.isin(inputs.whole_numbers(np.asarray(parts[0]))[0], classes.ignored)
+                found &= ~np.isin(inputs.whole_numbers(numbers(parts[0], 0))[0], classes.ignored)
             return np.asarray(found & _inside(parts[2]))
 
         total, index, values = inputs.find_voxels(arrays, outside)
@@ -70,8 +75,13 @@ def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
             hint = "ignore_index= leaves such voxels out" if position == 0 else "unknown='count' counts them as misses"
             raise ValueError(
                 f"{name}: expected labels among {classes.describe()}, found {total} voxel(s) outside; "
-                f"the first is {int(values[position])} at index {index} ({hint})"
+                f"the first is {int(_shown(values[position], given.bfloat16[position]))} at index {index} ({hint})"
             )
+
+
+def _shown(value: Any, bfloat16: bool) -> Any:
+    """Return a label, or the number that a bit pattern stands for."""
+    return float32_of_bits(np.array(value, np.int16)).item() if bfloat16 else value
 
 
 def _inside(mask: Any) -> Any:
@@ -222,6 +232,6 @@ def _size_of(shape: tuple[int, ...], block: tuple[slice, ...]) -> tuple[int, ...
 
 def _as_float64(values: Array, bfloat16: bool, scale: float | None) -> Array:
     if bfloat16:
-        values = (values.astype(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        values = float32_of_bits(values)
     with np.errstate(invalid="ignore"):  # signalling NaNs
         return values.astype(np.float64) / (1 if scale is None else scale)

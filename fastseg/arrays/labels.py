@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.arrays import array_likes, image_objects
+
 __all__ = [
     "MAX_CLASSES",
     "Classes",
@@ -70,6 +72,8 @@ class LabelInputs:
     weight: Array | None
     classes: Classes
     sample_axis: int | None
+    bfloat16: tuple[bool, bool] = (False, False)
+    """Whether y_true and y_pred are bit patterns of bfloat16, as int16."""
 
     @property
     def num_samples(self) -> int:
@@ -122,13 +126,13 @@ class MaskInputs:
 def as_array(value: Any, name: str) -> Array:
     """Return `value` as an array that shares its memory where it can.
 
-    Takes NumPy arrays, anything with DLPack, the buffer protocol or `__array__` in the memory of the CPU, numbers, and
-    (nested) sequences of numbers.
+    Takes NumPy arrays, anything with DLPack, the buffer protocol or `__array__` in the memory of the CPU, numbers, (nested)
+    lists and tuples of numbers, and the images of other libraries that `fastseg.arrays.image_objects` knows.
 
     Raises
     ------
-    TypeError
-        If it is no array, is masked, or lives on another device.
+    TypeError, ValueError
+        If it is no array, is masked, or lives on another device; if it is an image that cannot be read.
     """
     if type(value) is np.ndarray:
         return value
@@ -138,8 +142,11 @@ def as_array(value: Any, name: str) -> Array:
         return value.view(np.ndarray)
     if isinstance(value, (bytes, bytearray)):
         return np.frombuffer(value, np.uint8)
-    if isinstance(value, (str, dict, set)) or value is None:
+    if isinstance(value, (dict, set)) or value is None:
         raise TypeError(f"{name}: expected an array, found {type(value).__name__}")
+    image = image_objects.opened(value, name)
+    if image is not None:
+        return as_array(image.read(), name)
     if hasattr(value, "__dlpack_device__"):
         try:
             kind, _ = value.__dlpack_device__()
@@ -155,6 +162,7 @@ def as_array(value: Any, name: str) -> Array:
             return np.from_dlpack(value.detach() if hasattr(value, "detach") else value)
         except (BufferError, RuntimeError, TypeError):
             pass  # a type or a read-only memory that DLPack cannot say: try the other ways
+    array_likes.check_holds_array(value, name)
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -176,15 +184,19 @@ def label_inputs(
     sample_axis: int | None = None,
 ) -> LabelInputs:
     """Check everything about a pair of label maps that can be known without reading the voxels."""
-    true, pred = _label_map(y_true, "y_true"), _label_map(y_pred, "y_pred")
-    _same_shape(true, "y_true", pred, "y_pred")
+    given = {"y_true": y_true, "y_pred": y_pred, "mask": mask, "sample_weight": sample_weight}
+    images = image_objects.aligned(given, sample_axis=sample_axis)
+    y_true, y_pred, mask, sample_weight = images.arguments.values()
+    (true, true_bits), (pred, pred_bits) = _labels_or_bits(y_true, "y_true"), _labels_or_bits(y_pred, "y_pred")
+    _same_shape(true, "y_true", pred, "y_pred", images.note)
     return LabelInputs(
         true,
         pred,
         checked_mask(mask, true.shape),
         checked_weight(sample_weight, true.shape),
         label_classes(num_classes, labels, ignore_index),
-        checked_axis(sample_axis, true.ndim, "sample_axis"),
+        checked_axis(images.sample_axis, true.ndim, "sample_axis"),
+        (true_bits, pred_bits),
     )
 
 
@@ -198,10 +210,13 @@ def mask_inputs(
     sample_weight: Any = None,
 ) -> MaskInputs:
     """Check everything about a pair of binary maps that can be known without reading the voxels."""
+    given = {"y_true": y_true, "y_pred": y_pred, "mask": mask, "sample_weight": sample_weight}
+    images = image_objects.aligned(given, channel_axis, sample_axis)
+    y_true, y_pred, mask, sample_weight = images.arguments.values()
     true, pred = _label_map(y_true, "y_true"), _label_map(y_pred, "y_pred")
-    _same_shape(true, "y_true", pred, "y_pred")
-    channel = checked_axis(channel_axis, true.ndim, "channel_axis")
-    sample = checked_axis(sample_axis, true.ndim, "sample_axis")
+    _same_shape(true, "y_true", pred, "y_pred", images.note)
+    channel = checked_axis(images.channel_axis, true.ndim, "channel_axis")
+    sample = checked_axis(images.sample_axis, true.ndim, "sample_axis")
     if channel is not None and channel == sample:
         raise ValueError(f"sample_axis: expected another axis than channel_axis, found {sample_axis} for both")
     spatial = tuple(size for axis, size in enumerate(true.shape) if axis != channel)
@@ -241,6 +256,12 @@ def _first_classes(count: int) -> Classes:
 _NOTHING = np.empty(0, np.int64)
 
 
+def _labels_or_bits(value: Any, name: str) -> tuple[Array, bool]:
+    """Return a label map, and whether it is one of bfloat16, as its bit patterns."""
+    bits = array_likes.bfloat16_bits(value)
+    return _label_map(value if bits is None else bits, name), bits is not None
+
+
 def _label_map(value: Any, name: str) -> Array:
     array = as_array(value, name)
     dtype = array.dtype
@@ -274,9 +295,10 @@ def _shaped(array: Array, name: str, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name}: expected one value a voxel, shape {shape}; found shape {array.shape}")
 
 
-def _same_shape(a: Array, name_a: str, b: Array, name_b: str) -> None:
+def _same_shape(a: Array, name_a: str, b: Array, name_b: str, note: str = "") -> None:
     if a.shape != b.shape:
-        raise ValueError(f"{name_b}: expected the shape of {name_a}, {a.shape}; found {b.shape}")
+        note = note or array_likes.extra_axis_note(a.shape, b.shape)
+        raise ValueError(f"{name_b}: expected the shape of {name_a}, {a.shape}; found {b.shape}{note}")
 
 
 def checked_axis(axis: Any, ndim: int, name: str) -> int | None:

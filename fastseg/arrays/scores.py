@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.arrays import image_objects
 from fastseg.arrays import labels as inputs
+from fastseg.arrays.array_likes import bfloat16_bits
 from fastseg.arrays.labels import MAX_CLASSES, Classes
 from fastseg.counts.scores import QUANTITIES
 from fastseg.kernels.protocols.scores import ScoreOptions
@@ -98,13 +100,9 @@ class ScoreInputs:
 
 def score_array(value: Any, name: str) -> tuple[Array, bool]:
     """Return an array of scores, and whether it holds the bit patterns of bfloat16 as int16."""
-    kind = str(getattr(value, "dtype", ""))
-    if kind == "torch.bfloat16":
-        import torch
-
-        return inputs.as_array(value.detach().view(torch.int16), name), True
-    if kind == "bfloat16":  # of the package ml_dtypes, as JAX and TensorFlow use it
-        return np.asarray(value).view(np.int16), True
+    bits = bfloat16_bits(value)
+    if bits is not None:
+        return inputs.as_array(bits, name), True
     array = inputs.as_array(value, name)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"{name}: expected real numbers, found dtype {array.dtype}")
@@ -129,10 +127,13 @@ def score_inputs(
     scale: float | None = None,
 ) -> ScoreInputs:
     """Check everything about a truth and scores that can be known without reading the voxels."""
+    given = {"y_score": y_score, "y_true": y_true, "mask": mask, "sample_weight": sample_weight}
+    images = image_objects.aligned(given, channel_axis, sample_axis)
+    y_score, y_true, mask, sample_weight = images.arguments.values()
     score, score_bfloat16 = score_array(y_score, "y_score")
     true, true_bfloat16 = score_array(y_true, "y_true")
-    channel = inputs.checked_axis(channel_axis, score.ndim, "channel_axis")
-    sample = inputs.checked_axis(sample_axis, score.ndim, "sample_axis")
+    channel = inputs.checked_axis(images.channel_axis, score.ndim, "channel_axis")
+    sample = inputs.checked_axis(images.sample_axis, score.ndim, "sample_axis")
     if channel is not None and channel == sample:
         raise ValueError(f"sample_axis: expected another axis than channel_axis, found {sample_axis} for both")
     channels = 1 if channel is None else score.shape[channel]
@@ -148,7 +149,7 @@ def score_inputs(
     else:
         raise ValueError(
             f"y_true: expected a label map of shape {plain} or probabilities of the scores' shape {score.shape}, "
-            f"found shape {true.shape}"
+            f"found shape {true.shape}{images.note}"
         )
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation: expected None, 'softmax' or 'sigmoid', found {activation!r}")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays import labels as inputs
+from fastseg.arrays.array_likes import float32_of_bits
 from fastseg.arrays.diagnosis import Rejected, explain_labels, explain_masks
 from fastseg.arrays.label_spans import TO_BITS, TO_BOOL, TO_FLOAT64, Conversion, Layout
 from fastseg.arrays.labels import MAX_CLASSES, Classes, LabelInputs, MaskInputs
@@ -177,6 +178,8 @@ def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: s
     if voxels:
         conversions = (None, None, mask_conversion(given.mask), _weight_conversion(given.weight))
 
+        bits = any(given.bfloat16)
+
         def counter() -> Any:
             return module.PairCounter(given.y_true.dtype, given.y_pred.dtype)
 
@@ -185,14 +188,25 @@ def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: s
 
         def fold(results: list[tuple[int, Pairs | Square]]) -> None:
             for sample, pairs in results:
-                totals.add(sample, pairs)
+                totals.add(sample, _decoded(pairs, given.bfloat16) if bits else pairs)
 
+        square = None if bits else totals.square  # the values of bit patterns are known only afterwards
         keep = given.num_samples == 1 and given.weight is None  # integers may be folded in any order, so at the end
         try:
-            run_layouts(given.num_samples, voxels, layout, counter, totals.square, keep, fold)
+            run_layouts(given.num_samples, voxels, layout, counter, square, keep, fold)
         except Rejected:
             explain_labels(given, count_unknown=totals.count_unknown)
     return totals.finish(voxels)
+
+
+def _decoded(pairs: Pairs | Square, bfloat16: tuple[bool, bool]) -> Pairs | Square:
+    """Return pairs of the numbers that bit patterns of bfloat16 stand for."""
+    assert isinstance(pairs, Pairs)
+    true, pred = (
+        float32_of_bits(values) if bits else values
+        for values, bits in zip((pairs.true, pairs.pred), bfloat16, strict=True)
+    )
+    return pairs._replace(true=true, pred=pred)
 
 
 def run_layouts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -22,6 +23,8 @@ from fastseg.kernels.protocols.scores import ScoreOptions, ScoreSpan, ScoreTally
 __all__ = [
     "sum_score_inputs",
     "sum_scores",
+    "underflow_note",
+    "warn_of_underflow",
 ]
 
 
@@ -103,8 +106,12 @@ def sum_scores(
     Notes
     -----
     Sums are of float32 terms, in float64 from a few hundred voxels on: the relative error is below 1e-6 at any size, also
-    of tiny losses. Probabilities below 1.2e-38 count as 0. Logits may be any finite numbers: their losses are infinite only
-    where float64 is, that is where two logits lie more than 1.8e308 apart or the sum over the voxels exceeds it.
+    of tiny losses. Probabilities below 1.2e-38 count as 0. Those of float16 are 0 below 6e-8: where that makes cross-entropy
+    infinite, a warning says so. Logits may be any finite numbers: their losses are infinite only where float64 is, that
+    is where two logits lie more than 1.8e308 apart or the sum over the voxels exceeds it.
+
+    Images of other libraries are taken as in `count_labels`; `channel_axis` and `sample_axis` may be names of the dims of a
+    DataArray of scores. The components of a SimpleITK vector image are its last axis.
 
     Examples
     --------
@@ -128,7 +135,28 @@ def sum_scores(
         focal_gamma=focal_gamma,
         scale=scale,
     )
-    return sum_score_inputs(given, backend=backend)
+    sums = sum_score_inputs(given, backend=backend)
+    warn_of_underflow(given, sums)
+    return sums
+
+
+def underflow_note(sums: ScoreSums, dtype: np.dtype[Any], activation: str | None, name: str = "y_score") -> str | None:
+    """Say why sums of logarithms are infinite where the probabilities' own type explains it; None where it does not."""
+    logarithms = (sums.cross_entropy, sums.focal, sums.negative_log)
+    half = dtype.kind == "f" and dtype.itemsize == 2
+    if not half or activation is not None or not any(s is not None and np.isinf(s).any() for s in logarithms):
+        return None
+    return (
+        f"{name}: cross-entropy is infinite, as probabilities that matter are 0; float16 has none between 0 and 6e-8: give "
+        "the logits (activation=), or probabilities that were never float16"
+    )
+
+
+def warn_of_underflow(given: ScoreInputs, sums: ScoreSums) -> None:
+    """Warn where sums are infinite because float16 has rounded probabilities to 0."""
+    note = underflow_note(sums, given.y_score.dtype, given.options.activation)
+    if note is not None:
+        warnings.warn(note, stacklevel=3)
 
 
 def sum_score_inputs(given: ScoreInputs, *, backend: str = "auto", threads: int | None = None) -> ScoreSums:

@@ -12,7 +12,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.geometry import GeometryError, reorientation, turned_affine
+from fastseg.geometry import turned_affine
+from fastseg.volumes.geometry import GeometryError, reorientation
 from fastseg.volumes.plain import PlainVoxels
 from fastseg.volumes.volume import ClosedError, Geometry, StreamError, Volume, VolumeError, WritableBytes
 

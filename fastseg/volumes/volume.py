@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import importlib
-import math
 import os
 import stat
 import zlib
@@ -17,6 +15,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastseg.geometry import Geometry as Geometry
 
 # Deflate codes at most 258 bytes in two bits, one for the length and one for the distance: a file of n bytes cannot
 # hold more than 1,032 n. Honest empty masks come within a few per cent of it, so only this hard limit is a test.
@@ -53,51 +53,6 @@ class ClosedError(VolumeError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name}: the volume is closed")
-
-
-@dataclass(frozen=True, eq=False)
-class Geometry:
-    """Say where the voxels of a volume lie.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Voxels along each axis.
-    affine : float64 array (4, 4) or None
-        Voxel indices of the first three axes to mm, in RAS+ coordinates (NIfTI's: x to the right, y to the front, z up).
-        It is kept as the file has it, also where it is NaN or singular: only a comparison of geometries refuses that. None
-        where the format does not say where its voxels lie.
-    spacing : tuple of float
-        Along each axis of `shape`: mm (the affine's column norms for the first three), NaN where the file does not say.
-    axes : str
-        A letter for each axis of `shape`, where the format names them: "xyz" for NIfTI, "zyx" for a stack of TIFF pages,
-        "yx" for a picture; "" for plain arrays.
-    """
-
-    shape: tuple[int, ...]
-    affine: NDArray[np.float64] | None
-    spacing: tuple[float, ...]
-    axes: str = ""
-
-    @functools.cached_property
-    def smallest_spacing(self) -> float:
-        """Return the smallest of the affine's three spacings in mm: NaN if it is not finite or missing, 0 if singular."""
-        if self.affine is None or not np.isfinite(self.affine).all():
-            return math.nan
-        linear = self.affine[:3, :3]
-        with np.errstate(all="ignore"):
-            spacing = np.linalg.norm(linear, axis=0)
-            volume = abs(np.linalg.det(linear))
-        # Relative to a box of the same edges: this does not depend on the unit.
-        return float(spacing.min()) if volume > 1e-6 * spacing.prod() else 0.0
-
-    @functools.cached_property
-    def voxel_volume_ml(self) -> float:
-        """Return the volume of one voxel in millilitres (sheared affines included), NaN where it is not known."""
-        if self.affine is None:
-            return math.prod(self.spacing) / 1000.0 if len(self.spacing) == 3 else math.nan
-        with np.errstate(all="ignore"):
-            return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
 
 class Volume:

@@ -51,4 +51,4 @@ def test_no_leftover_of_an_editor() -> None:
 
 
 def test_the_top_of_the_package_can_be_seen_at_a_glance() -> None:
-    assert len([path for path in PACKAGE.iterdir() if path.name != "__pycache__"]) <= 17
+    assert len([path for path in PACKAGE.iterdir() if path.name != "__pycache__"]) <= 18

@@ -24,6 +24,7 @@ ROOT = Path(fastseg.__file__).parent
 # Whom of the package it may import is said in pyproject.toml, and checked by tests/laws/test_house.py.
 LIBRARIES = {
     "counts": "numpy",
+    "geometry": "numpy",
     "kernels": "numpy numba llvmlite",
     "kernels.numpy": "numpy scipy",
     "kernels.protocols": "numpy",

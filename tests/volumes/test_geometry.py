@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastseg.geometry import axis_codes
 from fastseg.volumes import Geometry, GeometryError, VolumeError, check_geometry, compare_geometry, open_volume
 
 nib: Any = pytest.importorskip("nibabel")
@@ -229,3 +230,11 @@ def test_a_real_volume_in_another_orientation(tmp_path: Path) -> None:
     assert difference is not None
     assert difference.kind == "flip or axis permutation"
     assert "stored as LIP, the prediction as RAS" in str(difference)
+
+
+@given(st.lists(st.floats(-3, 3), min_size=9, max_size=9))
+def test_axis_codes_are_nibabels(values: list[float]) -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(values, (3, 3))
+    expected = "".join(code or "?" for code in nib.aff2axcodes(affine))
+    assert axis_codes(affine) == expected
