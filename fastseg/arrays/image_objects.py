@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import sys
 import zlib
 from collections.abc import Callable, Mapping
@@ -117,12 +118,10 @@ def aligned(arguments: dict[str, Any], channel_axis: Any = None, sample_axis: An
     if first == next(iter(arguments)):
         channel_axis = _axis_number(channel_axis, "channel_axis", first, reference)
         sample_axis = _axis_number(sample_axis, "sample_axis", first, reference)
-    given = dict(arguments)
-    given[first] = reference.read()
-    for name, image in images.items():
-        if name != first:
-            _check_place(reference, image, (first, name))
-            given[name] = _in_order(reference, image, (first, name), channel_axis)
+    for (one, earlier), (other, later) in itertools.combinations(images.items(), 2):
+        _check_place(earlier, later, (one, other))
+    turned = {name: _order(reference, image, (first, name), channel_axis) for name, image in images.items()}
+    given = {**arguments, **{name: image.turned(turned[name]) for name, image in images.items()}}
     described = (f"{name}: {i.kind} with the axes {', '.join(i.dims)}" for name, i in images.items() if i.dims)
     note = "; ".join(described)
     return Aligned(given, channel_axis, sample_axis, f" ({note})" if note else "")
@@ -134,7 +133,7 @@ def voxel_ml(*values: Any) -> float | None:
         image = opened(value, "image")
         if image is not None and image.volumetric and image.geometries:
             volumes = [each.voxel_volume_ml for each in image.geometries]
-            if np.isfinite(volumes).all() and np.allclose(volumes, volumes[0], rtol=1e-6, atol=0):
+            if all(0 < each < np.inf for each in volumes) and np.allclose(volumes, volumes[0], rtol=1e-6, atol=0):
                 return volumes[0]
     return None
 
@@ -147,8 +146,8 @@ def _axis_number(axis: Any, name: str, owner: str, image: ImageArray) -> Any:
     return image.dims.index(axis)
 
 
-def _in_order(reference: ImageArray, image: ImageArray, names: tuple[str, str], channel_axis: Any) -> Any:
-    """Return an image's array with its axes in the order of the reference's, with or without that of the channels."""
+def _order(reference: ImageArray, image: ImageArray, names: tuple[str, str], channel_axis: Any) -> tuple[str, ...]:
+    """Return the axes of an image in the order of the reference's, with or without that of the channels."""
     full = reference.dims
     wanted = [full]
     if isinstance(channel_axis, (int, np.integer)) and -len(full) <= channel_axis < len(full):
@@ -156,13 +155,13 @@ def _in_order(reference: ImageArray, image: ImageArray, names: tuple[str, str], 
         wanted.append(tuple(dim for dim in full if dim != channel))
     for dims in wanted:
         if len(dims) == len(image.dims) and set(dims) == set(image.dims):
-            return image.turned(dims)
+            return dims
     if reference.own_names and image.own_names:
         raise ValueError(
             f"{names[1]}: expected the dims {' or '.join(map(str, wanted))} of {names[0]} in any order, found {image.dims}"
             f" (pass {image.as_plain} to leave out what the axes are called)"
         )
-    return image.read()
+    return image.dims
 
 
 def _check_place(reference: ImageArray, image: ImageArray, names: tuple[str, str]) -> None:
@@ -174,8 +173,9 @@ def _check_place(reference: ImageArray, image: ImageArray, names: tuple[str, str
             if one.shape != other.shape:
                 raise ValueError(geometry.shapes_differ(one, other, names, remedy=_REMEDY))
         problem = next(filter(None, (_places_differ(one, other, names) for one, other in places)), None)
-    for dim in reference.coords.keys() & image.coords.keys():
-        problem = problem or _coords_differ(dim, reference.coords[dim], image.coords[dim], names)
+    for dim, index in image.coords.items():
+        if problem is None and dim in reference.coords:
+            problem = _coords_differ(dim, reference.coords[dim], index, names)
     if problem is not None:
         plain = " and ".join(dict.fromkeys((reference.as_plain, image.as_plain)))
         raise ValueError(f"{problem}; to leave out where the voxels lie, pass arrays ({plain})")

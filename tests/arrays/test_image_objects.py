@@ -238,8 +238,16 @@ def test_other_places_are_an_error(pred: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"{message}.*to leave out where the voxels lie, pass arrays .SimpleITK"):
         count_labels(Itk(TRUE), pred)
     assert count_labels(TRUE, pred if isinstance(pred, Itk) else as_array(pred, "y_pred").T) == EXPECTED
-    with pytest.raises(ValueError, match="mask: "):
-        count_labels(Itk(TRUE), Itk(PRED), mask=Itk(TRUE, origin=(0, 0, 1)))
+    for first in (Itk(TRUE), Xarray(TRUE, ("z", "y", "x"))):  # of which the second has no place
+        with pytest.raises(ValueError, match="mask: its corners lie up to 1 mm from those of y_"):
+            count_labels(first, Itk(PRED), mask=Itk(TRUE, origin=(0, 0, 1)))
+
+
+def test_nothing_is_read_before_places_are_compared() -> None:
+    true = nifti(TRUE)
+    true.dataobj = None
+    with pytest.raises(ValueError, match="a pure translation"):
+        count_labels(true, Itk(PRED, origin=(0, 0, 1)))
 
 
 def test_other_shapes_are_an_error() -> None:

@@ -22,6 +22,7 @@ from fastseg.arrays.labels import label_classes
 from fastseg.counting import boxes
 from fastseg.counting import streams as streaming
 from fastseg.counting.stored_labels import label_blocks, open_aligned
+from fastseg.geometry import turned_affine
 from fastseg.volumes import GeometryError, VolumeError, geometry, open_volume
 from fastseg.volumes import views as views_module
 
@@ -293,7 +294,7 @@ def test_any_angle_is_resolved(angle: float) -> None:
     reference = geometry.Geometry(shape, affine, (1.0, 1.0, 2.0))
     for axes in itertools.permutations(range(3)):
         for flips in itertools.product((False, True), repeat=3):
-            turned = geometry.turned_affine(affine, shape, axes, flips)
+            turned = turned_affine(affine, shape, axes, flips)
             other = geometry.Geometry(tuple(shape[axis] for axis in axes), turned, (1.0, 1.0, 1.0))
             found = geometry.reorientation(reference, other)
             inverse = tuple(int(axis) for axis in np.argsort(axes))
