@@ -10,7 +10,7 @@ import pytest
 from harness import compare, peak_mib, read_ceiling, record
 
 import fastseg
-from fastseg.metrics.losses import dice_cross_entropy_with_gradient
+from fastseg.losses import dice_cross_entropy_with_gradient
 from fastseg.phantom import phantom_pair
 
 CEILING = "Scores: time to read the arrays / ours"

@@ -5,6 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 
+try:
+    import click
+except ImportError:  # the console script is installed with the core package, its libraries are not
+    raise SystemExit('fastseg: the command line needs: pip install "fastseg-metrics[cli]"') from None
+
 import fastseg
 from fastseg.cli.evaluate import evaluate
 from fastseg.cli.results import compare, report
@@ -12,15 +17,7 @@ from fastseg.cli.screen import say, show
 from fastseg.cli.streams import guarded_streams
 from fastseg.cli.tools import demo, info, warmup
 
-__all__ = [
-    "main",
-]
-
-
-try:
-    import click
-except ImportError:  # the console script is installed with the core package, its libraries are not
-    raise SystemExit('fastseg: the command line needs: pip install "fastseg-metrics[cli]"') from None
+__all__ = ["main"]
 
 #: Exit codes: 0 all scored, 1 a gate failed, 2 wrong usage, 3 something could not be scored or written, 130 interrupted.
 USAGE, NOT_SCORED, INTERRUPTED = 2, 3, 130

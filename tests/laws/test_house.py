@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import os
 import shutil
 import subprocess
@@ -44,6 +46,15 @@ def test_a_forbidden_import_is_found(tmp_path: Path) -> None:
     result = lint(tmp_path)
     assert result.returncode == 1, result.stdout + result.stderr
     assert "fastseg.counts is not allowed to import fastseg.api" in result.stdout
+
+
+def test_what_benchmarks_import_is_there() -> None:
+    """They are not run here, and some of what they compare with is not installed."""
+    for path in sorted((ROOT / "benchmarks").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "fastseg":
+                module = importlib.import_module(str(node.module))
+                assert not [each.name for each in node.names if not hasattr(module, each.name)], path.name
 
 
 def test_no_leftover_of_an_editor() -> None:

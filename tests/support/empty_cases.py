@@ -8,22 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fastseg import volumes
 from fastseg.runs.cases.find import Cases, CasesError, find_cases
-from fastseg.volumes.volume import Format
-
-#: Formats beside those that there are: what the rules say does not hang on which libraries the package reads by.
-FORMATS = (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz", ".png", ".npz", ".mhd", ".zarr")
 
 #: What messages about several files of one case end in.
 ONE_OF_THEM = "; a pattern (--pattern) that only one of them matches tells which it is"
-
-
-@pytest.fixture(autouse=True)
-def formats(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = Format("any", FORMATS, lambda _: False, volumes.Volume)  # type: ignore[arg-type]
-    monkeypatch.setattr(volumes, "_formats", lambda: (entry,))
-    monkeypatch.setattr(volumes, "_suffixes", volumes._suffixes.__wrapped__)
 
 
 def folder(path: Path, names: Iterable[str | bytes]) -> str:
