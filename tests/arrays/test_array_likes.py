@@ -87,12 +87,13 @@ def test_another_shape_is_just_another_shape(shape: tuple[int, ...]) -> None:
 # ---- bfloat16
 def bfloat16(values: Any, library: str) -> Any:
     if library == "torch":
-        torch = pytest.importorskip("torch")
+        import torch
+
         return torch.tensor(np.asarray(values, np.float32)).to(torch.bfloat16)
     return np.asarray(values, np.float32).astype(pytest.importorskip("ml_dtypes").bfloat16)
 
 
-LIBRARIES = pytest.mark.parametrize("library", ["torch", "ml_dtypes"])
+LIBRARIES = pytest.mark.parametrize("library", [pytest.param("torch", marks=pytest.mark.torch), "ml_dtypes"])
 
 
 @LIBRARIES

@@ -14,13 +14,14 @@ V, C = 300, 3  # more than one tile's vectors, with a tail
 #: The largest logits of each type that are tried; those of float64 still differ by less than float64's 1.8e308.
 LARGEST = {"f4": 3e38, "f8": 8e305, "bf16": 3e38}
 QUANTITIES = ["dice", "cross_entropy", "argmax", "absolute", "brier", "smoothing", "focal", "ranks"]
-KINDS = ["f4", "f8", "bf16"]
+KINDS = ["f4", "f8", pytest.param("bf16", marks=pytest.mark.torch)]
 
 
 def stored(values: Any, kind: str) -> tuple[Any, Any]:
     """Return values in a type, and as float64 what they then are."""
     if kind == "bf16":
-        torch = pytest.importorskip("torch")
+        import torch
+
         tensor = torch.tensor(values.astype(np.float32)).to(torch.bfloat16)
         return tensor, tensor.to(torch.float64).numpy()
     array = values.astype(kind)

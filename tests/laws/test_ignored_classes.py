@@ -59,9 +59,12 @@ def test_all_classes_ignored() -> None:
         assert fastseg.dice(TRUE, PRED, **options, average=average, zero_division=1.0) == 1.0
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("average", ["macro", "micro"])
 def test_the_jaccard_index_of_torchmetrics(average: str) -> None:
-    torch, theirs = pytest.importorskip("torch"), pytest.importorskip("torchmetrics.functional.classification")
+    import torch
+
+    theirs = pytest.importorskip("torchmetrics.functional.classification")
     rng = np.random.default_rng(5)
     true, pred = (rng.integers(0, 4, 500) for _ in range(2))
     for ignored in range(4):
