@@ -91,7 +91,6 @@ __all__ = [
     "tversky_loss",
 ]
 
-
 # Name and home of everything public; a home is imported at the first use of one of its names.
 _HOMES = {
     "BinaryCounts": "fastseg.counts",

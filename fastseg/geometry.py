@@ -22,7 +22,6 @@ __all__ = [
     "unplaced",
 ]
 
-
 Kind = Literal["flip or axis permutation", "translation", "affine", "spacing", "shape"]
 
 # Affines are stored as float32 and recomputed by every tool: a hundredth of a voxel is noise, half a voxel is not.

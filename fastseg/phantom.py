@@ -9,10 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "noise_pair",
-    "phantom_pair",
-]
+__all__ = ["noise_pair", "phantom_pair"]
 
 
 def phantom_pair(

@@ -11,9 +11,7 @@ from fastseg.arrays import labels as inputs
 from fastseg.counting.scores import sum_scores
 from fastseg.counts import ScoreSums
 
-__all__ = [
-    "ScoreBatches",
-]
+__all__ = ["ScoreBatches"]
 
 
 class ScoreBatches:

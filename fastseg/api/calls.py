@@ -28,7 +28,6 @@ __all__ = [
     "voxel_terms",
 ]
 
-
 Floats = npt.NDArray[np.float64]
 Reduction = Literal["mean", "sum"] | None
 Options = Mapping[str, Any]

@@ -13,17 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays import labels as inputs
+from fastseg.arrays.array_likes import float32_of_bits
 from fastseg.arrays.labels import Classes
 from fastseg.arrays.option_names import explained
 from fastseg.arrays.scores import score_array
 from fastseg.counting.encoding import Chooser, Encoder, run_tiles
 from fastseg.kernels import BACKENDS
 
-__all__ = [
-    "argmax_labels",
-    "one_hot",
-]
-
+__all__ = ["argmax_labels", "one_hot"]
 
 Array = npt.NDArray[Any]
 
@@ -293,7 +290,7 @@ def _argmax_numpy(scores: Array, result: Array, bfloat16: bool, limit: float | N
 def _widened(part: Array, bfloat16: bool) -> Array:
     """Return bfloat16, which NumPy does not know, as float32."""
     part = np.asarray(part)
-    return (part.view(np.uint16).astype(np.uint32) << 16).view(np.float32) if bfloat16 else part
+    return float32_of_bits(part) if bfloat16 else part
 
 
 # ---- Errors

@@ -12,9 +12,7 @@ from fastseg.arrays.labels import label_classes
 from fastseg.arrays.option_names import explained
 from fastseg.counts import LabelCounts, ScoreSums
 
-__all__ = [
-    "Evaluator",
-]
+__all__ = ["Evaluator"]
 
 
 class LabelBatches:

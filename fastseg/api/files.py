@@ -22,11 +22,7 @@ from fastseg.labels.choices import choose_labels
 from fastseg.labels.tables import LabelTable
 from fastseg.volumes import Volume
 
-__all__ = [
-    "count_files",
-    "count_with_facts",
-    "evaluate_files",
-]
+__all__ = ["count_files", "count_with_facts", "evaluate_files"]
 
 
 def count_files(

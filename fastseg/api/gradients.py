@@ -17,12 +17,7 @@ from fastseg.counting.scores import sum_score_inputs, warn_of_underflow
 from fastseg.counts import ScoreSums
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreSpan
 
-__all__ = [
-    "cross_entropy_with_gradient",
-    "dice_cross_entropy_with_gradient",
-    "soft_dice_loss_with_gradient",
-]
-
+__all__ = ["cross_entropy_with_gradient", "dice_cross_entropy_with_gradient", "soft_dice_loss_with_gradient"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

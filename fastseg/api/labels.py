@@ -19,14 +19,7 @@ from fastseg.counting import labels as counting
 from fastseg.counting.scores import sum_scores
 from fastseg.counts import BinaryCounts, LabelCounts
 
-__all__ = [
-    "confusion_matrix",
-    "count_labels",
-    "count_masks",
-    "evaluate",
-    "evaluate_scores",
-    "metric_function",
-]
+__all__ = ["confusion_matrix", "count_labels", "count_masks", "evaluate", "evaluate_scores", "metric_function"]
 
 
 @explained

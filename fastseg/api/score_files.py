@@ -27,12 +27,7 @@ from fastseg.metrics.scores import brier_score
 from fastseg.volumes import Geometry, VolumeError, check_geometry
 from fastseg.volumes.sources import NNUNET, Source, held, open_array
 
-__all__ = [
-    "evaluate_score_files",
-    "holds_scores",
-    "sum_files",
-]
-
+__all__ = ["evaluate_score_files", "holds_scores", "sum_files"]
 
 Array = npt.NDArray[Any]
 

@@ -18,15 +18,7 @@ from fastseg.labels.names import shown, shown_label
 if TYPE_CHECKING:
     from fastseg.api.calls import ScoreFunction
 
-__all__ = [
-    "DEFAULT_METRICS",
-    "TITLES",
-    "Scores",
-    "format_table",
-    "quantities_of",
-    "table_in_blocks",
-]
-
+__all__ = ["DEFAULT_METRICS", "TITLES", "Scores", "format_table", "quantities_of", "table_in_blocks"]
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,13 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "bfloat16_bits",
-    "check_holds_array",
-    "extra_axis_note",
-    "float32_of_bits",
-]
-
+__all__ = ["bfloat16_bits", "check_holds_array", "extra_axis_note", "float32_of_bits"]
 
 _PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
 

@@ -13,13 +13,7 @@ from fastseg.arrays.labels import LabelInputs, MaskInputs
 from fastseg.arrays.scores import ScoreInputs
 from fastseg.kernels.protocols.scores import LEAST_WEIGHT, MOST_WEIGHT, RANGE_TOLERANCE
 
-__all__ = [
-    "Rejected",
-    "explain_labels",
-    "explain_masks",
-    "explain_scores",
-]
-
+__all__ = ["Rejected", "explain_labels", "explain_masks", "explain_scores"]
 
 Array = npt.NDArray[Any]
 

@@ -21,14 +21,7 @@ import numpy.typing as npt
 from fastseg import geometry
 from fastseg.geometry import Geometry
 
-__all__ = [
-    "Aligned",
-    "ImageArray",
-    "aligned",
-    "opened",
-    "voxel_ml",
-]
-
+__all__ = ["Aligned", "ImageArray", "aligned", "opened", "voxel_ml"]
 
 _AXES = "xyztuvw"
 _MM_PER_UNIT = {"meter": 1000.0, "micron": 0.001}

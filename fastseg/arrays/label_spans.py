@@ -30,7 +30,6 @@ __all__ = [
     "trailing_block",
 ]
 
-
 Array = npt.NDArray[Any]
 
 #: Bytes of the widest array in one job: large enough that hand-overs do not count, small enough to answer Ctrl-C.

@@ -25,7 +25,6 @@ __all__ = [
     "mask_inputs",
 ]
 
-
 Array = npt.NDArray[Any]
 
 #: Most labels that a table is made for: 4,096 × 4,096 counts are 128 MiB.

@@ -8,11 +8,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterable
 from typing import ParamSpec, TypeVar
 
-__all__ = [
-    "check_options",
-    "explained",
-]
-
+__all__ = ["check_options", "explained"]
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -18,10 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 from fastseg.arrays.label_spans import BLOCK_BYTES, JOB_BYTES, in_memory_order, trailing_block
 from fastseg.kernels.protocols.scores import ScoreSpan
 
-__all__ = [
-    "ScoreLayout",
-]
-
+__all__ = ["ScoreLayout"]
 
 Array = npt.NDArray[Any]
 

@@ -17,15 +17,7 @@ from fastseg.arrays.labels import MAX_CLASSES, Classes
 from fastseg.counts.scores import QUANTITIES
 from fastseg.kernels.protocols.scores import ScoreOptions
 
-__all__ = [
-    "ACTIVATIONS",
-    "DEFAULT_QUANTITIES",
-    "ScoreInputs",
-    "checked_class_weight",
-    "score_array",
-    "score_inputs",
-]
-
+__all__ = ["ACTIVATIONS", "DEFAULT_QUANTITIES", "ScoreInputs", "checked_class_weight", "score_array", "score_inputs"]
 
 Array = npt.NDArray[Any]
 

@@ -16,10 +16,7 @@ from fastseg.labels.names import shown
 if TYPE_CHECKING:
     from fastseg.runs import Run
 
-__all__ = [
-    "evaluate",
-]
-
+__all__ = ["evaluate"]
 
 GATE_FAILED, NOT_SCORED = 1, 3
 

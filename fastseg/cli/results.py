@@ -9,10 +9,7 @@ import click
 from fastseg.cli.screen import say, show
 from fastseg.cli.usage import options_by_name
 
-__all__ = [
-    "compare",
-    "report",
-]
+__all__ = ["compare", "report"]
 
 
 @click.command()

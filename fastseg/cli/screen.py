@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastseg.runs.scoring.threads import Progress as RunProgress
 
-__all__ = [
-    "counting_progress",
-    "run_progress",
-    "say",
-    "show",
-]
+__all__ = ["counting_progress", "run_progress", "say", "show"]
 
 
 def say(text: str, *more: str) -> None:

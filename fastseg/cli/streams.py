@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = [
-    "guarded_streams",
-]
+__all__ = ["guarded_streams"]
 
 
 @contextmanager

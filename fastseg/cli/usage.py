@@ -8,11 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-__all__ = [
-    "options_by_name",
-    "require_writable",
-]
-
+__all__ = ["options_by_name", "require_writable"]
 
 #: Arguments whose option has another name.
 _OTHERWISE = {"gate": "fail_under", "ignore_index": "ignore"}

@@ -20,15 +20,7 @@ from fastseg.counting.threads import run_jobs
 from fastseg.kernels.protocols.labels import Pairs
 from fastseg.volumes import Volume, VolumeError
 
-__all__ = [
-    "Grid",
-    "block_grid",
-    "count_boxes",
-    "read_boxes",
-    "same_stream",
-    "stream_grid",
-]
-
+__all__ = ["Grid", "block_grid", "count_boxes", "read_boxes", "same_stream", "stream_grid"]
 
 Array = npt.NDArray[Any]
 Box = tuple[tuple[int, ...], tuple[int, ...]]

@@ -16,12 +16,7 @@ from fastseg.arrays.label_spans import BLOCK_BYTES, JOB_BYTES, LEAST_JOB_BYTES, 
 from fastseg.arrays.labels import Classes
 from fastseg.counting.threads import get_num_threads, run_jobs
 
-__all__ = [
-    "Chooser",
-    "Encoder",
-    "run_tiles",
-]
-
+__all__ = ["Chooser", "Encoder", "run_tiles"]
 
 Array = npt.NDArray[Any]
 

@@ -34,7 +34,6 @@ __all__ = [
     "run_layouts",
 ]
 
-
 Array = npt.NDArray[Any]
 
 #: Below this many voxels the calling thread does the work alone: a hand-over to another costs 50 to 100 µs.

@@ -20,13 +20,7 @@ from fastseg.counts.scores import ScoreSums
 from fastseg.kernels.protocols.labels import Pairs, Span, Square
 from fastseg.kernels.protocols.scores import ScoreOptions, ScoreSpan, ScoreTally
 
-__all__ = [
-    "sum_score_inputs",
-    "sum_scores",
-    "underflow_note",
-    "warn_of_underflow",
-]
-
+__all__ = ["sum_score_inputs", "sum_scores", "underflow_note", "warn_of_underflow"]
 
 Array = npt.NDArray[Any]
 

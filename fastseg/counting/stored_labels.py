@@ -29,7 +29,6 @@ __all__ = [
     "to_labels",
 ]
 
-
 Path = str | os.PathLike[str]
 Array = npt.NDArray[Any]
 

@@ -25,10 +25,7 @@ from fastseg.volumes import Volume, VolumeError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = [
-    "stream_pairs",
-]
-
+__all__ = ["stream_pairs"]
 
 Array = npt.NDArray[Any]
 

@@ -17,14 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = [
-    "checked_threads",
-    "get_num_threads",
-    "run_jobs",
-    "set_num_threads",
-    "submit",
-]
-
+__all__ = ["checked_threads", "get_num_threads", "run_jobs", "set_num_threads", "submit"]
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)

@@ -8,13 +8,4 @@ from fastseg.counts.binary import BinaryCounts
 from fastseg.counts.labels import LabelCounts, positions
 from fastseg.counts.scores import ScoreSums
 
-__all__ = [
-    "COUNTED",
-    "IGNORED",
-    "OUTSIDE",
-    "UNKNOWN",
-    "BinaryCounts",
-    "LabelCounts",
-    "ScoreSums",
-    "positions",
-]
+__all__ = ["COUNTED", "IGNORED", "OUTSIDE", "UNKNOWN", "BinaryCounts", "LabelCounts", "ScoreSums", "positions"]

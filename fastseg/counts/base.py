@@ -10,18 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "COUNTED",
-    "IGNORED",
-    "OUTSIDE",
-    "UNKNOWN",
-    "Counts",
-    "Ints",
-    "Numbers",
-    "check_dtypes",
-    "numbers",
-]
-
+__all__ = ["COUNTED", "IGNORED", "OUTSIDE", "UNKNOWN", "Counts", "Ints", "Numbers", "check_dtypes", "numbers"]
 
 Ints = npt.NDArray[np.int64]
 #: int64, or float64 where voxels were weighted.

@@ -11,9 +11,7 @@ import numpy.typing as npt
 
 from fastseg.counts.base import Counts, Ints, Numbers, check_dtypes, numbers
 
-__all__ = [
-    "BinaryCounts",
-]
+__all__ = ["BinaryCounts"]
 
 
 @dataclass(frozen=True, eq=False)

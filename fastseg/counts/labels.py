@@ -12,11 +12,7 @@ import numpy.typing as npt
 from fastseg.counts.base import COUNTED, IGNORED, UNKNOWN, Counts, Ints, Numbers, check_dtypes, numbers
 from fastseg.counts.binary import BinaryCounts
 
-__all__ = [
-    "LabelCounts",
-    "positions",
-]
-
+__all__ = ["LabelCounts", "positions"]
 
 _NO_LABELS = np.empty(0, np.int64)
 

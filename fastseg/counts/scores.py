@@ -12,11 +12,7 @@ import numpy.typing as npt
 from fastseg.counts.base import Counts, Ints, Numbers
 from fastseg.counts.labels import LabelCounts
 
-__all__ = [
-    "QUANTITIES",
-    "ScoreSums",
-]
-
+__all__ = ["QUANTITIES", "ScoreSums"]
 
 Floats = npt.NDArray[np.float64]
 

@@ -25,14 +25,7 @@ from fastseg.labels.tables import (
 )
 from fastseg.volumes import split_inside
 
-__all__ = [
-    "LabelChoices",
-    "choose_labels",
-    "find_dataset_json",
-    "match_names",
-    "only_predicted",
-]
-
+__all__ = ["LabelChoices", "choose_labels", "find_dataset_json", "match_names", "only_predicted"]
 
 Path = str | os.PathLike[str]
 Regions = dict[str, tuple[int, ...]]

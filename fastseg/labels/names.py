@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "MOVED",
-    "shown",
-    "shown_label",
-]
-
+__all__ = ["MOVED", "shown", "shown_label"]
 
 #: Numbers from here on are labels of nothing but what had to move: near the end of int64, and to be known by sight.
 MOVED = 9_000_000_000_000_000_001

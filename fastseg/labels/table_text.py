@@ -8,13 +8,7 @@ from typing import Any
 
 from fastseg.labels.names import shown
 
-__all__ = [
-    "LabelTableError",
-    "load_json",
-    "quoted",
-    "read_text",
-]
-
+__all__ = ["LabelTableError", "load_json", "quoted", "read_text"]
 
 _MAX_BYTES = 16 << 20  # a table is text of a few kilobytes: a volume passed by mistake is not read to its end
 

@@ -22,7 +22,6 @@ __all__ = [
     "regions_of",
 ]
 
-
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _ITKSNAP = re.compile(r'([+-]?[0-9]+)(?:\s+[0-9]{1,3}){3}\s+[0-9.eE+-]+\s+[01]\s+[01]\s+"(.*)"')
 # The seventh column, a tissue type, came with FreeSurfer 8.

@@ -22,13 +22,7 @@ import numpy.typing as npt
 from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts
 
-__all__ = [
-    "CONVENTIONS",
-    "Convention",
-    "nan_mean",
-    "worst_value",
-]
-
+__all__ = ["CONVENTIONS", "Convention", "nan_mean", "worst_value"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]

@@ -54,7 +54,6 @@ __all__ = [
     "tversky_loss",
 ]
 
-
 Floats = npt.NDArray[np.float64]
 Average = Literal["macro", "micro"] | None
 

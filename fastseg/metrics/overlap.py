@@ -27,12 +27,7 @@ import numpy.typing as npt
 
 from fastseg.counts import BinaryCounts, LabelCounts
 
-__all__ = [
-    "REGISTRY",
-    "Metric",
-    "get",
-]
-
+__all__ = ["REGISTRY", "Metric", "get"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -39,7 +39,6 @@ __all__ = [
     "top_k_accuracy",
 ]
 
-
 Floats = npt.NDArray[np.float64]
 Binning = Literal["width", "mass"]
 Per = Literal["top", "class"]

@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = [
-    "write_report",
-]
+__all__ = ["write_report"]
 
 
 def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bool = True) -> Path:

@@ -12,13 +12,7 @@ from fastseg.counts import positions
 from fastseg.runs import Run
 from fastseg.runs.scoring.records import triples
 
-__all__ = [
-    "Confusion",
-    "Mistake",
-    "Mistakes",
-    "mistakes",
-]
-
+__all__ = ["Confusion", "Mistake", "Mistakes", "mistakes"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

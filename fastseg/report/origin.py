@@ -10,12 +10,7 @@ from typing import Any, NamedTuple
 from fastseg.report.words import count, duration, moment, percent
 from fastseg.runs import Run, Settings
 
-__all__ = [
-    "Setting",
-    "facts",
-    "settings",
-]
-
+__all__ = ["Setting", "facts", "settings"]
 
 _LONG = 2000  # characters of a value; longer ones are cut
 

@@ -19,12 +19,7 @@ from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.keys import CaseFiles
 from fastseg.volumes import open_volume
 
-__all__ = [
-    "Plane",
-    "Views",
-    "views",
-]
-
+__all__ = ["Plane", "Views", "views"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]

@@ -21,10 +21,7 @@ from fastseg.report.words import count, metric_name, number, percent, tally, why
 from fastseg.runs import CaseRecord, Run
 from fastseg.runs.results import statistics
 
-__all__ = [
-    "render",
-]
-
+__all__ = ["render"]
 
 Floats = npt.NDArray[np.float64]
 

@@ -13,13 +13,7 @@ import numpy.typing as npt
 
 from fastseg.report.overlays import Plane
 
-__all__ = [
-    "ERRORS",
-    "class_colour",
-    "disagreement",
-    "png",
-]
-
+__all__ = ["ERRORS", "class_colour", "disagreement", "png"]
 
 Array = npt.NDArray[Any]
 

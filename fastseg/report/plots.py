@@ -12,11 +12,7 @@ import numpy.typing as npt
 from fastseg.report import svg
 from fastseg.report.mistakes import Confusion
 
-__all__ = [
-    "box_plot",
-    "heat_map",
-]
-
+__all__ = ["box_plot", "heat_map"]
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,18 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = [
-    "GRID",
-    "INK",
-    "MUTED",
-    "drawn",
-    "html",
-    "settings",
-    "shortened",
-    "shown",
-    "width",
-]
-
+__all__ = ["GRID", "INK", "MUTED", "drawn", "html", "settings", "shortened", "shown", "width"]
 
 #: Stand-ins for the colours of the page, which differ between light and dark.
 INK, MUTED, GRID = "#000101", "#000102", "#000103"

@@ -10,17 +10,7 @@ from fastseg.runs import Run
 from fastseg.runs.outputs.text import taken
 from fastseg.runs.results.statistics import Summary
 
-__all__ = [
-    "count",
-    "duration",
-    "metric_name",
-    "moment",
-    "number",
-    "percent",
-    "tally",
-    "why_no_interval",
-]
-
+__all__ = ["count", "duration", "metric_name", "moment", "number", "percent", "tally", "why_no_interval"]
 
 _NAMES = {
     "iou": "IoU", "cohen_kappa": "Cohen’s kappa", "matthews_corrcoef": "Matthews correlation", "mcc": "MCC", "fbeta": "F-beta",

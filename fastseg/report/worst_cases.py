@@ -17,15 +17,7 @@ from fastseg.report.words import count, metric_name, number
 from fastseg.runs import CaseRecord, Run
 from fastseg.volumes import split_inside
 
-__all__ = [
-    "Shown",
-    "badness",
-    "rank",
-    "show",
-    "swatch",
-    "worst_class",
-]
-
+__all__ = ["Shown", "badness", "rank", "show", "swatch", "worst_class"]
 
 Floats = npt.NDArray[np.float64]
 

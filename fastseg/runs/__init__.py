@@ -11,10 +11,4 @@ from fastseg.runs.results.numbers import ReportedClass, Run
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = [
-    "CaseRecord",
-    "ReportedClass",
-    "Run",
-    "Settings",
-    "evaluate_folder",
-]
+__all__ = ["CaseRecord", "ReportedClass", "Run", "Settings", "evaluate_folder"]

@@ -9,12 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = [
-    "PARTS",
-    "write_all",
-    "write_atomically",
-]
-
+__all__ = ["PARTS", "write_all", "write_atomically"]
 
 #: What temporary files are called.
 PARTS = ".fastseg-*.part"

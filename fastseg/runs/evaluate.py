@@ -28,10 +28,7 @@ from fastseg.runs.scoring.records import CaseRecord, triples
 from fastseg.runs.scoring.settings import Settings
 from fastseg.runs.scoring.threads import Progress, run_cases
 
-__all__ = [
-    "evaluate_folder",
-]
-
+__all__ = ["evaluate_folder"]
 
 Path = str | os.PathLike[str]
 Notes = Callable[[str], None]

@@ -6,14 +6,7 @@ from fastseg import geometry
 from fastseg.geometry import Geometry, GeometryDifference
 from fastseg.volumes.volume import VolumeError
 
-__all__ = [
-    "GeometryDifference",
-    "GeometryError",
-    "check_geometry",
-    "compare_geometry",
-    "reorientation",
-]
-
+__all__ = ["GeometryDifference", "GeometryError", "check_geometry", "compare_geometry", "reorientation"]
 
 _POLICIES = ("error", "warn", "ignore")
 _REMEDY = " (reorient, --reorient, resolves that)"

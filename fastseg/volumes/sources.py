@@ -18,14 +18,7 @@ from fastseg.volumes.formats.npy import array_names
 from fastseg.volumes.plain import PlainVoxels
 from fastseg.volumes.views import Turned
 
-__all__ = [
-    "MEMORY_BYTES",
-    "NNUNET",
-    "Reader",
-    "Source",
-    "held",
-    "open_array",
-]
+__all__ = ["MEMORY_BYTES", "NNUNET", "Reader", "Source", "held", "open_array"]
 
 Path = str | os.PathLike[str]
 

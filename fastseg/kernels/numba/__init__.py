@@ -12,14 +12,7 @@ if TYPE_CHECKING:
     from fastseg.kernels.numba.score_counter import ScoreCounter
     from fastseg.kernels.numba.transpose import transpose_into
 
-__all__ = [
-    "GradientWriter",
-    "MaskCounter",
-    "PairCounter",
-    "ScoreCounter",
-    "transpose_into",
-]
-
+__all__ = ["GradientWriter", "MaskCounter", "PairCounter", "ScoreCounter", "transpose_into"]
 
 _HOMES = {
     "GradientWriter": "gradients",

@@ -17,13 +17,7 @@ from numba import from_dtype, types
 
 from fastseg.kernels.numba.jit import device, kernel
 
-__all__ = [
-    "argmax_kernel",
-    "encode_kernel",
-    "threshold_kernel",
-    "write_kernel",
-]
-
+__all__ = ["argmax_kernel", "encode_kernel", "threshold_kernel", "write_kernel"]
 
 U = np.uint64
 _ZERO, _ONE = U(0), U(1)

@@ -26,11 +26,7 @@ from fastseg.kernels.numba.score_rows import (
 from fastseg.kernels.numba.simd.vector_memory import load, load_integers, store
 from fastseg.kernels.numba.simd.vectors import WIDTH, finite, floats, integers, minus_magnitude, select, sum_of, widen
 
-__all__ = [
-    "sum_far_logs",
-    "sum_far_losses",
-]
-
+__all__ = ["sum_far_logs", "sum_far_losses"]
 
 U = np.uint64
 _ZERO, _ONE, W = U(0), U(1), U(WIDTH)

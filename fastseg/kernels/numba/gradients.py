@@ -17,10 +17,7 @@ from fastseg.kernels.numba.simd.vector_memory import load, load_integers, store
 from fastseg.kernels.numba.simd.vectors import WIDTH, complement, floats, integers, narrow, select
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreOptions, ScoreSpan
 
-__all__ = [
-    "GradientWriter",
-]
-
+__all__ = ["GradientWriter"]
 
 Array = npt.NDArray[Any]
 U = np.uint64

@@ -14,14 +14,7 @@ import numpy as np
 from numba import config, njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-__all__ = [
-    "DISABLED",
-    "Kernel",
-    "cache_folder",
-    "device",
-    "kernel",
-]
-
+__all__ = ["DISABLED", "Kernel", "cache_folder", "device", "kernel"]
 
 #: True where NUMBA_DISABLE_JIT=1 runs the kernels as plain Python (for coverage and debugging).
 DISABLED = bool(config.DISABLE_JIT)

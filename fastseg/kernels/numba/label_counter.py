@@ -13,10 +13,7 @@ from fastseg.kernels.numba.labels import NARROW, ROW, SCRATCH_WORDS, SLOTS, STAT
 from fastseg.kernels.numba.simd.lanes import ALL
 from fastseg.kernels.protocols.labels import Pairs, Span, Square
 
-__all__ = [
-    "PairCounter",
-]
-
+__all__ = ["PairCounter"]
 
 U = np.uint64
 

@@ -44,7 +44,6 @@ __all__ = [
     "pair_code",
 ]
 
-
 U = np.uint64
 _LOW = U(0x00FF00FF00FF00FF)
 _NIBBLES = U(0xF0F0F0F0F0F0F0F0)
@@ -75,7 +74,7 @@ STATE_WORDS = 6
 
 
 def pair_code(value: Any) -> Any:
-    """Return 0..255 for a whole number in that range, else a code above 255 that `pair_counter` turns back into the value."""
+    """Return 0..255 for a whole number in that range, else a code above 255 that `label_counter` turns back into the value."""
     if isinstance(value, np.floating):
         if 0 <= value <= 255 and value == np.floor(value) and as_bits(value) >> U(value.dtype.itemsize * 8 - 1) == 0:
             return U(value)

@@ -24,10 +24,7 @@ from fastseg.kernels.numba.simd.lanes import (
 )
 from fastseg.kernels.protocols.labels import MaskTally, Span
 
-__all__ = [
-    "MaskCounter",
-]
-
+__all__ = ["MaskCounter"]
 
 U = np.uint64
 _ZERO, _ONE, _BLOCK = U(0), U(1), U(64)

@@ -26,14 +26,7 @@ from fastseg.kernels.numba.simd.vectors import (
     zero_of,
 )
 
-__all__ = [
-    "gather",
-    "probability_tile",
-    "sigmoid_tile",
-    "softmax_tile",
-    "transpose",
-]
-
+__all__ = ["gather", "probability_tile", "sigmoid_tile", "softmax_tile", "transpose"]
 
 U = np.uint64
 _ZERO, _ONE, _TWO, W = U(0), U(1), U(2), U(WIDTH)

@@ -16,16 +16,7 @@ from fastseg.kernels.numba.scores import classify, sum_tiles
 from fastseg.kernels.numba.simd.vectors import WIDTH
 from fastseg.kernels.protocols.scores import ScoreOptions, ScoreSpan, ScoreTally
 
-__all__ = [
-    "ScoreCounter",
-    "aligned",
-    "flag",
-    "given",
-    "own",
-    "side_by_side",
-    "stored",
-]
-
+__all__ = ["ScoreCounter", "aligned", "flag", "given", "own", "side_by_side", "stored"]
 
 Array = npt.NDArray[Any]
 

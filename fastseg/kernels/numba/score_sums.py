@@ -48,14 +48,7 @@ from fastseg.kernels.numba.simd.vectors import (
     widen,
 )
 
-__all__ = [
-    "fill_truth",
-    "sum_details",
-    "sum_labels",
-    "sum_losses",
-    "sum_soft",
-]
-
+__all__ = ["fill_truth", "sum_details", "sum_labels", "sum_losses", "sum_soft"]
 
 U = np.uint64
 _ZERO, _ONE, W = U(0), U(1), U(WIDTH)

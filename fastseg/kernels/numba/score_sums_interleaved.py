@@ -15,11 +15,7 @@ from fastseg.kernels.numba.score_rows import LEAST, MOST
 from fastseg.kernels.numba.simd.vector_memory import add_doubles, load_flat, prefetch_flat
 from fastseg.kernels.numba.simd.vectors import WIDTH, bits_count, floats, multiply_add, narrow, widen
 
-__all__ = [
-    "PERIOD_ROWS",
-    "sum_interleaved",
-]
-
+__all__ = ["PERIOD_ROWS", "sum_interleaved"]
 
 U = np.uint64
 _ZERO, _ONE, W = U(0), U(1), U(WIDTH)

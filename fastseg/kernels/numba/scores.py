@@ -30,11 +30,7 @@ from fastseg.kernels.numba.score_sums import fill_truth, sum_details, sum_labels
 from fastseg.kernels.numba.simd.vector_memory import load_integers, store_labels
 from fastseg.kernels.numba.simd.vectors import WIDTH
 
-__all__ = [
-    "classify",
-    "sum_tiles",
-]
-
+__all__ = ["classify", "sum_tiles"]
 
 U = np.uint64
 _ZERO, _ONE, W = U(0), U(1), U(WIDTH)

@@ -12,10 +12,7 @@ from numba import types
 from fastseg.kernels.numba.jit import kernel
 from fastseg.kernels.numba.simd.lanes import transpose_lanes
 
-__all__ = [
-    "transpose_into",
-]
-
+__all__ = ["transpose_into"]
 
 U = np.uint64
 _EIGHT, _ROWS = U(8), U(32)

@@ -10,10 +10,7 @@ from scipy import special
 
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreOptions, ScoreSpan
 
-__all__ = [
-    "GradientWriter",
-]
-
+__all__ = ["GradientWriter"]
 
 Array = npt.NDArray[Any]
 

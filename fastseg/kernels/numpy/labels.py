@@ -9,11 +9,7 @@ import numpy.typing as npt
 
 from fastseg.kernels.protocols.labels import MaskTally, Pairs, Span
 
-__all__ = [
-    "MaskCounter",
-    "PairCounter",
-    "transpose_into",
-]
+__all__ = ["MaskCounter", "PairCounter", "transpose_into"]
 
 
 def transpose_into(

@@ -18,10 +18,7 @@ from fastseg.kernels.protocols.scores import (
     ScoreTally,
 )
 
-__all__ = [
-    "ScoreCounter",
-]
-
+__all__ = ["ScoreCounter"]
 
 Array = npt.NDArray[Any]
 

@@ -7,14 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "MaskCounterProtocol",
-    "MaskTally",
-    "PairCounterProtocol",
-    "Pairs",
-    "Span",
-    "Square",
-]
+__all__ = ["MaskCounterProtocol", "MaskTally", "PairCounterProtocol", "Pairs", "Span", "Square"]
 
 
 class Span(NamedTuple):

@@ -20,7 +20,6 @@ __all__ = [
     "ScoreTally",
 ]
 
-
 Array = npt.NDArray[Any]
 
 #: How far outside [0, 1] a probability may be.

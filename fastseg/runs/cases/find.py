@@ -14,13 +14,7 @@ from fastseg.runs.cases.folders import CaseFolder, first_deep, is_volume, list_f
 from fastseg.runs.cases.tables import read_pairs
 from fastseg.volumes import split_inside, split_suffix
 
-__all__ = [
-    "Case",
-    "Cases",
-    "CasesError",
-    "find_cases",
-]
-
+__all__ = ["Case", "Cases", "CasesError", "find_cases"]
 
 Path = str | os.PathLike[str]
 

@@ -12,13 +12,7 @@ from fastseg.labels.names import shown
 from fastseg.runs.cases import ids as case_ids
 from fastseg.volumes import split_inside, split_suffix
 
-__all__ = [
-    "CaseFolder",
-    "first_deep",
-    "is_volume",
-    "list_folder",
-]
-
+__all__ = ["CaseFolder", "first_deep", "is_volume", "list_folder"]
 
 #: What runs leave, perhaps beside predictions: where one of the first is, the other is no volume.
 _OF_RUNS, _MATRICES = ("records.jsonl", "run.json"), "confusion.npz"

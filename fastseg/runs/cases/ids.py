@@ -8,15 +8,7 @@ import unicodedata
 
 from fastseg.volumes import split_inside, split_suffix
 
-__all__ = [
-    "ONE_OF_THEM",
-    "before_channel",
-    "composed",
-    "folded",
-    "of_path",
-    "writable",
-]
-
+__all__ = ["ONE_OF_THEM", "before_channel", "composed", "folded", "of_path", "writable"]
 
 #: What to do where several files may be one case, for messages.
 ONE_OF_THEM = "a pattern (--pattern) that only one of them matches tells which it is"

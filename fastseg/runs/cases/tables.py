@@ -11,10 +11,7 @@ from fastseg.labels.names import shown
 from fastseg.runs.cases import ids as case_ids
 from fastseg.volumes import split_inside
 
-__all__ = [
-    "read_pairs",
-]
-
+__all__ = ["read_pairs"]
 
 _MAX_BYTES = 256 << 20  # a table of a million cases; a volume passed by mistake is not read to its end
 _COLUMNS = ("reference", "prediction", "case", "roi")

@@ -20,10 +20,7 @@ from fastseg.runs.results.numbers import Run, check_matrix
 from fastseg.runs.results.statistics import at_once, summable
 from fastseg.runs.scoring.records import triples
 
-__all__ = [
-    "compare_runs",
-]
-
+__all__ = ["compare_runs"]
 
 Floats = npt.NDArray[np.float64]
 Source = Run | str | os.PathLike[str]

@@ -14,12 +14,7 @@ from fastseg.runs.results.numbers import Run
 from fastseg.runs.scoring.records import triples
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = [
-    "alike",
-    "paired",
-    "scored_settings",
-]
-
+__all__ = ["alike", "paired", "scored_settings"]
 
 Ints = npt.NDArray[np.int64]
 

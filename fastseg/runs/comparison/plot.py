@@ -15,11 +15,7 @@ from typing import Any, Literal
 from fastseg.runs.atomic import write_all
 from fastseg.runs.comparison.result import Comparison, Row
 
-__all__ = [
-    "plot",
-    "write_comparison",
-]
-
+__all__ = ["plot", "write_comparison"]
 
 #: Colours that people who see few tell apart (Okabe and Ito, 2008); the markers differ too.
 _COLOURS = {"B": "#0072b2", "A": "#d55e00", "differs": "#000000", "": "#8a8a8a"}

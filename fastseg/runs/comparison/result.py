@@ -14,10 +14,7 @@ from fastseg.runs.comparison.statistics import least_pairs
 from fastseg.runs.outputs.csv_tables import csv_table, label_cell, number_cell, text_cell
 from fastseg.runs.results.numbers import ReportedClass
 
-__all__ = [
-    "Comparison",
-    "Row",
-]
+__all__ = ["Comparison", "Row"]
 
 
 class Row(NamedTuple):

@@ -12,14 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "drawn",
-    "holm",
-    "interval",
-    "least_pairs",
-    "signed_rank",
-]
-
+__all__ = ["drawn", "holm", "interval", "least_pairs", "signed_rank"]
 
 Floats = npt.NDArray[np.float64]
 

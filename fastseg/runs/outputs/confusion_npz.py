@@ -56,12 +56,7 @@ from fastseg.counts import COUNTED, UNKNOWN
 from fastseg.runs.results.numbers import Run
 from fastseg.runs.scoring.records import Ints
 
-__all__ = [
-    "Confusion",
-    "confusion_npz",
-    "read_confusion",
-]
-
+__all__ = ["Confusion", "confusion_npz", "read_confusion"]
 
 Array = npt.NDArray[Any]
 

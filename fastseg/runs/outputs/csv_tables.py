@@ -31,7 +31,6 @@ __all__ = [
     "why_not_scored",
 ]
 
-
 _CASES = ("case", "class", "label", "metric", "value", "reason")
 _NUMBERS = ("mean", "median", "std", "q1", "q3", "min", "max", "low", "high", "defined", "cases")
 

@@ -61,13 +61,7 @@ from fastseg.runs.results.statistics import summarise
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = [
-    "FILES",
-    "read_run",
-    "run_to_dict",
-    "write_outputs",
-]
-
+__all__ = ["FILES", "read_run", "run_to_dict", "write_outputs"]
 
 _FORMAT, _VERSION = "fastseg.run", 1
 _RUN, _CONFUSION = "run.json", "confusion.npz"

@@ -9,12 +9,7 @@ from pathlib import Path
 
 from fastseg.labels.names import shown
 
-__all__ = [
-    "PAGE",
-    "remove_stale_report",
-    "run_digest",
-]
-
+__all__ = ["PAGE", "remove_stale_report", "run_digest"]
 
 #: What the page is called.
 PAGE = "report.html"

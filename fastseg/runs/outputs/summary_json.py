@@ -19,10 +19,7 @@ import numpy.typing as npt
 
 from fastseg.runs.results.numbers import Run
 
-__all__ = [
-    "summary",
-]
-
+__all__ = ["summary"]
 
 _METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
 

@@ -14,10 +14,7 @@ from fastseg.runs.results.statistics import Summary, summarise
 if TYPE_CHECKING:
     from fastseg.runs.results.numbers import Run
 
-__all__ = [
-    "run_table",
-    "taken",
-]
+__all__ = ["run_table", "taken"]
 
 
 def run_table(run: Run) -> str:

@@ -15,15 +15,7 @@ from fastseg.runs.outputs.csv_tables import why_no_mean, why_not_scored
 from fastseg.runs.results.numbers import ReportedClass, Run
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = [
-    "Gate",
-    "GateResult",
-    "check_classes",
-    "check_gates",
-    "junit_xml",
-    "parse_gate",
-]
-
+__all__ = ["Gate", "GateResult", "check_classes", "check_gates", "junit_xml", "parse_gate"]
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 

@@ -18,12 +18,7 @@ from fastseg.metrics.conventions import CONVENTIONS, Convention, worst_value
 from fastseg.runs.scoring.records import CaseRecord, Ints, triples
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = [
-    "ReportedClass",
-    "Run",
-    "check_matrix",
-]
-
+__all__ = ["ReportedClass", "Run", "check_matrix"]
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,13 +17,7 @@ from fastseg.metrics.conventions import CONVENTIONS, Convention, nan_mean
 from fastseg.runs.results.numbers import ReportedClass, Run
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = [
-    "Summary",
-    "at_once",
-    "summable",
-    "summarise",
-]
-
+__all__ = ["Summary", "at_once", "summable", "summarise"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -18,10 +18,7 @@ from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 from fastseg.volumes import GeometryError
 
-__all__ = [
-    "CancelledError",
-    "score_case",
-]
+__all__ = ["CancelledError", "score_case"]
 
 
 class CancelledError(Exception):

@@ -23,11 +23,7 @@ from typing import Self
 from fastseg.runs.atomic import PARTS, write_atomically
 from fastseg.runs.scoring.records import CaseRecord
 
-__all__ = [
-    "Journal",
-    "JournalError",
-]
-
+__all__ = ["Journal", "JournalError"]
 
 NAME = "records.jsonl"
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

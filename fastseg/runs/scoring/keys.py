@@ -17,14 +17,7 @@ from fastseg.runs.scoring.settings import Settings
 from fastseg.volumes import VolumeError, split_inside, split_suffix
 from fastseg.volumes.formats.itk import files_of
 
-__all__ = [
-    "CaseFiles",
-    "Hashing",
-    "has_hashes",
-    "place_of",
-    "size_of",
-]
-
+__all__ = ["CaseFiles", "Hashing", "has_hashes", "place_of", "size_of"]
 
 Hashing = Literal["auto", "always", "never"]
 

@@ -12,9 +12,7 @@ from fastseg.labels.choices import LabelChoices
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = [
-    "read_settings",
-]
+__all__ = ["read_settings"]
 
 
 def read_settings(

@@ -12,12 +12,7 @@ import numpy.typing as npt
 
 from fastseg.counts import LabelCounts
 
-__all__ = [
-    "CaseRecord",
-    "Ints",
-    "triples",
-]
-
+__all__ = ["CaseRecord", "Ints", "triples"]
 
 Ints = npt.NDArray[np.int64]
 

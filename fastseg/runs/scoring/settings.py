@@ -10,11 +10,7 @@ from typing import Any, Literal, Self
 
 from fastseg.arrays.labels import Classes, label_classes
 
-__all__ = [
-    "COUNTING",
-    "Settings",
-]
-
+__all__ = ["COUNTING", "Settings"]
 
 #: The settings that the counts depend on: a case that was counted under others is counted again. All other settings only
 #: say how the counts are read.

@@ -13,11 +13,7 @@ from fastseg.runs.scoring.keys import Hashing, size_of
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = [
-    "Progress",
-    "run_cases",
-]
-
+__all__ = ["Progress", "run_cases"]
 
 #: Seconds between two looks at what the threads do.
 _LOOK_SECONDS = 0.1

@@ -29,7 +29,6 @@ __all__ = [
     "weight_lanes",
 ]
 
-
 LANES = 64
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _I32, _I64 = ir.IntType(32), ir.IntType(64)

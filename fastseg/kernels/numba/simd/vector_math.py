@@ -13,15 +13,7 @@ from numba.extending import intrinsic
 from fastseg.kernels.numba.jit import DISABLED
 from fastseg.kernels.numba.simd.vectors import FLOATS, INTS, IR_TYPES, WIDTH, build_multiply_add, call, constant
 
-__all__ = [
-    "exp_scaled",
-    "exponent_of",
-    "floor_of",
-    "log_of",
-    "minus_log_of",
-    "shift_of",
-]
-
+__all__ = ["exp_scaled", "exponent_of", "floor_of", "log_of", "minus_log_of", "shift_of"]
 
 _EXP = (1.0, 0.9999997063112045, 0.4999914783640701, 0.1666763813092129, 0.041898160252394324, 0.008290272146332859)
 _LOG = (
@@ -79,6 +71,10 @@ def _whole(builder: Any, x: Any) -> tuple[Any, Any]:
     else:
         bits = builder.bitcast(moved, IR_TYPES["int"])
     return builder.fsub(moved, magic), bits
+
+
+# ---- Exponentials: exp(x - shift) · 2^-k, where k is the exponent of the largest, so that no logit is rounded by subtracting
+# the maximum from it, and no exponential overflows.
 
 
 @intrinsic

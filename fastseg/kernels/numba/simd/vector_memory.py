@@ -23,7 +23,6 @@ __all__ = [
     "transpose_tile",
 ]
 
-
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _F32, _F64 = ir.FloatType(), ir.DoubleType()
 

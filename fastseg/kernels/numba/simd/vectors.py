@@ -46,7 +46,6 @@ __all__ = [
     "zero_of",
 ]
 
-
 #: Numbers in a vector: two registers of AVX-512, four of AVX2.
 WIDTH = 32
 

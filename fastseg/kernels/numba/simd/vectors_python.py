@@ -45,7 +45,6 @@ __all__ = [
     "zero_of",
 ]
 
-
 _LARGE, _LEAST = 8192.0, 104.0
 _silent = np.errstate(all="ignore")
 
