@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from fastseg.api.encoding import argmax_labels, one_hot
     from fastseg.api.evaluator import Evaluator
     from fastseg.api.files import count_files, evaluate_files
-    from fastseg.api.labels import confusion_matrix, count_labels, count_masks, evaluate, evaluate_scores
+    from fastseg.api.labels import confusion_matrix, count_labels, evaluate
+    from fastseg.api.masks import count_masks
     from fastseg.api.score_files import evaluate_score_files, sum_files
+    from fastseg.api.scores import evaluate_scores, sum_scores
     from fastseg.api.table import Scores
-    from fastseg.counting.scores import sum_scores
     from fastseg.counting.threads import get_num_threads, set_num_threads
     from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
     from fastseg.metrics.losses import (

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from fastseg.arrays import labels as inputs
-from fastseg.counting.scores import sum_scores
-from fastseg.counts import ScoreSums
+from fastseg.api import labels as api
+from fastseg.api.scores import sum_scores
+from fastseg.arrays.arguments import checked_axis
+from fastseg.arrays.classes import label_classes
+from fastseg.arrays.convert import as_array
+from fastseg.counts import LabelCounts, ScoreSums
 
-__all__ = ["ScoreBatches"]
+__all__ = ["LabelBatches", "ScoreBatches"]
 
 
 class ScoreBatches:
@@ -47,7 +50,7 @@ class ScoreBatches:
         quantities: str | Iterable[str] | None = None,
         **options: Any,
     ) -> None:
-        classes = inputs.label_classes(num_classes, None, ignore_index)
+        classes = label_classes(num_classes, None, ignore_index)
         self._num_classes = None if classes.labels is None else classes.labels.size
         if not (quantities is None or isinstance(quantities, str)):
             quantities = tuple(quantities)
@@ -86,12 +89,12 @@ class ScoreBatches:
         """Return the sums of no voxels; a wrong option raises here."""
         options = dict(self._summing)
         channel_axis = options.pop("channel_axis", -1)
-        inputs.checked_axis(channel_axis, 1 << 16, "channel_axis")  # any axis will do: the batches have it, or raise
+        checked_axis(channel_axis, 1 << 16, "channel_axis")  # any axis will do: the batches have it, or raise
         if channel_axis is None and classes not in (None, 1):
             raise ValueError(f"num_classes: expected 1 or None for scores without a channel axis, found {classes}")
         if classes is None:
             weights = options.get("class_weight")
-            classes = 2 if weights is None else np.size(inputs.as_array(weights, "class_weight"))
+            classes = 2 if weights is None else np.size(as_array(weights, "class_weight"))
         shape = (0,) if channel_axis is None else (0, classes)
         return sum_scores(
             np.zeros(shape if soft else 0, np.float32 if soft else np.int64),
@@ -100,3 +103,29 @@ class ScoreBatches:
             sample_weight=np.zeros(0) if weighted else None,
             **options,
         )
+
+
+class LabelBatches:
+    """Counts batches of label maps, all with the same options (those of `count_labels`)."""
+
+    def __init__(self, *, num_classes: Any, labels: Any, ignore_index: Any, unknown: str, backend: str) -> None:
+        classes = label_classes(num_classes, labels, ignore_index)
+        self.options: dict[str, Any] = {
+            "num_classes": None if num_classes is None or classes.labels is None else classes.labels.size,
+            "labels": None if labels is None or classes.labels is None else classes.labels.tolist(),
+            "ignore_index": classes.ignored.tolist(),
+            "unknown": unknown,
+        }
+        self._backend = backend
+        self.empty = self.count([], [])  # a wrong option fails here, not in the loop
+
+    def count(self, y_true: Any, y_pred: Any, **batch: Any) -> LabelCounts:
+        """Return the counts of a batch."""
+        return api.count_labels(y_true, y_pred, backend=self._backend, **batch, **self.options)
+
+    def restore(self, plain: Mapping[str, Any]) -> LabelCounts:
+        """Return counts from their `to_dict`; ValueError if they are of other labels."""
+        counts = LabelCounts.from_dict(plain)
+        classes = self.options["num_classes"] or self.options["labels"]
+        LabelCounts.zeros(classes, weighted=counts.weighted).concat(counts)
+        return counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import textwrap
@@ -12,13 +13,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fastseg import metrics
+from fastseg.api.labels import count_labels, counting_keywords
+from fastseg.api.scores import sum_scores
 from fastseg.arrays.option_names import check_options
-from fastseg.counting.scores import sum_scores
 from fastseg.counts import ScoreSums
 
 __all__ = [
     "Reduction",
     "ScoreFunction",
+    "metric_function",
     "one_of",
     "ratio",
     "real_number",
@@ -254,3 +258,49 @@ def real_number(name: str, value: Any, *, positive: bool = False) -> float:
         wanted = "positive" if positive else "not negative"
         raise ValueError(f"{name}: expected a finite number that is {wanted}, found {value!r}")
     return number
+
+
+@functools.cache
+def metric_function(name: str) -> Callable[..., npt.NDArray[np.float64] | float]:
+    """Return the one-call function of a metric: ``fastseg.iou`` is ``metric_function("iou")``."""
+    metric = metrics.get(name)
+    own = [p for p in inspect.signature(metric.fraction).parameters.values() if p.default is not p.empty]
+
+    def compute(
+        y_true: Any,
+        y_pred: Any,
+        *,
+        average: metrics.Average = None,
+        zero_division: float = float("nan"),
+        include_background: bool = True,
+        **options: Any,
+    ) -> npt.NDArray[np.float64] | float:
+        check_options(name, options, parameters)
+        chosen = {p.name: options.pop(p.name, p.default) for p in own}
+        values = metric(
+            count_labels(y_true, y_pred, **options),
+            average=average,
+            zero_division=zero_division,
+            include_background=include_background,
+            **chosen,
+        )
+        if options.get("sample_axis") is not None:
+            return values
+        return values[0] if values.ndim > 1 else float(values[0])
+
+    compute.__name__ = compute.__qualname__ = name
+    compute.__module__ = "fastseg"
+    arguments = f"""
+    The arguments are those of `count_labels`, and of the metric: average (None, "macro", "micro", "weighted"),
+    zero_division, include_background{"".join(f", {p.name}={p.default}" for p in own)}. Returns (K,) float64 for
+    ``average=None``, else a float; metrics of all classes together are a float. With ``sample_axis`` it is (N, K) or (N,)
+    float64: a row or number for each of the N samples along that axis.
+    """
+    compute.__doc__ = f"{metric.__doc__}\n\n{inspect.cleandoc(arguments)}"
+    counting_options = list(counting_keywords().values())
+    fixed = [p for p in inspect.signature(compute).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in own]
+    signature = inspect.Signature([*fixed, *keyword, *counting_options])
+    parameters = signature.parameters
+    compute.__signature__ = signature  # type: ignore[attr-defined]
+    return compute

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.arrays import labels as inputs
+from fastseg.arrays.arguments import checked_axis
 from fastseg.arrays.array_likes import float32_of_bits
-from fastseg.arrays.labels import Classes
+from fastseg.arrays.classes import Classes, label_classes
+from fastseg.arrays.convert import as_array, score_array
+from fastseg.arrays.labels import whole_numbers
 from fastseg.arrays.option_names import explained
-from fastseg.arrays.scores import score_array
+from fastseg.arrays.search import blocks, find_voxels
 from fastseg.counting.encoding import Chooser, Encoder, run_tiles
 from fastseg.kernels import BACKENDS
 
@@ -77,15 +79,15 @@ def one_hot(
     >>> one_hot([[0, 1], [1, 1]], 2, channel_axis=0, dtype=bool).shape
     (2, 2, 2)
     """
-    source = inputs.as_array(labels, "labels")
+    source = as_array(labels, "labels")
     if source.dtype.kind not in "biuf" or source.dtype.itemsize > 8:
         raise TypeError(
             f"labels: expected bool, integers, or floats that hold whole numbers; found dtype {source.dtype}"
         )
     if num_classes is None:
         raise TypeError("num_classes: expected an integer, found None")
-    classes = inputs.label_classes(num_classes, None, ignore_index)
-    axis = inputs.checked_axis(channel_axis, source.ndim + 1, "channel_axis")
+    classes = label_classes(num_classes, None, ignore_index)
+    axis = checked_axis(channel_axis, source.ndim + 1, "channel_axis")
     if axis is None:
         raise TypeError("channel_axis: expected an integer, found None")
     assert classes.labels is not None
@@ -155,7 +157,7 @@ def argmax_labels(
     """
     scores, bfloat16 = score_array(y_score, "y_score")
     shape = scores.shape
-    axis = inputs.checked_axis(channel_axis, scores.ndim, "channel_axis")
+    axis = checked_axis(channel_axis, scores.ndim, "channel_axis")
     scores = scores[..., None] if axis is None else np.moveaxis(scores, axis, -1)
     channels = scores.shape[-1]
     if channels < 1:
@@ -255,7 +257,7 @@ _load = functools.cache(importlib.import_module)
 def _one_hot_numpy(source: Array, target: Array, classes: Classes) -> int:
     """Write the encoding into (..., C); return how many labels are outside."""
     bad = 0
-    for block in inputs.blocks(source.shape, max(1, (1 << 20) // target.shape[-1])):
+    for block in blocks(source.shape, max(1, (1 << 20) // target.shape[-1])):
         values, outside, ignored = _classified(source[block], classes)
         bad += int(np.count_nonzero(outside))
         target[block] = (values[..., None] == classes.labels) & ~(outside | ignored)[..., None]
@@ -265,7 +267,7 @@ def _one_hot_numpy(source: Array, target: Array, classes: Classes) -> int:
 def _classified(part: Array, classes: Classes) -> tuple[npt.NDArray[np.int64], Array, Array]:
     """Return labels as int64, which are outside the classes and not ignored, and which are ignored."""
     part = np.asarray(part)
-    values, wrong = inputs.whole_numbers(part)
+    values, wrong = whole_numbers(part)
     ignored = np.isin(values, classes.ignored) & ~wrong
     assert classes.labels is not None
     return values, ((values < 0) | (values >= classes.labels.size) | wrong) & ~ignored, ignored
@@ -274,7 +276,7 @@ def _classified(part: Array, classes: Classes) -> tuple[npt.NDArray[np.int64], A
 def _argmax_numpy(scores: Array, result: Array, bfloat16: bool, limit: float | None) -> int:
     """Write the labels of (..., C); return how many voxels have NaN."""
     bad = 0
-    for block in inputs.blocks(result.shape, max(1, (1 << 20) // scores.shape[-1])):
+    for block in blocks(result.shape, max(1, (1 << 20) // scores.shape[-1])):
         part = _widened(scores[block], bfloat16)
         if part.dtype.kind == "f":
             bad += int(np.count_nonzero(np.isnan(part).any(-1)))
@@ -298,13 +300,13 @@ def _widened(part: Array, bfloat16: bool) -> Array:
 
 def _explain_labels(source: Array, classes: Classes) -> None:
     if source.dtype.kind == "f":
-        total, index, values = inputs.find_voxels((source,), lambda part: inputs.whole_numbers(np.asarray(part))[1])
+        total, index, values = find_voxels((source,), lambda part: whole_numbers(np.asarray(part))[1])
         if total:
             raise ValueError(
                 f"labels: expected whole numbers, found {total} voxel(s) that are not; "
                 f"the first is {values[0]} at index {index}"
             )
-    total, index, values = inputs.find_voxels((source,), lambda part: _classified(part, classes)[1])
+    total, index, values = find_voxels((source,), lambda part: _classified(part, classes)[1])
     if total:
         raise ValueError(
             f"labels: expected labels among {classes.describe()}, found {total} voxel(s) outside; "
@@ -317,7 +319,7 @@ def _explain_nan(scores: Array, bfloat16: bool) -> None:
     def wrong(*channels: Any) -> Array:
         return functools.reduce(np.logical_or, (np.isnan(_widened(channel, bfloat16)) for channel in channels))
 
-    total, index, _ = inputs.find_voxels([scores[..., k] for k in range(scores.shape[-1])], wrong)
+    total, index, _ = find_voxels([scores[..., k] for k in range(scores.shape[-1])], wrong)
     if total:
         raise ValueError(f"y_score: expected numbers, found NaN at {total} voxel(s); the first is at index {index}")
     raise ValueError("y_score: the array changed while it was looked at")

@@ -5,40 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fastseg.api import labels as api
-from fastseg.api.batches import ScoreBatches
-from fastseg.api.table import Scores, quantities_of
-from fastseg.arrays.labels import label_classes
+from fastseg.api.batches import LabelBatches, ScoreBatches
+from fastseg.api.table import Scores
 from fastseg.arrays.option_names import explained
 from fastseg.counts import LabelCounts, ScoreSums
+from fastseg.metrics.choice import quantities_of
 
 __all__ = ["Evaluator"]
-
-
-class LabelBatches:
-    """Counts batches of label maps, all with the same options (those of `count_labels`)."""
-
-    def __init__(self, *, num_classes: Any, labels: Any, ignore_index: Any, unknown: str, backend: str) -> None:
-        classes = label_classes(num_classes, labels, ignore_index)
-        self.options: dict[str, Any] = {
-            "num_classes": None if num_classes is None or classes.labels is None else classes.labels.size,
-            "labels": None if labels is None or classes.labels is None else classes.labels.tolist(),
-            "ignore_index": classes.ignored.tolist(),
-            "unknown": unknown,
-        }
-        self._backend = backend
-        self.empty = self.count([], [])  # a wrong option fails here, not in the loop
-
-    def count(self, y_true: Any, y_pred: Any, **batch: Any) -> LabelCounts:
-        """Return the counts of a batch."""
-        return api.count_labels(y_true, y_pred, backend=self._backend, **batch, **self.options)
-
-    def restore(self, plain: Mapping[str, Any]) -> LabelCounts:
-        """Return counts from their `to_dict`; ValueError if they are of other labels."""
-        counts = LabelCounts.from_dict(plain)
-        classes = self.options["num_classes"] or self.options["labels"]
-        LabelCounts.zeros(classes, weighted=counts.weighted).concat(counts)
-        return counts
 
 
 class Evaluator:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from fastseg import metrics
-from fastseg.api.table import Scores, quantities_of
+from fastseg.api.table import Scores
 from fastseg.arrays import image_objects
-from fastseg.arrays import labels as inputs
+from fastseg.arrays.arguments import keyword_options
+from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import check_options, explained
-from fastseg.counting import labels as counting
-from fastseg.counting.scores import sum_scores
-from fastseg.counts import BinaryCounts, LabelCounts
+from fastseg.counting.labels import count_label_inputs
+from fastseg.counts import LabelCounts
 
-__all__ = ["confusion_matrix", "count_labels", "count_masks", "evaluate", "evaluate_scores", "metric_function"]
+__all__ = ["confusion_matrix", "count_labels", "counting_keywords", "evaluate", "voxel_ml"]
 
 
 @explained
@@ -94,7 +92,7 @@ def count_labels(
     >>> counts.matrix[0].tolist(), counts.voxels[0].tolist()
     ([[1, 0], [1, 1]], [3, 1, 0, 0])
     """
-    given = inputs.label_inputs(
+    given = label_inputs(
         y_true,
         y_pred,
         num_classes=num_classes,
@@ -104,61 +102,7 @@ def count_labels(
         sample_weight=sample_weight,
         sample_axis=sample_axis,
     )
-    return counting.count_label_inputs(given, unknown=unknown, backend=backend)
-
-
-@explained
-def count_masks(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    channel_axis: int | None = -1,
-    sample_axis: int | None = None,
-    mask: Any = None,
-    sample_weight: Any = None,
-    classes: Sequence[str | int] | None = None,
-    backend: str = "auto",
-) -> BinaryCounts:
-    """Count the overlaps of binary maps whose channels may overlap (multilabel) or not (one-hot), in one pass.
-
-    Parameters
-    ----------
-    y_true, y_pred : array_like
-        Masks of one shape: bool, or numbers that are all 0 or 1.
-    channel_axis
-        The axis of the C channels; None where there is a single mask without such an axis.
-    sample_axis
-        The axis that separates the N samples; None: one sample.
-    mask, sample_weight : array_like, optional
-        As in `count_labels`; of the maps' shape without the channel axis.
-    classes
-        Names of the channels; default 0..C-1.
-    backend
-        "auto", "numba" or "numpy" (the reference).
-
-    Returns
-    -------
-    counts : BinaryCounts
-        True positives, false positives, false negatives, true negatives, each (N, C).
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in `count_labels`, and where a value is neither 0 nor 1.
-
-    Examples
-    --------
-    >>> truth = [[True, False], [True, True]]  # two voxels, two channels
-    >>> counts = count_masks(truth, [[True, True], [False, True]])
-    >>> counts.tp.tolist(), counts.fp.tolist(), counts.fn.tolist()
-    ([[1, 1]], [[0, 1]], [[1, 0]])
-    """
-    given = inputs.mask_inputs(
-        y_true, y_pred, channel_axis=channel_axis, sample_axis=sample_axis, mask=mask, sample_weight=sample_weight
-    )
-    if classes is not None and not isinstance(classes, Iterable):
-        raise TypeError(f"classes: expected a name for each channel, found {classes!r}")
-    return counting.count_mask_inputs(given, classes=None if classes is None else tuple(classes), backend=backend)
+    return count_label_inputs(given, unknown=unknown, backend=backend)
 
 
 @explained
@@ -234,124 +178,21 @@ def evaluate(
     >>> scores["dice"].round(3).tolist(), round(scores.mean["dice"], 3)
     ([0.667, 0.8], 0.733)
     """
-    check_options("evaluate", options, _keyword_options(evaluate) | _counting_options())
+    check_options("evaluate", options, keyword_options(evaluate) | counting_keywords())
     return Scores(
         count_labels(y_true, y_pred, **options),
         metrics=metrics,
         names=names,
         zero_division=zero_division,
-        voxel_ml=_voxel_ml(y_true, y_pred, options),
+        voxel_ml=voxel_ml(y_true, y_pred, options),
     )
 
 
-def evaluate_scores(
-    y_true: Any,
-    y_score: Any,
-    *,
-    metrics: str | Sequence[str] | None = None,
-    names: dict[int, str] | None = None,
-    zero_division: float = float("nan"),
-    **options: Any,
-) -> Scores:
-    """Compute several metrics and losses of probabilities or logits from one pass over them.
-
-    Parameters
-    ----------
-    y_true, y_score : array_like
-        Truth and scores, as in `sum_scores`.
-    metrics
-        Names from `fastseg.metrics.REGISTRY` (of the most probable labels), `fastseg.losses.LOSSES` and
-        `fastseg.metrics.SCORE_METRICS`, and "soft_dice"; or "all" that the quantities allow. Default: the usual ones
-        of these.
-    names
-        Names of labels, for tables and reports.
-    zero_division
-        The value of an undefined score; NaN leaves it out of the means.
-    **options
-        The keyword options of `sum_scores`. Without `quantities`, what is summed is what the metrics need that are asked
-        for by name, else the default.
-
-    Returns
-    -------
-    scores : Scores
-        Prints as a table.
-
-    Examples
-    --------
-    >>> p = [[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]]
-    >>> scores = evaluate_scores([0, 1, 1], p, metrics=["dice", "soft_dice", "brier_score"])
-    >>> scores["dice"].round(3).tolist(), scores["soft_dice"].round(3).tolist(), round(scores.overall["brier_score"], 3)
-    ([0.667, 0.667], [0.8, 0.87], 0.25)
-    """
-    check_options("evaluate_scores", options, _keyword_options(evaluate_scores) | _keyword_options(sum_scores))
-    if options.get("quantities") is None:
-        options["quantities"] = quantities_of(metrics)
-    sums = sum_scores(y_true, y_score, **options)
-    return Scores(
-        sums,
-        metrics=metrics,
-        names=names,
-        zero_division=zero_division,
-        voxel_ml=_voxel_ml(y_true, y_score, options),
-    )
-
-
-def _voxel_ml(y_true: Any, y_pred: Any, options: Mapping[str, Any]) -> float | None:
+def voxel_ml(y_true: Any, y_pred: Any, options: Mapping[str, Any]) -> float | None:
     """Return the volume of a voxel in ml where images know it and voxels, not weights, are counted."""
     return image_objects.voxel_ml(y_true, y_pred) if options.get("sample_weight") is None else None
 
 
-def _counting_options() -> dict[str, inspect.Parameter]:
-    return _keyword_options(count_labels)
-
-
-@functools.cache
-def _keyword_options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(function).parameters
-    return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
-
-
-@functools.cache
-def metric_function(name: str) -> Callable[..., npt.NDArray[np.float64] | float]:
-    """Return the one-call function of a metric: ``fastseg.iou`` is ``metric_function("iou")``."""
-    metric = metrics.get(name)
-    own = [p for p in inspect.signature(metric.fraction).parameters.values() if p.default is not p.empty]
-
-    def compute(
-        y_true: Any,
-        y_pred: Any,
-        *,
-        average: metrics.Average = None,
-        zero_division: float = float("nan"),
-        include_background: bool = True,
-        **options: Any,
-    ) -> npt.NDArray[np.float64] | float:
-        check_options(name, options, parameters)
-        chosen = {p.name: options.pop(p.name, p.default) for p in own}
-        values = metric(
-            count_labels(y_true, y_pred, **options),
-            average=average,
-            zero_division=zero_division,
-            include_background=include_background,
-            **chosen,
-        )
-        if options.get("sample_axis") is not None:
-            return values
-        return values[0] if values.ndim > 1 else float(values[0])
-
-    compute.__name__ = compute.__qualname__ = name
-    compute.__module__ = "fastseg"
-    arguments = f"""
-    The arguments are those of `count_labels`, and of the metric: average (None, "macro", "micro", "weighted"),
-    zero_division, include_background{"".join(f", {p.name}={p.default}" for p in own)}. Returns (K,) float64 for
-    ``average=None``, else a float; metrics of all classes together are a float. With ``sample_axis`` it is (N, K) or (N,)
-    float64: a row or number for each of the N samples along that axis.
-    """
-    compute.__doc__ = f"{metric.__doc__}\n\n{inspect.cleandoc(arguments)}"
-    counting_options = list(_counting_options().values())
-    fixed = [p for p in inspect.signature(compute).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in own]
-    signature = inspect.Signature([*fixed, *keyword, *counting_options])
-    parameters = signature.parameters
-    compute.__signature__ = signature  # type: ignore[attr-defined]
-    return compute
+def counting_keywords() -> dict[str, inspect.Parameter]:
+    """Return the keyword options of `count_labels`."""
+    return keyword_options(count_labels)

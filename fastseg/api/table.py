@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg import metrics as registry
 from fastseg._version import __version__
+from fastseg.api.text_table import table_in_blocks
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 from fastseg.labels.names import shown, shown_label
+from fastseg.metrics.choice import TITLES, chosen_metrics, classes_of, values_of
 
-if TYPE_CHECKING:
-    from fastseg.api.calls import ScoreFunction
-
-__all__ = ["DEFAULT_METRICS", "TITLES", "Scores", "format_table", "quantities_of", "table_in_blocks"]
+__all__ = ["Scores"]
 
 Floats = npt.NDArray[np.float64]
-
-DEFAULT_METRICS = ("dice", "iou", "precision", "recall")
-
-#: What is shown of sums of scores unless other metrics are asked for, where these quantities were summed.
-_OF_SUMS = {
-    "argmax": DEFAULT_METRICS,
-    "dice": ("soft_dice", "soft_dice_loss"),
-    "cross_entropy": ("cross_entropy",),
-    "brier": ("brier_score",),
-    "focal": ("focal_loss",),
-    "ranks": ("top_k_accuracy",),
-    "bins": ("expected_calibration_error",),
-}
-
-#: Characters of a line that are still read at one glance; wider tables are cut.
-_WIDEST = 160
-
-#: What numbers of files of scores are called below a table.
-TITLES = {"soft_dice": "soft Dice", "cross_entropy": "cross-entropy", "brier_score": "Brier score"}
 
 
 class Scores:
@@ -102,9 +81,9 @@ class Scores:
         zero_division = registry.checked_number(zero_division, "zero_division")
         self.counts, self.names, self.zero_division = counts, dict(names or {}), zero_division
         self.voxel_ml, self.files, self.extra = voxel_ml, files, dict(extra or {})
-        chosen = _chosen(metrics, counts)
+        chosen = chosen_metrics(metrics, counts)
         self._of_classes = of_classes = _united(counts, regions)
-        classes = _classes(of_classes)
+        classes = classes_of(of_classes)
         ignored = set() if isinstance(of_classes, BinaryCounts) else set(of_classes.ignored.tolist())
         self._kept = kept = np.array([name not in ignored for name in classes], bool)
         self.classes: tuple[str | int, ...] = tuple(name for name in classes if name not in ignored)
@@ -112,7 +91,7 @@ class Scores:
         self._overall: dict[str, Floats] = {}
         for name in chosen:
             overall = regions and name in registry.REGISTRY and registry.get(name).overall is not None
-            values = _values(name, counts if overall else of_classes, zero_division)
+            values = values_of(name, counts if overall else of_classes, zero_division)
             if values.ndim == 1:
                 self._overall[name] = values
             else:
@@ -266,115 +245,6 @@ def _volumes(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[npt.NDArra
     if isinstance(counts, LabelCounts):
         return (counts.matrix.sum(2) + counts.unknown).sum(0), counts.matrix.sum((0, 1))
     return (counts.tp + counts.fn).sum(0), (counts.tp + counts.fp).sum(0)
-
-
-def _chosen(metrics: str | Sequence[str] | None, counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[str, ...]:
-    """Return the names of the metrics; ValueError where one is unknown or cannot be had of these counts."""
-    sums = counts if isinstance(counts, ScoreSums) else None
-    if metrics is None:
-        return (
-            DEFAULT_METRICS
-            if sums is None
-            else tuple(m for q, ms in _OF_SUMS.items() if q in sums.quantities for m in ms)
-        )
-    if not isinstance(metrics, Sequence):
-        raise TypeError(f"metrics: expected names, or 'all', found {metrics!r}")
-    if metrics == "all":
-        names = dict.fromkeys(metric.name for metric in registry.REGISTRY.values())
-        if sums is None:
-            return tuple(names)
-        summed = set(sums.quantities)
-        names |= dict.fromkeys(["soft_dice", *(function.name for function in _score_functions().values())])
-        return tuple(name for name in names if summed.issuperset(_needs(name)))
-    names = dict.fromkeys([metrics] if isinstance(metrics, str) else metrics)
-    if sums is None:
-        for name in names:
-            registry.get(name)
-    else:
-        sums.require(*dict.fromkeys(quantity for name in names for quantity in _needs(name)))
-    return tuple(names)
-
-
-def quantities_of(metrics: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return which quantities of `sum_scores` metrics need, given by name; None where any will do."""
-    if metrics is None or metrics == "all":
-        return None
-    names = [metrics] if isinstance(metrics, str) else metrics
-    return tuple(dict.fromkeys(quantity for name in names for quantity in _needs(name)))
-
-
-def _score_functions() -> dict[str, ScoreFunction]:
-    """Return losses and metrics of scores; they are imported where there are scores."""
-    from fastseg.metrics.losses import LOSSES
-    from fastseg.metrics.scores import SCORE_METRICS
-
-    return {**LOSSES, **SCORE_METRICS}
-
-
-def _needs(name: str) -> tuple[str, ...]:
-    """Return the quantities of scores that a metric of sums is made of."""
-    if name in registry.REGISTRY:
-        return ("argmax",)
-    functions = _score_functions()
-    if name == "soft_dice":
-        return functions["soft_dice_loss"].needs
-    if name not in functions:
-        known = ", ".join(sorted({*registry.REGISTRY, *functions, "soft_dice"}))
-        raise ValueError(f"metrics: expected some of {known}; found {name!r}")
-    return functions[name].needs
-
-
-def _classes(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[str | int, ...]:
-    if isinstance(counts, BinaryCounts):
-        return counts.classes
-    if isinstance(counts, ScoreSums):
-        if counts.argmax_counts is None:
-            return (1,) if counts.num_classes == 1 else tuple(range(counts.num_classes))
-        counts = counts.argmax_counts
-    return tuple(counts.labels.tolist())
-
-
-def _values(name: str, counts: LabelCounts | BinaryCounts | ScoreSums, zero_division: float) -> Floats:
-    """Return a metric's values: (N, K), or (N,) where it is one number for all classes together."""
-    if not isinstance(counts, ScoreSums):
-        return registry.get(name)(counts, zero_division=zero_division)
-    if name in registry.REGISTRY:
-        assert counts.argmax_counts is not None
-        return registry.get(name)(counts.argmax_counts, zero_division=zero_division)
-    function = _score_functions()["soft_dice_loss" if name == "soft_dice" else name]
-    if name == "soft_dice":
-        values = 1 - function(counts, average=None)
-    elif name != "soft_dice_loss" and "average" in inspect.signature(function.on_sums).parameters:
-        values = function(counts, average=None)
-    else:
-        values = np.array([function(counts.cases([n])) for n in range(counts.num_cases)], np.float64)
-    values = np.where(np.isnan(values), zero_division, values)
-    missing = len(_classes(counts)) - values.shape[-1] if values.ndim > 1 else 0  # 1 for what has no value at class 0
-    return np.pad(values, ((0, 0), (missing, 0)), constant_values=np.nan) if missing else values
-
-
-def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:
-    """Return rows as aligned text, the first `left` columns to the left and the others to the right."""
-    widths = [max(len(line[k]) for line in (header, *rows)) for k in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [c.ljust(w) if k < left else c.rjust(w) for k, (c, w) in enumerate(zip(cells, widths, strict=True))]
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line(header), "  ".join("-" * w for w in widths), *(line(row) for row in rows)])
-
-
-def table_in_blocks(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int, widest: int = _WIDEST) -> str:
-    """Return a table as text; one that is too wide as several below each other, each with the `left` first columns."""
-    widths = [max(len(line[k]) for line in (header, *rows)) + 2 for k in range(len(header))]
-    blocks: list[list[int]] = [[]]
-    for k in range(left, len(header)):
-        if blocks[-1] and sum(widths[:left]) + sum(widths[j] for j in [*blocks[-1], k]) - 2 > widest:
-            blocks.append([])
-        blocks[-1].append(k)
-    columns = [[*range(left), *block] for block in blocks]
-    tables = [[[line[k] for k in own] for line in (header, *rows)] for own in columns]
-    return "\n\n".join(format_table(table[0], table[1:], left=left) for table in tables)
 
 
 def _nanmean(values: Floats) -> Floats:

@@ -7,10 +7,11 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.arrays import labels as inputs
 from fastseg.arrays.array_likes import float32_of_bits
-from fastseg.arrays.labels import LabelInputs, MaskInputs
+from fastseg.arrays.labels import LabelInputs, whole_numbers
+from fastseg.arrays.masks import MaskInputs
 from fastseg.arrays.scores import ScoreInputs
+from fastseg.arrays.search import blocks, find_voxels
 from fastseg.kernels.protocols.scores import LEAST_WEIGHT, MOST_WEIGHT, RANGE_TOLERANCE
 
 __all__ = ["Rejected", "explain_labels", "explain_masks", "explain_scores"]
@@ -43,9 +44,9 @@ def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
             continue  # always whole, and of 64 bits at most
 
         def not_whole(*parts: Any, position: int = position) -> Array:
-            return np.asarray(inputs.whole_numbers(numbers(parts[position], position))[1] & _inside(parts[2]))
+            return np.asarray(whole_numbers(numbers(parts[position], position))[1] & _inside(parts[2]))
 
-        total, index, values = inputs.find_voxels(arrays, not_whole)
+        total, index, values = find_voxels(arrays, not_whole)
         if total:
             raise ValueError(
                 f"{name}: expected labels that are whole numbers of at most 64 bits, found {total} voxel(s) that are not; "
@@ -58,13 +59,13 @@ def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
             continue
 
         def outside(*parts: Any, position: int = position) -> Array:
-            labels, _ = inputs.whole_numbers(numbers(parts[position], position))
+            labels, _ = whole_numbers(numbers(parts[position], position))
             found = ~np.isin(labels, declared)
             if classes.ignored.size:
-                found &= ~np.isin(inputs.whole_numbers(numbers(parts[0], 0))[0], classes.ignored)
+                found &= ~np.isin(whole_numbers(numbers(parts[0], 0))[0], classes.ignored)
             return np.asarray(found & _inside(parts[2]))
 
-        total, index, values = inputs.find_voxels(arrays, outside)
+        total, index, values = find_voxels(arrays, outside)
         if total:
             hint = "ignore_index= leaves such voxels out" if position == 0 else "unknown='count' counts them as misses"
             raise ValueError(
@@ -91,7 +92,7 @@ def _look_at_weight(weight: Array | None, mask: Array | None) -> None:
             wide = np.asarray(values).astype(np.float64)
         return np.asarray(~((wide >= 0) & (wide < np.inf)) & _inside(inside))
 
-    total, index, values = inputs.find_voxels((weight, mask), bad)
+    total, index, values = find_voxels((weight, mask), bad)
     if total:
         raise ValueError(
             f"sample_weight: expected finite numbers that are not negative, found {total} that are not; "
@@ -107,7 +108,7 @@ def explain_masks(given: MaskInputs) -> NoReturn:
         if inside is not None:
             inside = inside if given.channel_axis is None else np.expand_dims(inside, given.channel_axis)
             inside = np.broadcast_to(inside, array.shape)
-        total, index, values = inputs.find_voxels((array, inside), lambda a, m: (a != 0) & (a != 1) & _inside(m))
+        total, index, values = find_voxels((array, inside), lambda a, m: (a != 0) & (a != 1) & _inside(m))
         if total:
             raise ValueError(
                 f"{name}: expected masks of zeros and ones, found {total} value(s) that are neither; "
@@ -129,7 +130,7 @@ def explain_scores(given: ScoreInputs) -> NoReturn:
 
     def looked_at(block: tuple[slice, ...]) -> Array:
         inside = np.broadcast_to(_inside(None if given.mask is None else given.mask[block]), _size_of(shape, block))
-        return inside if labels is None else inside & ~np.isin(inputs.whole_numbers(labels[block])[0], ignored)
+        return inside if labels is None else inside & ~np.isin(whole_numbers(labels[block])[0], ignored)
 
     if given.weight is not None:
         _look_at_size(given.weight, looked_at, shape)
@@ -175,7 +176,7 @@ def _look_at_scores(
     given: ScoreInputs,
 ) -> None:
     total, first, value = 0, (), 0.0
-    for block in inputs.blocks(array.shape[:-1], max(1, (1 << 20) // array.shape[-1])):
+    for block in blocks(array.shape[:-1], max(1, (1 << 20) // array.shape[-1])):
         values = _as_float64(array[block], bits, scale)
         with np.errstate(invalid="ignore", over="ignore"):
             found = np.asarray(wrong(values))
@@ -203,7 +204,7 @@ def _look_at_scores(
 
 def _look_at_size(weight: Array, looked_at: Any, shape: tuple[int, ...]) -> None:
     """Sums of scores multiply weights in float32."""
-    for block in inputs.blocks(shape):
+    for block in blocks(shape):
         values = weight[block]
         found = (values != 0) & ~((values >= LEAST_WEIGHT) & (values <= MOST_WEIGHT)) & looked_at(block)
         if found.any():

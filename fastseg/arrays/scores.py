@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays import image_objects
-from fastseg.arrays import labels as inputs
-from fastseg.arrays.array_likes import bfloat16_bits
-from fastseg.arrays.labels import MAX_CLASSES, Classes
+from fastseg.arrays.arguments import checked_axis, checked_real, integers
+from fastseg.arrays.classes import MAX_CLASSES, Classes, label_classes
+from fastseg.arrays.convert import as_array, checked_mask, checked_weight, score_array
 from fastseg.counts.scores import QUANTITIES
 from fastseg.kernels.protocols.scores import ScoreOptions
 
-__all__ = ["ACTIVATIONS", "DEFAULT_QUANTITIES", "ScoreInputs", "checked_class_weight", "score_array", "score_inputs"]
+__all__ = ["ACTIVATIONS", "DEFAULT_QUANTITIES", "ScoreInputs", "checked_class_weight", "score_inputs"]
 
 Array = npt.NDArray[Any]
 
@@ -90,17 +90,6 @@ class ScoreInputs:
         return np.moveaxis(array, channel - (sample is not None and sample < channel), 0)
 
 
-def score_array(value: Any, name: str) -> tuple[Array, bool]:
-    """Return an array of scores, and whether it holds the bit patterns of bfloat16 as int16."""
-    bits = bfloat16_bits(value)
-    if bits is not None:
-        return inputs.as_array(bits, name), True
-    array = inputs.as_array(value, name)
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise TypeError(f"{name}: expected real numbers, found dtype {array.dtype}")
-    return array, False
-
-
 def score_inputs(
     y_true: Any,
     y_score: Any,
@@ -124,8 +113,8 @@ def score_inputs(
     y_score, y_true, mask, sample_weight = images.arguments.values()
     score, score_bfloat16 = score_array(y_score, "y_score")
     true, true_bfloat16 = score_array(y_true, "y_true")
-    channel = inputs.checked_axis(images.channel_axis, score.ndim, "channel_axis")
-    sample = inputs.checked_axis(images.sample_axis, score.ndim, "sample_axis")
+    channel = checked_axis(images.channel_axis, score.ndim, "channel_axis")
+    sample = checked_axis(images.sample_axis, score.ndim, "sample_axis")
     if channel is not None and channel == sample:
         raise ValueError(f"sample_axis: expected another axis than channel_axis, found {sample_axis} for both")
     channels = 1 if channel is None else score.shape[channel]
@@ -147,17 +136,17 @@ def score_inputs(
         raise ValueError(f"activation: expected None, 'softmax' or 'sigmoid', found {activation!r}")
     if activation == "softmax" and channels == 1:
         raise ValueError("activation: expected 'sigmoid' or None for a single class, whose softmax is always 1")
-    classes = inputs.label_classes(max(2, channels), None, ignore_index)
+    classes = label_classes(max(2, channels), None, ignore_index)
     if soft and classes.ignored.size:
         raise ValueError("ignore_index: expected None for a truth with channels (pass mask= to leave voxels out)")
     wanted = _quantities(quantities, channels, bins, label_smoothing, focal_gamma)
-    smoothing = _number(label_smoothing, "label_smoothing")
+    smoothing = checked_real(label_smoothing, "label_smoothing")
     if not 0 <= smoothing <= 1:
         raise ValueError(f"label_smoothing: expected a number from 0 to 1, found {label_smoothing!r}")
-    gamma = 2.0 if focal_gamma is None else _number(focal_gamma, "focal_gamma")
+    gamma = 2.0 if focal_gamma is None else checked_real(focal_gamma, "focal_gamma")
     if not 0 <= gamma < math.inf:
         raise ValueError(f"focal_gamma: expected a finite number that is not negative, found {focal_gamma!r}")
-    divisor = None if scale is None else _number(scale, "scale")
+    divisor = None if scale is None else checked_real(scale, "scale")
     if divisor is not None:
         if score.dtype.kind not in "iu" or score_bfloat16:
             raise ValueError(f"scale: expected scores of an integer type, found {score.dtype}")
@@ -182,8 +171,8 @@ def score_inputs(
     return ScoreInputs(
         true,
         score,
-        inputs.checked_mask(mask, plain),
-        inputs.checked_weight(sample_weight, plain),
+        checked_mask(mask, plain),
+        checked_weight(sample_weight, plain),
         classes,
         channel,
         sample,
@@ -198,7 +187,7 @@ def checked_class_weight(value: Any, channels: int) -> npt.NDArray[np.float64] |
     """Return one weight a class as float64; TypeError or ValueError if they are none."""
     if value is None:
         return None
-    array = inputs.as_array(value, "class_weight")
+    array = as_array(value, "class_weight")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"class_weight: expected real numbers, found dtype {array.dtype}")
     if array.shape != (channels,):
@@ -237,13 +226,7 @@ def _quantities(
 def _bins(bins: Any, wanted: frozenset[str]) -> int:
     if "bins" not in wanted:
         return 0
-    count = int(inputs.integers(bins, "bins")[0])
+    count = int(integers(bins, "bins")[0])
     if not 1 <= count <= MAX_BINS:
         raise ValueError(f"bins: expected 1 to {MAX_BINS} bins, found {count}")
     return count
-
-
-def _number(value: Any, name: str) -> float:
-    if isinstance(value, str) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name}: expected a number, found {value!r}")
-    return float(value)

@@ -261,7 +261,7 @@ def _scores_given(reference: str, prediction: str, activation: str | None, chann
     """Tell whether the prediction is a file of scores: who names an activation says so."""
     if activation is not None or channel_axis is not None:
         return True
-    from fastseg.api.score_files import holds_scores
+    from fastseg.volumes.sources import holds_scores
 
     return holds_scores(reference, prediction)
 

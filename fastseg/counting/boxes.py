@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.label_spans import Layout, trailing_block
-from fastseg.counting.labels import LayoutWorker, counter_of, inside
+from fastseg.counting.jobs import LayoutWorker, inside
 from fastseg.counting.threads import run_jobs
+from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.labels import Pairs
 from fastseg.volumes import Volume, VolumeError
+from fastseg.volumes.side_by_side import same_stream
 
-__all__ = ["Grid", "block_grid", "count_boxes", "read_boxes", "same_stream", "stream_grid"]
+__all__ = ["Grid", "block_grid", "count_boxes", "read_boxes", "stream_grid"]
 
 Array = npt.NDArray[Any]
 Box = tuple[tuple[int, ...], tuple[int, ...]]
@@ -50,11 +52,6 @@ class Grid:
         cell = np.unravel_index(number, self.cells, order="F" if self.order == "F" else "C") if self.cells else ()
         start = tuple(int(c) * length for c, length in zip(cell, self.lengths, strict=True))
         return start, tuple(min(a + b, n) for a, b, n in zip(start, self.lengths, self.shape, strict=True))
-
-
-def same_stream(volumes: Sequence[Volume]) -> bool:
-    """Tell whether files can be read side by side from first to last."""
-    return all(volume.streams and volume.order == volumes[0].order for volume in volumes)
 
 
 def stream_grid(volumes: Sequence[Volume]) -> Grid:

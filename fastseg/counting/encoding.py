@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
+from fastseg.arrays.classes import Classes
 from fastseg.arrays.label_spans import BLOCK_BYTES, JOB_BYTES, LEAST_JOB_BYTES, trailing_block
-from fastseg.arrays.labels import Classes
 from fastseg.counting.threads import get_num_threads, run_jobs
 
 __all__ = ["Chooser", "Encoder", "run_tiles"]

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,50 +9,18 @@ import numpy.typing as npt
 
 from fastseg.arrays import labels as inputs
 from fastseg.arrays.array_likes import float32_of_bits
-from fastseg.arrays.diagnosis import Rejected, explain_labels, explain_masks
-from fastseg.arrays.label_spans import TO_BITS, TO_BOOL, TO_FLOAT64, Conversion, Layout
-from fastseg.arrays.labels import MAX_CLASSES, Classes, LabelInputs, MaskInputs
-from fastseg.counting.threads import run_jobs
-from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, LabelCounts, positions
-from fastseg.kernels import BACKENDS
-from fastseg.kernels.protocols.labels import MaskTally, Pairs, Square
+from fastseg.arrays.classes import MAX_CLASSES, Classes
+from fastseg.arrays.diagnosis import Rejected, explain_labels
+from fastseg.arrays.label_spans import Layout
+from fastseg.arrays.labels import LabelInputs
+from fastseg.counting.jobs import check_sums, mask_conversion, run_layouts, weight_conversion
+from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, LabelCounts, positions
+from fastseg.kernels import counter_of
+from fastseg.kernels.protocols.labels import Pairs, Square
 
-__all__ = [
-    "SMALL",
-    "LabelTotals",
-    "LayoutWorker",
-    "check_sums",
-    "count_label_inputs",
-    "count_mask_inputs",
-    "counter_of",
-    "inside",
-    "mask_conversion",
-    "run_layouts",
-]
+__all__ = ["LabelTotals", "count_label_inputs"]
 
 Array = npt.NDArray[Any]
-
-#: Below this many voxels the calling thread does the work alone: a hand-over to another costs 50 to 100 µs.
-SMALL = 1 << 21
-#: Samples are handed out together until they make up this many voxels.
-_GROUP_VOXELS = 1 << 21
-
-
-def counter_of(backend: str) -> Any:
-    """Return the module of a backend, which has a `PairCounter` and a `MaskCounter`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such backend.
-    """
-    name = "numba" if backend == "auto" else backend
-    if not isinstance(name, str) or name not in BACKENDS:
-        raise ValueError(f"backend: expected 'auto' or one of {sorted(BACKENDS)}, found {backend!r}")
-    return _load(BACKENDS[name])
-
-
-_load = functools.cache(importlib.import_module)
 
 
 class LabelTotals:
@@ -175,7 +139,7 @@ def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: s
     totals = LabelTotals(given.num_samples, given.classes, unknown, given.weight is not None)
     voxels = given.y_true.size // max(1, given.num_samples)
     if voxels:
-        conversions = (None, None, mask_conversion(given.mask), _weight_conversion(given.weight))
+        conversions = (None, None, mask_conversion(given.mask), weight_conversion(given.weight))
 
         bits = any(given.bfloat16)
 
@@ -206,172 +170,3 @@ def _decoded(pairs: Pairs | Square, bfloat16: tuple[bool, bool]) -> Pairs | Squa
         for values, bits in zip((pairs.true, pairs.pred), bfloat16, strict=True)
     )
     return pairs._replace(true=true, pred=pred)
-
-
-def run_layouts(
-    samples: int,
-    voxels: int,
-    layout: Callable[[int], Any],
-    counter: Callable[[], AbstractContextManager[Any]],
-    classes: int | None,
-    keep: bool,
-    fold: Callable[[list[tuple[int, Any]]], None],
-    threads: int | None = None,
-) -> None:
-    """Hand out jobs: parts of a large sample, or several small samples."""
-    if samples == 1 and voxels <= SMALL:
-        with counter() as one:
-            fold(LayoutWorker(one, classes, keep=False).count(0, layout(0), None))
-        return
-    first = layout(0)
-    group = max(1, _GROUP_VOXELS // voxels) if first.jobs == 1 else 1
-    jobs = -(-samples // group) * first.jobs
-
-    @contextmanager
-    def open_worker() -> Iterator[_Jobs]:
-        with counter() as one:
-            yield _Jobs(LayoutWorker(one, classes, keep), layout, samples, group, first.jobs)
-
-    run_jobs(jobs, open_worker, fold, threads=1 if samples * voxels <= SMALL else threads)
-
-
-class LayoutWorker:
-    """A backend's counter and what it does with a layout."""
-
-    def __init__(self, counter: Any, classes: int | None, keep: bool) -> None:
-        self.counter, self.classes, self.keep = counter, classes, keep
-
-    def count(self, sample: int, layout: Any, job: int | None) -> list[tuple[int, Any]]:
-        """Count a job of a layout, or all of it; with `keep`, what need not come out stays in the tables."""
-        results: list[tuple[int, Any]] = []
-        for number in range(layout.jobs) if job is None else (job,):
-            for span in layout.spans(number):
-                while not self.counter.update(span):
-                    results.append((sample, self.counter.take()))
-        if not self.keep:
-            results.append((sample, self.counter.take(self.classes)))
-        return results
-
-
-class _Jobs:
-    """Jobs 0, 1, …: `parts` jobs for each sample, or one for each `group` of samples."""
-
-    def __init__(
-        self, worker: LayoutWorker, layout: Callable[[int], Any], samples: int, group: int, parts: int
-    ) -> None:
-        self.worker, self.layout, self.samples, self.group, self.parts = worker, layout, samples, group, parts
-        self.current: tuple[int, Any] | None = None
-
-    def job(self, index: int) -> list[tuple[int, Any]]:
-        if self.parts > 1:
-            sample, part = divmod(index, self.parts)
-            if self.current is None or self.current[0] != sample:
-                self.current = (sample, self.layout(sample))
-            return self.worker.count(sample, self.current[1], part)
-        several = range(index * self.group, min((index + 1) * self.group, self.samples))
-        return [result for n in several for result in self.worker.count(n, self.layout(n), None)]
-
-    def finish(self) -> list[tuple[int, Any]]:
-        counter = self.worker.counter
-        if self.worker.keep:
-            return [(0, counter.take(self.worker.classes))]
-        return [(0, counter.leftover())] if hasattr(counter, "leftover") else []
-
-
-def inside(region: Array) -> Array:
-    """Return where a region of interest is not 0, as kernels take it; raise `Rejected` if it is NaN anywhere."""
-    if region.dtype.kind == "f" and np.isnan(region).any():
-        raise Rejected
-    return region if region.itemsize == 1 else region != 0
-
-
-def mask_conversion(mask: Array | None) -> Conversion | None:
-    """Kernels take a mask of any one-byte type as it is."""
-    return None if mask is None or mask.itemsize == 1 else TO_BOOL
-
-
-def _weight_conversion(weight: Array | None) -> Conversion | None:
-    """Kernels take native float32 and float64 weights as they are."""
-    if weight is None or (weight.dtype.kind == "f" and weight.itemsize >= 4 and weight.dtype.isnative):
-        return None
-    return TO_FLOAT64
-
-
-def _bit_conversion(array: Array) -> Conversion | None:
-    """Kernels take maps of any one-byte type as they are; wider ones are narrowed a block at a time."""
-    return None if array.itemsize == 1 else TO_BITS
-
-
-def check_sums(sums: Array) -> None:
-    """Raise if weights, each of them finite, add up to infinity."""
-    if not np.isfinite(sums).all():
-        raise ValueError("sample_weight: expected weights whose sums are finite float64, found an infinite sum")
-
-
-def count_mask_inputs(
-    given: MaskInputs, *, classes: tuple[str | int, ...] | None = None, backend: str = "auto"
-) -> BinaryCounts:
-    """Count a pair of binary maps with channels; the inputs are checked already."""
-    module = counter_of(backend)
-    samples, channels = given.shape
-    names = tuple(range(channels)) if classes is None else tuple(classes)
-    if len(names) != channels:
-        raise ValueError(f"classes: expected a name for each of {channels} channels, found {len(names)}")
-    dtype = np.float64 if given.weight is not None else np.int64
-    sums = np.zeros((samples, channels, 4), dtype)  # tp, fp, fn, tn
-    voxels = np.zeros((samples, 4), np.int64)
-    spatial = given.y_true.size // max(1, samples * channels)
-    conversions = (
-        _bit_conversion(given.y_true),
-        _bit_conversion(given.y_pred),
-        mask_conversion(given.mask),
-        _weight_conversion(given.weight),
-    )
-    strict = tuple(array.dtype.kind != "b" for array in (given.y_true, given.y_pred))
-
-    def fold(results: list[tuple[int, MaskTally]]) -> None:
-        for unit, tally in results:
-            if tally.bad:
-                raise Rejected
-            sample, channel = divmod(unit, units) if units > 1 else (unit, slice(None))
-            sums[sample, channel] += tally.sums.reshape(sums[sample, channel].shape)
-            if units == 1 or channel == 0:
-                voxels[sample, OUTSIDE] += tally.outside
-                voxels[sample, COUNTED] += tally.voxels - tally.outside
-
-    interleaved = (
-        samples > 0 and channels > 1 and given.mask is None and given.weight is None and _channels_innermost(given)
-    )
-    units = 1 if interleaved else channels
-
-    def layout(unit: int) -> Layout:
-        sample, channel = divmod(unit, units)
-        true, pred, mask, weight = given.sample(sample)
-        if interleaved:
-            return Layout(
-                [np.moveaxis(a, 0, -1).reshape(-1) for a in (true, pred)] + [None, None], conversions, None, channels
-            )
-        arrays = [true[channel], pred[channel], mask, weight]
-        return Layout(arrays, conversions, module.transpose_into, samples=samples * units)
-
-    def counter() -> Any:
-        return module.MaskCounter(channels if interleaved else 1, strict)
-
-    if spatial and channels and samples:
-        try:
-            run_layouts(samples * units, spatial * channels // units, layout, counter, None, False, fold)
-        except Rejected:
-            explain_masks(given)
-    counted = sums.sum(2) if given.weight is None else voxels[:, :1]
-    if given.weight is not None:
-        check_sums(sums)
-    if (voxels.sum(1) != (spatial if channels else 0)).any() or (counted != voxels[:, :1]).any():
-        raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
-    tp, fp, fn, tn = np.moveaxis(sums, 2, 0)
-    return BinaryCounts(names, tp, fp, fn, tn, voxels)
-
-
-def _channels_innermost(given: MaskInputs) -> bool:
-    """Tell whether both maps lie in memory with the channels of a voxel side by side and nothing in between."""
-    true, pred, _, _ = given.sample(0)
-    return all(a.itemsize == 1 and np.moveaxis(a, 0, -1).flags.c_contiguous for a in (true, pred))

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counting.labels import counter_of, inside
+from fastseg.counting.jobs import inside
 from fastseg.counting.threads import submit
+from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.labels import Pairs, Span, Square
 from fastseg.volumes import Volume, VolumeError
 

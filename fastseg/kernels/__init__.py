@@ -6,5 +6,30 @@ the 64-lane primitives of `simd.lanes`, those of scores on the vectors of number
 imports none of them.
 """
 
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import Any
+
+__all__ = ["BACKENDS", "counter_of"]
+
 #: Name of each backend and its module.
 BACKENDS = {"numpy": "fastseg.kernels.numpy", "numba": "fastseg.kernels.numba"}
+
+
+def counter_of(backend: str) -> Any:
+    """Return the module of a backend, which has a `PairCounter` and a `MaskCounter`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    """
+    name = "numba" if backend == "auto" else backend
+    if not isinstance(name, str) or name not in BACKENDS:
+        raise ValueError(f"backend: expected 'auto' or one of {sorted(BACKENDS)}, found {backend!r}")
+    return _load(BACKENDS[name])
+
+
+_load = functools.cache(importlib.import_module)

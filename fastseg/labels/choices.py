@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastseg.arrays import labels as inputs
-from fastseg.labels.names import MOVED, shown
-from fastseg.labels.table_text import load_json, read_text
-from fastseg.labels.tables import (
-    LabelTable,
-    LabelTableError,
-    parse_label_mapping,
-    parse_regions,
-    read_label_mapping,
-    read_label_table,
-    read_regions,
-    regions_of,
-)
+from fastseg.arrays.arguments import integers
+from fastseg.arrays.classes import label_classes
+from fastseg.labels.mapping import choose_mapping
+from fastseg.labels.names import shown
+from fastseg.labels.table_text import errors_name, load_json, read_text
+from fastseg.labels.tables import LabelTable, LabelTableError, parse_regions, read_label_table, read_regions, regions_of
 from fastseg.volumes import split_inside
 
-__all__ = ["LabelChoices", "choose_labels", "find_dataset_json", "match_names", "only_predicted"]
+__all__ = ["LabelChoices", "choose_labels", "find_dataset_json", "only_predicted"]
 
 Path = str | os.PathLike[str]
 Regions = dict[str, tuple[int, ...]]
@@ -101,16 +92,16 @@ def choose_labels(
     """
     table = _table(labels, "labels", or_integers=True)
     listed: Any = labels if table is None else _declared_by(table)
-    closed = inputs.label_classes(num_classes, listed, None).labels
+    closed = label_classes(num_classes, listed, None).labels
     declared = None if closed is None else tuple(closed.tolist())
     ours = {} if table is None else table.names
     known = {name: label for label, name in ours.items()}
     united = _regions(regions, declared, known) if regions is not None else ({} if table is None else regions_of(table))
     if ignore is None and table is not None:
         ignore = table.ignore
-    ignored = () if ignore is None else tuple(np.unique(inputs.integers(ignore, "ignore")).tolist())
+    ignored = () if ignore is None else tuple(np.unique(integers(ignore, "ignore")).tolist())
     theirs = _table(prediction_labels, "prediction_labels") if prediction_labels is not None else None
-    mapping, names = _mapping(map_prediction, theirs, ours, declared)
+    mapping, names = choose_mapping(map_prediction, theirs, ours, declared)
     others = [] if theirs is None else [name for code, name in theirs.names.items() if code != 0]
     unmatched = tuple(dict.fromkeys(name for name in others if name not in ours.values()))
     return LabelChoices(declared, ignored, names, united, mapping, unmatched)
@@ -141,36 +132,11 @@ def find_dataset_json(reference: Path | None) -> str | None:
 
 
 def _has_labels(path: str) -> bool:
-    with _named("labels"):
+    with errors_name("labels"):
         name, text = read_text(path)
         if not text.lstrip().startswith("{"):
             raise LabelTableError(f"{name}: expected a JSON object, found the first characters {text[:20]!r}")
         return "labels" in load_json(name, text)
-
-
-def match_names(reference: Mapping[int, str], prediction: Mapping[int, str]) -> dict[int, int]:
-    """Return the mapping of the prediction's codes to the reference's codes of the same name.
-
-    Codes of a name that the reference lacks move to numbers that no file holds, and so does a code without a name whose number
-    the reference has for a name that the prediction has elsewhere: unlike regions are never taken for one, also where a file
-    has labels that no table names. Equal names are one class. Code 0 is background, whatever its name.
-
-    Examples
-    --------
-    >>> match_names({1: "liver", 2: "spleen"}, {1: "spleen", 3: "kidney"})
-    {1: 2, 3: 9000000000000000001, 2: 9000000000000000002}
-    """
-    codes = {name: code for code, name in reference.items()}
-    free = (code for code in itertools.count(MOVED) if code not in reference and code not in prediction)
-    mapping = {}
-    for code, name in prediction.items():
-        if name not in codes and code != 0:
-            codes[name] = next(free)
-        if name in codes:
-            mapping[code] = codes[name]
-    elsewhere = set(prediction.values())
-    moved = [code for code, name in reference.items() if code not in prediction and name in elsewhere and code != 0]
-    return mapping | {code: next(free) for code in moved}
 
 
 def only_predicted(true: Any, pred: Any, names: Mapping[int, str]) -> str | None:
@@ -206,10 +172,10 @@ def _table(given: Any, argument: str, *, or_integers: bool = False) -> LabelTabl
     if isinstance(given, LabelTable):
         return given
     if isinstance(given, str | os.PathLike):
-        with _named(argument):
+        with errors_name(argument):
             return read_label_table(given)
     if isinstance(given, Mapping):
-        values = inputs.integers(list(given), argument).tolist()
+        values = integers(list(given), argument).tolist()
         for label, name in given.items():
             if not isinstance(name, str) or not name.strip():
                 raise TypeError(f"{argument}: expected a name for the label {label}, found {name!r}")
@@ -230,11 +196,11 @@ def _regions(given: Any, declared: tuple[int, ...] | None, names: Mapping[str, i
     """Read regions, and require that their labels are declared if any are."""
     where = "regions"
     if isinstance(given, str) and "=" in given and not os.path.exists(given):
-        with _named("regions"):
+        with errors_name("regions"):
             given = parse_regions(given, names)
     elif isinstance(given, str | os.PathLike):
         where = f"regions: {shown(os.fsdecode(given))}"
-        with _named("regions"):
+        with errors_name("regions"):
             given = read_regions(given)
     if not isinstance(given, Mapping):
         raise TypeError(f"regions: expected a dict, a path or text such as 'core=1,3', found {given!r}")
@@ -242,7 +208,7 @@ def _regions(given: Any, declared: tuple[int, ...] | None, names: Mapping[str, i
     for name, members in given.items():
         if not isinstance(name, str) or not name.strip():
             raise TypeError(f"{where}: expected a name for the labels {members!r}, found {name!r}")
-        regions[name] = tuple(dict.fromkeys(inputs.integers(members, f"{where}: {name!r}").tolist()))
+        regions[name] = tuple(dict.fromkeys(integers(members, f"{where}: {name!r}").tolist()))
         if not regions[name]:
             raise ValueError(f"{where}: expected at least one label for {name!r}, found none")
         outside = [] if declared is None else sorted(set(regions[name]).difference(declared))
@@ -252,38 +218,3 @@ def _regions(given: Any, declared: tuple[int, ...] | None, names: Mapping[str, i
                 f"{where}: expected labels among the declared ones, {known}, for {name!r}; found {outside} too"
             )
     return regions
-
-
-def _mapping(
-    given: Any, theirs: LabelTable | None, names: dict[int, str], declared: tuple[int, ...] | None
-) -> tuple[dict[int, int], dict[int, str]]:
-    """Return which labels of the prediction stand for others, and the names of all labels."""
-    mapping: dict[int, int] = {}
-    if given is not None and theirs is not None:
-        raise ValueError("map_prediction: expected either map_prediction or prediction_labels, found both")
-    if isinstance(given, str | os.PathLike):
-        with _named("map_prediction"):
-            typed = isinstance(given, str) and "=" in given and not os.path.exists(given)
-            mapping = parse_label_mapping(os.fsdecode(given)) if typed else read_label_mapping(given)
-    elif isinstance(given, Mapping):
-        old, new = (inputs.integers(list(each), "map_prediction").tolist() for each in (given, given.values()))
-        mapping = dict(zip(old, new, strict=True))
-    elif given is not None:
-        raise TypeError(f"map_prediction: expected a mapping of labels to labels or a path, found {given!r}")
-    elif theirs is not None:
-        if not names:
-            raise ValueError("prediction_labels: expected names of the reference's labels too (labels), found none")
-        # A declared label without a name is taken, too: no code of the prediction may come to stand for it.
-        taken = {label: f"\0{label}" for label in declared or ()}
-        mapping = match_names({**taken, **names}, theirs.names)
-        names = {**{mapping.get(code, code): name for code, name in theirs.names.items()}, **names}
-    return {old: new for old, new in mapping.items() if old != new}, names
-
-
-@contextmanager
-def _named(argument: str) -> Iterator[None]:
-    """Let errors of a file begin with the argument that named it."""
-    try:
-        yield
-    except LabelTableError as error:
-        raise LabelTableError(f"{argument}: {error}") from None

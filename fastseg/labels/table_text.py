@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastseg.labels.names import shown
 
-__all__ = ["LabelTableError", "load_json", "quoted", "read_text"]
+__all__ = ["LabelTableError", "errors_name", "load_json", "quoted", "read_text"]
 
 _MAX_BYTES = 16 << 20  # a table is text of a few kilobytes: a volume passed by mistake is not read to its end
 
@@ -69,3 +71,12 @@ def quoted(value: object) -> str:
     """Write what was found as Python does, cut short: a line of the wrong file may be megabytes long."""
     written = repr(value)
     return written if len(written) <= 80 else f"{written[:80]}…"
+
+
+@contextmanager
+def errors_name(argument: str) -> Iterator[None]:
+    """Let errors of a file begin with the argument that named it."""
+    try:
+        yield
+    except LabelTableError as error:
+        raise LabelTableError(f"{argument}: {error}") from None

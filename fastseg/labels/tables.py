@@ -12,11 +12,13 @@ from typing import Any
 from fastseg.labels.table_text import LabelTableError, load_json, quoted, read_text
 
 __all__ = [
+    "PAIR",
     "LabelTable",
     "LabelTableError",
-    "parse_label_mapping",
+    "Row",
+    "content_lines",
+    "label_value",
     "parse_regions",
-    "read_label_mapping",
     "read_label_table",
     "read_regions",
     "regions_of",
@@ -27,7 +29,7 @@ _ITKSNAP = re.compile(r'([+-]?[0-9]+)(?:\s+[0-9]{1,3}){3}\s+[0-9.eE+-]+\s+[01]\s
 # The seventh column, a tissue type, came with FreeSurfer 8.
 _FREESURFER = re.compile(r"([+-]?[0-9]+)\s+(\S+)(?:\s+[0-9]{1,3}){4}(?:\s+[+-]?[0-9]+)?")
 _TEXT = re.compile(r"([+-]?[0-9]+)(\s*,\s*|\s+)(.*)")
-_PAIR = re.compile(r"([+-]?[0-9]+)(?:\s*(?:->|[,:])\s*|\s+)([+-]?[0-9]+)")
+PAIR = re.compile(r"([+-]?[0-9]+)(?:\s*(?:->|[,:])\s*|\s+)([+-]?[0-9]+)")
 
 Row = tuple[str, str, str]  # where it stands ("line 3"), the label and its name, both as written
 
@@ -71,7 +73,7 @@ def read_label_table(path: str | os.PathLike[str]) -> LabelTable:
     name, text = read_text(path)
     if text.lstrip().startswith("{"):
         return _from_dataset_json(name, load_json(name, text))
-    lines = _content_lines(name, text)
+    lines = content_lines(name, text)
     number, first = lines[0]
     if {"index", "name"} <= _columns(first).keys():
         rows, kind = _column_rows(name, text.split("\n")[number - 1 :], number), "BIDS"
@@ -82,44 +84,6 @@ def read_label_table(path: str | os.PathLike[str]) -> LabelTable:
     else:
         rows, kind = iter(_without_repeated_index(list(_text_rows(name, lines)))), "text"
     return LabelTable(_collect(name, rows), {}, None, kind)
-
-
-def read_label_mapping(path: str | os.PathLike[str]) -> dict[int, int]:
-    """Read which label values to replace by which.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Lines of ``from to``, with white space, a comma, ``:`` or ``->`` between and comments after ``#``, or a JSON
-        object ``{"from": to}``.
-
-    Raises
-    ------
-    LabelTableError
-        If the file is missing, not UTF-8, malformed, without an entry, or gives one label two targets.
-    """
-    name, text = read_text(path)
-    mapping: dict[int, int] = {}
-    for where, old, new in _mapping_rows(name, text):
-        source, target = _label(name, where, old), _label(name, where, new)
-        if mapping.setdefault(source, target) != target:
-            raise LabelTableError(
-                f"{name}, {where}: expected one target for {source}, found {mapping[source]} and {target}"
-            )
-    if not mapping:
-        raise LabelTableError(f"{name}: expected at least one label to replace, found none")
-    return mapping
-
-
-def parse_label_mapping(text: str) -> dict[int, int]:
-    """Read a mapping as people type it, ``255=1,7=3``; raise LabelTableError if it is something else."""
-    mapping: dict[int, int] = {}
-    for part in filter(None, map(str.strip, text.split(","))):
-        old, _, new = part.partition("=")
-        source, target = (_label(repr(part), "pairs", each) for each in (old, new))
-        if mapping.setdefault(source, target) != target:
-            raise LabelTableError(f"expected one target for {source}, found {mapping[source]} and {target} in {text!r}")
-    return mapping
 
 
 def read_regions(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -166,7 +130,9 @@ def parse_regions(text: str, labels: Mapping[str, int] | None = None) -> dict[st
             wanted = "name=1,2,3;name=1,3 with each name once"
             raise LabelTableError(f"expected {wanted}, found {part!r} in {text!r}")
         written = [each.strip() for each in members.split(",")]
-        regions[name] = [labels[each] if each in labels else _label(repr(part), "members", each) for each in written]
+        regions[name] = [
+            labels[each] if each in labels else label_value(repr(part), "members", each) for each in written
+        ]
     return regions
 
 
@@ -178,21 +144,7 @@ def regions_of(table: LabelTable) -> dict[str, tuple[int, ...]]:
     return regions | {name: (label,) for label, name in table.names.items() if label != 0}
 
 
-def _mapping_rows(name: str, text: str) -> Iterator[Row]:
-    if text.lstrip().startswith("{"):
-        for old, new in load_json(name, text).items():
-            if type(new) is not int:
-                raise LabelTableError(f"{name}, entry {old!r}: expected an integer, found {quoted(new)}")
-            yield f"entry {old!r}", old, str(new)
-        return
-    for number, line in _content_lines(name, text):
-        match = _PAIR.fullmatch(line.partition("#")[0].strip())
-        if match is None:
-            raise LabelTableError(f"{name}, line {number}: expected two integers, 'from to', found {quoted(line)}")
-        yield f"line {number}", match[1], match[2]
-
-
-def _content_lines(name: str, text: str) -> list[tuple[int, str]]:
+def content_lines(name: str, text: str) -> list[tuple[int, str]]:
     """Return the lines that say something, with their numbers from 1; raise LabelTableError if there are none."""
     stripped = ((number, line.strip()) for number, line in enumerate(text.split("\n"), 1))
     lines = [(number, line) for number, line in stripped if line and not line.startswith("#")]
@@ -201,7 +153,7 @@ def _content_lines(name: str, text: str) -> list[tuple[int, str]]:
     return lines
 
 
-def _label(name: str, where: str, text: str) -> int:
+def label_value(name: str, where: str, text: str) -> int:
     """Return a label value; raise LabelTableError if it is no 64-bit integer."""
     text = text.strip()
     if _INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
@@ -213,7 +165,7 @@ def _collect(name: str, rows: Iterable[Row]) -> dict[int, str]:
     """Turn rows into label -> name; raise LabelTableError at an empty name or a second name of a label."""
     names: dict[int, str] = {}
     for where, written, text in rows:
-        label, text = _label(name, where, written), text.strip()
+        label, text = label_value(name, where, written), text.strip()
         if not text:
             raise LabelTableError(f"{name}, {where}: expected a name for the label {label}, found none")
         if names.setdefault(label, text) != text:
@@ -318,4 +270,4 @@ def _from_dataset_json(name: str, loaded: dict[str, Any]) -> LabelTable:
 def _json_label(name: str, where: str, value: object) -> int:
     if type(value) is not int:  # True is an int too
         raise LabelTableError(f"{name}, {where}: expected an integer or a list of integers, found {quoted(value)}")
-    return _label(name, where, str(value))
+    return label_value(name, where, str(value))

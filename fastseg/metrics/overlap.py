@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from fastseg.counts import BinaryCounts, LabelCounts
 
-__all__ = ["REGISTRY", "Metric", "get"]
+__all__ = ["REGISTRY", "Average", "Metric", "checked_number", "get"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

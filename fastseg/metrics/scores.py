@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.api.calls import Reduction, ScoreFunction, one_of, ratio, reduced, score_function, times, voxel_terms
-from fastseg.arrays import labels as inputs
+from fastseg.arrays.arguments import integers
 from fastseg.counts import ScoreSums
 
 __all__ = [
@@ -271,7 +271,7 @@ def threshold_curve(sums: ScoreSums, *, bins: int | None = None) -> ThresholdCur
 
 def _positive(name: str, value: Any) -> int:
     """Return a whole number of at least 1; TypeError or ValueError if it is none."""
-    numbers = inputs.integers(value, name)
+    numbers = integers(value, name)
     if numbers.size != 1 or numbers[0] < 1:
         raise ValueError(f"{name}: expected a whole number of at least 1, found {value!r}")
     return int(numbers[0])

@@ -17,7 +17,7 @@ from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.labels.choices import choose_labels, find_dataset_json, only_predicted
 from fastseg.labels.names import shown
 from fastseg.runs.cases.find import Case, find_cases
-from fastseg.runs.outputs.run_json import write_outputs
+from fastseg.runs.outputs.folder import write_outputs
 from fastseg.runs.outputs.stale_report import remove_stale_report
 from fastseg.runs.results.gates import Gate, check_classes, check_gates, parse_gate
 from fastseg.runs.results.numbers import Run

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.volume import ClosedError, Volume, VolumeError, WritableBytes
+from fastseg.volumes.bytes import WritableBytes
+from fastseg.volumes.errors import ClosedError, VolumeError
+from fastseg.volumes.volume import Volume
 
 # Python's warning filters are one list for all threads: two that save and restore it at once would leave it changed.
 _filters = threading.RLock()

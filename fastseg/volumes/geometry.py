@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastseg import geometry
 from fastseg.geometry import Geometry, GeometryDifference
-from fastseg.volumes.volume import VolumeError
+from fastseg.volumes.errors import VolumeError
 
 __all__ = ["GeometryDifference", "GeometryError", "check_geometry", "compare_geometry", "reorientation"]
 

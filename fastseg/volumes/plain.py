@@ -14,7 +14,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.volume import ByteSource, ClosedError, Geometry, StreamError, Volume, VolumeError, WritableBytes
+from fastseg.volumes.bytes import ByteSource, WritableBytes
+from fastseg.volumes.errors import ClosedError, StreamError, VolumeError
+from fastseg.volumes.volume import Geometry, Volume
 
 #: Rows of a box that lie less than this apart are read together with what lies between them.
 _GAP_BYTES = 4096

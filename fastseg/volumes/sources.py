@@ -13,15 +13,15 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.volumes import Volume, VolumeError, open_volume, split_inside
+from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.formats.npy import array_names
+from fastseg.volumes.open import open_volume
+from fastseg.volumes.paths import Path, split_inside
 from fastseg.volumes.plain import PlainVoxels
 from fastseg.volumes.views import Turned
+from fastseg.volumes.volume import Volume
 
-__all__ = ["MEMORY_BYTES", "NNUNET", "Reader", "Source", "held", "open_array"]
-
-Path = str | os.PathLike[str]
-
+__all__ = ["MEMORY_BYTES", "NNUNET", "Reader", "Source", "held", "holds_scores", "open_array"]
 
 Array = npt.NDArray[Any]
 
@@ -204,3 +204,30 @@ def _bytes_of(array: Any) -> memoryview:
 
 def _truncated(name: str, expected: int, found: int) -> VolumeError:
     return VolumeError(f"{name}: truncated: expected {expected} bytes of voxels, found {found}")
+
+
+def holds_scores(reference: Path, prediction: Path) -> bool:
+    """Tell whether a prediction is a file of scores: one of nnU-Net's, or one that has an axis of several classes besides.
+
+    An array of the reference's shape is a label map, also one of floats: that it holds the scores of a single class is for
+    people to say, by naming an activation or the axis of the classes.
+
+    Parameters
+    ----------
+    reference, prediction : path
+        As in `fastseg.count_files`; both are opened, and only their headers are read.
+
+    Raises
+    ------
+    VolumeError
+        If a file cannot be read.
+    """
+    with ExitStack() as stack:
+        spatial = stack.enter_context(open_array(reference)[0]).geometry.shape
+        volume, key = open_array(prediction)
+        shape = stack.enter_context(volume).geometry.shape
+        if not volume.streams or len(shape) <= len(spatial):
+            return False
+        if volume.geometry.axes:
+            return len(shape) == 4 and shape[-1] > 1 and shape[:-1] == spatial
+        return key == NNUNET or sum(n > 1 for n in shape) > sum(n > 1 for n in spatial)

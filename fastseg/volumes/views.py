@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.geometry import turned_affine
+from fastseg.volumes.bytes import WritableBytes
+from fastseg.volumes.errors import ClosedError, StreamError, VolumeError
 from fastseg.volumes.geometry import GeometryError, reorientation
 from fastseg.volumes.plain import PlainVoxels
-from fastseg.volumes.volume import ClosedError, Geometry, StreamError, Volume, VolumeError, WritableBytes
+from fastseg.volumes.volume import Geometry, Volume
 
 #: One read of what is unpacked.
 _PIECE_BYTES = 1 << 20

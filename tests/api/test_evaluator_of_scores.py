@@ -14,7 +14,7 @@ import pytest
 
 import fastseg
 from fastseg import Evaluator, Scores, ScoreSums, losses, sum_scores
-from fastseg.api.labels import evaluate_scores
+from fastseg.api.scores import evaluate_scores
 from fastseg.metrics.scores import SCORE_METRICS
 
 C, CASES, SHAPE = 4, 6, (7, 9)

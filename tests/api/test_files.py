@@ -14,7 +14,7 @@ from support.volumes_on_disk import write
 
 import fastseg
 from fastseg.counting import streams as streaming
-from fastseg.labels.choices import match_names
+from fastseg.labels.mapping import match_names
 from fastseg.volumes import GeometryError, VolumeError
 
 RNG = np.random.default_rng(0)

@@ -16,12 +16,12 @@ from support.volumes_on_disk import write
 
 import fastseg
 from fastseg import cli, sum_scores
-from fastseg.api import score_files
-from fastseg.api.score_files import evaluate_score_files, holds_scores, sum_files
+from fastseg.api.score_files import evaluate_score_files, sum_files
+from fastseg.counting import jobs, score_files, threads
 from fastseg.counting import labels as counting
-from fastseg.counting import threads
 from fastseg.volumes import GeometryError, VolumeError
 from fastseg.volumes import sources as score_sources
+from fastseg.volumes.sources import holds_scores
 
 RNG = np.random.default_rng(3)
 SHAPE, C = (7, 6, 9), 4
@@ -272,7 +272,7 @@ def test_threads_are_those_of_the_call(tmp_path: Path, reference: Path, monkeypa
         run_jobs(*args, **options)
 
     monkeypatch.setattr(counting, "run_jobs", noted)
-    monkeypatch.setattr(counting, "SMALL", 0)
+    monkeypatch.setattr(jobs, "SMALL", 0)
     for number in (1, 3):
         seen.clear()
         same(sum_files(reference, prediction, threads=number, **ALL))

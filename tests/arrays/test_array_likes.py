@@ -12,7 +12,7 @@ import pytest
 
 import fastseg
 from fastseg import count_labels, count_masks, sum_scores
-from fastseg.arrays.labels import as_array
+from fastseg.arrays.convert import as_array
 
 Y = np.array([0, 1, 2, 1], np.uint8)
 

@@ -12,7 +12,7 @@ import pytest
 
 import fastseg
 from fastseg import count_labels, evaluate
-from fastseg.arrays.labels import as_array
+from fastseg.arrays.convert import as_array
 
 RNG = np.random.default_rng(0)
 TRUE, PRED = (RNG.integers(0, 3, (4, 5, 6)).astype(np.uint8) for _ in range(2))  # along z, y, x

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastseg import Evaluator, LabelCounts, count_labels, count_masks, evaluate
-from fastseg.arrays.labels import as_array
+from fastseg.arrays.convert import as_array
 
 BACKENDS = pytest.mark.parametrize("backend", ["numpy", "numba"])
 TRUE, PRED = np.array([[0, 1, 2], [2, 1, 1]]), np.array([[0, 2, 2], [1, 1, 0]])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.array_volumes import ArrayVolume
 
 import fastseg
-from fastseg.arrays import labels as inputs
+from fastseg.arrays.classes import label_classes
 from fastseg.counting import boxes
 from fastseg.counting.boxes import Grid, block_grid, count_boxes, read_boxes, stream_grid
 from fastseg.counting.labels import LabelTotals
@@ -26,7 +26,7 @@ ORDERS = st.sampled_from(["F", "C"])
 
 
 def labels_of(parts: Any, voxels: int) -> Any:
-    totals = LabelTotals(1, inputs.label_classes(None, None, None), "raise", weighted=False)
+    totals = LabelTotals(1, label_classes(None, None, None), "raise", weighted=False)
     for part in parts:
         totals.add(0, part)
     return totals.finish(voxels)

@@ -17,14 +17,15 @@ import pytest
 from support.volumes_on_disk import write
 
 import fastseg
-from fastseg.api.files import count_with_facts
-from fastseg.arrays.labels import label_classes
+from fastseg.arrays.classes import label_classes
 from fastseg.counting import boxes
 from fastseg.counting import streams as streaming
-from fastseg.counting.stored_labels import label_blocks, open_aligned
+from fastseg.counting.files import count_with_facts
+from fastseg.counting.stored_labels import label_blocks
 from fastseg.geometry import turned_affine
 from fastseg.volumes import GeometryError, VolumeError, geometry, open_volume
 from fastseg.volumes import views as views_module
+from fastseg.volumes.side_by_side import open_aligned
 
 RNG = np.random.default_rng(1)
 T = RNG.integers(0, 5, (6, 7, 9), "u1")

@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastseg.labels.tables import (
-    LabelTable,
-    LabelTableError,
-    parse_regions,
-    read_label_mapping,
-    read_label_table,
-    read_regions,
-    regions_of,
-)
+from fastseg.labels.mapping import read_label_mapping
+from fastseg.labels.tables import LabelTable, LabelTableError, parse_regions, read_label_table, read_regions, regions_of
 
 ITKSNAP = """\
 ################################################

@@ -24,7 +24,7 @@ from fastseg.phantom import phantom_pair
 from fastseg.report import mistakes as confusion
 from fastseg.report import origin, overlays, page, pictures, plots, svg, words, worst_cases, write_report
 from fastseg.runs import CaseRecord, Run, Settings, evaluate_folder
-from fastseg.runs.outputs import run_json as outputs
+from fastseg.runs.outputs.folder import write_outputs
 from fastseg.runs.outputs.stale_report import remove_stale_report
 
 pytest.importorskip("jinja2")
@@ -427,7 +427,7 @@ def test_policy_allows_only_what_is_there() -> None:
 
 def test_write_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_of(phantom("a", 0), phantom("b", 1))
-    outputs.write_outputs(run, tmp_path)
+    write_outputs(run, tmp_path)
     path = write_report(tmp_path)
     assert path == tmp_path / "report.html"
     first = path.read_bytes()

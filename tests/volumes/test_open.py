@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from fastseg.volumes import Volume, VolumeError, check_geometry, open_volume
-from fastseg.volumes import volume as volumes_base
+from fastseg.volumes import bytes as volume_bytes
 
 nib: Any = pytest.importorskip("nibabel")
 
@@ -329,7 +329,7 @@ def test_the_first_byte_that_is_too_much_is_named(tmp_path: Path) -> None:
 
 
 def test_padding_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(volumes_base, "PADDING_LIMIT", 1 << 20)
+    monkeypatch.setattr(volume_bytes, "PADDING_LIMIT", 1 << 20)
     path = tmp_path / "case.nii.gz"
     path.write_bytes(gzip.compress(raw_nifti() + bytes(3 << 20)))
     with pytest.raises(VolumeError, match="found more than 1 MiB more"):

@@ -20,9 +20,9 @@ from support.array_volumes import ArrayVolume
 from fastseg.volumes import GeometryError, VolumeError, open_volume
 from fastseg.volumes import plain as plain_module
 from fastseg.volumes import views as views_module
+from fastseg.volumes.errors import StreamError
 from fastseg.volumes.plain import PlainVoxels
 from fastseg.volumes.views import Turned, align, in_blocks
-from fastseg.volumes.volume import StreamError
 
 SHAPE = (2, 3, 4, 5)
 AFFINE = np.array([[0.6, -0.9, 0.2, 5], [0.8, 0.7, 0.1, -6], [0.1, 0.3, 2.5, 7], [0, 0, 0, 1.0]])

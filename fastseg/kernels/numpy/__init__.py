@@ -1,7 +1,9 @@
 """The NumPy backend: slow, obvious, normative. The other backends must give the same counts, with ``==``."""
 
 from fastseg.kernels.numpy.gradients import GradientWriter
-from fastseg.kernels.numpy.labels import MaskCounter, PairCounter, transpose_into
+from fastseg.kernels.numpy.labels import PairCounter
+from fastseg.kernels.numpy.masks import MaskCounter
 from fastseg.kernels.numpy.scores import ScoreCounter
+from fastseg.kernels.numpy.transpose import transpose_into
 
 __all__ = ["GradientWriter", "MaskCounter", "PairCounter", "ScoreCounter", "transpose_into"]

@@ -7,20 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.kernels.protocols.labels import MaskTally, Pairs, Span
+from fastseg.kernels.protocols.labels import Pairs, Span
 
-__all__ = ["MaskCounter", "PairCounter", "transpose_into"]
-
-
-def transpose_into(
-    source: npt.NDArray[Any], source_step: int, target: npt.NDArray[Any], target_step: int, columns: int, rows: int
-) -> None:
-    """Do target[r * target_step + c] = source[c * source_step + r], column by column."""
-    for c in range(columns):
-        target[c : c + (rows - 1) * target_step + 1 : target_step] = source[c * source_step : c * source_step + rows]
+__all__ = ["PairCounter", "good_weights", "rows_of"]
 
 
-def _rows(span: Span) -> list[npt.NDArray[Any] | None]:
+def rows_of(span: Span) -> list[npt.NDArray[Any] | None]:
     """Return the span's voxels, row after row, for each of its arrays."""
     return [
         None if array is None else np.concatenate([array[r * step : r * step + span.length] for r in range(span.rows)])
@@ -28,7 +20,7 @@ def _rows(span: Span) -> list[npt.NDArray[Any] | None]:
     ]
 
 
-def _good(weight: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def good_weights(weight: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):  # signalling NaNs
         return (weight >= 0) & (weight < np.inf)
 
@@ -50,7 +42,7 @@ class PairCounter:
 
     def update(self, span: Span) -> bool:
         """Count one span; always True."""
-        true, pred, mask, weight = _rows(span)
+        true, pred, mask, weight = rows_of(span)
         assert true is not None
         assert pred is not None
         if mask is not None:
@@ -61,8 +53,8 @@ class PairCounter:
         self._weighted = weight is not None
         values = np.ones(true.size)
         if weight is not None:
-            self._bad += int((~_good(weight)).sum())
-            values = np.where(_good(weight), weight, 0).astype(np.float64)
+            self._bad += int((~good_weights(weight)).sum())
+            values = np.where(good_weights(weight), weight, 0).astype(np.float64)
         self._add(true, pred, np.ones(true.size, np.int64), values)
         return True
 
@@ -85,45 +77,3 @@ class PairCounter:
         pairs = Pairs(self._true, self._pred, self._times, weights, self._outside, self._bad)
         self.__enter__()
         return pairs
-
-
-class MaskCounter:
-    """Counts binary maps with C interleaved channels by boolean arithmetic."""
-
-    def __init__(self, channels: int, strict: tuple[bool, bool]) -> None:
-        self._channels, self._strict = channels, strict
-
-    def __enter__(self) -> MaskCounter:
-        self._sums: npt.NDArray[Any] = np.zeros((self._channels, 4), np.int64)
-        self._voxels = self._outside = self._bad = 0
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        return None
-
-    def update(self, span: Span) -> bool:
-        """Count one span of whole voxels; always True."""
-        true, pred, mask, weight = _rows(span)
-        assert true is not None
-        assert pred is not None
-        t, p = (a.view(np.uint8).reshape(-1, self._channels) for a in (true, pred))
-        inside = np.ones(len(t), bool) if mask is None else mask != 0
-        for values, strict in zip((t, p), self._strict, strict=True):
-            self._bad += int((values[inside] > 1).sum()) if strict else 0
-        t, p = t != 0, p != 0
-        if weight is None:
-            w: npt.NDArray[Any] = inside.astype(np.int64)
-        else:
-            self._bad += int((inside & ~_good(weight)).sum())
-            w = np.where(inside & _good(weight), weight, 0).astype(np.float64)
-        parts = [(a * w[:, None]).sum(0) for a in (t & p, ~t & p, t & ~p, ~t & ~p)]
-        self._sums = self._sums + np.stack(parts, axis=1)
-        self._voxels += len(t)
-        self._outside += int((~inside).sum())
-        return True
-
-    def take(self, classes: int | None = None) -> MaskTally:
-        """Return what was counted since the last call."""
-        tally = MaskTally(self._sums, self._voxels, self._outside, self._bad)
-        self.__enter__()
-        return tally

@@ -123,7 +123,7 @@ def compare_runs(
 def _read(source: Source) -> Run:
     if isinstance(source, Run):
         return source
-    from fastseg.runs.outputs.run_json import read_run
+    from fastseg.runs.outputs.folder import read_run
 
     return read_run(source)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fastseg._version import __version__
-from fastseg.api.table import format_table
+from fastseg.api.text_table import format_table
 from fastseg.labels.names import shown
 from fastseg.runs.comparison.statistics import least_pairs
 from fastseg.runs.outputs.csv_tables import csv_table, label_cell, number_cell, text_cell
-from fastseg.runs.results.numbers import ReportedClass
+from fastseg.runs.results.classes import ReportedClass
 
 __all__ = ["Comparison", "Row"]
 

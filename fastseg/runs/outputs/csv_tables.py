@@ -15,21 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastseg import metrics as registry
 from fastseg.runs.results.numbers import Run
-from fastseg.runs.scoring.records import CaseRecord
+from fastseg.runs.results.reasons import why_no_mean, why_not_scored
 
 if TYPE_CHECKING:
     from fastseg.runs.results.statistics import Summary
 
-__all__ = [
-    "cases_csv",
-    "classes_csv",
-    "csv_table",
-    "label_cell",
-    "number_cell",
-    "text_cell",
-    "why_no_mean",
-    "why_not_scored",
-]
+__all__ = ["cases_csv", "classes_csv", "csv_table", "label_cell", "number_cell", "text_cell"]
 
 _CASES = ("case", "class", "label", "metric", "value", "reason")
 _NUMBERS = ("mean", "median", "std", "q1", "q3", "min", "max", "low", "high", "defined", "cases")
@@ -89,21 +80,6 @@ def classes_csv(run: Run, summaries: Sequence[Summary] | None = None) -> bytes:
         for each in summaries
     )
     return csv_table(("metric", "class", "label", *_NUMBERS, "over"), rows)
-
-
-def why_not_scored(record: CaseRecord) -> str | None:
-    """Return why a case failed or that its prediction is missing, None where all is well."""
-    if record.status == "scored":
-        return None
-    if record.status == "missing":
-        reason = record.reason or "no prediction"
-        return f"{reason}; scored as the worst possible" if record.counted else reason
-    return record.reason or "failed"
-
-
-def why_no_mean(run: Run) -> str:
-    """Return why a number of the whole run is undefined."""
-    return f"undefined under convention {run.settings.convention}" if run.counted else "no case was scored"
 
 
 def _case_lines(run: Run) -> Iterator[str]:

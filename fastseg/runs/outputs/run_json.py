@@ -40,7 +40,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -52,22 +51,25 @@ import numpy as np
 from fastseg import metrics as registry
 from fastseg._version import __version__
 from fastseg.metrics.conventions import CONVENTIONS
-from fastseg.runs import atomic
-from fastseg.runs.outputs import csv_tables as tables
-from fastseg.runs.outputs.confusion_npz import Confusion, confusion_npz, read_confusion
-from fastseg.runs.outputs.summary_json import summary
+from fastseg.runs.outputs.confusion_npz import Confusion
 from fastseg.runs.results.numbers import Run
+from fastseg.runs.results.reasons import why_no_mean
 from fastseg.runs.results.statistics import summarise
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["FILES", "read_run", "run_to_dict", "write_outputs"]
+__all__ = [
+    "CONFUSION_FILE",
+    "RUN_FILE",
+    "read_bytes",
+    "read_json",
+    "run_json",
+    "run_of",
+    "run_to_dict",
+]
 
 _FORMAT, _VERSION = "fastseg.run", 1
-_RUN, _CONFUSION = "run.json", "confusion.npz"
-
-#: The files of a run, in the order in which they take their places.
-FILES = ("summary.json", "cases.csv", "classes.csv", _CONFUSION, _RUN)
+RUN_FILE, CONFUSION_FILE = "run.json", "confusion.npz"
 
 _VOXELS = ("counted", "ignored", "outside_mask", "unknown")
 _APART = ("fastseg", "machine", "times")
@@ -90,43 +92,6 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "scores": (dict,),
     "inputs": (dict,),
 }
-
-
-def write_outputs(run: Run, folder: str | os.PathLike[str]) -> None:
-    """Write all files of a run into a folder, which is made if need be; all of them or, if one cannot be, none.
-
-    Raises
-    ------
-    OSError
-        If they cannot be written, with the path; those that were there are as they were.
-    """
-    archive = confusion_npz(run)
-    digest = read_confusion(archive).sha256  # and nothing is written that could not be read
-    made = (summary(run), tables.cases_csv(run), tables.classes_csv(run), archive, _run_json(run, digest))
-    os.makedirs(folder, exist_ok=True)
-    atomic.write_all(folder, dict(zip(FILES, made, strict=True)))
-
-
-def read_run(folder: str | os.PathLike[str]) -> Run:
-    """Return the run whose files are in a folder, with all its records.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or its files are damaged or not of one run; with what was expected and what was found.
-    OSError
-        If they cannot be read.
-    """
-    path = Path(folder, _RUN)
-    if not path.exists():
-        raise ValueError(f"{folder}: expected a folder that fastseg evaluate -o has finished, found {_instead(folder)}")
-    plain = _loaded(path)
-    confusion = read_confusion(_bytes(Path(folder, _CONFUSION)), os.fspath(Path(folder, _CONFUSION)))
-    try:
-        return _run(plain, confusion)
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{path}: expected a run that fastseg wrote; found {what}") from None
 
 
 def run_to_dict(run: Run) -> dict[str, Any]:
@@ -156,8 +121,9 @@ def _run_plain(run: Run) -> dict[str, Any]:
     return plain
 
 
-def _run_json(run: Run, digest: str) -> bytes:
-    result = {**_run_plain(run), "confusion": {"file": _CONFUSION, "sha256": digest}}
+def run_json(run: Run, digest: str) -> bytes:
+    """Return ``run.json`` of a run; `digest` is that of its confusion matrices."""
+    result = {**_run_plain(run), "confusion": {"file": CONFUSION_FILE, "sha256": digest}}
     lines = []
     for name, value in result.items():  # a line for each case: Python's encoder is slow where it indents
         if name == "cases" and value:
@@ -176,7 +142,7 @@ def _counts(run: Run) -> dict[str, int]:
 
 def _mean(run: Run, metric: str) -> dict[str, Any]:
     value = run.mean(metric)
-    return {"value": value, "reason": tables.why_no_mean(run) if math.isnan(value) else None}
+    return {"value": value, "reason": why_no_mean(run) if math.isnan(value) else None}
 
 
 def _case(record: CaseRecord) -> dict[str, Any]:
@@ -196,23 +162,17 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int) else str(value)
 
 
-def _instead(folder: str | os.PathLike[str]) -> str:
-    """Return what is in the place of a finished run."""
-    if os.path.isdir(folder):
-        return f"no {_RUN} in it (after an interruption, run the same command again)"
-    return "a file" if os.path.exists(folder) else "nothing"
-
-
-def _bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Return what a file of a run holds; ValueError if there is none."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"{path}: expected a file of a run; there is none") from None
 
 
-def _loaded(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a file, having checked that it is a run of this version."""
-    data = _bytes(path)
+    data = read_bytes(path)
     try:
         plain = json.loads(data.decode("ascii"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -228,9 +188,10 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name}, which JSON does not have")
 
 
-def _run(plain: dict[str, Any], confusion: Confusion) -> Run:
+def run_of(plain: dict[str, Any], confusion: Confusion) -> Run:
+    """Return the run that ``run.json`` and its confusion matrices tell of; any of many errors where they cannot be of one."""
     if plain["confusion"]["sha256"] != confusion.sha256:
-        raise ValueError(f"{_CONFUSION} beside it is of another run, or of another time")
+        raise ValueError(f"{CONFUSION_FILE} beside it is of another run, or of another time")
     settings = _settings(plain["settings"])
     where = {name: n for n, name in enumerate(confusion.ids)}
     records = []
@@ -247,18 +208,18 @@ def _run(plain: dict[str, Any], confusion: Confusion) -> Run:
         if n is not None:
             record = replace(record, pairs=confusion.pairs[n], unknown=confusion.unknown[n])
             if list(record.voxels) != confusion.voxels[n].tolist():
-                raise ValueError(f"other voxels for case {record.id!r} than in {_CONFUSION}")
+                raise ValueError(f"other voxels for case {record.id!r} than in {CONFUSION_FILE}")
         records.append(record)
     if not all(isinstance(plain[name], dict) for name in ("facts", "machine", "times")):
         raise ValueError("facts that are no object")
     run = Run(settings, tuple(records), {**plain["facts"], **{name: plain[name] for name in _APART}})
     if tuple(record.id for record in run.counted) != confusion.ids:
-        raise ValueError(f"other cases than in {_CONFUSION}")
+        raise ValueError(f"other cases than in {CONFUSION_FILE}")
     counts = {name: plain["counts"][name] for name in _counts(run)}
     if counts != _counts(run):
         raise ValueError(f"counts {counts} of {_counts(run)} cases")
     if confusion.closed != (settings.labels is not None) or confusion.labels.tolist() != run.labels.tolist():
-        raise ValueError(f"other labels than in {_CONFUSION}")
+        raise ValueError(f"other labels than in {CONFUSION_FILE}")
     return run
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastseg import metrics as registry
-from fastseg.api.table import TITLES, table_in_blocks
+from fastseg.api.text_table import table_in_blocks
 from fastseg.labels.names import shown, shown_label
+from fastseg.metrics.choice import TITLES
 from fastseg.runs.results.statistics import Summary, summarise
 
 if TYPE_CHECKING:

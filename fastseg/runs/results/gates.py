@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 import numpy as np
 
 from fastseg import metrics as registry
-from fastseg.runs.outputs.csv_tables import why_no_mean, why_not_scored
-from fastseg.runs.results.numbers import ReportedClass, Run
+from fastseg.runs.results.classes import ReportedClass
+from fastseg.runs.results.numbers import Run
+from fastseg.runs.results.reasons import why_no_mean, why_not_scored
 from fastseg.runs.scoring.settings import Settings
 
 __all__ = ["Gate", "GateResult", "check_classes", "check_gates", "junit_xml", "parse_gate"]

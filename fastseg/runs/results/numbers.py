@@ -6,40 +6,22 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg import metrics as registry
-from fastseg.arrays.labels import MAX_CLASSES
+from fastseg.arrays.classes import MAX_CLASSES
 from fastseg.counts import BinaryCounts, LabelCounts, positions
 from fastseg.metrics.conventions import CONVENTIONS, Convention, worst_value
+from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.scoring.records import CaseRecord, Ints, triples
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["ReportedClass", "Run", "check_matrix"]
+__all__ = ["Run", "check_matrix"]
 
 Floats = npt.NDArray[np.float64]
-
-
-class ReportedClass(NamedTuple):
-    """A label, or a union of labels, that a run reports."""
-
-    key: int | tuple[int, ...]
-    """The label, or the labels of a region."""
-    name: str
-    """The name that people gave it, else the label as text."""
-
-    @property
-    def label(self) -> str:
-        """The key as people read and write it: "1", or "1+2" of a region."""
-        return "+".join(map(str, self.labels))
-
-    @property
-    def labels(self) -> tuple[int, ...]:
-        """The labels it is made of."""
-        return self.key if isinstance(self.key, tuple) else (self.key,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,14 +228,14 @@ class Run:
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the files that `fastseg.runs.outputs.run_json` describes into a folder, which is made if need be."""
-        from fastseg.runs.outputs.run_json import write_outputs
+        from fastseg.runs.outputs.folder import write_outputs
 
         write_outputs(self, folder)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Run:
         """Return the run whose files are in a folder; raise ValueError if there is none."""
-        from fastseg.runs.outputs.run_json import read_run
+        from fastseg.runs.outputs.folder import read_run
 
         return read_run(folder)
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts
 from fastseg.metrics.conventions import CONVENTIONS, Convention, nan_mean
-from fastseg.runs.results.numbers import ReportedClass, Run
+from fastseg.runs.results.classes import ReportedClass
+from fastseg.runs.results.numbers import Run
 from fastseg.runs.scoring.settings import Settings
 
 __all__ = ["Summary", "at_once", "summable", "summarise"]

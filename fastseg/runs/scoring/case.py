@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastseg.api.files import count_with_facts
+from fastseg.counting.files import count_with_facts
 from fastseg.counts import LabelCounts
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.keys import CaseFiles, Hashing
@@ -143,7 +143,7 @@ def _may_hold_scores(record: CaseRecord) -> bool:
 
 
 def _holds_scores(record: CaseRecord) -> bool:
-    from fastseg.api.score_files import holds_scores
+    from fastseg.volumes.sources import holds_scores
 
     try:
         return holds_scores(record.reference, str(record.prediction))

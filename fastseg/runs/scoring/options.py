@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from fastseg import metrics as registry
-from fastseg.arrays import labels as inputs
+from fastseg.arrays.arguments import axis_letters, integers
 from fastseg.arrays.scores import ACTIVATIONS
 from fastseg.labels.choices import LabelChoices
 from fastseg.metrics.conventions import CONVENTIONS
@@ -64,7 +64,7 @@ def read_settings(
         unknown=_one_of(unknown, "unknown", ("raise", "count")),
         geometry=_one_of(geometry, "geometry", ("error", "warn", "ignore")),
         reorient=_one_of(reorient, "reorient", (False, True)),
-        axes=inputs.axis_letters(axes),
+        axes=axis_letters(axes),
         activation=_one_of(activation, "activation", (*ACTIVATIONS, "none")),
         channel_axis=None if channel_axis is None else _integer(channel_axis, "channel_axis", None),
         missing=_one_of(missing, "missing", ("error", "skip", "worst")),
@@ -112,7 +112,7 @@ def _one_of(value: Any, argument: str, allowed: Sequence[Any]) -> Any:
 
 
 def _integer(value: Any, argument: str, least: int | None) -> int:
-    values = inputs.integers(value, argument)
+    values = integers(value, argument)
     if values.size != 1 or isinstance(value, Sequence):
         raise TypeError(f"{argument}: expected an integer, found {value!r}")
     if least is not None and values[0] < least:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from fastseg.arrays.labels import Classes, label_classes
+from fastseg.arrays.classes import Classes, label_classes
 
 __all__ = ["COUNTING", "Settings"]
 

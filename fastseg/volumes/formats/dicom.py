@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes.decoded import DecodedVolume, failures_of, quiet
-from fastseg.volumes.volume import Format, Geometry, VolumeError, require
+from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.volume import Format, Geometry, require
 
 _SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # by segment, and as a label map
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

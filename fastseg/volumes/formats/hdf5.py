@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes import split_inside
+from fastseg.volumes.bytes import ByteSource
+from fastseg.volumes.errors import ClosedError, VolumeError
+from fastseg.volumes.paths import split_inside
 from fastseg.volumes.plain import PlainVoxels
-from fastseg.volumes.volume import ByteSource, ClosedError, Format, Geometry, Volume, VolumeError, require
+from fastseg.volumes.volume import Format, Geometry, Volume, require
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _CHUNK_BYTES = 1 << 30  # a chunk is decoded whole: a file must not ask for more

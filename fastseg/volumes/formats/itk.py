@@ -18,9 +18,11 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseg.volumes.bytes import DEFLATE_LIMIT, ByteSource
 from fastseg.volumes.decoded import DecodedVolume
+from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.plain import Inflater, SerialVolume
-from fastseg.volumes.volume import DEFLATE_LIMIT, ByteSource, Format, Geometry, Volume, VolumeError, require
+from fastseg.volumes.volume import Format, Geometry, Volume, require
 
 _NRRD, _META = b"NRRD000", b"ObjectType = Image"
 _HEADER_BYTES = 16 << 20  # Slicer writes much about each segment; nobody writes so much

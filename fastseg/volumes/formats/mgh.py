@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseg.volumes.bytes import ByteSource
+from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.plain import SerialVolume
-from fastseg.volumes.volume import ByteSource, Format, Geometry, Volume, VolumeError
+from fastseg.volumes.volume import Format, Geometry, Volume
 
 _HEADER_BYTES = 284
 _MEANINGFUL_BYTES = 90  # of the header; the rest is unused

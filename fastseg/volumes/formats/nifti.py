@@ -14,8 +14,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseg.volumes.bytes import ByteSource
+from fastseg.volumes.errors import StreamError, UnrecognisedError, VolumeError
 from fastseg.volumes.plain import SerialVolume, truncated
-from fastseg.volumes.volume import ByteSource, Format, Geometry, StreamError, UnrecognisedError, VolumeError
+from fastseg.volumes.volume import Format, Geometry
 
 _VERSIONS = {348: 1, 540: 2}  # bytes of a header: version
 _MAGICS = {1: (b"n+1\0", b"ni1\0"), 2: (b"n+2\0\r\n\x1a\n", b"ni2\0\r\n\x1a\n")}  # one file, pair of files

@@ -15,10 +15,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastseg.volumes import split_inside
+from fastseg.volumes.bytes import DEFLATE_LIMIT, ByteSource
 from fastseg.volumes.decoded import failures_of, quiet
+from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.paths import split_inside
 from fastseg.volumes.plain import Inflater, SerialVolume
-from fastseg.volumes.volume import DEFLATE_LIMIT, ByteSource, Format, Geometry, Volume, VolumeError
+from fastseg.volumes.volume import Format, Geometry, Volume
 
 _NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 _ZIPS = _ZIP, b"PK\x05\x06"  # one that is empty begins with its end

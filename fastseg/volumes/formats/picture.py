@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes.decoded import DecodedVolume, failures_of, quiet
-from fastseg.volumes.volume import Format, Geometry, VolumeError, require
+from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.volume import Format, Geometry, require
 
 _SUFFIXES = (".png", ".bmp", ".gif", ".webp", ".pbm", ".pgm", ".ppm", ".pnm", ".pfm")
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes

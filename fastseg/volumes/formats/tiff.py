@@ -14,9 +14,11 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseg.volumes.bytes import ByteSource
 from fastseg.volumes.decoded import failures_of, quiet
+from fastseg.volumes.errors import ClosedError, VolumeError
 from fastseg.volumes.plain import PlainVoxels
-from fastseg.volumes.volume import ByteSource, ClosedError, Format, Geometry, Volume, VolumeError, require
+from fastseg.volumes.volume import Format, Geometry, Volume, require
 
 _SUFFIXES = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".tf8", ".ome.btf", ".ome.tf8")
 _JPEG = (6, 7, 33007, 34892)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes import split_inside
+from fastseg.volumes.errors import ClosedError, VolumeError
 from fastseg.volumes.formats.zarr_keys import DOCUMENT_BYTES, DOCUMENTS, Folder, Zip
 from fastseg.volumes.formats.zarr_metadata import (
     Layout,
@@ -24,7 +24,8 @@ from fastseg.volumes.formats.zarr_metadata import (
     read_layout,
     unexpected,
 )
-from fastseg.volumes.volume import ClosedError, Format, Geometry, Volume, VolumeError, require
+from fastseg.volumes.paths import split_inside
+from fastseg.volumes.volume import Format, Geometry, Volume, require
 
 _LISTED = 20  # arrays that a message names
 _SEARCHED = 1000  # groups that are searched for them

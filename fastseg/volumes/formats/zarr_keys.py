@@ -7,7 +7,8 @@ import stat
 import zipfile
 from typing import Any
 
-from fastseg.volumes.volume import ByteSource, VolumeError
+from fastseg.volumes.bytes import ByteSource
+from fastseg.volumes.errors import VolumeError
 
 DOCUMENTS = ("zarr.json", ".zarray", ".zgroup")
 DOCUMENT_BYTES = 64 << 20  # consolidated metadata of thousands of arrays stay far below

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastseg.volumes.volume import VolumeError
+from fastseg.volumes.errors import VolumeError
 
 # A chunk is decoded whole: a file must not ask for more.
 _CHUNK_BYTES = 1 << 30

@@ -22,7 +22,7 @@ from fastseg.counts import LabelCounts
 from fastseg.runs.comparison.compare import compare_runs
 from fastseg.runs.comparison.plot import plot, write_comparison
 from fastseg.runs.comparison.statistics import holm
-from fastseg.runs.outputs.run_json import write_outputs
+from fastseg.runs.outputs.folder import write_outputs
 from fastseg.runs.results.numbers import Run
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings

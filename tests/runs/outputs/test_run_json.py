@@ -24,7 +24,8 @@ from support.example_runs import ALL_FAILED, EMPTY, REGIONS, example, hostile, p
 from fastseg.runs import Run, Settings, atomic
 from fastseg.runs.outputs.confusion_npz import confusion_npz, read_confusion
 from fastseg.runs.outputs.csv_tables import classes_csv
-from fastseg.runs.outputs.run_json import FILES, read_run, run_to_dict, write_outputs
+from fastseg.runs.outputs.folder import FILES, read_run, write_outputs
+from fastseg.runs.outputs.run_json import run_to_dict
 
 # --- confusion.npz
 

@@ -1,0 +1,103 @@
+"""Counting two files of labels, with what was found out about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite, prod
+from typing import Any
+
+from fastseg.arrays.arguments import axis_letters
+from fastseg.arrays.classes import Classes
+from fastseg.arrays.diagnosis import Rejected
+from fastseg.counting.boxes import count_boxes
+from fastseg.counting.file_diagnosis import explain
+from fastseg.counting.labels import LabelTotals
+from fastseg.counting.stored_labels import to_labels
+from fastseg.counting.streams import stream_pairs
+from fastseg.counting.threads import checked_threads, get_num_threads
+from fastseg.counts import LabelCounts
+from fastseg.kernels.protocols.labels import Pairs, Square
+from fastseg.volumes import Volume
+from fastseg.volumes.paths import Path
+from fastseg.volumes.side_by_side import in_boxes, open_aligned, same_stream, side_by_side
+
+__all__ = ["count_with_facts", "warn_caller"]
+
+
+def count_with_facts(
+    reference: Path,
+    prediction: Path,
+    *,
+    classes: Classes,
+    unknown: str = "raise",
+    map_prediction: Mapping[int, int] | None = None,
+    roi: Path | None = None,
+    geometry: str = "error",
+    reorient: bool = False,
+    axes: str | None = None,
+    threads: int | None = None,
+    warn: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[LabelCounts, dict[str, Any], float]:
+    """Count two volumes; return the counts, what is known of the files, and the volume of a voxel in ml."""
+    if not isinstance(reorient, bool):
+        raise TypeError(f"reorient: expected True or False, found {reorient!r}")
+    axes, mapping = axis_letters(axes), map_prediction
+    threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
+    paths = [reference, prediction] if roi is None else [reference, prediction, roi]
+    with open_aligned(paths, geometry=geometry, reorient=reorient, axes=axes) as (volumes, note):
+        warn_caller(note, warn)
+        true, pred = volumes[:2]
+        shape = true.geometry.shape
+        voxels = prod(shape)
+        totals = LabelTotals(1, classes, unknown, weighted=False)
+        report = None if progress is None else lambda counted: progress(counted, voxels)
+        plain = mapping is None and true.scaling is None and pred.scaling is None
+        try:
+            for part in _pairs(volumes, threads, totals.square if plain else None, report) if voxels else []:
+                totals.add(0, part if isinstance(part, Square) else _labelled(part, true, pred, mapping))
+        except Rejected:
+            aligned = open_aligned(paths, geometry="ignore", reorient=reorient, axes=axes)
+            with aligned as (again, _), side_by_side(again) as readable:
+                explain(readable, classes, mapping, count_unknown=unknown == "count")
+        placed = true.geometry.affine is not None and pred.geometry.affine is not None
+        files = {
+            "reference": true.path,
+            "prediction": pred.path,
+            "shape": list(shape),
+            "spacing_mm": [float(step) if isfinite(step) else None for step in true.geometry.spacing],
+            "geometry": "not compared" if geometry == "ignore" or not (placed or note) else note or "equal",
+        }
+        return totals.finish(voxels), files, true.geometry.voxel_volume_ml
+
+
+def _pairs(
+    volumes: list[Volume], threads: int, classes: int | None, progress: Callable[[int], None] | None
+) -> Sequence[Pairs | Square]:
+    """Count the pairs of stored values, in the way that suits the files; `classes` as in `stream_pairs`."""
+    in_any_order = all(volume.blocks is not None for volume in volumes)
+    if same_stream(volumes) and (threads == 1 or not in_any_order):
+        return stream_pairs(volumes, threads=threads, classes=classes, progress=progress)
+    with in_boxes(volumes, None if progress is None else lambda: progress(0)) as blocks:
+        return count_boxes(blocks, threads=threads, progress=progress)
+
+
+def warn_caller(note: str | None, warn: Callable[[str], None] | None) -> None:
+    """Give a note, if there is one, to `warn`; without that, warn who called the public function."""
+    if note is None:
+        return
+    if warn is not None:
+        warn(note)
+        return
+    import warnings
+
+    warnings.warn(note, stacklevel=4)
+
+
+def _labelled(pairs: Pairs, true: Volume, pred: Volume, mapping: Mapping[int, int] | None) -> Pairs:
+    """Turn stored values into labels."""
+    labels, wrong = to_labels(pairs.true, true.scaling, None)
+    predicted, wrong_too = to_labels(pairs.pred, pred.scaling, mapping)
+    if wrong.any() or wrong_too.any():
+        raise Rejected
+    return pairs._replace(true=labels, pred=predicted)

@@ -1,0 +1,119 @@
+"""Jobs of a layout on threads, their results folded in order: what counting labels, masks and scores share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.arrays.diagnosis import Rejected
+from fastseg.arrays.label_spans import TO_BOOL, TO_FLOAT64, Conversion
+from fastseg.counting.threads import run_jobs
+
+__all__ = ["SMALL", "LayoutWorker", "check_sums", "inside", "mask_conversion", "run_layouts", "weight_conversion"]
+
+Array = npt.NDArray[Any]
+
+
+#: Below this many voxels the calling thread does the work alone: a hand-over to another costs 50 to 100 µs.
+SMALL = 1 << 21
+#: Samples are handed out together until they make up this many voxels.
+_GROUP_VOXELS = 1 << 21
+
+
+def run_layouts(
+    samples: int,
+    voxels: int,
+    layout: Callable[[int], Any],
+    counter: Callable[[], AbstractContextManager[Any]],
+    classes: int | None,
+    keep: bool,
+    fold: Callable[[list[tuple[int, Any]]], None],
+    threads: int | None = None,
+) -> None:
+    """Hand out jobs: parts of a large sample, or several small samples."""
+    if samples == 1 and voxels <= SMALL:
+        with counter() as one:
+            fold(LayoutWorker(one, classes, keep=False).count(0, layout(0), None))
+        return
+    first = layout(0)
+    group = max(1, _GROUP_VOXELS // voxels) if first.jobs == 1 else 1
+    jobs = -(-samples // group) * first.jobs
+
+    @contextmanager
+    def open_worker() -> Iterator[_Jobs]:
+        with counter() as one:
+            yield _Jobs(LayoutWorker(one, classes, keep), layout, samples, group, first.jobs)
+
+    run_jobs(jobs, open_worker, fold, threads=1 if samples * voxels <= SMALL else threads)
+
+
+class LayoutWorker:
+    """A backend's counter and what it does with a layout."""
+
+    def __init__(self, counter: Any, classes: int | None, keep: bool) -> None:
+        self.counter, self.classes, self.keep = counter, classes, keep
+
+    def count(self, sample: int, layout: Any, job: int | None) -> list[tuple[int, Any]]:
+        """Count a job of a layout, or all of it; with `keep`, what need not come out stays in the tables."""
+        results: list[tuple[int, Any]] = []
+        for number in range(layout.jobs) if job is None else (job,):
+            for span in layout.spans(number):
+                while not self.counter.update(span):
+                    results.append((sample, self.counter.take()))
+        if not self.keep:
+            results.append((sample, self.counter.take(self.classes)))
+        return results
+
+
+class _Jobs:
+    """Jobs 0, 1, …: `parts` jobs for each sample, or one for each `group` of samples."""
+
+    def __init__(
+        self, worker: LayoutWorker, layout: Callable[[int], Any], samples: int, group: int, parts: int
+    ) -> None:
+        self.worker, self.layout, self.samples, self.group, self.parts = worker, layout, samples, group, parts
+        self.current: tuple[int, Any] | None = None
+
+    def job(self, index: int) -> list[tuple[int, Any]]:
+        if self.parts > 1:
+            sample, part = divmod(index, self.parts)
+            if self.current is None or self.current[0] != sample:
+                self.current = (sample, self.layout(sample))
+            return self.worker.count(sample, self.current[1], part)
+        several = range(index * self.group, min((index + 1) * self.group, self.samples))
+        return [result for n in several for result in self.worker.count(n, self.layout(n), None)]
+
+    def finish(self) -> list[tuple[int, Any]]:
+        counter = self.worker.counter
+        if self.worker.keep:
+            return [(0, counter.take(self.worker.classes))]
+        return [(0, counter.leftover())] if hasattr(counter, "leftover") else []
+
+
+def inside(region: Array) -> Array:
+    """Return where a region of interest is not 0, as kernels take it; raise `Rejected` if it is NaN anywhere."""
+    if region.dtype.kind == "f" and np.isnan(region).any():
+        raise Rejected
+    return region if region.itemsize == 1 else region != 0
+
+
+def mask_conversion(mask: Array | None) -> Conversion | None:
+    """Kernels take a mask of any one-byte type as it is."""
+    return None if mask is None or mask.itemsize == 1 else TO_BOOL
+
+
+def weight_conversion(weight: Array | None) -> Conversion | None:
+    """Kernels take native float32 and float64 weights as they are."""
+    if weight is None or (weight.dtype.kind == "f" and weight.itemsize >= 4 and weight.dtype.isnative):
+        return None
+    return TO_FLOAT64
+
+
+def check_sums(sums: Array) -> None:
+    """Raise if weights, each of them finite, add up to infinity."""
+    if not np.isfinite(sums).all():
+        raise ValueError("sample_weight: expected weights whose sums are finite float64, found an infinite sum")

@@ -1,0 +1,125 @@
+"""Which metrics and losses a name stands for, what they need, and their values of any statistic."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg import metrics as registry
+from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
+
+if TYPE_CHECKING:
+    from fastseg.api.calls import ScoreFunction
+
+__all__ = ["DEFAULT_METRICS", "TITLES", "chosen_metrics", "classes_of", "quantities_of", "values_of"]
+
+Floats = npt.NDArray[np.float64]
+
+
+DEFAULT_METRICS = ("dice", "iou", "precision", "recall")
+
+#: What is shown of sums of scores unless other metrics are asked for, where these quantities were summed.
+_OF_SUMS = {
+    "argmax": DEFAULT_METRICS,
+    "dice": ("soft_dice", "soft_dice_loss"),
+    "cross_entropy": ("cross_entropy",),
+    "brier": ("brier_score",),
+    "focal": ("focal_loss",),
+    "ranks": ("top_k_accuracy",),
+    "bins": ("expected_calibration_error",),
+}
+
+#: What numbers of files of scores are called below a table.
+TITLES = {"soft_dice": "soft Dice", "cross_entropy": "cross-entropy", "brier_score": "Brier score"}
+
+
+def chosen_metrics(
+    metrics: str | Sequence[str] | None, counts: LabelCounts | BinaryCounts | ScoreSums
+) -> tuple[str, ...]:
+    """Return the names of the metrics; ValueError where one is unknown or cannot be had of these counts."""
+    sums = counts if isinstance(counts, ScoreSums) else None
+    if metrics is None:
+        return (
+            DEFAULT_METRICS
+            if sums is None
+            else tuple(m for q, ms in _OF_SUMS.items() if q in sums.quantities for m in ms)
+        )
+    if not isinstance(metrics, Sequence):
+        raise TypeError(f"metrics: expected names, or 'all', found {metrics!r}")
+    if metrics == "all":
+        names = dict.fromkeys(metric.name for metric in registry.REGISTRY.values())
+        if sums is None:
+            return tuple(names)
+        summed = set(sums.quantities)
+        names |= dict.fromkeys(["soft_dice", *(function.name for function in _score_functions().values())])
+        return tuple(name for name in names if summed.issuperset(_needs(name)))
+    names = dict.fromkeys([metrics] if isinstance(metrics, str) else metrics)
+    if sums is None:
+        for name in names:
+            registry.get(name)
+    else:
+        sums.require(*dict.fromkeys(quantity for name in names for quantity in _needs(name)))
+    return tuple(names)
+
+
+def quantities_of(metrics: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return which quantities of `sum_scores` metrics need, given by name; None where any will do."""
+    if metrics is None or metrics == "all":
+        return None
+    names = [metrics] if isinstance(metrics, str) else metrics
+    return tuple(dict.fromkeys(quantity for name in names for quantity in _needs(name)))
+
+
+def _score_functions() -> dict[str, ScoreFunction]:
+    """Return losses and metrics of scores; they are imported where there are scores."""
+    from fastseg.metrics.losses import LOSSES
+    from fastseg.metrics.scores import SCORE_METRICS
+
+    return {**LOSSES, **SCORE_METRICS}
+
+
+def _needs(name: str) -> tuple[str, ...]:
+    """Return the quantities of scores that a metric of sums is made of."""
+    if name in registry.REGISTRY:
+        return ("argmax",)
+    functions = _score_functions()
+    if name == "soft_dice":
+        return functions["soft_dice_loss"].needs
+    if name not in functions:
+        known = ", ".join(sorted({*registry.REGISTRY, *functions, "soft_dice"}))
+        raise ValueError(f"metrics: expected some of {known}; found {name!r}")
+    return functions[name].needs
+
+
+def classes_of(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[str | int, ...]:
+    """Return the names of the classes that a statistic has rows for."""
+    if isinstance(counts, BinaryCounts):
+        return counts.classes
+    if isinstance(counts, ScoreSums):
+        if counts.argmax_counts is None:
+            return (1,) if counts.num_classes == 1 else tuple(range(counts.num_classes))
+        counts = counts.argmax_counts
+    return tuple(counts.labels.tolist())
+
+
+def values_of(name: str, counts: LabelCounts | BinaryCounts | ScoreSums, zero_division: float) -> Floats:
+    """Return a metric's values: (N, K), or (N,) where it is one number for all classes together."""
+    if not isinstance(counts, ScoreSums):
+        return registry.get(name)(counts, zero_division=zero_division)
+    if name in registry.REGISTRY:
+        assert counts.argmax_counts is not None
+        return registry.get(name)(counts.argmax_counts, zero_division=zero_division)
+    function = _score_functions()["soft_dice_loss" if name == "soft_dice" else name]
+    if name == "soft_dice":
+        values = 1 - function(counts, average=None)
+    elif name != "soft_dice_loss" and "average" in inspect.signature(function.on_sums).parameters:
+        values = function(counts, average=None)
+    else:
+        values = np.array([function(counts.cases([n])) for n in range(counts.num_cases)], np.float64)
+    values = np.where(np.isnan(values), zero_division, values)
+    missing = len(classes_of(counts)) - values.shape[-1] if values.ndim > 1 else 0  # 1 for what has no value at class 0
+    return np.pad(values, ((0, 0), (missing, 0)), constant_values=np.nan) if missing else values

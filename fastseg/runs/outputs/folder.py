@@ -1,0 +1,71 @@
+"""All the files of a run's folder: written together, and read back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fastseg.runs import atomic
+from fastseg.runs.outputs.confusion_npz import confusion_npz, read_confusion
+from fastseg.runs.outputs.csv_tables import cases_csv, classes_csv
+from fastseg.runs.outputs.run_json import (
+    CONFUSION_FILE,
+    RUN_FILE,
+    read_bytes,
+    read_json,
+    run_json,
+    run_of,
+)
+from fastseg.runs.outputs.summary_json import summary
+from fastseg.runs.results.numbers import Run
+
+__all__ = ["FILES", "read_run", "write_outputs"]
+
+#: The files of a run, in the order in which they take their places.
+FILES = ("summary.json", "cases.csv", "classes.csv", CONFUSION_FILE, RUN_FILE)
+
+
+def write_outputs(run: Run, folder: str | os.PathLike[str]) -> None:
+    """Write all files of a run into a folder, which is made if need be; all of them or, if one cannot be, none.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written, with the path; those that were there are as they were.
+    """
+    archive = confusion_npz(run)
+    digest = read_confusion(archive).sha256  # and nothing is written that could not be read
+    made = (summary(run), cases_csv(run), classes_csv(run), archive, run_json(run, digest))
+    os.makedirs(folder, exist_ok=True)
+    atomic.write_all(folder, dict(zip(FILES, made, strict=True)))
+
+
+def read_run(folder: str | os.PathLike[str]) -> Run:
+    """Return the run whose files are in a folder, with all its records.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or its files are damaged or not of one run; with what was expected and what was found.
+    OSError
+        If they cannot be read.
+    """
+    path = Path(folder, RUN_FILE)
+    if not path.exists():
+        raise ValueError(
+            f"{folder}: expected a folder that fastseg evaluate -o has finished, found {_found_instead(folder)}"
+        )
+    plain = read_json(path)
+    confusion = read_confusion(read_bytes(Path(folder, CONFUSION_FILE)), os.fspath(Path(folder, CONFUSION_FILE)))
+    try:
+        return run_of(plain, confusion)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path}: expected a run that fastseg wrote; found {what}") from None
+
+
+def _found_instead(folder: str | os.PathLike[str]) -> str:
+    """Return what is in the place of a finished run."""
+    if os.path.isdir(folder):
+        return f"no {RUN_FILE} in it (after an interruption, run the same command again)"
+    return "a file" if os.path.exists(folder) else "nothing"

@@ -1,0 +1,23 @@
+"""Why a number is not there, in words."""
+
+from __future__ import annotations
+
+from fastseg.runs.results.numbers import Run
+from fastseg.runs.scoring.records import CaseRecord
+
+__all__ = ["why_no_mean", "why_not_scored"]
+
+
+def why_not_scored(record: CaseRecord) -> str | None:
+    """Return why a case failed or that its prediction is missing, None where all is well."""
+    if record.status == "scored":
+        return None
+    if record.status == "missing":
+        reason = record.reason or "no prediction"
+        return f"{reason}; scored as the worst possible" if record.counted else reason
+    return record.reason or "failed"
+
+
+def why_no_mean(run: Run) -> str:
+    """Return why a number of the whole run is undefined."""
+    return f"undefined under convention {run.settings.convention}" if run.counted else "no case was scored"

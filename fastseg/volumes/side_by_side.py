@@ -1,0 +1,67 @@
+"""Two volumes opened so that their voxels can be read side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.geometry import check_geometry
+from fastseg.volumes.open import open_volume
+from fastseg.volumes.paths import Path
+from fastseg.volumes.views import align, in_blocks
+from fastseg.volumes.volume import Volume
+
+__all__ = ["in_boxes", "open_aligned", "same_stream", "side_by_side"]
+
+
+def same_stream(volumes: Sequence[Volume]) -> bool:
+    """Tell whether files can be read side by side from first to last."""
+    return all(volume.streams and volume.order == volumes[0].order for volume in volumes)
+
+
+@contextmanager
+def open_aligned(
+    paths: Sequence[Path], *, geometry: str = "error", reorient: bool = False, axes: str | None = None
+) -> Iterator[tuple[list[Volume], str | None]]:
+    """Open a truth, a prediction and perhaps a mask as volumes of one shape, in which an index means the same voxel.
+
+    Yields
+    ------
+    volumes, note
+        Under ``geometry="warn"`` the note says what differs.
+
+    Raises
+    ------
+    VolumeError
+        If a file cannot be read; GeometryError, a kind of it, if the volumes do not match.
+    """
+    with ExitStack() as stack:
+        true, *others = (stack.enter_context(open_volume(path)) for path in paths)
+        for _ in others:  # the last may have fewer axes than those before it, so that all are aligned once more
+            for number, other in enumerate(others):
+                true, others[number] = align(true, other, axes=axes, reorient=reorient)
+        notes = [check_geometry(true.geometry, each.geometry, geometry, (true.path, each.path)) for each in others]
+        for mask in others[1:]:
+            if mask.scaling is not None and mask.scaling[1] != 0:
+                raise VolumeError(
+                    f"{mask.path}: expected a region of interest, found one whose 0 stands for {mask.scaling[1]}"
+                )
+        yield [true, *others], "; ".join(note for note in notes if note is not None) or None
+
+
+@contextmanager
+def in_boxes(volumes: list[Volume], check: Callable[[], object] | None = None) -> Iterator[list[Volume]]:
+    """Yield volumes that can be read in blocks; what had to be unpacked, with `check`, is deleted afterwards."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(in_blocks(volume, check)) for volume in volumes]
+
+
+@contextmanager
+def side_by_side(volumes: list[Volume]) -> Iterator[list[Volume]]:
+    """Yield volumes that `read_boxes` can read."""
+    if same_stream(volumes):
+        yield volumes
+    else:
+        with in_boxes(volumes) as blocks:
+            yield blocks
