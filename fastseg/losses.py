@@ -3,38 +3,28 @@
 What each is, is said in `fastseg.metrics.losses`; how its gradient is written, in `fastseg.api.gradients`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
+from fastseg.api.calls import function_of
 from fastseg.api.gradients import (
     cross_entropy_with_gradient,
     dice_cross_entropy_with_gradient,
     soft_dice_loss_with_gradient,
 )
-from fastseg.metrics.losses import (
-    LOSSES,
-    cross_entropy,
-    dice_cross_entropy_loss,
-    focal_loss,
-    focal_tversky_loss,
-    generalized_dice_loss,
-    jaccard_loss,
-    log_cosh_dice_loss,
-    soft_dice_loss,
-    soft_iou_loss,
-    tversky_loss,
-)
+from fastseg.metrics.losses import LOSSES
 
-__all__ = [
-    "LOSSES",
-    "cross_entropy",
-    "cross_entropy_with_gradient",
-    "dice_cross_entropy_loss",
-    "dice_cross_entropy_with_gradient",
-    "focal_loss",
-    "focal_tversky_loss",
-    "generalized_dice_loss",
-    "jaccard_loss",
-    "log_cosh_dice_loss",
-    "soft_dice_loss",
-    "soft_dice_loss_with_gradient",
-    "soft_iou_loss",
-    "tversky_loss",
-]
+_WITH_GRADIENTS = (cross_entropy_with_gradient, dice_cross_entropy_with_gradient, soft_dice_loss_with_gradient)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__all__":
+        return __dir__()
+    if name not in LOSSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return function_of(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({"LOSSES", *LOSSES, *(function.__name__ for function in _WITH_GRADIENTS)})

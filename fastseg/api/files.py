@@ -76,6 +76,19 @@ def count_files(
         If a file cannot be read, is truncated or corrupt; GeometryError, a kind of it, if the volumes do not match.
     ValueError
         If labels are not whole numbers, or not among the classes; says how many, and index and value of the first.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     true, pred = Path(folder, "true.npy"), Path(folder, "pred.npy")
+    ...     np.save(true, np.array([[0, 0], [1, 1]]))
+    ...     np.save(pred, np.array([[0, 1], [1, 1]]))
+    ...     counts = count_files(true, pred)
+    >>> counts.matrix.tolist()
+    [[[1, 1], [0, 2]]]
     """
     counts, _, _ = count_with_facts(
         reference, prediction, classes=label_classes(num_classes, labels, ignore_index), unknown=unknown,
@@ -119,6 +132,24 @@ def evaluate_files(
     -------
     scores : Scores
         With the voxel volume, and the files' names in ``scores.files``.
+
+    Raises
+    ------
+    VolumeError, ValueError, TypeError
+        As `count_files` and `evaluate` do.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     true, pred = Path(folder, "true.npy"), Path(folder, "pred.npy")
+    ...     np.save(true, np.array([[0, 0], [1, 1]]))
+    ...     np.save(pred, np.array([[0, 1], [1, 1]]))
+    ...     scores = evaluate_files(true, pred, labels={1: "liver"}, metrics="dice")
+    >>> scores["dice"].round(3).tolist(), scores.names
+    ([0.667, 0.8], {1: 'liver'})
     """
     check_options("evaluate_files", options, inspect.signature(count_files).parameters)
     chosen = choose_labels(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.api.calls import real_number
+from fastseg.arrays.arguments import finite_number
 from fastseg.arrays.option_names import explained
 from fastseg.arrays.scores import score_inputs
 from fastseg.counting.gradients import room_for_gradient, write_gradient
@@ -104,7 +104,7 @@ def dice_cross_entropy_with_gradient(
         quantities=[*(["dice"] if dice_weight else []), *(["cross_entropy"] if ce_weight else [])],
     )
     for name, value in (("epsilon", epsilon), ("dice_weight", dice_weight), ("ce_weight", ce_weight)):
-        real_number(name, value)
+        finite_number(value, name)
     if given.options.binary and given.label_smoothing and ce_weight:
         raise ValueError("label_smoothing: expected 0 for the gradient of binary cross-entropy")
     gradient = room_for_gradient(given, dtype, out)

@@ -119,8 +119,20 @@ def confusion_matrix(
 ) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:
     """Return the confusion matrix of two label maps: (K, K), rows true, columns predicted.
 
-    The arguments are those of `count_labels`, which also takes `unknown` and `backend`. With `sample_axis` it is (N, K, K), a
-    matrix for each of the N samples along that axis.
+    Parameters
+    ----------
+    y_true, y_pred, num_classes, labels, ignore_index, mask, sample_weight, sample_axis
+        As in `count_labels`, which also takes `unknown` and `backend`.
+
+    Returns
+    -------
+    matrix : int64 array of shape (K, K)
+        float64 with weights. With `sample_axis` (N, K, K): a matrix for each of the N samples along that axis.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `count_labels` does.
 
     Examples
     --------
@@ -171,6 +183,11 @@ def evaluate(
     scores : Scores
         Prints as a table; with volumes in ml where the maps are images of known spacing. ``scores[metric]`` is (K,), of
         several cases (N, K).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `count_labels` does; for unknown metrics.
 
     Examples
     --------

@@ -91,6 +91,20 @@ def sum_files(
     lie side by side in a C-ordered array. Compressed volumes of one class after another (.nii.gz, nnU-Net's .npz) cannot be
     read so: they are unpacked once, in memory if that takes at most 256 MiB, else to a temporary file, which is deleted at
     the end. The same goes for labels whose voxel order is not that of the scores.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> p = np.array([[0.1, 0.6], [0.8, 0.8]], np.float32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     true, scores = Path(folder, "true.npy"), Path(folder, "scores.npy")
+    ...     np.save(true, np.array([[0, 0], [1, 1]]))
+    ...     np.save(scores, np.stack([1 - p, p], axis=-1))
+    ...     sums = sum_files(true, scores, channel_axis=-1)
+    >>> sums.true_pred.round(2).tolist(), sums.argmax_counts.matrix.tolist()
+    ([[1.3, 1.6]], [[[1, 1], [0, 2]]])
     """
     return sum_pair(
         reference, prediction, activation=activation, channel_axis=channel_axis, axes=axes, ignore_index=ignore_index,
@@ -135,6 +149,25 @@ def evaluate_score_files(
     scores : Scores
         Of the most probable labels; ``scores.extra`` has the mean soft Dice coefficient of the classes ("soft_dice"),
         "cross_entropy" and "brier_score", of all classes that the file has. ``scores.files`` says what was read, and how.
+
+    Raises
+    ------
+    VolumeError, ValueError, TypeError
+        As `sum_files` and `evaluate_files` do.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> p = np.array([[0.1, 0.6], [0.8, 0.8]], np.float32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     true, scores = Path(folder, "true.npy"), Path(folder, "scores.npy")
+    ...     np.save(true, np.array([[0, 0], [1, 1]]))
+    ...     np.save(scores, np.stack([1 - p, p], axis=-1))
+    ...     found = evaluate_score_files(true, scores, channel_axis=-1)
+    >>> found["dice"].round(3).tolist(), {name: round(value, 3) for name, value in found.extra.items()}
+    ([0.667, 0.8], {'soft_dice': 0.865, 'cross_entropy': 0.367, 'brier_score': 0.225})
     """
     allowed = set(inspect.signature(sum_files).parameters) - {"quantities", "bins"}
     check_options("evaluate_score_files", options, allowed)

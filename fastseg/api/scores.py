@@ -49,6 +49,11 @@ def evaluate_scores(
     scores : Scores
         Prints as a table.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As `sum_scores` does; for unknown metrics, and those that the quantities do not allow.
+
     Examples
     --------
     >>> p = [[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]]

@@ -12,8 +12,10 @@ import numpy.typing as npt
 from fastseg import metrics as registry
 from fastseg._version import __version__
 from fastseg.api.text_table import table_in_blocks
+from fastseg.arrays.arguments import checked_number
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 from fastseg.labels.names import shown, shown_label
+from fastseg.metrics.arithmetic import nan_mean
 from fastseg.metrics.choice import TITLES, chosen_metrics, classes_of, values_of
 
 __all__ = ["Scores"]
@@ -62,6 +64,20 @@ class Scores:
     count what was predicted as one of their labels, ignored or not.
 
     Sums of a single class have the labels 0 and 1 of their argmax counts, and what is made of scores stands at class 1.
+
+    Examples
+    --------
+    >>> import fastseg
+    >>> scores = Scores(fastseg.count_labels([0, 0, 1, 1], [0, 1, 1, 1]), metrics=["dice", "iou"], names={1: "liver"})
+    >>> print(scores)
+    class            name       dice     iou  true voxels  pred voxels
+    ---------------  -------  ------  ------  -----------  -----------
+    0                0        0.6667  0.5000            2            1
+    1                liver    0.8000  0.6667            2            3
+    mean                      0.7333  0.5833
+      over           classes       2       2
+    foreground mean           0.8000  0.6667
+      over           classes       1       1
     """
 
     def __init__(
@@ -78,7 +94,7 @@ class Scores:
     ) -> None:
         if names is not None and not isinstance(names, Mapping):
             raise TypeError(f"names: expected a mapping of labels to names, found {names!r}")
-        zero_division = registry.checked_number(zero_division, "zero_division")
+        zero_division = checked_number(zero_division, "zero_division")
         self.counts, self.names, self.zero_division = counts, dict(names or {}), zero_division
         self.voxel_ml, self.files, self.extra = voxel_ml, files, dict(extra or {})
         chosen = chosen_metrics(metrics, counts)
@@ -98,7 +114,7 @@ class Scores:
                 self.values[name] = values if kept.all() else values[:, kept]
         background = [0, *(name for name, members in (regions or {}).items() if set(members) == {0})]
         foreground = np.array([name not in background for name in self.classes], bool)
-        self.class_values = {name: _nanmean(v) for name, v in self.values.items()}
+        self.class_values = {name: nan_mean(v, 0) for name, v in self.values.items()}
         self.mean = {name: _mean_of(v) for name, v in self.class_values.items()}
         self.foreground_mean = {name: _mean_of(v[foreground]) for name, v in self.class_values.items()}
         self.defined = {name: _number_defined(v) for name, v in self.class_values.items()}
@@ -247,16 +263,8 @@ def _volumes(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[npt.NDArra
     return (counts.tp + counts.fn).sum(0), (counts.tp + counts.fp).sum(0)
 
 
-def _nanmean(values: Floats) -> Floats:
-    """Return the means over the cases of the values that are not NaN; NaN where there are none."""
-    defined = ~np.isnan(values)
-    number = defined.sum(0)
-    total = np.where(defined, values, 0.0).sum(0)
-    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
-
-
 def _mean_of(values: Floats) -> float:
-    return float(_nanmean(values.reshape(-1, 1))[0])
+    return float(nan_mean(values.ravel(), 0))
 
 
 def _number_defined(values: Floats) -> int:

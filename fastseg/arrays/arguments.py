@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["axis_letters", "checked_axis", "checked_real", "integer", "integers", "keyword_options"]
+__all__ = [
+    "axis_letters",
+    "checked_axis",
+    "checked_number",
+    "finite_number",
+    "integer",
+    "integers",
+    "keyword_options",
+    "one_of",
+]
 
 
 @functools.cache
@@ -31,14 +41,17 @@ def checked_axis(axis: Any, ndim: int, name: str) -> int | None:
     return value % ndim
 
 
-def integer(value: Any, name: str) -> int:
-    """Return an integer as an int; TypeError if it is none."""
+def integer(value: Any, name: str, *, least: int | None = None) -> int:
+    """Return an integer as an int; TypeError if it is none, ValueError if it is less than `least`."""
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         raise TypeError(f"{name}: expected an integer, found {value!r}") from None
+    if least is not None and number < least:
+        raise ValueError(f"{name}: expected an integer of at least {least}, found {value!r}")
+    return number
 
 
 def integers(value: Any, name: str) -> npt.NDArray[np.int64]:
@@ -66,8 +79,24 @@ def axis_letters(value: Any) -> str | None:
     return axes
 
 
-def checked_real(value: Any, name: str) -> float:
-    """Return a number as a float; TypeError if it is none."""
+def checked_number(value: Any, name: str) -> float:
+    """Return a real number as a float; TypeError if it is none."""
     if isinstance(value, str) or not hasattr(value, "__float__"):
         raise TypeError(f"{name}: expected a number, found {value!r}")
     return float(value)
+
+
+def finite_number(value: Any, name: str, *, positive: bool = False) -> float:
+    """Return a finite number that is not negative as a float; TypeError or ValueError if it is none."""
+    number = checked_number(value, name)
+    if not 0 <= number < math.inf or (positive and number == 0):
+        wanted = "positive" if positive else "not negative"
+        raise ValueError(f"{name}: expected a finite number that is {wanted}, found {value!r}")
+    return number
+
+
+def one_of(value: Any, name: str, known: Sequence[Any]) -> Any:
+    """Return the value, which has to be one of those known; ValueError if it is none."""
+    if not any(value is k or (isinstance(value, str) and value == k) for k in known):
+        raise ValueError(f"{name}: expected {', '.join(map(repr, known[:-1]))} or {known[-1]!r}, found {value!r}")
+    return value

@@ -13,13 +13,13 @@ import sys
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastseg import geometry
-from fastseg.geometry import Geometry
+if TYPE_CHECKING:  # what places volumes is imported where there are images
+    from fastseg.volumes.geometry import Geometry
 
 __all__ = ["Aligned", "ImageArray", "aligned", "opened", "voxel_ml"]
 
@@ -159,6 +159,8 @@ def _order(reference: ImageArray, image: ImageArray, names: tuple[str, str], cha
 
 def _check_place(reference: ImageArray, image: ImageArray, names: tuple[str, str]) -> None:
     """Raise a ValueError if two images do not lie at the same place, as far as both say where they lie."""
+    from fastseg.volumes import geometry
+
     problem = None
     if len(reference.geometries) == len(image.geometries):  # else a batch beside a single image
         places = list(zip(reference.geometries, image.geometries, strict=True))
@@ -175,6 +177,8 @@ def _check_place(reference: ImageArray, image: ImageArray, names: tuple[str, str
 
 
 def _places_differ(one: Geometry, other: Geometry, names: tuple[str, str]) -> str | None:
+    from fastseg.volumes import geometry
+
     problem = next(filter(None, map(geometry.unplaced, (one, other), names)), None)
     if problem is not None:
         return problem
@@ -209,6 +213,8 @@ def _coords_differ(dim: str, one: Any, other: Any, names: tuple[str, str]) -> st
 
 def _placed(affine: Any, shape: tuple[int, ...]) -> Geometry:
     """Return the geometry of voxels along the axes x, y, z, of which there may be fewer."""
+    from fastseg.volumes.geometry import Geometry
+
     affine = np.asarray(affine, np.float64)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     return Geometry(shape[:3], affine, tuple(spacing.tolist())[: len(shape)])

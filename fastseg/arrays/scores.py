@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays import image_objects
-from fastseg.arrays.arguments import checked_axis, checked_real, integers
+from fastseg.arrays.arguments import checked_axis, checked_number, integers
 from fastseg.arrays.classes import MAX_CLASSES, Classes, label_classes
 from fastseg.arrays.convert import as_array, checked_mask, checked_weight, score_array
 from fastseg.counts.scores import QUANTITIES
@@ -140,13 +140,13 @@ def score_inputs(
     if soft and classes.ignored.size:
         raise ValueError("ignore_index: expected None for a truth with channels (pass mask= to leave voxels out)")
     wanted = _quantities(quantities, channels, bins, label_smoothing, focal_gamma)
-    smoothing = checked_real(label_smoothing, "label_smoothing")
+    smoothing = checked_number(label_smoothing, "label_smoothing")
     if not 0 <= smoothing <= 1:
         raise ValueError(f"label_smoothing: expected a number from 0 to 1, found {label_smoothing!r}")
-    gamma = 2.0 if focal_gamma is None else checked_real(focal_gamma, "focal_gamma")
+    gamma = 2.0 if focal_gamma is None else checked_number(focal_gamma, "focal_gamma")
     if not 0 <= gamma < math.inf:
         raise ValueError(f"focal_gamma: expected a finite number that is not negative, found {focal_gamma!r}")
-    divisor = None if scale is None else checked_real(scale, "scale")
+    divisor = None if scale is None else checked_number(scale, "scale")
     if divisor is not None:
         if score.dtype.kind not in "iu" or score_bfloat16:
             raise ValueError(f"scale: expected scores of an integer type, found {score.dtype}")

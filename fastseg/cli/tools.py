@@ -122,7 +122,7 @@ def _version(distribution: str, extra: str) -> str:
 
 
 def _cache_folder() -> str:
-    from fastseg.kernels.numba.jit import cache_folder
+    from fastseg.kernels.numba import cache_folder
 
     return cache_folder() or "none (no folder that only this user can write)"
 

@@ -38,6 +38,13 @@ def set_num_threads(n: int | None) -> None:
     ------
     TypeError, ValueError
         If `n` is no integer, or less than 1.
+
+    Examples
+    --------
+    >>> set_num_threads(1)
+    >>> get_num_threads()
+    1
+    >>> set_num_threads(None)
     """
     global _chosen
     _chosen = None if n is None else checked_threads(n, "n")
@@ -48,6 +55,15 @@ def get_num_threads() -> int:
 
     That is the value of `set_num_threads`, else of the environment variable FASTSEG_NUM_THREADS, else the number of
     processors that this process may run on (its affinity), or its control group's quota of processor time if that is less.
+
+    Returns
+    -------
+    n : int
+
+    Raises
+    ------
+    ValueError
+        If FASTSEG_NUM_THREADS is no integer of at least 1.
 
     Examples
     --------

@@ -89,6 +89,14 @@ class ScoreSums(Counts):
     Notes
     -----
     Sums of differently cut parts agree to about 1e-12; ranks and the numbers in bins are whole (without weights), and exact.
+
+    Examples
+    --------
+    >>> import fastseg
+    >>> parts = [fastseg.sum_scores([0, 1], [[0.75, 0.25], [0.5, 0.5]]), fastseg.sum_scores([1], [[0.25, 0.75]])]
+    >>> sums = parts[0].merge(parts[1])
+    >>> sums.true.tolist(), sums.true_pred.tolist(), sums.total.tolist()
+    ([[1.0, 2.0]], [[0.75, 1.25]], [3.0])
     """
 
     true: Floats

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
+from fastseg.metrics import registry
+from fastseg.metrics.registry import ScoreFunction
 
-if TYPE_CHECKING:
-    from fastseg.api.calls import ScoreFunction
-
-__all__ = ["DEFAULT_METRICS", "TITLES", "chosen_metrics", "classes_of", "quantities_of", "values_of"]
+__all__ = ["DEFAULT_METRICS", "TITLES", "chosen_metrics", "classes_of", "quantities_of", "score_functions", "values_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,7 +52,7 @@ def chosen_metrics(
         if sums is None:
             return tuple(names)
         summed = set(sums.quantities)
-        names |= dict.fromkeys(["soft_dice", *(function.name for function in _score_functions().values())])
+        names |= dict.fromkeys(["soft_dice", *(function.name for function in score_functions().values())])
         return tuple(name for name in names if summed.issuperset(_needs(name)))
     names = dict.fromkeys([metrics] if isinstance(metrics, str) else metrics)
     if sums is None:
@@ -74,19 +71,19 @@ def quantities_of(metrics: str | Sequence[str] | None) -> tuple[str, ...] | None
     return tuple(dict.fromkeys(quantity for name in names for quantity in _needs(name)))
 
 
-def _score_functions() -> dict[str, ScoreFunction]:
-    """Return losses and metrics of scores; they are imported where there are scores."""
+def score_functions(*, curves: bool = False) -> dict[str, ScoreFunction]:
+    """Return losses and metrics of scores, and curves if wanted; they are imported where there are scores."""
     from fastseg.metrics.losses import LOSSES
-    from fastseg.metrics.scores import SCORE_METRICS
+    from fastseg.metrics.scores import CURVES, SCORE_METRICS
 
-    return {**LOSSES, **SCORE_METRICS}
+    return {**LOSSES, **SCORE_METRICS, **(CURVES if curves else {})}
 
 
 def _needs(name: str) -> tuple[str, ...]:
     """Return the quantities of scores that a metric of sums is made of."""
     if name in registry.REGISTRY:
         return ("argmax",)
-    functions = _score_functions()
+    functions = score_functions()
     if name == "soft_dice":
         return functions["soft_dice_loss"].needs
     if name not in functions:
@@ -113,10 +110,10 @@ def values_of(name: str, counts: LabelCounts | BinaryCounts | ScoreSums, zero_di
     if name in registry.REGISTRY:
         assert counts.argmax_counts is not None
         return registry.get(name)(counts.argmax_counts, zero_division=zero_division)
-    function = _score_functions()["soft_dice_loss" if name == "soft_dice" else name]
+    function = score_functions()["soft_dice_loss" if name == "soft_dice" else name]
     if name == "soft_dice":
         values = 1 - function(counts, average=None)
-    elif name != "soft_dice_loss" and "average" in inspect.signature(function.on_sums).parameters:
+    elif name != "soft_dice_loss" and "average" in inspect.signature(function.function).parameters:
         values = function(counts, average=None)
     else:
         values = np.array([function(counts.cases([n])) for n in range(counts.num_cases)], np.float64)

@@ -19,10 +19,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts
+from fastseg.metrics import registry
+from fastseg.metrics.arithmetic import nan_mean, ratio
 
-__all__ = ["CONVENTIONS", "Convention", "nan_mean", "worst_value"]
+__all__ = ["CONVENTIONS", "Convention", "worst_value"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -147,16 +148,16 @@ class Convention:
             classes = self.values(metric, BinaryCounts(tuple(range(number)), tp, fp, fn, tn, voxels))
             return classes, self._over_classes(classes[:, in_means])
         totals, numbers = np.split(sums, 2, 1)
-        classes = _ratio(totals[:, :number], numbers[:, :number], self.nothing)
+        classes = ratio(totals[:, :number], numbers[:, :number], self.nothing)
         over = self.over(metric)
         if not in_means.any():
             return classes, np.full(len(sums), NAN)
         if over == "classes":
             return classes, self._over_classes(classes[:, in_means])
         if over == "cases":
-            return classes, _ratio(totals[:, number], numbers[:, number], self.nothing)
+            return classes, ratio(totals[:, number], numbers[:, number], self.nothing)
         chosen = np.flatnonzero(in_means)
-        return classes, _ratio(totals[:, chosen].sum(1), numbers[:, chosen].sum(1), self.nothing)
+        return classes, ratio(totals[:, chosen].sum(1), numbers[:, chosen].sum(1), self.nothing)
 
     def _over_classes(self, classes: Floats) -> Floats:
         if self.strict:
@@ -175,16 +176,6 @@ def worst_value(metric: registry.Metric) -> float | None:
     ends = {"higher": metric.range[0], "lower": metric.range[1]}
     worst = ends.get(metric.better)
     return worst if worst is not None and np.isfinite(worst) else None
-
-
-def nan_mean(values: Floats, axis: int) -> Floats:
-    """Return the means along an axis of the values that are not NaN; NaN where there are none."""
-    defined = ~np.isnan(values)
-    return _ratio(np.where(defined, values, 0.0).sum(axis), defined.sum(axis), NAN)
-
-
-def _ratio(total: Array, number: Array, nothing: float) -> Floats:
-    return np.asarray(np.where(number > 0, total / np.maximum(number, 1), nothing), np.float64)
 
 
 def _extent(binary: BinaryCounts, predicted: bool = True) -> Array:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastseg.api.calls import times
 from fastseg.counts import ScoreSums
 from fastseg.kernels.protocols.scores import GradientTerms
+from fastseg.metrics.arithmetic import times
 
 __all__ = ["loss_terms"]
 

@@ -1,4 +1,4 @@
-"""Losses: pure functions of `ScoreSums`, each callable on arrays too. One entry says all that is known of a loss.
+"""Losses: pure functions of `ScoreSums`. One entry says all that is known of a loss; `fastseg.losses` has them for arrays.
 
 To add one, write a function of sums and its own parameters, and decorate it. N cases, C classes; t is the truth and p the
 predicted probability of a voxel.
@@ -26,19 +26,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.api.calls import (
-    Reduction,
-    ScoreFunction,
-    one_of,
-    ratio,
-    real_number,
-    reduced,
-    score_function,
-    times,
-    voxel_terms,
-)
-from fastseg.arrays.scores import checked_class_weight
+from fastseg.arrays.arguments import finite_number, one_of
 from fastseg.counts import ScoreSums
+from fastseg.metrics.arithmetic import Reduction, reduced, times, voxel_terms
+from fastseg.metrics.loss_terms import Average, averaged_losses, class_weights, complement, first_class, overlap_sums
+from fastseg.metrics.registry import ScoreFunction, register
 
 __all__ = [
     "LOSSES",
@@ -55,7 +47,6 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
-Average = Literal["macro", "micro"] | None
 
 #: Every loss by its name and by its aliases.
 LOSSES: dict[str, ScoreFunction] = {}
@@ -79,7 +70,7 @@ _PARAMETERS = {
     "dice_weight": "Factor of soft Dice.",
     "ce_weight": "Factor of cross-entropy.",
 }
-_loss = partial(score_function, LOSSES, parameters=_PARAMETERS)
+_loss = partial(register, LOSSES, ScoreFunction, parameters=_PARAMETERS)
 _overlap = partial(_loss, needs=("dice",), range=(0.0, 1.0), defaults={"sample_axis": 0})
 _pixelwise = partial(_loss, range=(0.0, float("inf")))
 
@@ -103,13 +94,13 @@ def soft_dice_loss(
     --------
     >>> y_true = [[[1, 0], [1, 0], [0, 1], [0, 1]]]  # (N, voxels, C): one case, one-hot
     >>> y_pred = [[[0.5, 0.5], [1, 0], [0, 1], [0, 1]]]
-    >>> soft_dice_loss(y_true, y_pred, average=None).round(4)  # 1 - 2 1.5 / (1.25 + 2), 1 - 2 2 / (2.25 + 2)
+    >>> fastseg.soft_dice_loss(y_true, y_pred, average=None).round(4)  # 1 - 2 1.5 / (1.25 + 2), 1 - 2 2 / (2.25 + 2)
     array([[0.0769, 0.0588]])
-    >>> round(soft_dice_loss(y_true, y_pred), 4)
+    >>> round(fastseg.soft_dice_loss(y_true, y_pred), 4)
     0.0679
     """
-    _, both, everything = _sums(sums, squared)
-    return _averaged(sums, 2 * both, everything, epsilon, average, include_background, class_weight)
+    _, both, everything = overlap_sums(sums, squared)
+    return averaged_losses(sums, 2 * both, everything, epsilon, average, include_background, class_weight)
 
 
 @_overlap(
@@ -132,11 +123,11 @@ def soft_iou_loss(
     --------
     >>> y_true = [[[1, 0], [1, 0], [0, 1], [0, 1]]]
     >>> y_pred = [[[0.5, 0.5], [1, 0], [0, 1], [0, 1]]]
-    >>> round(soft_iou_loss(y_true, y_pred), 4)  # the mean of 1 - 1.5 / 2 and 1 - 2 / 2.5
+    >>> round(fastseg.soft_iou_loss(y_true, y_pred), 4)  # the mean of 1 - 1.5 / 2 and 1 - 2 / 2.5
     0.225
     """
-    _, both, everything = _sums(sums, squared)
-    return _averaged(sums, both, everything - both, epsilon, average, include_background, class_weight)
+    _, both, everything = overlap_sums(sums, squared)
+    return averaged_losses(sums, both, everything - both, epsilon, average, include_background, class_weight)
 
 
 jaccard_loss = soft_iou_loss
@@ -159,17 +150,17 @@ def generalized_dice_loss(
     --------
     >>> y_true = [[[1, 0], [1, 0], [1, 0], [0, 1]]]
     >>> y_pred = [[[1, 0], [1, 0], [0.5, 0.5], [0, 1]]]
-    >>> round(generalized_dice_loss(y_true, y_pred), 4)  # 1 - 2 (2.5 / 9 + 1) / (5.5 / 9 + 2.5)
+    >>> round(fastseg.generalized_dice_loss(y_true, y_pred), 4)  # 1 - 2 (2.5 / 9 + 1) / (5.5 / 9 + 2.5)
     0.1786
     """
-    one_of("weights", weights, ("square", "simple", "uniform"))
-    true, both, everything = (a[:, _first(sums, include_background) :] for a in _sums(sums, False))
+    one_of(weights, "weights", ("square", "simple", "uniform"))
+    true, both, everything = (a[:, first_class(sums, include_background) :] for a in overlap_sums(sums, False))
     power = {"square": 2, "simple": 1, "uniform": 0}[weights]
     present = np.where(true > 0, true, np.inf)
     w = present ** -float(power)
     largest = w.max(1, keepdims=True, initial=0.0)
     w = np.where(true > 0, w, np.where(largest > 0, largest, 1.0))
-    losses = _complement(2 * (w * both).sum(1), (w * everything).sum(1), epsilon)
+    losses = complement(2 * (w * both).sum(1), (w * everything).sum(1), epsilon)
     return reduced(losses, np.ones(sums.num_cases), reduction)
 
 
@@ -190,10 +181,10 @@ def tversky_loss(
     --------
     >>> y_true = [[[1, 0], [1, 0], [0, 1], [0, 1]]]
     >>> y_pred = [[[0.5, 0.5], [1, 0], [0, 1], [0, 1]]]
-    >>> tversky_loss(y_true, y_pred, alpha=0.25, beta=0.75, average=None).round(4)  # 1 - 1.5/1.875, 1 - 2/2.125
+    >>> fastseg.tversky_loss(y_true, y_pred, alpha=0.25, beta=0.75, average=None).round(4)  # 1 - 1.5/1.875, 1 - 2/2.125
     array([[0.2   , 0.0588]])
     """
-    return focal_tversky_loss(  # type: ignore[no-any-return]
+    loss: float | Floats = focal_tversky_loss(
         sums,
         epsilon=epsilon,
         alpha=alpha,
@@ -203,6 +194,7 @@ def tversky_loss(
         include_background=include_background,
         class_weight=class_weight,
     )
+    return loss
 
 
 @_overlap("mean of (1 − T)^(1/γ), T the ratio of the Tversky loss", "Abraham and Khan, ISBI (2019) 683")
@@ -220,13 +212,20 @@ def focal_tversky_loss(
     """Return the focal Tversky loss: of each case and class the Tversky loss to the power 1/γ, averaged.
 
     The paper sums over the classes; this is the mean.
+
+    Examples
+    --------
+    >>> y_true = [[[1, 0], [1, 0], [0, 1], [0, 1]]]
+    >>> y_pred = [[[0.5, 0.5], [1, 0], [0, 1], [0, 1]]]
+    >>> fastseg.focal_tversky_loss(y_true, y_pred, gamma=2, average=None).round(4)  # roots of 0.15/1.65, 0.35/2.35
+    array([[0.3015, 0.3859]])
     """
-    a, b = real_number("alpha", alpha), real_number("beta", beta)
-    exponent = 1 / real_number("gamma", gamma, positive=True)
-    true, both, everything = _sums(sums, False)
+    a, b = finite_number(alpha, "alpha"), finite_number(beta, "beta")
+    exponent = 1 / finite_number(gamma, "gamma", positive=True)
+    true, both, everything = overlap_sums(sums, False)
     predicted = everything - true
     union = both + a * (predicted - both) + b * (true - both)
-    return _averaged(sums, both, union, epsilon, average, include_background, class_weight, exponent)
+    return averaged_losses(sums, both, union, epsilon, average, include_background, class_weight, exponent)
 
 
 @_overlap("ln cosh of the soft Dice loss", "Jadon, CIBCB (2020) 1", range=(0.0, float(np.log(np.cosh(1.0)))))
@@ -239,7 +238,15 @@ def log_cosh_dice_loss(
     include_background: bool = True,
     class_weight: Any = None,
 ) -> float | Floats:
-    """Return the logarithm of the hyperbolic cosine of `soft_dice_loss`: of its mean, or of each loss without an average."""
+    """Return the logarithm of the hyperbolic cosine of `soft_dice_loss`: of its mean, or of each loss without an average.
+
+    Examples
+    --------
+    >>> y_true = [[[1, 0], [1, 0], [0, 1], [0, 1]]]
+    >>> y_pred = [[[0.5, 0.5], [1, 0], [0, 1], [0, 1]]]
+    >>> round(fastseg.log_cosh_dice_loss(y_true, y_pred), 4)  # ln cosh 0.0679
+    0.0023
+    """
     loss = soft_dice_loss(
         sums,
         epsilon=epsilon,
@@ -273,14 +280,14 @@ def cross_entropy(
     Examples
     --------
     >>> p = [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [0, 1]]
-    >>> round(cross_entropy([0, 0, 1, 1], p), 4)  # (ln 2 + 2 ln 4/3) / 4
+    >>> round(fastseg.cross_entropy([0, 0, 1, 1], p), 4)  # (ln 2 + 2 ln 4/3) / 4
     0.3171
-    >>> cross_entropy([255, 255, 255, 1], p, ignore_index=255)
+    >>> fastseg.cross_entropy([255, 255, 255, 1], p, ignore_index=255)
     0.0
     """
     assert sums.cross_entropy is not None
-    weights = _weights(sums, class_weight)
-    smoothing = real_number("label_smoothing", sums.label_smoothing if label_smoothing is None else label_smoothing)
+    weights = class_weights(sums, class_weight)
+    smoothing = finite_number(sums.label_smoothing if label_smoothing is None else label_smoothing, "label_smoothing")
     if smoothing > 1:
         raise ValueError(f"label_smoothing: expected a number from 0 to 1, found {label_smoothing!r}")
     terms = times(weights, sums.cross_entropy).sum(1)
@@ -310,13 +317,13 @@ def focal_loss(
     Examples
     --------
     >>> p = [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [0, 1]]
-    >>> round(focal_loss([0, 0, 1, 1], p), 4)  # (ln 2 / 4 + 2 ln 4/3 / 16) / 4
+    >>> round(fastseg.focal_loss([0, 0, 1, 1], p), 4)  # (ln 2 / 4 + 2 ln 4/3 / 16) / 4
     0.0523
     """
     assert sums.focal is not None
-    if gamma is not None and sums.focal_gamma is not None and real_number("gamma", gamma) != sums.focal_gamma:
+    if gamma is not None and sums.focal_gamma is not None and finite_number(gamma, "gamma") != sums.focal_gamma:
         raise ValueError(f"gamma: expected {sums.focal_gamma}, which was summed, found {gamma!r}")
-    return reduced(times(_weights(sums, class_weight), sums.focal).sum(1), voxel_terms(sums), reduction)
+    return reduced(times(class_weights(sums, class_weight), sums.focal).sum(1), voxel_terms(sums), reduction)
 
 
 @_overlap(
@@ -339,60 +346,17 @@ def dice_cross_entropy_loss(
     """Return the weighted sum of `soft_dice_loss` (macro) and `cross_entropy` (mean).
 
     Class weights go to both, label smoothing to cross-entropy alone; only soft Dice can leave out the background.
+
+    Examples
+    --------
+    >>> y_true = [[[1, 0], [1, 0], [0, 1], [0, 1]]]
+    >>> y_pred = [[[0.5, 0.5], [1, 0], [0, 1], [0, 1]]]
+    >>> round(fastseg.dice_cross_entropy_loss(y_true, y_pred), 4)  # 0.0679 + (ln 2) / 4
+    0.2412
     """
-    factors = [real_number("dice_weight", dice_weight), real_number("ce_weight", ce_weight)]
+    factors = [finite_number(dice_weight, "dice_weight"), finite_number(ce_weight, "ce_weight")]
     dice = soft_dice_loss(
         sums, epsilon=epsilon, squared=squared, include_background=include_background, class_weight=class_weight
     )
     entropy = cross_entropy(sums, class_weight=class_weight, label_smoothing=label_smoothing)
     return float(times(factors, [dice, entropy]).sum())
-
-
-def _sums(sums: ScoreSums, squared: bool) -> tuple[Floats, Floats, Floats]:
-    """Return Σ t, Σ p t, and Σ p + Σ t or Σ p² + Σ t², each (N, C)."""
-    parts = (sums.true_pred, sums.pred, sums.pred_squared, sums.true_squared)
-    assert all(part is not None for part in parts)
-    both, pred, pred_squared, true_squared = parts
-    return sums.true, both, pred_squared + true_squared if squared else pred + sums.true  # type: ignore[operator,return-value]
-
-
-def _first(sums: ScoreSums, include_background: bool) -> int:
-    """Return the first class that takes part."""
-    return int(not include_background and sums.num_classes > 1)
-
-
-def _complement(numerator: Any, denominator: Any, epsilon: Any) -> Floats:
-    """Return 1 − (numerator + ε) / (denominator + ε), without what rounding puts beyond [0, 1]; 0/0 is NaN."""
-    return np.clip(ratio(denominator - numerator, denominator + real_number("epsilon", epsilon)), 0.0, 1.0)
-
-
-def _averaged(
-    sums: ScoreSums,
-    numerator: Floats,
-    denominator: Floats,
-    epsilon: float,
-    average: Average,
-    include_background: bool,
-    class_weight: Any,
-    exponent: float = 1.0,
-) -> float | Floats:
-    """Return the losses of (N, C) ratios, averaged over cases and classes as asked."""
-    one_of("average", average, ("macro", "micro", None))
-    first = _first(sums, include_background)
-    weights, numerator, denominator = _weights(sums, class_weight)[first:], numerator[:, first:], denominator[:, first:]
-    if average == "micro":
-        numerator, denominator = ((weights * a).sum(1, keepdims=True) for a in (numerator, denominator))
-        weights = np.ones(1)
-    losses = _complement(numerator, denominator, epsilon) ** exponent
-    if average is None:
-        return losses
-    return float(ratio(times(weights, losses).sum(), weights.sum() * sums.num_cases))
-
-
-def _weights(sums: ScoreSums, class_weight: Any) -> Floats:
-    """Return (C,) weights: those given, those of the sums, or ones."""
-    if class_weight is None:
-        return np.ones(sums.num_classes) if sums.class_weight is None else sums.class_weight
-    weights = checked_class_weight(class_weight, sums.num_classes)
-    assert weights is not None
-    return weights

@@ -17,219 +17,83 @@ array([2])
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts import BinaryCounts, LabelCounts
+from fastseg.metrics.arithmetic import exact, root, weighted_mean
+from fastseg.metrics.registry import REGISTRY, Fraction, Metric, foreground, register
 
-__all__ = ["REGISTRY", "Average", "Metric", "checked_number", "get"]
+__all__ = [
+    "accuracy",
+    "balanced_accuracy",
+    "cohen_kappa",
+    "dice",
+    "false_negative_rate",
+    "false_positive_rate",
+    "fbeta",
+    "frequency_weighted_iou",
+    "iou",
+    "matthews_corrcoef",
+    "negative_predictive_value",
+    "precision",
+    "prevalence",
+    "recall",
+    "relative_volume_difference",
+    "specificity",
+    "support",
+    "tversky",
+    "volume_similarity",
+]
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-Average = Literal["macro", "micro", "weighted"] | None
-Fraction = tuple[Any, Any]
-NAN = float("nan")
 
-#: Every metric by its name and by its aliases.
-REGISTRY: dict[str, Metric] = {}
-
-
-@dataclass(frozen=True, eq=False)
-class Metric:
-    """A metric, callable on counts, and what is known of it."""
-
-    name: str
-    formula: str
-    range: tuple[float, float]
-    better: Literal["higher", "lower", "zero", "neither"]
-    """Which values are better: "zero" means the nearer to zero; "neither", that it describes the data."""
-    symmetric: bool
-    """Whether exchanging truth and prediction leaves it as it is, for all values of its own parameters."""
-    reference: str
-    aliases: tuple[str, ...]
-    fraction: Callable[..., Fraction]
-    """Numerator and denominator, (N, C), from BinaryCounts and the metric's own parameters."""
-    overall: Callable[..., Fraction] | None
-    """For a LabelCounts: numerator and denominator, (N,), of the one number for all classes together, if it is that kind."""
-
-    def __call__(
-        self,
-        counts: LabelCounts | BinaryCounts,
-        *,
-        average: Average = None,
-        zero_division: float = NAN,
-        include_background: bool = True,
-        **parameters: Any,
-    ) -> Floats:
-        """Compute the metric.
-
-        Parameters
-        ----------
-        counts
-            N cases of K classes.
-        average
-            None: a value for each class. "macro": the mean over the classes. "micro": one ratio of the summed counts.
-            "weighted": the mean weighted by the classes' true counts. Means are over defined values (see `defined`).
-        zero_division
-            The value where the denominator is 0; NaN means undefined, and means leave it out.
-        include_background
-            False leaves out class 0 (of `count_masks`: channel 0, unless the channels were given other names).
-        **parameters
-            The metric's own, such as ``beta`` of `fbeta`.
-
-        Returns
-        -------
-        values : float64
-            (N, K) for ``average=None``, else (N,). Metrics that are one number for all classes together (`overall`) are
-            (N,) for a LabelCounts. Its ignored labels are NaN, whatever `zero_division` is, and in no average.
-        """
-        zero_division = checked_number(zero_division, "zero_division")
-        for name, value in parameters.items():
-            if not checked_number(value, name) >= 0:
-                raise ValueError(f"{name}: expected a number that is not negative, found {value!r}")
-        if not isinstance(counts, LabelCounts | BinaryCounts):
-            raise TypeError(
-                f"counts: expected LabelCounts or BinaryCounts, found {type(counts).__name__} "
-                f"(of arrays: fastseg.{self.name}(y_true, y_pred))"
-            )
-        if self.is_overall(counts):
-            if average is not None:
-                raise ValueError(
-                    f"average: {self.name} of label counts is one number already; expected None, found {average!r}"
-                )
-            assert self.overall is not None
-            return self._values(*self.overall(counts, include_background, **parameters), zero_division)
-        binary = _foreground(counts, include_background)
-        ignored = set(counts.ignored.tolist()) if isinstance(counts, LabelCounts) else set()
-        if average == "micro":
-            scored = binary.select([name for name in binary.classes if name not in ignored])
-            return self._values(*self.fraction(scored.summed(), **parameters), zero_division)[:, 0]
-        values = self._values(*self.fraction(binary, **parameters), zero_division)
-        values[:, [name in ignored for name in binary.classes]] = NAN
-        if average is None:
-            return values
-        if average == "macro":
-            return _mean(values, np.ones(values.shape), zero_division)
-        if average == "weighted":
-            return _mean(values, (binary.tp + binary.fn).astype(np.float64), zero_division)
-        raise ValueError(f"average: expected None, 'macro', 'micro' or 'weighted'; found {average!r}")
-
-    def defined(
-        self,
-        counts: LabelCounts | BinaryCounts,
-        *,
-        zero_division: float = NAN,
-        include_background: bool = True,
-        **parameters: Any,
-    ) -> npt.NDArray[np.int64]:
-        """Return over how many classes the means of each case are taken: (N,) int64."""
-        values = self(counts, zero_division=zero_division, include_background=include_background, **parameters)
-        defined: npt.NDArray[np.int64] = (~np.isnan(values)).reshape(len(values), -1).sum(1)
-        return defined
-
-    def _values(self, numerator: Any, denominator: Any, zero_division: float) -> Floats:
-        """Divide, and undo what rounding put beyond the range."""
-        values = np.clip(_divide(numerator, denominator, NAN), *self.range)
-        return np.where(np.isnan(values), zero_division, values)
-
-    def is_overall(self, counts: LabelCounts | BinaryCounts) -> bool:
-        """Tell whether the metric of these counts is one number for all classes together."""
-        return self.overall is not None and isinstance(counts, LabelCounts)
-
-
-def checked_number(value: Any, name: str) -> float:
-    """Return a real number as a float; TypeError if it is none."""
-    if isinstance(value, str) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name}: expected a number, found {value!r}")
-    return float(value)
-
-
-def get(name: str) -> Metric:
-    """Return the metric of that name or alias; ValueError if there is none."""
-    if name not in REGISTRY:
-        near = difflib.get_close_matches(str(name), REGISTRY, 1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"metrics: expected some of {', '.join(sorted(REGISTRY))}; found {name!r}{hint}")
-    return REGISTRY[name]
-
-
-def _metric(
-    formula: str,
-    reference: str,
-    *,
-    range: tuple[float, float] = (0.0, 1.0),
-    better: Literal["higher", "lower", "zero", "neither"] = "higher",
-    symmetric: bool = False,
-    aliases: tuple[str, ...] = (),
-    overall: Callable[..., Fraction] | None = None,
-) -> Callable[[Callable[..., Fraction]], Metric]:
-    def register(fraction: Callable[..., Fraction]) -> Metric:
-        name = fraction.__name__
-        metric = Metric(name, formula, range, better, symmetric, reference, aliases, fraction, overall)
-        object.__setattr__(metric, "__doc__", f"{fraction.__doc__}\n\n{formula}. Reference: {reference}")
-        for known in (name, *aliases):
-            REGISTRY[known] = metric
-        return metric
-
-    return register
-
-
-def _foreground(counts: LabelCounts | BinaryCounts, include_background: bool) -> BinaryCounts:
-    binary = counts.one_vs_rest() if isinstance(counts, LabelCounts) else counts
-    if include_background:
-        return binary
-    return binary.select([name for name in binary.classes if name != 0])
-
-
-def _divide(numerator: Any, denominator: Any, zero_division: float) -> Floats:
-    denominator = np.asarray(denominator)
-    zero = denominator == 0
-    values = np.asarray(numerator / np.where(zero, 1, denominator), np.float64)
-    return np.where(zero, zero_division, values)
-
-
-def _mean(values: Floats, weights: Floats, zero_division: float = NAN) -> Floats:
-    """Return the weighted means over the classes of the values that are not NaN, where these have weight."""
-    weights = np.where(np.isnan(values), 0.0, weights)
-    return _divide((np.where(np.isnan(values), 0.0, values) * weights).sum(1), weights.sum(1), zero_division)
-
-
-def _exact(counts: Array) -> Array:
-    """Return integers as Python's, so that products of counts cannot overflow; floats stay."""
-    return counts.astype(object) if counts.dtype.kind == "i" else counts
-
-
-def _root(numbers: Array) -> Floats:
-    return np.sqrt(np.maximum(np.asarray(numbers, np.float64), 0.0))
+_metric = partial(register, REGISTRY, Metric)
 
 
 def _table(counts: LabelCounts) -> tuple[Array, Array, Array, Array]:
     """Return hits (N,), true counts (N, K), predicted counts (N, K) and all voxels (N,), unknown predictions included."""
     true = counts.matrix.sum(2) + counts.unknown
     hits = np.trace(counts.matrix, axis1=1, axis2=2)
-    return tuple(_exact(a) for a in (hits, true, counts.matrix.sum(1), true.sum(1)))  # type: ignore[return-value]
+    return tuple(exact(a) for a in (hits, true, counts.matrix.sum(1), true.sum(1)))  # type: ignore[return-value]
 
 
 @_metric("TP / (TP + FP + FN)", "Jaccard, New Phytologist 11 (1912) 37", symmetric=True, aliases=("jaccard",))
 def iou(c: BinaryCounts) -> Fraction:
-    """Return intersection over union."""
+    """Return intersection over union.
+
+    Examples
+    --------
+    >>> fastseg.iou([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([0.5  , 0.667])
+    """
     return c.tp, c.tp + c.fp + c.fn
 
 
 @_metric("2 TP / (2 TP + FP + FN)", "Dice, Ecology 26 (1945) 297", symmetric=True, aliases=("f1",))
 def dice(c: BinaryCounts) -> Fraction:
-    """Return the Dice coefficient, which is the F1 score."""
+    """Return the Dice coefficient, which is the F1 score.
+
+    Examples
+    --------
+    >>> fastseg.dice([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([0.667, 0.8  ])
+    """
     return 2 * c.tp, 2 * c.tp + c.fp + c.fn
 
 
 @_metric("TP / (TP + FP)", "van Rijsbergen, Information Retrieval (1979)", aliases=("positive_predictive_value",))
 def precision(c: BinaryCounts) -> Fraction:
-    """Return the fraction of the prediction that is right."""
+    """Return the fraction of the prediction that is right.
+
+    Examples
+    --------
+    >>> fastseg.precision([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([1.   , 0.667])
+    """
     return c.tp, c.tp + c.fp
 
 
@@ -237,50 +101,104 @@ def precision(c: BinaryCounts) -> Fraction:
     "TP / (TP + FN)", "van Rijsbergen, Information Retrieval (1979)", aliases=("sensitivity", "true_positive_rate")
 )
 def recall(c: BinaryCounts) -> Fraction:
-    """Return the fraction of the truth that is found."""
+    """Return the fraction of the truth that is found.
+
+    Examples
+    --------
+    >>> fastseg.recall([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([0.5, 1. ])
+    """
     return c.tp, c.tp + c.fn
 
 
 @_metric("TN / (TN + FP)", "Yerushalmy, Public Health Reports 62 (1947) 1432", aliases=("true_negative_rate",))
 def specificity(c: BinaryCounts) -> Fraction:
-    """Return the fraction of what is not in the truth that is not predicted either."""
+    """Return the fraction of what is not in the truth that is not predicted either.
+
+    Examples
+    --------
+    >>> fastseg.specificity([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([1. , 0.5])
+    """
     return c.tn, c.tn + c.fp
 
 
 @_metric("TN / (TN + FN)", "Altman and Bland, BMJ 309 (1994) 102")
 def negative_predictive_value(c: BinaryCounts) -> Fraction:
-    """Return the fraction of what is not predicted that is not in the truth."""
+    """Return the fraction of what is not predicted that is not in the truth.
+
+    Examples
+    --------
+    >>> fastseg.negative_predictive_value([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([0.667, 1.   ])
+    """
     return c.tn, c.tn + c.fn
 
 
-@_metric("(1 + b^2) TP / ((1 + b^2) TP + b^2 FN + FP)", "van Rijsbergen, Information Retrieval (1979)")
+@_metric(
+    "(1 + b^2) TP / ((1 + b^2) TP + b^2 FN + FP)", "van Rijsbergen, Information Retrieval (1979)",
+    parameters={"beta": "b: how many times as important recall is as precision."},
+)  # fmt: skip
 def fbeta(c: BinaryCounts, beta: float = 1.0) -> Fraction:
-    """Return the F score that gives recall `beta` times the importance of precision."""
+    """Return the F score that gives recall `beta` times the importance of precision.
+
+    Examples
+    --------
+    >>> fastseg.fbeta([0, 0, 1, 1], [0, 1, 1, 1], beta=2).round(3)
+    array([0.556, 0.909])
+    """
     square = beta * beta
     return (1 + square) * c.tp, (1 + square) * c.tp + square * c.fn + c.fp
 
 
-@_metric("TP / (TP + a FP + b FN)", "Tversky, Psychological Review 84 (1977) 327")
+@_metric(
+    "TP / (TP + a FP + b FN)", "Tversky, Psychological Review 84 (1977) 327",
+    parameters={"alpha": "a, the weight of false positives.", "beta": "b, the weight of false negatives."},
+)  # fmt: skip
 def tversky(c: BinaryCounts, alpha: float = 0.5, beta: float = 0.5) -> Fraction:
-    """Return the Tversky index: `alpha` weighs false positives, `beta` false negatives (0.5 and 0.5: Dice; 1 and 1: IoU)."""
+    """Return the Tversky index: `alpha` weighs false positives, `beta` false negatives (0.5 and 0.5: Dice; 1 and 1: IoU).
+
+    Examples
+    --------
+    >>> fastseg.tversky([0, 0, 1, 1], [0, 1, 1, 1], alpha=0.3, beta=0.7).round(3)
+    array([0.588, 0.87 ])
+    """
     return c.tp, c.tp + alpha * c.fp + beta * c.fn
 
 
 @_metric("FP / (FP + TN)", "Fawcett, Pattern Recognition Letters 27 (2006) 861", better="lower", aliases=("fall_out",))
 def false_positive_rate(c: BinaryCounts) -> Fraction:
-    """Return the fraction of what is not in the truth that is predicted."""
+    """Return the fraction of what is not in the truth that is predicted.
+
+    Examples
+    --------
+    >>> fastseg.false_positive_rate([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([0. , 0.5])
+    """
     return c.fp, c.fp + c.tn
 
 
 @_metric("FN / (FN + TP)", "Fawcett, Pattern Recognition Letters 27 (2006) 861", better="lower", aliases=("miss_rate",))
 def false_negative_rate(c: BinaryCounts) -> Fraction:
-    """Return the fraction of the truth that is missed."""
+    """Return the fraction of the truth that is missed.
+
+    Examples
+    --------
+    >>> fastseg.false_negative_rate([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([0.5, 0. ])
+    """
     return c.fn, c.fn + c.tp
 
 
 @_metric("1 - |FN - FP| / (2 TP + FP + FN)", "Taha and Hanbury, BMC Medical Imaging 15 (2015) 29", symmetric=True)
 def volume_similarity(c: BinaryCounts) -> Fraction:
-    """Return how alike the two volumes are, wherever they lie."""
+    """Return how alike the two volumes are, wherever they lie.
+
+    Examples
+    --------
+    >>> fastseg.volume_similarity([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([0.667, 0.8  ])
+    """
     both = 2 * c.tp + c.fp + c.fn
     return both - abs(c.fn - c.fp), both
 
@@ -290,19 +208,37 @@ def volume_similarity(c: BinaryCounts) -> Fraction:
     range=(-1.0, float("inf")), better="zero",
 )  # fmt: skip
 def relative_volume_difference(c: BinaryCounts) -> Fraction:
-    """Return by which fraction of the true volume the predicted volume is larger."""
+    """Return by which fraction of the true volume the predicted volume is larger.
+
+    Examples
+    --------
+    >>> fastseg.relative_volume_difference([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([-0.5,  0.5])
+    """
     return c.fp - c.fn, c.tp + c.fn
 
 
 @_metric("(TP + FN) / (TP + FP + FN + TN)", "Rothman, Modern Epidemiology (1986)", better="neither")
 def prevalence(c: BinaryCounts) -> Fraction:
-    """Return the fraction of all voxels that are in the truth."""
+    """Return the fraction of all voxels that are in the truth.
+
+    Examples
+    --------
+    >>> fastseg.prevalence([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([0.5, 0.5])
+    """
     return c.tp + c.fn, c.tp + c.fp + c.fn + c.tn
 
 
 @_metric("TP + FN", "Pedregosa et al., JMLR 12 (2011) 2825", range=(0.0, float("inf")), better="neither")
 def support(c: BinaryCounts) -> Fraction:
-    """Return the number of voxels in the truth (or the sum of their weights)."""
+    """Return the number of voxels in the truth (or the sum of their weights).
+
+    Examples
+    --------
+    >>> fastseg.support([0, 0, 1, 1], [0, 1, 1, 1]).round(3)
+    array([2., 2.])
+    """
     return c.tp + c.fn, np.ones(c.tp.shape)
 
 
@@ -310,7 +246,7 @@ def _overall_accuracy(counts: LabelCounts, include_background: bool) -> Fraction
     if include_background:
         hits, _, _, everything = _table(counts)
         return hits, everything
-    binary = _foreground(counts, False)
+    binary = foreground(counts, False)
     return binary.tp.sum(1), (binary.tp + binary.fn).sum(1)
 
 
@@ -319,12 +255,18 @@ def _overall_accuracy(counts: LabelCounts, include_background: bool) -> Fraction
     "Metz, Seminars in Nuclear Medicine 8 (1978) 283", symmetric=True, overall=_overall_accuracy,
 )  # fmt: skip
 def accuracy(c: BinaryCounts) -> Fraction:
-    """Return the fraction of voxels that are right; of label counts one number (without background: of true foreground)."""
+    """Return the fraction of voxels that are right; of label counts one number (without background: of true foreground).
+
+    Examples
+    --------
+    >>> round(fastseg.accuracy([0, 0, 1, 1], [0, 1, 1, 1]), 3)
+    0.75
+    """
     return c.tp + c.tn, c.tp + c.fp + c.fn + c.tn
 
 
 def _overall_balanced_accuracy(counts: LabelCounts, include_background: bool) -> Fraction:
-    return _mean(recall(counts, include_background=include_background), np.ones(1)), np.ones(counts.num_cases)
+    return weighted_mean(recall(counts, include_background=include_background), np.ones(1)), np.ones(counts.num_cases)
 
 
 @_metric(
@@ -332,8 +274,14 @@ def _overall_balanced_accuracy(counts: LabelCounts, include_background: bool) ->
     "Brodersen et al., ICPR (2010) 3121", overall=_overall_balanced_accuracy,
 )  # fmt: skip
 def balanced_accuracy(c: BinaryCounts) -> Fraction:
-    """Return the mean of the accuracies in each class; of label counts one number."""
-    tp, fp, fn, tn = (_exact(a) for a in (c.tp, c.fp, c.fn, c.tn))
+    """Return the mean of the accuracies in each class; of label counts one number.
+
+    Examples
+    --------
+    >>> round(fastseg.balanced_accuracy([0, 0, 1, 1], [0, 1, 1, 1]), 3)
+    0.75
+    """
+    tp, fp, fn, tn = (exact(a) for a in (c.tp, c.fp, c.fn, c.tn))
     return tp * (tn + fp) + tn * (tp + fn), 2 * (tp + fn) * (tn + fp)
 
 
@@ -346,8 +294,15 @@ def _overall_frequency_weighted_iou(counts: LabelCounts, include_background: boo
     overall=_overall_frequency_weighted_iou,
 )  # fmt: skip
 def frequency_weighted_iou(c: BinaryCounts) -> Fraction:
-    """Return IoU weighted by the classes' true counts: one number of label counts; of binary counts each class's IoU."""
-    return iou.fraction(c)
+    """Return IoU weighted by the classes' true counts: one number of label counts; of binary counts each class's IoU.
+
+    Examples
+    --------
+    >>> round(fastseg.frequency_weighted_iou([0, 0, 1, 1], [0, 1, 1, 1]), 3)
+    0.583
+    """
+    numerator, denominator = iou.function(c)
+    return numerator, denominator
 
 
 def _overall_kappa(counts: LabelCounts, include_background: bool) -> Fraction:
@@ -369,8 +324,14 @@ def _needs_background(include_background: bool) -> None:
     range=(-1.0, 1.0), symmetric=True, overall=_overall_kappa,
 )  # fmt: skip
 def cohen_kappa(c: BinaryCounts) -> Fraction:
-    """Return Cohen's kappa; of label counts one number for all classes."""
-    tp, fp, fn, tn = (_exact(a) for a in (c.tp, c.fp, c.fn, c.tn))
+    """Return Cohen's kappa; of label counts one number for all classes.
+
+    Examples
+    --------
+    >>> round(fastseg.cohen_kappa([0, 0, 1, 1], [0, 1, 1, 1]), 3)
+    0.5
+    """
+    tp, fp, fn, tn = (exact(a) for a in (c.tp, c.fp, c.fn, c.tn))
     return 2 * (tp * tn - fp * fn), (tp + fp) * (fp + tn) + (tp + fn) * (fn + tn)
 
 
@@ -378,9 +339,9 @@ def _overall_matthews(counts: LabelCounts, include_background: bool) -> Fraction
     _needs_background(include_background)
     hits, true, pred, everything = _table(counts)
     square = everything * everything
-    unknown = _exact(counts.unknown.sum(1, keepdims=True))  # one more predicted class, which is never right
+    unknown = exact(counts.unknown.sum(1, keepdims=True))  # one more predicted class, which is never right
     spread = _spread(square, np.concatenate([pred, unknown], axis=1)) * _spread(square, true)
-    return hits * everything - (true * pred).sum(1), _root(spread)
+    return hits * everything - (true * pred).sum(1), root(spread)
 
 
 def _spread(square: Array, counts: Array) -> Array:
@@ -395,6 +356,12 @@ def _spread(square: Array, counts: Array) -> Array:
     range=(-1.0, 1.0), symmetric=True, aliases=("mcc",), overall=_overall_matthews,
 )  # fmt: skip
 def matthews_corrcoef(c: BinaryCounts) -> Fraction:
-    """Return Matthews' correlation coefficient; of label counts one number for all classes."""
-    tp, fp, fn, tn = (_exact(a) for a in (c.tp, c.fp, c.fn, c.tn))
-    return tp * tn - fp * fn, _root((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    """Return Matthews' correlation coefficient; of label counts one number for all classes.
+
+    Examples
+    --------
+    >>> round(fastseg.matthews_corrcoef([0, 0, 1, 1], [0, 1, 1, 1]), 3)
+    0.577
+    """
+    tp, fp, fn, tn = (exact(a) for a in (c.tp, c.fp, c.fn, c.tn))
+    return tp * tn - fp * fn, root((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))

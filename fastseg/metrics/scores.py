@@ -1,4 +1,4 @@
-"""Metrics of scores: pure functions of `ScoreSums`, each callable on arrays too.
+"""Metrics of scores: pure functions of `ScoreSums`; `fastseg` has them for arrays, too.
 
 N cases, C classes, B bins; t is the truth and p the predicted probability of a voxel.
 
@@ -23,9 +23,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.api.calls import Reduction, ScoreFunction, one_of, ratio, reduced, score_function, times, voxel_terms
-from fastseg.arrays.arguments import integers
+from fastseg.arrays.arguments import integer, one_of
 from fastseg.counts import ScoreSums
+from fastseg.metrics.arithmetic import Reduction, ratio, reduced, times, voxel_terms
+from fastseg.metrics.registry import ScoreFunction, register
 
 __all__ = [
     "CURVES",
@@ -66,7 +67,7 @@ _CALIBRATION = {
     "reduction": '"mean": one number for the voxels of all cases together; per class, the mean over classes. None: (N,) for '
     "each case; per class (N, C).",
 }
-_metric = partial(score_function, SCORE_METRICS, parameters=_PARAMETERS, scores="y_score")
+_metric = partial(register, SCORE_METRICS, ScoreFunction, parameters=_PARAMETERS, scores="y_score")
 
 
 def _calibration_bins(own: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -90,7 +91,7 @@ def brier_score(sums: ScoreSums, *, reduction: Reduction = "mean") -> float | Fl
     Examples
     --------
     >>> p = [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [0, 1]]
-    >>> brier_score([0, 0, 1, 1], p)  # (2 0.25 + 4 0.0625) / 4
+    >>> fastseg.brier_score([0, 0, 1, 1], p)  # (2 0.25 + 4 0.0625) / 4
     0.1875
     """
     assert sums.brier is not None
@@ -109,7 +110,7 @@ def negative_log_likelihood(sums: ScoreSums, *, reduction: Reduction = "mean") -
     Examples
     --------
     >>> p = [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [0, 1]]
-    >>> round(negative_log_likelihood([0, 0, 1, 1], p), 4)  # (ln 2 + 2 ln 4/3) / 4
+    >>> round(fastseg.negative_log_likelihood([0, 0, 1, 1], p), 4)  # (ln 2 + 2 ln 4/3) / 4
     0.3171
     """
     assert sums.cross_entropy is not None
@@ -130,11 +131,11 @@ def top_k_accuracy(sums: ScoreSums, k: int = 2, *, reduction: Reduction = "mean"
     Examples
     --------
     >>> p = [[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6], [0.1, 0.3, 0.6]]
-    >>> top_k_accuracy([0, 1, 2, 0], p, k=1), top_k_accuracy([0, 1, 2, 0], p, k=2)
+    >>> fastseg.top_k_accuracy([0, 1, 2, 0], p, k=1), fastseg.top_k_accuracy([0, 1, 2, 0], p, k=2)
     (0.5, 0.75)
     """
     assert sums.ranks is not None
-    count = _positive("k", k)
+    count = integer(k, "k", least=1)
     return reduced(sums.ranks[:, :count].sum(1), sums.ranks.sum(1), reduction)
 
 
@@ -155,7 +156,7 @@ def expected_calibration_error(
     Examples
     --------
     >>> p = [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [0, 1]]
-    >>> expected_calibration_error([0, 0, 1, 1], p)  # (|1 - 0.5| + |2 - 1.5| + |1 - 1|) / 4
+    >>> fastseg.expected_calibration_error([0, 0, 1, 1], p)  # (|1 - 0.5| + |2 - 1.5| + |1 - 1|) / 4
     0.25
     """
     gaps, counts = _gaps(sums, bins, binning, per, reduction)
@@ -176,7 +177,7 @@ def maximum_calibration_error(
     Examples
     --------
     >>> p = [[0.5, 0.5], [0.75, 0.25], [0.25, 0.75], [0, 1]]
-    >>> maximum_calibration_error([0, 0, 1, 1], p)
+    >>> fastseg.maximum_calibration_error([0, 0, 1, 1], p)
     0.5
     """
     gaps, counts = _gaps(sums, bins, binning, per, reduction)
@@ -196,6 +197,13 @@ class ThresholdCurve:
         k/B, from 0.
     tp, fp, fn, tn : (N, C, B) float64
         Voxels (or sums of their weights).
+
+    Examples
+    --------
+    >>> import fastseg
+    >>> curve = fastseg.threshold_curve([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9], channel_axis=None, bins=4)
+    >>> curve.thresholds, curve.dice[0, 0].round(3)
+    (array([0.  , 0.25, 0.5 , 0.75]), array([0.667, 0.8  , 0.5  , 0.667]))
     """
 
     thresholds: Floats
@@ -232,13 +240,15 @@ class ThresholdCurve:
 
     def best_threshold(self, metric: Literal["dice", "iou", "precision", "recall"] = "dice") -> Floats:
         """Return the threshold, (N, C), with the highest value of a metric: the lowest of equals; NaN where none has one."""
-        one_of("metric", metric, ("dice", "iou", "precision", "recall"))
+        one_of(metric, "metric", ("dice", "iou", "precision", "recall"))
         values: Floats = getattr(self, metric)
         best = np.where(np.isnan(values), -1.0, values).argmax(-1)
         return np.where(np.isnan(values).all(-1), np.nan, self.thresholds[best])
 
 
-@partial(score_function, CURVES, scores="y_score")(
+@register(
+    CURVES,
+    ScoreFunction,
     "counts of p ≥ k/B against t, for k from 0 to B − 1",
     "Davis and Goadrich, ICML (2006) 233",
     needs=("bins",),
@@ -248,6 +258,7 @@ class ThresholdCurve:
     },
     summing=lambda own: {"bins": _THRESHOLDS if own.get("bins") is None else own["bins"]},
     returns="curve : ThresholdCurve",
+    scores="y_score",
 )
 def threshold_curve(sums: ScoreSums, *, bins: int | None = None) -> ThresholdCurve:
     """Return a `ThresholdCurve`: Dice, IoU, precision and recall at every threshold, from one pass.
@@ -256,7 +267,7 @@ def threshold_curve(sums: ScoreSums, *, bins: int | None = None) -> ThresholdCur
 
     Examples
     --------
-    >>> curve = threshold_curve([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9], channel_axis=None, bins=4)
+    >>> curve = fastseg.threshold_curve([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9], channel_axis=None, bins=4)
     >>> curve.precision[0, 0].round(4), curve.recall[0, 0]  # at 0, 0.25, 0.5, 0.75
     (array([0.5   , 0.6667, 0.5   , 1.    ]), array([1. , 1. , 0.5, 0.5]))
     >>> curve.best_threshold("dice"), curve.average_precision.round(4)
@@ -269,18 +280,10 @@ def threshold_curve(sums: ScoreSums, *, bins: int | None = None) -> ThresholdCur
     return ThresholdCurve(np.arange(tp.shape[-1]) / tp.shape[-1], tp, fp, tp[..., :1] - tp, fp[..., :1] - fp)
 
 
-def _positive(name: str, value: Any) -> int:
-    """Return a whole number of at least 1; TypeError or ValueError if it is none."""
-    numbers = integers(value, name)
-    if numbers.size != 1 or numbers[0] < 1:
-        raise ValueError(f"{name}: expected a whole number of at least 1, found {value!r}")
-    return int(numbers[0])
-
-
 def _united(table: Floats, bins: int | None) -> Floats:
     """Unite neighbours of (..., B, 3) bins to that many of equal width."""
     given = table.shape[-2]
-    wanted = given if bins is None else _positive("bins", bins)
+    wanted = given if bins is None else integer(bins, "bins", least=1)
     if given % wanted:
         raise ValueError(f"bins: expected a divisor of the {given} bins that were summed, found {bins}")
     return np.asarray(table.reshape(*table.shape[:-2], wanted, given // wanted, 3).sum(-2))
@@ -289,7 +292,7 @@ def _united(table: Floats, bins: int | None) -> Floats:
 def _equal_mass(table: Floats, bins: int | None) -> Floats:
     """Unite neighbours of (..., B, 3) bins to that many of about equal mass: each goes where the middle of its mass lies."""
     given = table.shape[-2]
-    wanted = _CALIBRATION_BINS if bins is None else _positive("bins", bins)
+    wanted = _CALIBRATION_BINS if bins is None else integer(bins, "bins", least=1)
     if wanted > given:
         raise ValueError(f"bins: expected at most the {given} bins that were summed, found {bins}")
     counts = table[..., 0].reshape(-1, given)
@@ -304,9 +307,9 @@ def _gaps(
     sums: ScoreSums, bins: int | None, binning: Binning, per: Per, reduction: Literal["mean"] | None
 ) -> tuple[Floats, Floats]:
     """Return |Σ correct − Σ p| and the number of voxels of each bin: (N, B), or (N, C, B) per class; of a mean N is 1."""
-    one_of("binning", binning, ("width", "mass"))
-    one_of("per", per, ("top", "class"))
-    one_of("reduction", reduction, ("mean", None))
+    one_of(binning, "binning", ("width", "mass"))
+    one_of(per, "per", ("top", "class"))
+    one_of(reduction, "reduction", ("mean", None))
     table = sums.top_bins if per == "top" else sums.class_bins
     assert table is not None
     if reduction == "mean":

@@ -46,10 +46,10 @@ def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bo
     from fastseg.report.page import render
     from fastseg.runs import atomic
     from fastseg.runs.outputs import stale_report
-    from fastseg.runs.outputs.folder import read_run
+    from fastseg.runs.run import Run
 
     folder = Path(folder)
-    run = read_run(folder)
+    run = Run.load(folder)
     path = folder / stale_report.PAGE
     # Names that are no Unicode, as file systems allow them, are shown by their escapes.
     digest = stale_report.run_digest(folder)

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg import metrics as registry
-from fastseg.metrics.conventions import nan_mean
-from fastseg.report import mistakes as confusion
-from fastseg.report import origin, pictures, plots, svg, worst_cases
+from fastseg.metrics.arithmetic import nan_mean
+from fastseg.report import mistakes as confusion, origin, pictures, plots, svg, worst_cases
 from fastseg.report.words import count, metric_name, number, percent, tally, why_no_interval
 from fastseg.runs import CaseRecord, Run
 from fastseg.runs.results import statistics

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fastseg.runs.evaluate import evaluate_folder
 from fastseg.runs.results.classes import ReportedClass
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.run import Run
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 

@@ -20,7 +20,7 @@ from fastseg.runs.cases.find import Case, find_cases
 from fastseg.runs.outputs.folder import write_outputs
 from fastseg.runs.outputs.stale_report import remove_stale_report
 from fastseg.runs.results.gates import Gate, check_classes, check_gates, parse_gate
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.run import Run
 from fastseg.runs.scoring.journal import Journal
 from fastseg.runs.scoring.keys import CaseFiles, Hashing, has_hashes, place_of
 from fastseg.runs.scoring.options import read_settings
@@ -119,6 +119,21 @@ def evaluate_folder(
         If an option is not what it should be.
     OSError
         If the results cannot be written; those of an earlier run are then as they were.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, labels in {"true/a": [0, 1, 1], "true/b": [1, 1, 0], "pred/a": [0, 1, 1], "pred/b": [1, 0, 0]}.items():
+    ...         Path(folder, name).parent.mkdir(exist_ok=True)
+    ...         np.save(Path(folder, f"{name}.npy"), np.array(labels))
+    ...     run = evaluate_folder(Path(folder, "true"), Path(folder, "pred"), num_classes=2, metrics=["dice"])
+    >>> run
+    <Run of 2 cases, 2 of them scored, 2 classes>
+    >>> round(run.mean("dice"), 3), run.values("dice").round(3).tolist()
+    (0.833, [[1.0, 1.0], [0.667, 0.667]])
     """
     start = time.time()
     say: Notes = note or (lambda _: None)

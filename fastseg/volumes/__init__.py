@@ -1,10 +1,11 @@
 """Volumes on disk: files to spans of voxels and a geometry. One module a format, found by its ``FORMAT``."""
 
 from fastseg.volumes.errors import VolumeError
-from fastseg.volumes.geometry import GeometryDifference, GeometryError, check_geometry, compare_geometry
+from fastseg.volumes.geometry import Geometry, GeometryDifference
 from fastseg.volumes.open import open_volume, split_suffix
 from fastseg.volumes.paths import split_inside
-from fastseg.volumes.volume import Geometry, Volume
+from fastseg.volumes.same_place import GeometryError, check_geometry, compare_geometry
+from fastseg.volumes.volume import Volume
 
 __all__ = [
     "Geometry",

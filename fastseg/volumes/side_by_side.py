@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from fastseg.volumes.errors import VolumeError
-from fastseg.volumes.geometry import check_geometry
 from fastseg.volumes.open import open_volume
 from fastseg.volumes.paths import Path
+from fastseg.volumes.same_place import check_geometry
 from fastseg.volumes.views import align, in_blocks
 from fastseg.volumes.volume import Volume
 

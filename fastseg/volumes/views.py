@@ -12,11 +12,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.geometry import turned_affine
 from fastseg.volumes.bytes import WritableBytes
 from fastseg.volumes.errors import ClosedError, StreamError, VolumeError
-from fastseg.volumes.geometry import GeometryError, reorientation
+from fastseg.volumes.geometry import turned_affine
 from fastseg.volumes.plain import PlainVoxels
+from fastseg.volumes.same_place import GeometryError, reorientation
 from fastseg.volumes.volume import Geometry, Volume
 
 #: One read of what is unpacked.

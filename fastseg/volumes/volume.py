@@ -11,9 +11,9 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.geometry import Geometry as Geometry
 from fastseg.volumes.bytes import WritableBytes
 from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.geometry import Geometry as Geometry
 
 
 class Volume:

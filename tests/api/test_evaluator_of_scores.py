@@ -364,7 +364,7 @@ def test_evaluate_scores() -> None:
     asked = evaluate_scores(TRUE, P, metrics=["iou", "brier_score", "expected_calibration_error"], bins=4)
     assert asked.counts.quantities == ("argmax", "brier", "bins")
     assert list(asked.values) == ["iou"]
-    assert asked.overall["brier_score"] == SCORE_METRICS["brier_score"](TRUE, P)
+    assert asked.overall["brier_score"] == SCORE_METRICS["brier_score"](sum_scores(TRUE, P, quantities="brier"))
     assert evaluate_scores(TRUE, P, metrics="soft_dice", zero_division=0).counts.quantities == ("dice",)
     assert evaluate_scores(TRUE, P, metrics=[]).values == {}
     every = evaluate_scores(TRUE, P, metrics="all", quantities="all", bins=4)

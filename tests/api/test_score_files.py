@@ -17,10 +17,8 @@ from support.volumes_on_disk import write
 import fastseg
 from fastseg import cli, sum_scores
 from fastseg.api.score_files import evaluate_score_files, sum_files
-from fastseg.counting import jobs, score_files, threads
-from fastseg.counting import labels as counting
-from fastseg.volumes import GeometryError, VolumeError
-from fastseg.volumes import sources as score_sources
+from fastseg.counting import jobs, labels as counting, score_files, threads
+from fastseg.volumes import GeometryError, VolumeError, sources as score_sources
 from fastseg.volumes.sources import holds_scores
 
 RNG = np.random.default_rng(3)

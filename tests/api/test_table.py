@@ -16,7 +16,7 @@ from support.volumes_on_disk import write
 
 import fastseg
 from fastseg import Scores, count_labels, evaluate
-from fastseg.metrics.overlap import REGISTRY
+from fastseg.metrics import REGISTRY
 from fastseg.phantom import phantom_pair
 
 # The matrix [[5, 1, 0], [2, 6, 1], [0, 1, 4]].
@@ -32,7 +32,7 @@ def test_every_metric_is_a_function_of_two_maps(known: str) -> None:
     function, metric, counts = getattr(fastseg, known), REGISTRY[known], count_labels(TRUE, PRED)
     assert function.__name__ == known
     assert known in dir(fastseg)
-    own = list(inspect.signature(metric.fraction).parameters)[1:]
+    own = list(inspect.signature(metric.function).parameters)[1:]
     assert own == list(OWN.get(metric.name, {}))
     shared = ["average", "zero_division", "include_background"]
     expected = ["y_true", "y_pred", *shared, *own, *list(inspect.signature(count_labels).parameters)[2:]]

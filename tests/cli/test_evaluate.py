@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.cases_on_disk import contents, folders
-from support.cases_on_disk import pair as cases_pair
+from support.cases_on_disk import contents, folders, pair as cases_pair
 from support.volumes_on_disk import atlases, write
 
 from fastseg import cli
 from fastseg.cli import screen, tools
-from fastseg.kernels.numba.jit import cache_folder
+from fastseg.kernels.numba import cache_folder
 
 T = np.repeat(np.random.default_rng(0).integers(0, 4, (6, 8, 5)), 6, axis=2).astype("u1")
 

@@ -18,13 +18,11 @@ from support.volumes_on_disk import write
 
 import fastseg
 from fastseg.arrays.classes import label_classes
-from fastseg.counting import boxes
-from fastseg.counting import streams as streaming
+from fastseg.counting import boxes, streams as streaming
 from fastseg.counting.files import count_with_facts
 from fastseg.counting.stored_labels import label_blocks
-from fastseg.geometry import turned_affine
-from fastseg.volumes import GeometryError, VolumeError, geometry, open_volume
-from fastseg.volumes import views as views_module
+from fastseg.volumes import GeometryError, VolumeError, geometry, open_volume, views as views_module
+from fastseg.volumes.geometry import turned_affine
 from fastseg.volumes.side_by_side import open_aligned
 
 RNG = np.random.default_rng(1)

@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from fastseg.labels.mapping import read_label_mapping
 from fastseg.labels.tables import LabelTable, LabelTableError, parse_regions, read_label_table, read_regions, regions_of

@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.label_oracle import count_pairs, matrix_of
 
 import fastseg
-from fastseg.kernels import BACKENDS
-from fastseg.kernels import numpy as reference
+from fastseg.kernels import BACKENDS, numpy as reference
 
 DTYPES = ("?", "u1", "i1", "u2", "i2", ">i2", "u4", "i4", ">u4", "i8", "u8", ">i8", "f2", "f4", ">f4", "f8", ">f8")
 ORDERS = ("C", "F", "transposed", "sliced", "reversed", "reversed inside", "unaligned", "broadcast", "read-only")

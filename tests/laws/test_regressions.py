@@ -13,8 +13,7 @@ import pytest
 
 import fastseg
 from fastseg.counting import threads
-from fastseg.kernels import BACKENDS
-from fastseg.kernels import numpy as reference
+from fastseg.kernels import BACKENDS, numpy as reference
 
 both = pytest.mark.parametrize("backend", BACKENDS)
 

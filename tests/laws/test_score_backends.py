@@ -12,16 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from laws.test_label_backends import arrange
 from support import score_oracle
 
 import fastseg
 from fastseg import sum_scores
 from fastseg.counts.scores import QUANTITIES, ScoreSums
-from fastseg.kernels import BACKENDS
-from fastseg.kernels import numpy as reference
+from fastseg.kernels import BACKENDS, numpy as reference
 
 NAMES = [f.name for f in fields(ScoreSums)]
 ALL = {"quantities": "all", "bins": 10, "focal_gamma": 2.0}

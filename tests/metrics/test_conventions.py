@@ -20,9 +20,9 @@ import pytest
 from sklearn import metrics as sk
 
 from fastseg import BinaryCounts, count_labels
+from fastseg.metrics import REGISTRY, get
 from fastseg.metrics.conventions import CONVENTIONS, Convention
-from fastseg.metrics.overlap import REGISTRY, get
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.run import Run
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 

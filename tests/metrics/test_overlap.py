@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.metrics as sk
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fastseg import BinaryCounts, LabelCounts, count_labels
-from fastseg.metrics.overlap import REGISTRY, get
+from fastseg.metrics import REGISTRY, get
 
 FEW = settings(deadline=None, max_examples=50)
 NAN = float("nan")
@@ -90,7 +89,7 @@ def close(value: Any) -> Any:
 def test_no_metric_is_missing_here_and_aliases_are_the_metric_itself() -> None:
     assert set(GOLDEN) == set(METRICS)
     assert set(OVERALL) == set(OVERALL_NAMES)
-    assert {n for n in NAMES if len(inspect.signature(METRICS[n].fraction).parameters) > 1} == set(PARAMETERS)
+    assert {n for n in NAMES if len(inspect.signature(METRICS[n].function).parameters) > 1} == set(PARAMETERS)
     assert set(REGISTRY) == {known for metric in METRICS.values() for known in (metric.name, *metric.aliases)}
     for known, name in (("jaccard", "iou"), ("f1", "dice"), ("sensitivity", "recall"), ("mcc", "matthews_corrcoef")):
         assert get(known) is get(name) is REGISTRY[name]

@@ -9,7 +9,7 @@ import pytest
 import sklearn.metrics as sk
 from support.score_examples import DATA, C, N, close
 
-from fastseg.metrics.scores import (
+from fastseg import (
     brier_score,
     expected_calibration_error,
     maximum_calibration_error,
@@ -80,7 +80,7 @@ def test_best_threshold_where_no_threshold_has_a_value() -> None:
     curve = threshold_curve([0, 0], [0.0, 0.2], channel_axis=None, bins=4)
     assert np.isnan(curve.best_threshold("recall")).all()
     assert curve.best_threshold("precision").tolist() == [[0.0]]
-    with pytest.raises(ValueError, match="metric: expected 'dice', 'iou', 'precision' or 'recall'; found 'f1'"):
+    with pytest.raises(ValueError, match="metric: expected 'dice', 'iou', 'precision' or 'recall', found 'f1'"):
         curve.best_threshold("f1")  # type: ignore[arg-type]
 
 

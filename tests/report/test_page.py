@@ -21,8 +21,18 @@ import pytest
 import fastseg
 from fastseg.counting import stored_labels as aligned
 from fastseg.phantom import phantom_pair
-from fastseg.report import mistakes as confusion
-from fastseg.report import origin, overlays, page, pictures, plots, svg, words, worst_cases, write_report
+from fastseg.report import (
+    mistakes as confusion,
+    origin,
+    overlays,
+    page,
+    pictures,
+    plots,
+    svg,
+    words,
+    worst_cases,
+    write_report,
+)
 from fastseg.runs import CaseRecord, Run, Settings, evaluate_folder
 from fastseg.runs.outputs.folder import write_outputs
 from fastseg.runs.outputs.stale_report import remove_stale_report

@@ -34,8 +34,7 @@ from support.cases_on_disk import folders
 
 from fastseg import cli
 from fastseg.runs import evaluate_folder
-from fastseg.runs.scoring import case as scoring
-from fastseg.runs.scoring import threads as running
+from fastseg.runs.scoring import case as scoring, threads as running
 
 
 def child(job: dict[str, Any]) -> None:

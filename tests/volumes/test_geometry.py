@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from fastseg.geometry import axis_codes
 from fastseg.volumes import Geometry, GeometryError, VolumeError, check_geometry, compare_geometry, open_volume
+from fastseg.volumes.geometry import axis_codes
 
 nib: Any = pytest.importorskip("nibabel")
 

@@ -15,8 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from fastseg.volumes import Volume, VolumeError, check_geometry, open_volume
-from fastseg.volumes import bytes as volume_bytes
+from fastseg.volumes import Volume, VolumeError, bytes as volume_bytes, check_geometry, open_volume
 
 nib: Any = pytest.importorskip("nibabel")
 

@@ -13,13 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.array_volumes import ArrayVolume
 
-from fastseg.volumes import GeometryError, VolumeError, open_volume
-from fastseg.volumes import plain as plain_module
-from fastseg.volumes import views as views_module
+from fastseg.volumes import GeometryError, VolumeError, open_volume, plain as plain_module, views as views_module
 from fastseg.volumes.errors import StreamError
 from fastseg.volumes.plain import PlainVoxels
 from fastseg.volumes.views import Turned, align, in_blocks

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fastseg.kernels.numba.score_counter import ScoreCounter
     from fastseg.kernels.numba.transpose import transpose_into
 
-__all__ = ["GradientWriter", "MaskCounter", "PairCounter", "ScoreCounter", "transpose_into"]
+__all__ = ["GradientWriter", "MaskCounter", "PairCounter", "ScoreCounter", "cache_folder", "transpose_into"]
 
 _HOMES = {
     "GradientWriter": "gradients",
@@ -21,6 +21,13 @@ _HOMES = {
     "ScoreCounter": "score_counter",
     "transpose_into": "transpose",
 }
+
+
+def cache_folder() -> str | None:
+    """Return where compiled kernels are kept, or None where they are not."""
+    from fastseg.kernels.numba import jit, labels
+
+    return jit.cache_folder(labels.count_pairs)
 
 
 def __getattr__(name: str) -> Any:

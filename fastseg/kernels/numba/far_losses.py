@@ -24,7 +24,8 @@ from fastseg.kernels.numba.score_rows import (
     WEIGHT,
 )
 from fastseg.kernels.numba.simd.vector_memory import load, load_integers, store
-from fastseg.kernels.numba.simd.vectors import WIDTH, finite, floats, integers, minus_magnitude, select, sum_of, widen
+from fastseg.kernels.numba.simd.vectors import finite, floats, integers, minus_magnitude, select, sum_of, widen
+from fastseg.kernels.numba.switch import WIDTH
 
 __all__ = ["sum_far_logs", "sum_far_losses"]
 

@@ -14,7 +14,8 @@ from fastseg.kernels.numba.probabilities import gather, sigmoid_tile, softmax_ti
 from fastseg.kernels.numba.score_counter import ScoreCounter, aligned, flag, given, own, side_by_side
 from fastseg.kernels.numba.score_rows import DETAILS, FAR_LOG, INVERSE
 from fastseg.kernels.numba.simd.vector_memory import load, load_integers, store
-from fastseg.kernels.numba.simd.vectors import WIDTH, complement, floats, integers, narrow, select
+from fastseg.kernels.numba.simd.vectors import complement, floats, integers, narrow, select
+from fastseg.kernels.numba.switch import WIDTH
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreOptions, ScoreSpan
 
 __all__ = ["GradientWriter"]

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import config, njit
+from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-__all__ = ["DISABLED", "Kernel", "cache_folder", "device", "kernel"]
+from fastseg.kernels.numba.switch import DISABLED
 
-#: True where NUMBA_DISABLE_JIT=1 runs the kernels as plain Python (for coverage and debugging).
-DISABLED = bool(config.DISABLE_JIT)
+__all__ = ["Kernel", "cache_folder", "device", "kernel"]
 
 
 def device(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -139,9 +138,7 @@ class _Cache(FunctionCache):
                 return
 
 
-def cache_folder() -> str | None:
-    """Return where compiled kernels are kept, or None where they are not."""
-    from fastseg.kernels.numba import labels
-
-    cache = _open_cache(labels.count_pairs.function)
+def cache_folder(kernel: Kernel) -> str | None:
+    """Return where a kernel is kept once it is compiled, or None where it is not."""
+    cache = _open_cache(kernel.function)
     return None if cache is None else str(cache.cache_path)

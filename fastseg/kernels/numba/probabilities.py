@@ -11,7 +11,6 @@ from fastseg.kernels.numba.score_rows import BAD, DETAILS, FAR, INVERSE, LABELS,
 from fastseg.kernels.numba.simd.vector_math import exp_scaled, exponent_of, floor_of, log_of, minus_log_of, shift_of
 from fastseg.kernels.numba.simd.vector_memory import load, load_integers, prefetch, store, store_labels, transpose_tile
 from fastseg.kernels.numba.simd.vectors import (
-    WIDTH,
     above_half,
     below_infinity,
     bits_count,
@@ -25,6 +24,7 @@ from fastseg.kernels.numba.simd.vectors import (
     select,
     zero_of,
 )
+from fastseg.kernels.numba.switch import WIDTH
 
 __all__ = ["gather", "probability_tile", "sigmoid_tile", "softmax_tile", "transpose"]
 

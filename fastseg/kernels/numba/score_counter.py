@@ -13,7 +13,7 @@ from numba import types
 from fastseg.kernels.numba import score_rows as k
 from fastseg.kernels.numba.score_sums_interleaved import PERIOD_ROWS, sum_interleaved
 from fastseg.kernels.numba.scores import classify, sum_tiles
-from fastseg.kernels.numba.simd.vectors import WIDTH
+from fastseg.kernels.numba.switch import WIDTH
 from fastseg.kernels.protocols.scores import ScoreOptions, ScoreSpan, ScoreTally
 
 __all__ = ["ScoreCounter", "aligned", "flag", "given", "own", "side_by_side", "stored"]

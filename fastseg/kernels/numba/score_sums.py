@@ -35,7 +35,6 @@ from fastseg.kernels.numba.score_rows import (
 from fastseg.kernels.numba.simd.vector_math import exp_scaled, exponent_of, log_of
 from fastseg.kernels.numba.simd.vector_memory import load, load_integers, prefetch, store, store_labels
 from fastseg.kernels.numba.simd.vectors import (
-    WIDTH,
     above_half,
     bits_count,
     floats,
@@ -47,6 +46,7 @@ from fastseg.kernels.numba.simd.vectors import (
     sum_of,
     widen,
 )
+from fastseg.kernels.numba.switch import WIDTH
 
 __all__ = ["fill_truth", "sum_details", "sum_labels", "sum_losses", "sum_soft"]
 

@@ -13,7 +13,8 @@ import numpy as np
 from fastseg.kernels.numba.jit import kernel
 from fastseg.kernels.numba.score_rows import LEAST, MOST
 from fastseg.kernels.numba.simd.vector_memory import add_doubles, load_flat, prefetch_flat
-from fastseg.kernels.numba.simd.vectors import WIDTH, bits_count, floats, multiply_add, narrow, widen
+from fastseg.kernels.numba.simd.vectors import bits_count, floats, multiply_add, narrow, widen
+from fastseg.kernels.numba.switch import WIDTH
 
 __all__ = ["PERIOD_ROWS", "sum_interleaved"]
 

@@ -28,7 +28,7 @@ from fastseg.kernels.numba.score_rows import (
 )
 from fastseg.kernels.numba.score_sums import fill_truth, sum_details, sum_labels, sum_losses, sum_soft
 from fastseg.kernels.numba.simd.vector_memory import load_integers, store_labels
-from fastseg.kernels.numba.simd.vectors import WIDTH
+from fastseg.kernels.numba.switch import WIDTH
 
 __all__ = ["classify", "sum_tiles"]
 

@@ -11,19 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg import metrics as registry
+from fastseg.arrays.arguments import checked_number
 from fastseg.counts import BinaryCounts, LabelCounts, positions
-from fastseg.metrics.conventions import nan_mean
+from fastseg.metrics.arithmetic import nan_mean
 from fastseg.runs.comparison.pairing import alike, paired, scored_settings
 from fastseg.runs.comparison.result import Comparison, Row
 from fastseg.runs.comparison.statistics import drawn, holm, interval, signed_rank
-from fastseg.runs.results.numbers import Run, check_matrix
+from fastseg.runs.results.numbers import RunNumbers, check_matrix
 from fastseg.runs.results.statistics import at_once, summable
 from fastseg.runs.scoring.records import triples
 
 __all__ = ["compare_runs"]
 
 Floats = npt.NDArray[np.float64]
-Source = Run | str | os.PathLike[str]
+Source = RunNumbers | str | os.PathLike[str]
 
 #: Differences that are alike to so many decimals are ties; a voxel more or less shows in the ninth.
 _DECIMALS = 12
@@ -57,6 +58,11 @@ def compare_runs(
     names : pair of str or None
         What the runs are called; None: their folders' names, or A and B.
 
+    Returns
+    -------
+    comparison : Comparison
+        Prints as a table, saves itself and draws.
+
     Raises
     ------
     ValueError
@@ -84,9 +90,27 @@ def compare_runs(
     ----------
     .. [1] Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7 (2006) 1
     .. [2] Efron and Tibshirani, An Introduction to the Bootstrap, Chapman & Hall (1993), chapter 13
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import fastseg
+    >>> of = {"true": ([0, 1, 1], [1, 1, 0]), "one": ([0, 1, 1], [1, 0, 0]), "other": ([0, 1, 0], [0, 0, 0])}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, cases in of.items():
+    ...         Path(folder, name).mkdir()
+    ...         for number, labels in enumerate(cases):
+    ...             np.save(Path(folder, name, f"{number}.npy"), np.array(labels))
+    ...     true = Path(folder, "true")
+    ...     runs = [fastseg.evaluate_folder(true, true.with_name(name), num_classes=2) for name in ("one", "other")]
+    >>> comparison = compare_runs(*runs, metrics="dice")
+    >>> [(row.name, round(row.difference, 3)) for row in comparison.rows]
+    [('0', -0.25), ('1', -0.5), ('mean', -0.5)]
     """
     for number, name in ((confidence, "confidence"), (resamples, "resamples"), (seed, "seed")):
-        registry.checked_number(number, name)
+        checked_number(number, name)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence: expected a number between 0 and 1, found {confidence!r}")
     if resamples < 1 or seed < 0:
@@ -120,8 +144,8 @@ def compare_runs(
     return Comparison(names, tuple(record.id for record in runs[0].counted), left_out, tuple(rows), how, alike(*runs))
 
 
-def _read(source: Source) -> Run:
-    if isinstance(source, Run):
+def _read(source: Source) -> RunNumbers:
+    if isinstance(source, RunNumbers):
         return source
     from fastseg.runs.outputs.folder import read_run
 
@@ -130,21 +154,21 @@ def _read(source: Source) -> Run:
 
 def _names(a: Source, b: Source) -> tuple[str, str]:
     """Return the shortest names by which people can tell the folders apart."""
-    paths = [None if isinstance(source, Run) else Path(os.path.abspath(source)) for source in (a, b)]
+    paths = [None if isinstance(source, RunNumbers) else Path(os.path.abspath(source)) for source in (a, b)]
     short = [path.name if path and path.name else default for path, default in zip(paths, "AB", strict=True)]
     if short[0] == short[1]:
         short = [str(path) if path else default for path, default in zip(paths, "AB", strict=True)]
     return short[0], short[1]
 
 
-def _columns(run: Run, entry: registry.Metric, values: Floats) -> Floats:
+def _columns(run: RunNumbers, entry: registry.Metric, values: Floats) -> Floats:
     """Append each row's mean over the classes that the run's mean is over, but to one number for all classes together."""
     if entry.overall is not None:
         return values
     return np.concatenate([values, nan_mean(values[:, run.in_means], 1)[:, None]], 1)
 
 
-def _paired_columns(a: Run, b: Run, entry: registry.Metric) -> tuple[Floats, Floats]:
+def _paired_columns(a: RunNumbers, b: RunNumbers, entry: registry.Metric) -> tuple[Floats, Floats]:
     """Return each run's values and means over classes, which are over those that both define: one alone is no pair."""
     one, other = a.values(entry.name), b.values(entry.name)
     if entry.overall is not None:
@@ -157,7 +181,7 @@ def _paired_columns(a: Run, b: Run, entry: registry.Metric) -> tuple[Floats, Flo
 class _Pool:
     """A run's counts, and metrics of sums of them over cases."""
 
-    def __init__(self, run: Run, entries: Sequence[registry.Metric]) -> None:
+    def __init__(self, run: RunNumbers, entries: Sequence[registry.Metric]) -> None:
         self.run, binary = run, run.binary
         self.columns = np.concatenate([binary.tp, binary.fp, binary.fn, binary.tn], 1).astype(np.float64)
         self.size, self.pairs = self.columns.shape[1], None
@@ -221,7 +245,7 @@ def _intervals(
 
 
 def _rows(
-    run: Run,
+    run: RunNumbers,
     entry: registry.Metric,
     values: tuple[Floats, Floats],
     pooled: tuple[Floats, Floats],
@@ -260,7 +284,7 @@ def _rows(
     return _corrected(rows, run, alpha)
 
 
-def _corrected(rows: list[Row], run: Run, alpha: float) -> list[Row]:
+def _corrected(rows: list[Row], run: RunNumbers, alpha: float) -> list[Row]:
     """Return a metric's rows with the corrected p and what follows from it."""
     p = [row.p for row in rows]
     repeated = len(rows) > 1 and int(run.in_means.sum()) == 1  # the mean is over one class, and is its test once more

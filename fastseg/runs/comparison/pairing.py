@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts import positions
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.scoring.records import triples
 from fastseg.runs.scoring.settings import Settings
 
@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int64]
 
 def scored_settings(settings: Settings) -> dict[str, Any]:
     """Return the settings that say what is scored, so that equal ones mean the same."""
-    plain = Run(settings, ()).convention.background if settings.background is None else settings.background
+    plain = RunNumbers(settings, ()).convention.background if settings.background is None else settings.background
     return {
         "labels": None if settings.labels is None else sorted(settings.labels),
         "ignore": sorted(settings.ignore),
@@ -33,7 +33,7 @@ def scored_settings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def paired(a: Run, b: Run, cases: str) -> tuple[tuple[Run, Run], tuple[str, ...]]:
+def paired(a: RunNumbers, b: RunNumbers, cases: str) -> tuple[tuple[RunNumbers, RunNumbers], tuple[str, ...]]:
     """Return both runs with the same cases in the same order and the same classes, and the ids of the cases left out."""
     scored, named = (scored_settings(a.settings), scored_settings(b.settings)), (a.settings.names, b.settings.names)
     differences = [
@@ -74,13 +74,13 @@ def paired(a: Run, b: Run, cases: str) -> tuple[tuple[Run, Run], tuple[str, ...]
     return runs, tuple(sorted(seen.difference(ids)))
 
 
-def alike(a: Run, b: Run) -> bool:
+def alike(a: RunNumbers, b: RunNumbers) -> bool:
     """Return whether paired runs have the same counts in every case, as a run has that is compared with itself."""
     counts = zip(triples(a.counted), triples(b.counted), strict=True)
     return np.array_equal(a.missed, b.missed) and all(np.array_equal(one, other) for one, other in counts)
 
 
-def _check_references(a: Run, b: Run, labels: Ints) -> None:
+def _check_references(a: RunNumbers, b: RunNumbers, labels: Ints) -> None:
     """Raise ValueError where the same case has another reference in B than in A."""
     totals = _true(a, labels), _true(b, labels)
     wrong = []
@@ -106,7 +106,7 @@ def _listed(texts: Sequence[str], most: int = 10) -> str:
     return f"{shown}, … ({len(texts):,} in all)" if len(texts) > most else shown or "none"
 
 
-def _true(run: Run, labels: Ints) -> Ints:
+def _true(run: RunNumbers, labels: Ints) -> Ints:
     """Return the true voxels of each case and label: (N, K)."""
     case, true, _, voxels = np.concatenate(triples(run.counted)).T
     totals = np.zeros((len(run.counted), labels.size), np.int64)

@@ -53,7 +53,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts import COUNTED, UNKNOWN
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.scoring.records import Ints
 
 __all__ = ["Confusion", "confusion_npz", "read_confusion"]
@@ -103,7 +103,7 @@ class Confusion:
     sha256: str
 
 
-def confusion_npz(run: Run) -> bytes:
+def confusion_npz(run: RunNumbers) -> bytes:
     """Return the confusion matrices of a run's counted cases as an archive."""
     records = run.counted
     names = [record.id.encode("utf-8", "surrogatepass") for record in records]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastseg import metrics as registry
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_mean, why_not_scored
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _INTEGER = re.compile(r"-?[0-9]+")
 _ALL = "all"
 
 
-def cases_csv(run: Run) -> bytes:
+def cases_csv(run: RunNumbers) -> bytes:
     """Return every number of every case as a row.
 
     Returns
@@ -48,7 +48,7 @@ def cases_csv(run: Run) -> bytes:
     return (csv_row(_CASES) + "".join(_case_lines(run))).encode("utf-8")
 
 
-def classes_csv(run: Run, summaries: Sequence[Summary] | None = None) -> bytes:
+def classes_csv(run: RunNumbers, summaries: Sequence[Summary] | None = None) -> bytes:
     """Return the summary of every metric and class as a row.
 
     Parameters
@@ -82,7 +82,7 @@ def classes_csv(run: Run, summaries: Sequence[Summary] | None = None) -> bytes:
     return csv_table(("metric", "class", "label", *_NUMBERS, "over"), rows)
 
 
-def _case_lines(run: Run) -> Iterator[str]:
+def _case_lines(run: RunNumbers) -> Iterator[str]:
     """Yield the lines of all cases. They are many: what repeats is made fit for a cell once."""
     names = list(dict.fromkeys(run.settings.metrics))
     values = {name: run.values(name).tolist() for name in names}
@@ -114,7 +114,7 @@ def _case_lines(run: Run) -> Iterator[str]:
         place += 1
 
 
-def _absent(run: Run, true: int, pred: int) -> str:
+def _absent(run: RunNumbers, true: int, pred: int) -> str:
     """Return why a value is undefined where the class has so many true and predicted voxels."""
     if true and pred:
         return why_no_mean(run)

@@ -17,7 +17,7 @@ from fastseg.runs.outputs.run_json import (
     run_of,
 )
 from fastseg.runs.outputs.summary_json import summary
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.results.numbers import RunNumbers
 
 __all__ = ["FILES", "read_run", "write_outputs"]
 
@@ -25,7 +25,7 @@ __all__ = ["FILES", "read_run", "write_outputs"]
 FILES = ("summary.json", "cases.csv", "classes.csv", CONFUSION_FILE, RUN_FILE)
 
 
-def write_outputs(run: Run, folder: str | os.PathLike[str]) -> None:
+def write_outputs(run: RunNumbers, folder: str | os.PathLike[str]) -> None:
     """Write all files of a run into a folder, which is made if need be; all of them or, if one cannot be, none.
 
     Raises
@@ -40,7 +40,7 @@ def write_outputs(run: Run, folder: str | os.PathLike[str]) -> None:
     atomic.write_all(folder, dict(zip(FILES, made, strict=True)))
 
 
-def read_run(folder: str | os.PathLike[str]) -> Run:
+def read_run(folder: str | os.PathLike[str]) -> RunNumbers:
     """Return the run whose files are in a folder, with all its records.
 
     Raises

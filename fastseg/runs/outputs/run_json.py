@@ -52,7 +52,7 @@ from fastseg import metrics as registry
 from fastseg._version import __version__
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.runs.outputs.confusion_npz import Confusion
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_mean
 from fastseg.runs.results.statistics import summarise
 from fastseg.runs.scoring.records import CaseRecord
@@ -94,12 +94,12 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-def run_to_dict(run: Run) -> dict[str, Any]:
+def run_to_dict(run: RunNumbers) -> dict[str, Any]:
     """Return what ``run.json`` says of a run, and the rows of ``classes.csv`` as ``classes``; JSON can hold it."""
     return {**_run_plain(run), "classes": [_plain(each._asdict()) for each in summarise(run)]}
 
 
-def _run_plain(run: Run) -> dict[str, Any]:
+def _run_plain(run: RunNumbers) -> dict[str, Any]:
     values = [run.values(name) for name in dict.fromkeys(run.settings.metrics)]
     voxels = np.array([record.voxels for record in run.counted], np.int64).reshape(-1, 4).sum(0).tolist()
     machine = {"python": platform.python_version(), "numpy": np.__version__, "system": platform.system()}
@@ -121,7 +121,7 @@ def _run_plain(run: Run) -> dict[str, Any]:
     return plain
 
 
-def run_json(run: Run, digest: str) -> bytes:
+def run_json(run: RunNumbers, digest: str) -> bytes:
     """Return ``run.json`` of a run; `digest` is that of its confusion matrices."""
     result = {**_run_plain(run), "confusion": {"file": CONFUSION_FILE, "sha256": digest}}
     lines = []
@@ -134,13 +134,13 @@ def run_json(run: Run, digest: str) -> bytes:
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode("ascii")
 
 
-def _counts(run: Run) -> dict[str, int]:
+def _counts(run: RunNumbers) -> dict[str, int]:
     scored = sum(record.status == "scored" for record in run.records)
     others = {"failed": len(run.failed), "missing": len(run.missing), "counted": len(run.counted)}
     return {"expected": len(run.records), "scored": scored, **others}
 
 
-def _mean(run: Run, metric: str) -> dict[str, Any]:
+def _mean(run: RunNumbers, metric: str) -> dict[str, Any]:
     value = run.mean(metric)
     return {"value": value, "reason": why_no_mean(run) if math.isnan(value) else None}
 
@@ -188,7 +188,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name}, which JSON does not have")
 
 
-def run_of(plain: dict[str, Any], confusion: Confusion) -> Run:
+def run_of(plain: dict[str, Any], confusion: Confusion) -> RunNumbers:
     """Return the run that ``run.json`` and its confusion matrices tell of; any of many errors where they cannot be of one."""
     if plain["confusion"]["sha256"] != confusion.sha256:
         raise ValueError(f"{CONFUSION_FILE} beside it is of another run, or of another time")
@@ -212,7 +212,7 @@ def run_of(plain: dict[str, Any], confusion: Confusion) -> Run:
         records.append(record)
     if not all(isinstance(plain[name], dict) for name in ("facts", "machine", "times")):
         raise ValueError("facts that are no object")
-    run = Run(settings, tuple(records), {**plain["facts"], **{name: plain[name] for name in _APART}})
+    run = RunNumbers(settings, tuple(records), {**plain["facts"], **{name: plain[name] for name in _APART}})
     if tuple(record.id for record in run.counted) != confusion.ids:
         raise ValueError(f"other cases than in {CONFUSION_FILE}")
     counts = {name: plain["counts"][name] for name in _counts(run)}

@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.runs.results.numbers import Run
+from fastseg.metrics.arithmetic import nan_mean
+from fastseg.runs.results.numbers import RunNumbers
 
 __all__ = ["summary"]
 
 _METRICS = ("Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref")
 
 
-def summary(run: Run) -> bytes:
+def summary(run: RunNumbers) -> bytes:
     """Return the counted cases of a run as nnU-Net's ``summary.json``.
 
     Returns
@@ -55,7 +56,7 @@ def summary(run: Run) -> bytes:
     if cases:
         # Column by column and contiguous, so that NumPy adds in the order in which it does for nnU-Net.
         mean = {
-            key: {name: _nanmean(np.ascontiguousarray(values[name][:, place])) for name in _METRICS}
+            key: {name: float(nan_mean(np.ascontiguousarray(values[name][:, place]), 0)) for name in _METRICS}
             for key, place in keys.items()
         }
     nan = float("nan")
@@ -93,7 +94,7 @@ def _object(members: dict[str, str]) -> str:
     return "{\n" + ",\n".join(lines) + "\n" + " " * 12 + "}"
 
 
-def _values(run: Run) -> dict[str, npt.NDArray[Any]]:
+def _values(run: RunNumbers) -> dict[str, npt.NDArray[Any]]:
     """Return (N, C) arrays: int64 voxels, and Dice and IoU, NaN where a class is in neither map."""
     tp, fp, fn, tn = run.binary.tp, run.binary.fp, run.binary.fn, run.binary.tn
     either = tp + fp + fn
@@ -102,7 +103,3 @@ def _values(run: Run) -> dict[str, npt.NDArray[Any]]:
     iou = np.where(empty, np.nan, tp / np.where(empty, 1, either))
     voxels = {"TP": tp, "FP": fp, "FN": fn, "TN": tn, "n_pred": tp + fp, "n_ref": tp + fn}
     return {"Dice": dice, "IoU": iou, **voxels}
-
-
-def _nanmean(values: npt.NDArray[Any]) -> float:
-    return float("nan") if np.isnan(values).all() else float(np.nanmean(values))

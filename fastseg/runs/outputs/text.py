@@ -13,12 +13,12 @@ from fastseg.metrics.choice import TITLES
 from fastseg.runs.results.statistics import Summary, summarise
 
 if TYPE_CHECKING:
-    from fastseg.runs.results.numbers import Run
+    from fastseg.runs.results.numbers import RunNumbers
 
 __all__ = ["run_table", "taken"]
 
 
-def run_table(run: Run) -> str:
+def run_table(run: RunNumbers) -> str:
     """Return a table of a run: a row for each class, its number for each metric, and the means with their intervals."""
     summaries = summarise(run)
     of_classes = [name for name in dict.fromkeys(run.settings.metrics) if registry.get(name).overall is None]
@@ -32,14 +32,14 @@ def run_table(run: Run) -> str:
     return "\n".join([*lines, _ending(run)])
 
 
-def taken(run: Run) -> str:
+def taken(run: RunNumbers) -> str:
     """Return what was done with missing predictions: "left out", "taken as the worst", "every voxel missed"."""
     if run.settings.missing != "worst":
         return "left out"
     return "every voxel missed" if run.convention.pooled else "taken as the worst"
 
 
-def _classes_table(run: Run, metrics: Sequence[str], summaries: Sequence[Summary]) -> str:
+def _classes_table(run: RunNumbers, metrics: Sequence[str], summaries: Sequence[Summary]) -> str:
     found = {(each.metric, each.key): each for each in summaries}  # the mean has no key
     rows = []
     for each in run.classes:
@@ -68,7 +68,7 @@ def _line(cell: Summary) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _means(run: Run, metrics: Sequence[str]) -> list[str]:
+def _means(run: RunNumbers, metrics: Sequence[str]) -> list[str]:
     """Say over what the means are taken: once, if it is the same for all metrics."""
     found: dict[str, list[str]] = {}
     for name in metrics:
@@ -76,7 +76,7 @@ def _means(run: Run, metrics: Sequence[str]) -> list[str]:
     return [text if len(found) == 1 else f"{', '.join(names)}: {text}" for text, names in found.items()]
 
 
-def _ending(run: Run) -> str:
+def _ending(run: RunNumbers) -> str:
     scored = sum(record.status == "scored" for record in run.records)
     failed, missing = len(run.failed), len(run.missing)
     text = f"{scored} of {len(run.records)} cases scored" + (f", {failed} failed" if failed else "")

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastseg import metrics as registry
 from fastseg.runs.results.classes import ReportedClass
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_mean, why_not_scored
 from fastseg.runs.scoring.settings import Settings
 
@@ -117,7 +117,7 @@ def check_classes(gates: Sequence[Gate], settings: Settings) -> None:
     ValueError
         If a gate is of a class that no run of these settings has.
     """
-    run = Run(settings, ())
+    run = RunNumbers(settings, ())
     for gate in gates:
         wanted = gate.class_name
         if wanted is None:
@@ -135,7 +135,7 @@ def check_classes(gates: Sequence[Gate], settings: Settings) -> None:
             raise ValueError(f"gate: {place}; found {gate.text!r}")
 
 
-def check_gates(run: Run, gates: Sequence[Gate]) -> list[GateResult]:
+def check_gates(run: RunNumbers, gates: Sequence[Gate]) -> list[GateResult]:
     """Compare the numbers of a run with gates.
 
     A gate fails where its number is undefined, no case was scored, or the run has no such class. Cases that failed or have
@@ -149,7 +149,7 @@ def check_gates(run: Run, gates: Sequence[Gate]) -> list[GateResult]:
     return [_checked(run, gate) for gate in gates]
 
 
-def _checked(run: Run, gate: Gate) -> GateResult:
+def _checked(run: RunNumbers, gate: Gate) -> GateResult:
     whose = "" if gate.class_name is None else f" of {gate.class_name}"
     wanted = f"expected at {'least' if gate.at_least else 'most'}"
     if not run.counted:
@@ -196,7 +196,7 @@ def _class_place(classes: Sequence[ReportedClass], wanted: str) -> int | str:
     return f"there is no class {wanted!r}; expected one of: {known}"
 
 
-def junit_xml(run: Run, results: Sequence[GateResult], suite: str = "fastseg") -> bytes:
+def junit_xml(run: RunNumbers, results: Sequence[GateResult], suite: str = "fastseg") -> bytes:
     """Return gates and cases as JUnit XML.
 
     Parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,22 +10,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg import metrics as registry
 from fastseg.arrays.classes import MAX_CLASSES
 from fastseg.counts import BinaryCounts, LabelCounts, positions
+from fastseg.metrics import registry
 from fastseg.metrics.conventions import CONVENTIONS, Convention, worst_value
 from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.scoring.records import CaseRecord, Ints, triples
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["Run", "check_matrix"]
+__all__ = ["RunNumbers", "check_matrix"]
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """The results of a folder of cases.
+class RunNumbers:
+    """The results of a folder of cases, as numbers; a `Run` is that with files and a table.
 
     Attributes
     ----------
@@ -216,28 +215,6 @@ class Run:
         if registry.get(metric).overall is not None:
             return float(self.class_values(metric)[0])
         return self.convention.mean(metric, self.values(metric), self.binary, self.in_means)
-
-    def __str__(self) -> str:
-        from fastseg.runs.outputs.text import run_table
-
-        return run_table(self)
-
-    def __repr__(self) -> str:
-        scored = sum(record.status == "scored" for record in self.records)
-        return f"<Run of {len(self.records)} cases, {scored} of them scored, {len(self.classes)} classes>"
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the files that `fastseg.runs.outputs.run_json` describes into a folder, which is made if need be."""
-        from fastseg.runs.outputs.folder import write_outputs
-
-        write_outputs(self, folder)
-
-    @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> Run:
-        """Return the run whose files are in a folder; raise ValueError if there is none."""
-        from fastseg.runs.outputs.folder import read_run
-
-        return read_run(folder)
 
 
 def _sums(shape: tuple[int, ...], places: tuple[npt.NDArray[Any], ...], voxels: Ints) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.scoring.records import CaseRecord
 
 __all__ = ["why_no_mean", "why_not_scored"]
@@ -18,6 +18,6 @@ def why_not_scored(record: CaseRecord) -> str | None:
     return record.reason or "failed"
 
 
-def why_no_mean(run: Run) -> str:
+def why_no_mean(run: RunNumbers) -> str:
     """Return why a number of the whole run is undefined."""
     return f"undefined under convention {run.settings.convention}" if run.counted else "no case was scored"

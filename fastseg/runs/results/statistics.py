@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts
-from fastseg.metrics.conventions import CONVENTIONS, Convention, nan_mean
+from fastseg.metrics.arithmetic import nan_mean
+from fastseg.metrics.conventions import CONVENTIONS, Convention
 from fastseg.runs.results.classes import ReportedClass
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.scoring.settings import Settings
 
 __all__ = ["Summary", "at_once", "summable", "summarise"]
@@ -109,7 +110,7 @@ class _Part(NamedTuple):
         return [*((each.key, each.name) for each in self.classes), (None, "mean")]
 
 
-def summarise(run: Run, metrics: Sequence[str] | None = None) -> list[Summary]:
+def summarise(run: RunNumbers, metrics: Sequence[str] | None = None) -> list[Summary]:
     """Summarise a run's metrics: of each class and of all together, mean, spread over the cases, and interval.
 
     Parameters
@@ -155,7 +156,7 @@ def summarise(run: Run, metrics: Sequence[str] | None = None) -> list[Summary]:
     return rows
 
 
-def _parts(run: Run, metrics: Sequence[str], scores: Mapping[str, Floats]) -> tuple[list[_Part], Floats]:
+def _parts(run: RunNumbers, metrics: Sequence[str], scores: Mapping[str, Floats]) -> tuple[list[_Part], Floats]:
     """Return the metrics and scores, and the columns (N, M) whose sums over cases all of them follow from."""
     parts: list[_Part] = []
     blocks: dict[str, Array] = {}

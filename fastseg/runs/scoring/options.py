@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from fastseg import metrics as registry
-from fastseg.arrays.arguments import axis_letters, integers
+from fastseg.arrays.arguments import axis_letters, checked_number, integer, one_of
 from fastseg.arrays.scores import ACTIVATIONS
 from fastseg.labels.choices import LabelChoices
 from fastseg.metrics.conventions import CONVENTIONS
@@ -61,21 +61,21 @@ def read_settings(
         labels=chosen.declared,
         ignore=chosen.ignore,
         map_prediction=chosen.map_prediction,
-        unknown=_one_of(unknown, "unknown", ("raise", "count")),
-        geometry=_one_of(geometry, "geometry", ("error", "warn", "ignore")),
-        reorient=_one_of(reorient, "reorient", (False, True)),
+        unknown=one_of(unknown, "unknown", ("raise", "count")),
+        geometry=one_of(geometry, "geometry", ("error", "warn", "ignore")),
+        reorient=one_of(reorient, "reorient", (False, True)),
         axes=axis_letters(axes),
-        activation=_one_of(activation, "activation", (*ACTIVATIONS, "none")),
-        channel_axis=None if channel_axis is None else _integer(channel_axis, "channel_axis", None),
-        missing=_one_of(missing, "missing", ("error", "skip", "worst")),
+        activation=one_of(activation, "activation", (*ACTIVATIONS, "none")),
+        channel_axis=None if channel_axis is None else integer(channel_axis, "channel_axis"),
+        missing=one_of(missing, "missing", ("error", "skip", "worst")),
         names=chosen.names,
         regions=chosen.regions,
         metrics=_metrics(metrics),
-        convention=_one_of(convention, "convention", tuple(CONVENTIONS)),
-        background=_one_of(background, "background", (None, False, True)),
-        resamples=_integer(resamples, "resamples", 1),
+        convention=one_of(convention, "convention", tuple(CONVENTIONS)),
+        background=one_of(background, "background", (None, False, True)),
+        resamples=integer(resamples, "resamples", least=1),
         confidence=_confidence(confidence),
-        seed=_integer(seed, "seed", 0),
+        seed=integer(seed, "seed", least=0),
     )
 
 
@@ -103,25 +103,8 @@ def _metrics(given: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _one_of(value: Any, argument: str, allowed: Sequence[Any]) -> Any:
-    for each in allowed:
-        if isinstance(value, type(each)) and value == each:
-            return each
-    *most, last = (repr(each) for each in allowed)
-    raise ValueError(f"{argument}: expected {', '.join(most)} or {last}, found {value!r}")
-
-
-def _integer(value: Any, argument: str, least: int | None) -> int:
-    values = integers(value, argument)
-    if values.size != 1 or isinstance(value, Sequence):
-        raise TypeError(f"{argument}: expected an integer, found {value!r}")
-    if least is not None and values[0] < least:
-        raise ValueError(f"{argument}: expected an integer of at least {least}, found {value!r}")
-    return int(values[0])
-
-
 def _confidence(value: Any) -> float:
-    number = registry.checked_number(value, "confidence")
+    number = checked_number(value, "confidence")
     if not 0 < number < 1:
         raise ValueError(f"confidence: expected a number between 0 and 1, found {value!r}")
     return number

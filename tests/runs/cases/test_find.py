@@ -9,8 +9,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.empty_cases import ONE_OF_THEM, find, folder, refused
 
 from fastseg.labels.names import shown

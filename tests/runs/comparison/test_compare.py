@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fastseg import cli, count_labels
-from fastseg import metrics as registry
+from fastseg import cli, count_labels, metrics as registry
 from fastseg.counts import LabelCounts
 from fastseg.runs.comparison.compare import compare_runs
 from fastseg.runs.comparison.plot import plot, write_comparison
 from fastseg.runs.comparison.statistics import holm
 from fastseg.runs.outputs.folder import write_outputs
-from fastseg.runs.results.numbers import Run
+from fastseg.runs.run import Run
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 

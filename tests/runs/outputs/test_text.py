@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastseg.api.text_table import table_in_blocks
-from fastseg.metrics.overlap import REGISTRY
+from fastseg.metrics import REGISTRY
 from fastseg.runs import CaseRecord, Run, Settings
 from fastseg.runs.results.statistics import summarise
 

@@ -14,8 +14,14 @@ import pytest
 from fastseg import count_labels
 from fastseg.runs import CaseRecord, Run, Settings
 from fastseg.runs.outputs.csv_tables import classes_csv
-from fastseg.runs.results.gates import Gate, check_classes, check_gates, junit_xml, parse_gate
-from fastseg.runs.results.gates import _told_apart as told_apart
+from fastseg.runs.results.gates import (
+    Gate,
+    _told_apart as told_apart,
+    check_classes,
+    check_gates,
+    junit_xml,
+    parse_gate,
+)
 
 
 def record(name: str, true: list[int], pred: list[int]) -> CaseRecord:

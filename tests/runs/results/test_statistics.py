@@ -17,8 +17,8 @@ from scipy import stats
 
 from fastseg import metrics as registry
 from fastseg.metrics.conventions import CONVENTIONS
-from fastseg.runs.results.numbers import Run
 from fastseg.runs.results.statistics import Summary, summable, summarise
+from fastseg.runs.run import Run
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 

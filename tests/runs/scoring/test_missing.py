@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fastseg.metrics import REGISTRY
 from fastseg.metrics.conventions import CONVENTIONS
-from fastseg.metrics.overlap import REGISTRY
 from fastseg.runs import CaseRecord, Run, Settings
 from fastseg.runs.comparison.compare import compare_runs
 from fastseg.runs.results.gates import check_gates, parse_gate

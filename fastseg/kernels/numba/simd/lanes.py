@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fastseg.kernels.numba.jit import DISABLED
+from fastseg.kernels.numba.switch import DISABLED
 
 __all__ = [
     "ALL",

@@ -10,8 +10,8 @@ from typing import Any
 from llvmlite import ir
 from numba.extending import intrinsic
 
-from fastseg.kernels.numba.jit import DISABLED
-from fastseg.kernels.numba.simd.vectors import FLOATS, INTS, IR_TYPES, WIDTH, build_multiply_add, call, constant
+from fastseg.kernels.numba.simd.vectors import FLOATS, INTS, IR_TYPES, build_multiply_add, call, constant
+from fastseg.kernels.numba.switch import DISABLED, WIDTH
 
 __all__ = ["exp_scaled", "exponent_of", "floor_of", "log_of", "minus_log_of", "shift_of"]
 

@@ -8,8 +8,8 @@ from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from fastseg.kernels.numba.jit import DISABLED
-from fastseg.kernels.numba.simd.vectors import DOUBLES, FLOATS, INTS, IR_TYPES, WIDTH, constant
+from fastseg.kernels.numba.simd.vectors import DOUBLES, FLOATS, INTS, IR_TYPES, constant
+from fastseg.kernels.numba.switch import DISABLED, WIDTH
 
 __all__ = [
     "add_doubles",

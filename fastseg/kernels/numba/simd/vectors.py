@@ -17,7 +17,7 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic
 
-from fastseg.kernels.numba.jit import DISABLED
+from fastseg.kernels.numba.switch import DISABLED, WIDTH
 
 __all__ = [
     "DOUBLES",
@@ -25,7 +25,6 @@ __all__ = [
     "INTS",
     "IR_TYPES",
     "MASK",
-    "WIDTH",
     "above_half",
     "below_infinity",
     "bits_count",
@@ -45,9 +44,6 @@ __all__ = [
     "widen",
     "zero_of",
 ]
-
-#: Numbers in a vector: two registers of AVX-512, four of AVX2.
-WIDTH = 32
 
 _I1, _I32, _I64 = (ir.IntType(bits) for bits in (1, 32, 64))
 _F32, _F64 = ir.FloatType(), ir.DoubleType()

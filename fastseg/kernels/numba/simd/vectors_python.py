@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastseg.kernels.numba.simd.vectors import WIDTH
+from fastseg.kernels.numba.switch import WIDTH
 
 __all__ = [
     "above_half",

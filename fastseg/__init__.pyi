@@ -1,0 +1,101 @@
+"""Made by tests/support/stubs.py, which is run again where a test says so."""
+
+from fastseg import losses as losses, metrics as metrics
+from fastseg._version import __version__ as __version__
+from fastseg.api.encoding import (
+    argmax_labels as argmax_labels,
+    one_hot as one_hot,
+)
+from fastseg.api.evaluator import (
+    Evaluator as Evaluator,
+)
+from fastseg.api.files import (
+    count_files as count_files,
+    evaluate_files as evaluate_files,
+)
+from fastseg.api.functions import (
+    accuracy as accuracy,
+    balanced_accuracy as balanced_accuracy,
+    brier_score as brier_score,
+    cohen_kappa as cohen_kappa,
+    cross_entropy as cross_entropy,
+    dice as dice,
+    dice_cross_entropy_loss as dice_cross_entropy_loss,
+    expected_calibration_error as expected_calibration_error,
+    f1 as f1,
+    fall_out as fall_out,
+    false_negative_rate as false_negative_rate,
+    false_positive_rate as false_positive_rate,
+    fbeta as fbeta,
+    focal_loss as focal_loss,
+    focal_tversky_loss as focal_tversky_loss,
+    frequency_weighted_iou as frequency_weighted_iou,
+    generalized_dice_loss as generalized_dice_loss,
+    iou as iou,
+    jaccard as jaccard,
+    jaccard_loss as jaccard_loss,
+    log_cosh_dice_loss as log_cosh_dice_loss,
+    matthews_corrcoef as matthews_corrcoef,
+    maximum_calibration_error as maximum_calibration_error,
+    mcc as mcc,
+    miss_rate as miss_rate,
+    negative_log_likelihood as negative_log_likelihood,
+    negative_predictive_value as negative_predictive_value,
+    positive_predictive_value as positive_predictive_value,
+    precision as precision,
+    prevalence as prevalence,
+    recall as recall,
+    relative_volume_difference as relative_volume_difference,
+    sensitivity as sensitivity,
+    soft_dice_loss as soft_dice_loss,
+    soft_iou_loss as soft_iou_loss,
+    specificity as specificity,
+    support as support,
+    threshold_curve as threshold_curve,
+    top_k_accuracy as top_k_accuracy,
+    true_negative_rate as true_negative_rate,
+    true_positive_rate as true_positive_rate,
+    tversky as tversky,
+    tversky_loss as tversky_loss,
+    volume_similarity as volume_similarity,
+)
+from fastseg.api.labels import (
+    confusion_matrix as confusion_matrix,
+    count_labels as count_labels,
+    evaluate as evaluate,
+)
+from fastseg.api.masks import (
+    count_masks as count_masks,
+)
+from fastseg.api.score_files import (
+    evaluate_score_files as evaluate_score_files,
+    sum_files as sum_files,
+)
+from fastseg.api.scores import (
+    evaluate_scores as evaluate_scores,
+    sum_scores as sum_scores,
+)
+from fastseg.api.table import (
+    Scores as Scores,
+)
+from fastseg.counting.threads import (
+    get_num_threads as get_num_threads,
+    set_num_threads as set_num_threads,
+)
+from fastseg.counts import (
+    BinaryCounts as BinaryCounts,
+    LabelCounts as LabelCounts,
+    ScoreSums as ScoreSums,
+)
+from fastseg.metrics.scores import (
+    ThresholdCurve as ThresholdCurve,
+)
+from fastseg.runs.comparison.compare import (
+    compare_runs as compare_runs,
+)
+from fastseg.runs.evaluate import (
+    evaluate_folder as evaluate_folder,
+)
+from fastseg.runs.run import (
+    Run as Run,
+)

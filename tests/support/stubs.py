@@ -1,0 +1,64 @@
+"""The stubs of the modules whose names come into being when they are asked for; run this file to write them anew.
+
+They are made of what the package says of itself: the homes of public names, and the registries of metrics and losses.
+"""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fastseg
+from fastseg.api import functions
+
+PACKAGE = Path(fastseg.__file__).parent
+_MADE = '"""Made by tests/support/stubs.py, which is run again where a test says so."""\n\n'
+
+
+def _imported(home: str, names: Any) -> str:
+    lines = "".join(f"    {name} as {name},\n" for name in sorted(names))
+    return f"from {home} import (\n{lines})\n"
+
+
+def _definition(name: str, function: Callable[..., Any]) -> str:
+    parameters, starred = [], False
+    for p in inspect.signature(function).parameters.values():
+        if p.kind is p.KEYWORD_ONLY and not starred:
+            parameters.append("*")
+            starred = True
+        kind = p.annotation if isinstance(p.annotation, str) else "Any"
+        kind = kind.replace("registry.", "").replace("npt.NDArray[Any]", "Any")
+        parameters.append(f"{p.name}: {kind}" + ("" if p.default is p.empty else " = ..."))
+    returns = inspect.signature(function).return_annotation.replace("Floats", "npt.NDArray[np.float64]")
+    return f"def {name}({', '.join(parameters)}) -> {returns}: ...\n"
+
+
+def stubs() -> dict[Path, str]:
+    """Return what each stub has to say."""
+    init = _MADE + "from fastseg import losses as losses\nfrom fastseg import metrics as metrics\n"
+    init += "from fastseg._version import __version__ as __version__\n"
+    init += _imported("fastseg.api.functions", dir(functions))
+    init += "".join(_imported(f"fastseg.{home}", names) for home, names in fastseg._HOMES.items())
+    made = _MADE + "from collections.abc import Sequence\nfrom typing import Any, Literal\n\nimport numpy as np\n"
+    made += "import numpy.typing as npt\n\nfrom fastseg.metrics.arithmetic import Reduction\n"
+    made += "from fastseg.metrics.registry import Average\nfrom fastseg.metrics.scores import Binning, Per, ThresholdCurve\n\n"
+    made += "".join(_definition(name, getattr(functions, name)) for name in dir(functions))
+    found = {"__init__.pyi": init, "api/functions.pyi": made}
+    return {PACKAGE / name: _formatted(text) for name, text in found.items()}
+
+
+def _formatted(text: str) -> str:
+    """Return it as ruff has it; a line that is too long is an error there."""
+    for command in (["check", "--select", "I", "--fix-only", "--quiet"], ["format"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(PACKAGE / "stub.pyi"), "-"]
+        text = subprocess.run(ruff, input=text, capture_output=True, text=True, check=True).stdout
+    return text
+
+
+if __name__ == "__main__":
+    for path, text in stubs().items():
+        path.write_text(text)
