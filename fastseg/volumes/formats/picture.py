@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastseg.volumes.decoded import DecodedVolume, failures_of, quiet
 from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.formats.negatives import negative, runs_from_white_to_black
 from fastseg.volumes.volume import Format, Geometry, require
 
 _SUFFIXES = (".png", ".bmp", ".gif", ".webp", ".pbm", ".pgm", ".ppm", ".pnm", ".pfm")
@@ -35,7 +36,8 @@ class Picture(DecodedVolume):
     Raises
     ------
     VolumeError
-        If the file is broken, lossy, in colour, animated, or larger than Pillow's limit against decompression bombs.
+        If the file is broken, lossy, in colour, animated, a negative (`negatives`), or larger than Pillow's limit against
+        decompression bombs.
     """
 
     def __init__(self, path: str) -> None:
@@ -60,6 +62,8 @@ class Picture(DecodedVolume):
                 if self._kind == "BMP" and int.from_bytes(head[28:30], "little") not in _BMP_BITS[mode]:
                     # Pillow takes a short palette of greys for a picture of fewer bits, and reads noise.
                     raise VolumeError(f"{path}: expected a BMP file of 1 or 8 bits per pixel or with a full palette")
+                if mode == "P" and runs_from_white_to_black(_palette(self._picture.palette)):
+                    raise negative(path, "a palette that runs from white to black")
                 self._stretched = self._unstretch()
         except BaseException:
             self.close()
@@ -102,6 +106,13 @@ class Picture(DecodedVolume):
         """Close the file and let go of the voxels; closing twice is allowed."""
         super().close()
         self._file.close()
+
+
+def _palette(stored: Any) -> NDArray[np.uint8]:
+    """Return the three colours of each index, before Pillow decodes the picture and puts them in an order of its own."""
+    entry = 4 if stored.rawmode == "BGRX" else 3
+    values = np.frombuffer(bytes(stored.palette), np.uint8)
+    return values[: values.size // entry * entry].reshape(-1, entry)[:, :3]
 
 
 def _kind(head: bytes) -> str | None:

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from fastseg.volumes.bytes import ByteSource
 from fastseg.volumes.decoded import failures_of, quiet
 from fastseg.volumes.errors import ClosedError, VolumeError
+from fastseg.volumes.formats.negatives import negative, runs_from_white_to_black
 from fastseg.volumes.plain import PlainVoxels
 from fastseg.volumes.volume import Format, Geometry, Volume, require
 
 _SUFFIXES = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".tf8", ".ome.btf", ".ome.tf8")
 _JPEG = (6, 7, 33007, 34892)
+_WHITE_IS_ZERO = 0
 # A tile that claims to be larger than this many times its compressed bytes is a false header: Zstandard codes 128 KiB of
 # equal bytes in four. Image codecs code any constant tile in some dozens, hence the floor.
 _EXPANSION_LIMIT = 1 << 16
@@ -49,7 +51,7 @@ class TiffVolume(Volume):
     Raises
     ------
     VolumeError
-        If the file is broken, holds several images, colours, or JPEG.
+        If the file is broken, holds several images, colours, JPEG, or a negative (`negatives`).
     """
 
     def __init__(self, path: str) -> None:
@@ -253,6 +255,10 @@ def _checked_dtype(path: str, series: Any) -> np.dtype[Any]:
         )
     if page.compression in _JPEG:
         raise VolumeError(f"{path}: expected a compression that keeps every label as it is, found JPEG, which is lossy")
+    if page.photometric == _WHITE_IS_ZERO:
+        raise negative(path, "PhotometricInterpretation 0 (WhiteIsZero)")
+    if page.colormap is not None and runs_from_white_to_black(page.colormap.T >> 8):
+        raise negative(path, "a palette that runs from white to black")
     dtype: np.dtype[Any] | None = None if page.dtype is None else np.dtype(page.dtype)
     if dtype is None or dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype != series.dtype:
         raise VolumeError(

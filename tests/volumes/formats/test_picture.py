@@ -89,6 +89,63 @@ def test_indexes_of_a_palette_are_the_labels(tmp_path: Path, name: str, top: int
     np.testing.assert_array_equal(load(path), data)
 
 
+def in_colours(data: np.ndarray, colours: list[int]) -> Any:
+    image = Image.fromarray(data)
+    image.putpalette(np.repeat(np.array(colours, "u1"), 3).tobytes())
+    return image
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("name", ["png", "bmp", "gif"])
+def test_palettes_from_white_to_black_are_refused(tmp_path: Path, name: str, bits: int) -> None:
+    """Their indexes are the negative of what everybody sees; a mask beside the same mask in a PNG of greys would score 0."""
+    data, path, top = labels("u1", 1 << bits), tmp_path / f"case.{name}", (1 << bits) - 1
+    greys = [255 * index // top for index in range(top + 1)]
+    options = {"bits": bits} if name == "png" else {}
+    in_colours(data, greys[::-1]).save(path, optimize=False, **options)
+    with pytest.raises(
+        VolumeError, match="0 is black, found a palette that runs from white to black.*PNG file of greys"
+    ):
+        open_volume(path)
+    if (name, bits) != ("bmp", 1):  # Pillow writes 8 bits and two colours, and reads noise
+        in_colours(data, greys).save(path, optimize=False, **options)
+        np.testing.assert_array_equal(load(path), data)
+
+
+def test_bitmaps_of_black_on_white_are_refused(tmp_path: Path) -> None:
+    data, path = labels("?", 2), tmp_path / "case.bmp"
+    Image.fromarray(data).save(path)
+    np.testing.assert_array_equal(load(path), data)
+    content = path.read_bytes()
+    assert content[54:62] == b"\0\0\0\0\xff\xff\xff\0"
+    path.write_bytes(content[:54] + b"\xff\xff\xff\0\0\0\0\0" + content[62:])
+    with pytest.raises(VolumeError, match="from white to black"):
+        open_volume(path)
+
+
+def test_a_palette_is_a_negative_also_where_it_is_filled_up(tmp_path: Path) -> None:
+    data, path = labels("u1", 2), tmp_path / "case.png"
+    in_colours(data, [255, 0] + [0] * 254).save(path)
+    with pytest.raises(VolumeError, match="from white to black"):
+        open_volume(path)
+    for colours in ([0] * 256, [255] * 256, [255, 10, 0], [255, 0, 0, 255]):
+        in_colours(data, colours).save(path)
+        np.testing.assert_array_equal(load(path), data)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_black_of_a_bitmap_is_0_as_in_a_png_of_greys(tmp_path: Path, plain: bool) -> None:
+    """A Netpbm bitmap stores black as 1; every program that reads it turns that round."""
+    white, path = labels("?", 2), tmp_path / "case.pbm"
+    header = f"{'P1' if plain else 'P4'}\n{SHAPE[1]} {SHAPE[0]}\n".encode()
+    digits = "\n".join(" ".join(map(str, row)) for row in (~white).astype(int)).encode() + b"\n"
+    path.write_bytes(header + (digits if plain else np.packbits(~white, axis=1).tobytes()))
+    np.testing.assert_array_equal(load(path), white)
+    np.testing.assert_array_equal(np.array(Image.open(path)), white)
+    (tmp_path / "case.png").write_bytes(grey_png(white.astype("u1"), 1))
+    np.testing.assert_array_equal(load(tmp_path / "case.png"), white)
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_grey_samples_of_few_bits_are_not_stretched(tmp_path: Path, bits: int) -> None:
     data, path = labels("u1", 1 << bits), tmp_path / "case.png"

@@ -202,6 +202,41 @@ def test_colours_are_refused(tmp_path: Path, planar: str) -> None:
         open_volume(tmp_path / "case.tif")
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(("dtype", "top"), [("?", 1), ("u1", 255), ("<u2", 65535)])
+def test_white_is_zero_is_refused(tmp_path: Path, dtype: str, top: int, compression: str | None) -> None:
+    path, data = tmp_path / "case.tif", (labels("u1", (20, 30)) > 30).astype(dtype) * np.dtype(dtype).type(top)
+    tifffile.imwrite(path, data, photometric="miniswhite", compression=compression)
+    with pytest.raises(VolumeError, match=r"0 is black, found PhotometricInterpretation 0 \(WhiteIsZero\).*minisblack"):
+        open_volume(path)
+    np.testing.assert_array_equal(load(write(path, data, compression=compression)), data)
+
+
+def test_programs_do_not_agree_on_white_is_zero(tmp_path: Path) -> None:
+    """Why such files are refused: either reading would be wrong for the masks that somebody writes."""
+    pillow, sitk = pytest.importorskip("PIL.Image"), pytest.importorskip("SimpleITK")
+    path, data = str(tmp_path / "case.tif"), labels("u1", (20, 30))
+    tifffile.imwrite(path, data, photometric="miniswhite")
+    np.testing.assert_array_equal(np.array(pillow.open(path)), 255 - data)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(path)), data)
+    mask = data > 30
+    tifffile.imwrite(path, mask)  # what is written unless `photometric` says otherwise
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.pages[0].photometric == tifffile.PHOTOMETRIC.MINISWHITE
+    np.testing.assert_array_equal(tifffile.imread(path), mask)
+    np.testing.assert_array_equal(np.array(pillow.open(path)), ~mask)
+
+
+def test_palettes_from_white_to_black_are_refused(tmp_path: Path) -> None:
+    path, data = tmp_path / "case.tif", labels("u1", (41, 53))
+    ramp = np.broadcast_to(np.arange(256, dtype="u2") * 257, (3, 256))
+    tifffile.imwrite(path, data, photometric="palette", colormap=ramp[:, ::-1])
+    with pytest.raises(VolumeError, match="found a palette that runs from white to black"):
+        open_volume(path)
+    tifffile.imwrite(path, data, photometric="palette", colormap=ramp)
+    np.testing.assert_array_equal(load(path), data)
+
+
 def test_what_is_no_label_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "case.tif", labels("u1", (20, 30)), compression="jpeg")
     with pytest.raises(VolumeError, match="found JPEG, which is lossy"):
