@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.bytes import ByteSource
+from fastseg.volumes import split_inside
+from fastseg.volumes.bytes import HEAD_BYTES, ByteSource
 from fastseg.volumes.errors import ClosedError, VolumeError
+from fastseg.volumes.formats.column_major import Writer, check_version, is_old_matlab
 from fastseg.volumes.paths import split_inside
 from fastseg.volumes.plain import PlainVoxels
 from fastseg.volumes.volume import Format, Geometry, Volume, require
@@ -26,7 +28,8 @@ class Hdf5Volume(Volume):
     """Read a dataset of an HDF5 file; `fastseg.volumes.volume.Volume` describes the members.
 
     A dataset whose voxels lie in other files (external or virtual) is refused, and so is a link: what a label file makes
-    the library read ends with the file itself.
+    the library read ends with the file itself. Arrays of MATLAB's and Julia's own files have their axes in the order in which
+    those programs have them.
 
     Parameters
     ----------
@@ -50,11 +53,17 @@ class Hdf5Volume(Volume):
         try:
             if self._source.compressed:
                 raise VolumeError(f"{path}: expected an HDF5 file, found gzip: decompress it first")
+            head = self._source.take(HEAD_BYTES)
+            if is_old_matlab(head) or outer.lower().endswith(".mat"):
+                check_version(path, head, _recognises(head))
+            self._writer = Writer(head)
             with _errors(path):
                 # Without a lock: the folder may be read-only, and another process that writes has marked the file.
                 self._file = library.File(outer, "r", locking=False, rdcc_nbytes=_CACHE_BYTES)
                 self._dataset = (
-                    _only(library, self._file, path) if inside is None else _named(library, self._file, path, inside)
+                    _only(library, self._file, path, self._writer)
+                    if inside is None
+                    else _named(library, self._file, path, inside, self._writer)
                 )
                 self._verify(library, f"{path}: {self._dataset.name}")
         except BaseException:
@@ -66,6 +75,7 @@ class Hdf5Volume(Volume):
         dataset, properties = self._dataset, self._dataset.id.get_create_plist()
         if _elsewhere(library, dataset):  # before its shape, for which the library opens the other files
             raise VolumeError(f"{name}: expected a dataset in this file, found one whose voxels are in other files")
+        self._writer.check(name, dataset)
         dtype = _number(dataset)
         if dtype is None:
             raise VolumeError(
@@ -84,9 +94,11 @@ class Hdf5Volume(Volume):
         chunks = dataset.chunks
         if chunks and math.prod(chunks) * dtype.itemsize > _CHUNK_BYTES:
             raise VolumeError(f"{name}: expected chunks of at most {_CHUNK_BYTES >> 20} MiB, found {chunks} of {dtype}")
-        self.dtype = dtype
+        blocks = chunks or (1,) * len(shape)
+        if self._writer.reverses(dataset):
+            shape, blocks, self.order = shape[::-1], blocks[::-1], "F"
+        self.dtype, self.blocks = dtype, blocks
         self.geometry = Geometry(shape, None, (math.nan,) * len(shape))
-        self.blocks = chunks or (1,) * len(shape)
         self.parallel = False  # the library has one lock for everything
         size, offset = math.prod(shape) * dtype.itemsize, dataset.id.get_offset()
         if (
@@ -100,7 +112,7 @@ class Hdf5Volume(Volume):
                     f"{name}: truncated or corrupt: expected {size} bytes from byte {offset} on, "
                     f"found a file of {self._source.size}"
                 )
-            self._plain = PlainVoxels(self._source, offset, shape, dtype, "C", self.path)
+            self._plain = PlainVoxels(self._source, offset, shape, dtype, self.order, self.path)
             self.parallel = True
 
     def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
@@ -110,7 +122,10 @@ class Hdf5Volume(Volume):
         if self._plain is not None:
             return self._plain.read_block(start, stop)
         with _errors(f"{self.path}: {start} to {stop}"):
-            return np.asarray(self._dataset[tuple(map(slice, start, stop))], self.dtype)
+            box = tuple(map(slice, start, stop))
+            if self.order == "F":
+                return np.asarray(self._dataset[box[::-1]], self.dtype).T
+            return np.asarray(self._dataset[box], self.dtype)
 
     def close(self) -> None:
         """Close the file; closing twice is allowed."""
@@ -133,7 +148,7 @@ def _errors(name: str) -> Iterator[None]:
         raise VolumeError(f"{name}: truncated or corrupt: {text or type(error).__name__}") from error
 
 
-def _named(library: Any, file: Any, path: str, inside: str) -> Any:
+def _named(library: Any, file: Any, path: str, inside: str, writer: Writer) -> Any:
     """Return the dataset at a path inside, to which no link may lead: it could lead out of the file."""
     node = file
     for part in filter(None, inside.split("/")):
@@ -145,11 +160,12 @@ def _named(library: Any, file: Any, path: str, inside: str) -> Any:
             raise VolumeError(f"{path}: expected a dataset of this file, found {part!r} to be a link to {target}")
         node = node[part]
     if not isinstance(node, library.Dataset):
+        writer.check(path, node)
         raise VolumeError(f"{path}: expected a dataset at {inside}, found a group")
     return node
 
 
-def _only(library: Any, file: Any, path: str) -> Any:
+def _only(library: Any, file: Any, path: str, writer: Writer) -> Any:
     """Return the only dataset of numbers that has several axes."""
     found: list[str] = []
     arrays: list[Any] = []
@@ -157,8 +173,11 @@ def _only(library: Any, file: Any, path: str) -> Any:
         away = _elsewhere(library, dataset)
         shape = None if away else dataset.shape
         if len(found) <= _LISTED:
-            found.append(f"::{dataset.name} {'in other files' if away else shape} {_type(dataset)}")
-        if away or (shape is not None and len(shape) >= 2 and _number(dataset) is not None):
+            seen = shape[::-1] if shape and writer.reverses(dataset) else shape
+            kind = writer.kind(dataset) or _type(dataset)
+            found.append(f"::{dataset.name} {'in other files' if away else seen} {kind}")
+        several = shape is not None and len(shape) >= 2 and _number(dataset) is not None
+        if away or (several and writer.may_be_meant(dataset)):
             arrays.append(dataset)
         if len(arrays) > _LISTED:
             break
@@ -218,4 +237,9 @@ def _recognises(head: bytes) -> bool:
     return any(head.startswith(_MAGIC, at) for at in (0, 512))  # 512: behind a user block
 
 
-FORMAT = Format("HDF5", (".h5", ".hdf5", ".he5"), _recognises, Hdf5Volume)
+FORMAT = Format(
+    "HDF5 and MATLAB",
+    (".h5", ".hdf5", ".he5", ".mat"),
+    lambda head: _recognises(head) or is_old_matlab(head),  # which is refused with what to do
+    Hdf5Volume,
+)
