@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes.errors import ClosedError, StreamError, VolumeError
+from fastseg.volumes.foreign import missing
 
 # Deflate codes at most 258 bytes in two bits, one for the length and one for the distance: a file of n bytes cannot
 # hold more than 1,032 n. Honest empty masks come within a few per cent of it, so only this hard limit is a test.
@@ -77,7 +78,7 @@ class ByteSource:
             mode = os.stat(path).st_mode
             file = open(path, "rb", buffering=0) if stat.S_ISREG(mode) else None  # noqa: SIM115
         except FileNotFoundError:
-            raise VolumeError(f"{self.name}: no such file") from None
+            raise VolumeError(f"{self.name}: {missing(path)}") from None
         except OSError as error:
             raise VolumeError(f"{self.name}: cannot be opened: {error.strerror}") from error
         except ValueError as error:  # a zero byte in it

@@ -10,6 +10,7 @@ import pkgutil
 from fastseg.volumes import formats
 from fastseg.volumes.bytes import HEAD_BYTES, ByteSource
 from fastseg.volumes.errors import UnrecognisedError, VolumeError
+from fastseg.volumes.foreign import foreign
 from fastseg.volumes.paths import split_inside
 from fastseg.volumes.volume import Format, Volume
 
@@ -61,7 +62,11 @@ def open_volume(path: str | os.PathLike[str]) -> Volume:
         head = source.take(HEAD_BYTES)
     finally:
         source.close()
-    chosen = next((entry for entry in formats if entry.recognises(head)), by_suffix)
+    recognised = next((entry for entry in formats if entry.recognises(head)), None)
+    what = None if recognised is not None else foreign(head, by_suffix is not None and by_suffix.zips)
+    if what is not None:
+        raise UnrecognisedError(f"{name}: expected a volume, found {what}")
+    chosen = recognised or by_suffix
     if mistaken is not None and chosen is by_suffix:
         raise mistaken
     if chosen is None:

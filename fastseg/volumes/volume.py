@@ -103,6 +103,8 @@ class Format:
     sure : bool
         Whether `open` raises UnrecognisedError for a file of another format, so that a file with one of the suffixes can
         be opened without a look at its first bytes before.
+    zips : bool
+        Whether `open` reads zip archives that `recognises` does not know.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Format:
     open: Callable[[str], Volume]
     folder: Callable[[str], bool] | None = None
     sure: bool = False
+    zips: bool = False
 
 
 def require(module: str, extra: str, path: str, what: str) -> Any:

@@ -182,7 +182,8 @@ def _find_member(path: str, outer: str, inside: str | None) -> zipfile.ZipInfo:
     chosen = names[0] if inside is None and len(names) == 1 else (inside or "").removesuffix(".npy")
     if chosen not in names:
         found = ", ".join([*map(repr, names[:_NAMES_SHOWN]), *["…"] * (len(names) > _NAMES_SHOWN)])
-        raise VolumeError(f"{path}: expected {wanted}; found the arrays {found or '(none)'}")
+        found = f"the arrays {found}" if found else "a zip archive without arrays (.npy)"
+        raise VolumeError(f"{path}: expected {wanted}; found {found}")
     member = members[f"{chosen}.npy"]
     if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         method = "encryption" if member.flag_bits & 1 else f"compression method {member.compress_type}"
@@ -251,4 +252,4 @@ def _recognises(head: bytes) -> bool:
     return head.startswith(_NPY) or (head.startswith(_ZIP) and head[_LOCAL_HEADER_BYTES:name_end].endswith(b".npy"))
 
 
-FORMAT = Format("NPY and NPZ", (".npy", ".npz"), _recognises, _open)
+FORMAT = Format("NPY and NPZ", (".npy", ".npz"), _recognises, _open, zips=True)

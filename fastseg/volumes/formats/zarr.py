@@ -232,4 +232,4 @@ def _is_folder(path: str) -> bool:
     )
 
 
-FORMAT = Format("Zarr and OME-Zarr", (".zarr", ".zarr.zip"), _recognises, ZarrVolume, _is_folder)
+FORMAT = Format("Zarr and OME-Zarr", (".zarr", ".zarr.zip"), _recognises, ZarrVolume, _is_folder, zips=True)
