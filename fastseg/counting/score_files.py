@@ -61,7 +61,7 @@ def sum_pair(
     wanted = quantities if quantities is None or isinstance(quantities, str) else tuple(quantities)
     axes = axis_letters(axes)
     with ExitStack() as stack:
-        true = Source(stack, reference)
+        true = Source(stack, reference, lambda: progress and progress(0, prod(true.shape)))
         pred = Source(stack, prediction, lambda: progress and progress(0, prod(true.shape)))
         if true.geometry is None and pred.geometry is not None:
             raise VolumeError(

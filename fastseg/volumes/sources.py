@@ -140,7 +140,9 @@ class Source:
             return self._piece
         if self.nbytes <= MEMORY_BYTES:
             held = np.empty(self.nbytes, np.uint8)
-            self._filled(_bytes_of(held))
+            for start in range(0, self.nbytes, _READ_BYTES):
+                self._check()
+                self._filled(_bytes_of(held[start : start + _READ_BYTES]), start)
             self.finish()
             return _Views(held.view(self.dtype).reshape(self.stored_shape))
         file = self._unpacked(stack)

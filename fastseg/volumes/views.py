@@ -218,7 +218,7 @@ def in_blocks(volume: Volume, check: Callable[[], object] | None = None) -> Volu
     volume : Volume
         It belongs to what is returned from now on.
     check
-        Called for each MiB that goes to a temporary file; what it raises ends the unpacking.
+        Called for each MiB; what it raises ends the unpacking.
 
     Raises
     ------
@@ -244,7 +244,7 @@ class _Unpacked(Volume):
         shape, size = self.geometry.shape, prod(self.geometry.shape) * self.dtype.itemsize
         if size <= _UNPACKED_IN_MEMORY:
             whole = np.empty(size, np.uint8)
-            _verify(volume, size, volume.read_into(whole))
+            _verify(volume, size, _fill(volume, whole, check or (lambda: None)))
             self._voxels = whole.view(self.dtype).reshape(shape, order=self.order)
         else:
             self._file = _unpack(volume, size, check or (lambda: None))
@@ -265,6 +265,15 @@ class _Unpacked(Volume):
         if self._file is not None:
             self._file.close()
         self._volume.close()
+
+
+def _fill(volume: Volume, whole: NDArray[np.uint8], check: Callable[[], object]) -> int:
+    """Read the voxels of a stream to memory, in pieces so that it can be ended between them; return the bytes."""
+    found = 0
+    while count := volume.read_into(whole[found : found + _PIECE_BYTES]):
+        check()
+        found += count
+    return found
 
 
 def _unpack(volume: Volume, size: int, check: Callable[[], object]) -> IO[bytes]:

@@ -449,7 +449,7 @@ def test_what_is_no_array_of_numbers(tmp_path: Path, reference: Path) -> None:
 
     with zipfile.ZipFile(tmp_path / "empty.npz", "w"):
         pass
-    with pytest.raises(VolumeError, match=r"found a zip archive without arrays"):
+    with pytest.raises(VolumeError, match="found a zip archive without arrays"):
         sum_files(reference, tmp_path / "empty.npz")
 
 
@@ -570,8 +570,12 @@ def test_exit_codes(
     assert message in err.strip().splitlines()[-1]
 
 
-def test_unpacking_to_a_file_can_be_ended(tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(score_sources, "MEMORY_BYTES", 0)
+@pytest.mark.parametrize("limit", [0, 1 << 20])
+@pytest.mark.parametrize("which", ["reference", "prediction"])
+def test_unpacking_can_be_ended(
+    tmp_path: Path, reference: Path, which: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_sources, "MEMORY_BYTES", limit)
     monkeypatch.setattr(score_files, "SLAB_BYTES", 1)
     calls = []
 
@@ -579,6 +583,9 @@ def test_unpacking_to_a_file_can_be_ended(tmp_path: Path, reference: Path, monke
         calls.append((done, total))
         raise ZeroDivisionError
 
+    # An array in C order has its classes where they can be read in turn, and then it is the labels that are unpacked.
+    options: dict[str, Any] = {} if which == "prediction" else {"channel_axis": -1, "axes": "xyz"}
+    path = save(tmp_path / "p.npy", P) if options else write(tmp_path / "p.nii.gz", P)
     with pytest.raises(ZeroDivisionError):
-        sum_files(reference, write(tmp_path / "p.nii.gz", P), progress=stop)
+        sum_files(reference, path, progress=stop, **options)
     assert calls == [(0, T.size)]

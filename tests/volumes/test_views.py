@@ -7,6 +7,7 @@ import itertools
 import os
 import tempfile
 import threading
+import time
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from support.array_volumes import ArrayVolume
+from support.volumes_on_disk import write
 
 from fastseg.volumes import GeometryError, VolumeError, open_volume, plain as plain_module, views as views_module
 from fastseg.volumes.errors import StreamError
@@ -358,8 +360,9 @@ def test_what_cannot_be_unpacked_leaves_nothing(limit: int, monkeypatch: pytest.
     assert not list(tmp_path.iterdir())
 
 
-def test_unpacking_can_be_ended_between_pieces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(views_module, "_UNPACKED_IN_MEMORY", 0)
+@pytest.mark.parametrize("limit", [1 << 20, 0])
+def test_unpacking_can_be_ended_between_pieces(limit: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(views_module, "_UNPACKED_IN_MEMORY", limit)
     monkeypatch.setattr(views_module, "_PIECE_BYTES", 11)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     given = ArrayVolume(np.zeros((3, 4, 5), "u1"))
@@ -372,6 +375,18 @@ def test_unpacking_can_be_ended_between_pieces(monkeypatch: pytest.MonkeyPatch, 
         in_blocks(Turned(given, (2, 1, 0), (False,) * 3), check)
     assert len(given.left) == 60 - 22
     assert not list(tmp_path.iterdir())
+
+
+def test_unpacking_noise_looks_every_quarter_of_a_second(tmp_path: Path) -> None:
+    """What deflate is slowest with, just small enough for memory; time of this thread, since machines of tests are busy."""
+    noise = np.random.default_rng(0).integers(0, 200, (256, 256, 500), np.uint8)
+    path = write(tmp_path / "case.nii.gz", noise)
+    looks = [time.thread_time()]
+    with open_volume(path) as volume, in_blocks(volume, lambda: looks.append(time.thread_time())) as blocks:
+        looks.append(time.thread_time())
+        np.testing.assert_array_equal(blocks.read_block((7, 8, 9), (10, 256, 500)), noise[7:10, 8:, 9:])
+    assert len(looks) - 2 >= noise.nbytes >> 20
+    assert max(np.diff(looks)) < 0.25
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
