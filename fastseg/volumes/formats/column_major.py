@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastseg.volumes.volume import VolumeError
+from fastseg.volumes.errors import VolumeError
 
 _MATLAB, _OLD_MATLAB = b"MATLAB 7.3 MAT-file", b"MATLAB 5.0 MAT-file"
 _JULIA = (b"HDF5-based Julia Data Format", b"Julia data file (HDF5)")

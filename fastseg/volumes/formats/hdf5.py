@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes import split_inside
 from fastseg.volumes.bytes import HEAD_BYTES, ByteSource
 from fastseg.volumes.errors import ClosedError, VolumeError
 from fastseg.volumes.formats.column_major import Writer, check_version, is_old_matlab

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.volumes.volume import VolumeError
+from fastseg.volumes.errors import VolumeError
 
 
 def negative(path: str, found: str) -> VolumeError:
