@@ -73,8 +73,10 @@ class DicomSegmentation(DecodedVolume):
 
     def _decode(self) -> NDArray[Any]:
         with failures_of("highdicom", self.path), quiet("highdicom", "pydicom"):
+            # It keeps where its frames are in an SQLite database, which serves only the thread that made it.
+            segmentation = type(self._segmentation).from_dataset(self._segmentation, copy=False)
             try:
-                volume = self._segmentation.get_volume(combine_segments=True, dtype=self.dtype)
+                volume = segmentation.get_volume(combine_segments=True, dtype=self.dtype)
             except RuntimeError as error:
                 if "overlap" not in str(error):
                     raise

@@ -9,47 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.segmentations import ORIGIN, SPACING, ct, write
 
 from fastseg.volumes import Volume, VolumeError, compare_geometry, open_volume
 
 pydicom: Any = pytest.importorskip("pydicom")
-hd: Any = pytest.importorskip("highdicom")
 nib: Any = pytest.importorskip("nibabel")
 
 SLICES, ROWS, COLUMNS = 5, 12, 10
-SPACING = (0.5, 0.75, 2.0)  # along a row, down a column, between slices
-ORIGIN = (-20.0, 30.0, 100.0)
-CODE = hd.sr.CodedConcept("91723000", "SCT", "Anatomical Structure")
-
-
-def ct(number: int, distance: float = SPACING[2]) -> Any:
-    """Return one slice of a CT series."""
-    meta = pydicom.dataset.FileMetaDataset()
-    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    image = pydicom.Dataset()
-    image.file_meta = meta
-    image.SOPClassUID = meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-    image.SOPInstanceUID = meta.MediaStorageSOPInstanceUID = f"1.2.3.4.{number + 1}"
-    image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = "1.2.3", "1.2.3.4", "1.2.3.5"
-    image.PatientID = image.AccessionNumber = image.StudyID = "x"
-    image.PatientName = "x^"
-    image.PatientBirthDate = image.StudyDate = "20200101"
-    image.PatientSex, image.StudyTime, image.Modality = "O", "120000", "CT"
-    image.InstanceNumber, image.SeriesNumber = number + 1, 1
-    image.ReferringPhysicianName, image.PositionReferenceIndicator = "x", ""
-    image.ImagePositionPatient = [ORIGIN[0], ORIGIN[1], ORIGIN[2] + number * distance]
-    image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    image.PixelSpacing, image.SliceThickness = [SPACING[1], SPACING[0]], distance
-    image.Rows, image.Columns, image.SamplesPerPixel = ROWS, COLUMNS, 1
-    image.PhotometricInterpretation = "MONOCHROME2"
-    image.BitsAllocated = image.BitsStored = 16
-    image.HighBit, image.PixelRepresentation = 15, 0
-    image.PixelData = bytes(2 * ROWS * COLUMNS)
-    return image
-
-
-def segment(number: int, label: str) -> Any:
-    return hd.seg.SegmentDescription(number, label, CODE, CODE, "MANUAL")
 
 
 def labels() -> np.ndarray:
@@ -58,26 +25,6 @@ def labels() -> np.ndarray:
     data[0, 0, 0], data[-1, -2, 1] = 3, 1
     data[1:4, 2:9, 4:6], data[2:, 3:5, 7] = 1, 2
     return data
-
-
-def write(path: Path, data: np.ndarray, kind: str = "BINARY", images: list[Any] | None = None, **options: Any) -> Path:
-    names = ["liver", "spleen", "left kidney"]
-    hd.seg.Segmentation(
-        source_images=[ct(i) for i in range(SLICES)] if images is None else images,
-        pixel_array=data,
-        segmentation_type=kind,
-        segment_descriptions=[segment(i + 1, name) for i, name in enumerate(names)],
-        series_instance_uid="1.2.3.9",
-        series_number=9,
-        sop_instance_uid="1.2.3.9.1",
-        instance_number=1,
-        manufacturer="x",
-        manufacturer_model_name="x",
-        software_versions="1",
-        device_serial_number="1",
-        **options,
-    ).save_as(path)
-    return path
 
 
 @pytest.fixture(scope="module")
