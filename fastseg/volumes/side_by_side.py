@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.open import open_volume
 from fastseg.volumes.paths import Path
+from fastseg.volumes.planes import on_one_lattice
 from fastseg.volumes.same_place import check_geometry
 from fastseg.volumes.views import align, in_blocks
 from fastseg.volumes.volume import Volume
@@ -37,7 +38,7 @@ def open_aligned(
         If a file cannot be read; GeometryError, a kind of it, if the volumes do not match.
     """
     with ExitStack() as stack:
-        true, *others = (stack.enter_context(open_volume(path)) for path in paths)
+        true, *others = on_one_lattice([stack.enter_context(open_volume(path)) for path in paths])
         for _ in others:  # the last may have fewer axes than those before it, so that all are aligned once more
             for number, other in enumerate(others):
                 true, others[number] = align(true, other, axes=axes, reorient=reorient)

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,15 @@ from numpy.typing import NDArray
 from fastseg.volumes.bytes import WritableBytes
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.geometry import Geometry as Geometry
+
+
+class Planes(NamedTuple):
+    """Which planes a file has that leaves out empty ones."""
+
+    places: tuple[int, ...]
+    """Their indices along the last axis, in ascending order; all voxels of the other planes are 0."""
+    step: float | None
+    """From one plane to the next in mm, where the file says so; None where it was found from the planes that there are."""
 
 
 class Volume:
@@ -42,6 +51,9 @@ class Volume:
         that may be cut anywhere. None where it cannot.
     parallel : bool
         Whether several threads may call `read_block` at once.
+    planes : Planes or None
+        Of a format that leaves out empty planes: its files lie in (x, y, z), and are read in blocks of any shape. None of
+        all others, whose every voxel counts.
     """
 
     path: str
@@ -52,6 +64,7 @@ class Volume:
     streams: bool = False
     blocks: tuple[int, ...] | None = None
     parallel: bool = True
+    planes: Planes | None = None
 
     def read_into(self, buffer: WritableBytes) -> int:
         """Fill `buffer` with the next voxel bytes and return how many; fewer than it holds only at the last voxel."""

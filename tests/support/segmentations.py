@@ -73,3 +73,27 @@ def write(path: Path, data: np.ndarray, kind: str = "BINARY", images: list[Any] 
         **options,
     ).save_as(path)
     return path
+
+
+def write_slide(path: Path, data: np.ndarray, kind: str = "BINARY") -> Path:
+    """Write labels of (1, rows, columns) of a slide, in tiles of 8 by 8 pixels."""
+    image = ct(0, size=(8, 8))
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
+        delattr(image, name)
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.6"
+    image.Modality, image.ImageType = "SM", ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    image.TotalPixelMatrixRows, image.TotalPixelMatrixColumns = data.shape[1:]
+    image.NumberOfFrames = -(-data.shape[1] // 8) * -(-data.shape[2] // 8)
+    image.DimensionOrganizationType = "TILED_FULL"
+    image.TotalPixelMatrixFocalPlanes = image.NumberOfOpticalPaths = 1
+    image.ImageOrientationSlide = [0, 1, 0, 1, 0, 0]
+    image.ContainerIdentifier, image.ImagedVolumeWidth, image.ImagedVolumeHeight = "x", 1, 1
+    image.IssuerOfTheContainerIdentifierSequence = image.ContainerTypeCodeSequence = []
+    image.SpecimenDescriptionSequence = []
+    origin, measures, shared, light = (pydicom.Dataset() for _ in range(4))
+    origin.XOffsetInSlideCoordinateSystem, origin.YOffsetInSlideCoordinateSystem = 3, 4
+    measures.PixelSpacing, measures.SliceThickness = [0.01, 0.02], 0.001
+    shared.PixelMeasuresSequence, light.OpticalPathIdentifier = [measures], "1"
+    image.TotalPixelMatrixOriginSequence, image.SharedFunctionalGroupsSequence = [origin], [shared]
+    image.OpticalPathSequence = [light]
+    return write(path, data, kind, [image], tile_pixel_array=True, tile_size=(8, 8))

@@ -1,29 +1,39 @@
-"""DICOM Segmentation through highdicom: one label volume of all segments, whose labels are the segment numbers."""
+"""DICOM Segmentation: one label volume of all segments, whose labels are the segment numbers."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes.decoded import DecodedVolume, failures_of, quiet
 from fastseg.volumes.errors import VolumeError
-from fastseg.volumes.volume import Format, Geometry, require
+from fastseg.volumes.formats.dicom_slide import SlideSegmentation
+from fastseg.volumes.planes import PLANES_LIMIT, common_step, fitted_step
+from fastseg.volumes.volume import Format, Geometry, Planes, Volume, require
 
 _SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # by segment, and as a label map
-_RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0])
+#: How far beside the normal of the first plane another may lie, in parts of their distance: a lean of 2.5 degrees.
+_LEAN = 0.045
+#: What passes for the same position, in parts of a pixel.
+_NOISE = 0.01
 
 
 class DicomSegmentation(DecodedVolume):
     """Read a DICOM Segmentation of type BINARY or LABELMAP; `fastseg.volumes.volume.Volume` describes the members.
 
-    The file has a frame for each plane and segment. The label volume is assembled of them in memory, of one or two bytes a
-    voxel, when its first voxel is read. The axes are columns, rows and slices, as in NIfTI; voxels of no segment are 0.
+    The file has a frame for each plane and segment, and may lack those that are empty. The label volume is assembled of them
+    in memory, of one or two bytes a voxel, when its first voxel is read. The axes are columns, rows and slices, as in NIfTI,
+    a right-handed system; voxels of no segment are 0, as are planes between others that the file lacks.
 
     Parameters
     ----------
     path : str
+    dataset : pydicom.Dataset
+        What the file holds.
 
     Attributes
     ----------
@@ -33,72 +43,161 @@ class DicomSegmentation(DecodedVolume):
     Raises
     ------
     VolumeError
-        If it is another DICOM object or broken, its planes are not evenly spaced, or segments are fractional or overlap.
+        If it is broken, its planes are not evenly spaced, or segments are fractional or overlap.
     """
 
     order: Literal["F", "C"] = "F"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, dataset: Any) -> None:
         super().__init__(path)
-        pydicom, segmentations = (
-            require(module, "dicom", path, "a DICOM file") for module in ("pydicom", "highdicom.seg")
-        )
-        with failures_of("highdicom", path), quiet("highdicom", "pydicom"):
-            _check_class(path, pydicom)
-            self._segmentation: Any = segmentations.segread(path)
-            kind = self._segmentation.segmentation_type.value
-            if kind not in ("BINARY", "LABELMAP"):
-                raise VolumeError(f"{path}: expected a segmentation of type BINARY or LABELMAP, found {kind}")
-            numbers = [int(number) for number in self._segmentation.segment_numbers]
-            self.names: dict[int, str] = {
-                number: str(self._segmentation.get_segment_description(number).segment_label) for number in numbers
-            }
-            place = self._segmentation.get_volume_geometry()
-        if place is None:
-            raise VolumeError(f"{path}: expected parallel planes at equal distances, found others, or no positions")
-        self.dtype = np.min_scalar_type(max(numbers, default=0))
-        slices, rows, columns = (int(n) for n in place.spatial_shape)
-        # highdicom counts slices, rows and columns, and its positions are in LPS coordinates.
-        affine: NDArray[np.float64] = (_RAS_FROM_LPS @ place.affine)[:, [2, 1, 0, 3]]
-        # It makes those three right-handed. ITK and the converters to NIfTI make columns, rows and slices so.
-        self._backwards = bool(np.linalg.det(affine[:3, :3]) < 0)
-        if self._backwards:
-            affine[:3, 3] += (slices - 1) * affine[:3, 2]
-            affine[:3, 2] *= -1
-        affine.flags.writeable = False
-        spacing = np.linalg.norm(affine[:3, :3], axis=0).tolist()
-        in_patient = place.coordinate_system.value == "PATIENT"  # a slide has no left and right
-        self.geometry = Geometry((columns, rows, slices), affine if in_patient else None, tuple(spacing), "xyz")
+        self._dataset = dataset
+        self._binary = dataset.SegmentationType == "BINARY"
+        self.names = _names(dataset)
+        self.dtype = np.min_scalar_type(max(self.names, default=0))
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        groups = [(frame, shared) for frame in dataset.PerFrameFunctionalGroupsSequence]
+        stack = _stack(path, dataset, groups)
+        self.geometry, self.planes = stack.geometry, Planes(tuple(sorted(set(stack.places))), stack.said)
+        numbers = [0] * len(groups)
+        if self._binary:
+            found = _of_frames(path, groups, "SegmentIdentificationSequence", "ReferencedSegmentNumber")
+            numbers = [int(number) for (number,) in found]
+            if unknown := set(numbers) - set(self.names):
+                raise VolumeError(
+                    f"{path}: expected frames of the segments {[*self.names]}, found {sorted(unknown)} too"
+                )
+        self._frames = list(zip(stack.places, numbers, strict=True))
+        if len(set(self._frames)) < len(self._frames):
+            raise VolumeError(f"{path}: expected one frame for each plane and segment, found two at the same place")
         self.blocks = (1, 1, 1)
 
     def _decode(self) -> NDArray[Any]:
-        with failures_of("highdicom", self.path), quiet("highdicom", "pydicom"):
-            # It keeps where its frames are in an SQLite database, which serves only the thread that made it.
-            segmentation = type(self._segmentation).from_dataset(self._segmentation, copy=False)
-            try:
-                volume = segmentation.get_volume(combine_segments=True, dtype=self.dtype)
-            except RuntimeError as error:
-                if "overlap" not in str(error):
-                    raise
-                raise VolumeError(f"{self.path}: expected one label per voxel, found segments that overlap") from error
-        voxels: NDArray[Any] = (volume.array[::-1] if self._backwards else volume.array).T
-        if voxels.shape != self.geometry.shape:
-            raise VolumeError(f"{self.path}: expected {self.geometry.shape} voxels, found {voxels.shape}")
-        return np.asfortranarray(voxels)
+        planes = np.zeros(self.geometry.shape[::-1], self.dtype)
+        with failures_of("pydicom", self.path), quiet("pydicom"):
+            for (place, number), pixels in zip(self._frames, _frames(self.path, self._dataset), strict=True):
+                if self._binary:
+                    inside = pixels != 0
+                    if planes[place][inside].any():
+                        raise VolumeError(f"{self.path}: expected one label per voxel, found segments that overlap")
+                    planes[place][inside] = number
+                else:
+                    if pixels.max(initial=0) > np.iinfo(self.dtype).max:
+                        raise VolumeError(f"{self.path}: expected labels of segments, found {pixels.max()}")
+                    planes[place] = pixels
+        return planes.T
 
     def close(self) -> None:
         """Let go of the file's content; closing twice is allowed."""
         super().close()
-        self._segmentation = None
+        self._dataset = None
 
 
-def _check_class(path: str, pydicom: Any) -> None:
-    """Raise VolumeError unless the file is a segmentation; of an image, not even the header is read whole."""
-    tags = ["SOPClassUID"]
-    found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags).get("SOPClassUID")
-    if found is None or str(found) not in _SEGMENTATION:
-        name = "no SOP class" if found is None else f"the SOP class {found.name} ({found})"
-        raise VolumeError(f"{path}: expected a DICOM Segmentation, found {name}")
+def _frames(path: str, dataset: Any) -> Iterator[NDArray[Any]]:
+    """Yield the stored values of each frame, rows by columns."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if dataset.BitsAllocated != 1 or syntax.is_encapsulated or not syntax.is_little_endian:
+        yield from require("pydicom.pixels", "dicom", path, "a DICOM file").iter_pixels(dataset)
+        return
+    # Frames of bits may begin within a byte, where pydicom (3.0) does not find them.
+    stored, size = np.frombuffer(dataset.PixelData, np.uint8), dataset.Rows * dataset.Columns
+    for first in range(0, int(dataset.NumberOfFrames) * size, size):
+        bits = np.unpackbits(stored[first // 8 : -(-(first + size) // 8)], bitorder="little")
+        yield bits[first % 8 :][:size].reshape(dataset.Rows, dataset.Columns)
+
+
+class _Stack(NamedTuple):
+    """Where the planes of a file lie."""
+
+    geometry: Geometry
+    places: tuple[int, ...]
+    """Of each frame, which plane it is."""
+    said: float | None
+    """The step from one plane to the next in mm, where the file says so."""
+
+
+def _stack(path: str, dataset: Any, groups: list[tuple[Any, Any]]) -> _Stack:
+    """Lay the frames of a file on evenly spaced planes; raise VolumeError if they do not lie so."""
+    orientations = set(_of_frames(path, groups, "PlaneOrientationSequence", "ImageOrientationPatient"))
+    spacings = set(_of_frames(path, groups, "PixelMeasuresSequence", "PixelSpacing"))
+    positions = np.array(_of_frames(path, groups, "PlanePositionSequence", "ImagePositionPatient"))
+    uneven = VolumeError(f"{path}: expected parallel planes at equal distances, found others")
+    if len(orientations) != 1 or len(spacings) != 1:
+        raise uneven
+    across, down = np.array(orientations.pop()).reshape(2, 3)
+    normal = np.cross(across, down)
+    between_rows, between_columns = spacings.pop()
+    offsets = positions @ normal
+    origin = positions[offsets.argmin()]
+    offsets = offsets - offsets.min()
+    noise = _NOISE * min(between_rows, between_columns)
+    beside = np.linalg.norm(positions - origin - offsets[:, None] * normal, axis=1)
+    if not (abs(np.linalg.norm(normal) - 1) <= _NOISE and (beside <= noise + _LEAN * offsets).all()):
+        raise uneven
+    said, thickness = (_said(groups, name) for name in ("SpacingBetweenSlices", "SliceThickness"))
+    step: float | None
+    if offsets.max() <= noise:  # a single plane
+        step = said or thickness or 1.0
+    else:
+        step = common_step(offsets, noise) if said is None else fitted_step(offsets, said)
+    if step is None or offsets.max() > step * PLANES_LIMIT:
+        raise uneven
+    places = np.round(offsets / step).astype(int)
+    spacing = (between_columns, between_rows, step)
+    shape = (int(dataset.Columns), int(dataset.Rows), int(places.max()) + 1)
+    affine = np.eye(4)
+    affine[:3, :3] = _RAS_FROM_LPS @ np.column_stack([across, down, normal]) * spacing
+    affine[:3, 3] = _RAS_FROM_LPS @ origin
+    affine.flags.writeable = False
+    return _Stack(Geometry(shape, affine, spacing, "xyz"), tuple(places.tolist()), said)
+
+
+def _of_frames(path: str, groups: list[tuple[Any, Any]], sequence: str, name: str) -> list[tuple[float, ...]]:
+    """Return numbers of each frame's functional groups, or of those that all frames share; raise VolumeError without."""
+    found = []
+    for group in groups:
+        value = _value(group, sequence, name)
+        if value is None:
+            raise VolumeError(f"{path}: expected parallel planes at equal distances, found a frame without {name}")
+        found.append((float(value),) if np.ndim(value) == 0 else tuple(map(float, value)))
+    return found
+
+
+def _said(groups: list[tuple[Any, Any]], name: str) -> float | None:
+    """Return what all frames say of the distance of planes; None where they do not, or not the same."""
+    values = {_value(group, "PixelMeasuresSequence", name) for group in groups}
+    said = abs(float(values.pop() or 0)) if len(values) == 1 else 0
+    return said or None
+
+
+def _value(groups: tuple[Any, Any], sequence: str, name: str) -> Any:
+    """Return a value of the functional groups of a frame, or of all frames; None where neither has it."""
+    items = (item for group in groups for item in group.get(sequence) or ())
+    return next((value for item in items if (value := item.get(name)) is not None), None)
+
+
+def _names(dataset: Any) -> dict[int, str]:
+    """Return segment numbers to labels, without the background of a label map."""
+    segments = {int(item.SegmentNumber): str(item.SegmentLabel) for item in dataset.SegmentSequence}
+    segments.pop(dataset.get("PixelPaddingValue"), None)
+    return segments
+
+
+def _open(path: str) -> Volume:
+    pydicom = require("pydicom", "dicom", path, "a DICOM file")
+    with failures_of("pydicom", path), quiet("pydicom"):
+        # Of an image, not even the header is read whole.
+        tags = ["SOPClassUID"]
+        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags).get("SOPClassUID")
+        if found is None or str(found) not in _SEGMENTATION:
+            name = "no SOP class" if found is None else f"the SOP class {found.name} ({found})"
+            raise VolumeError(f"{path}: expected a DICOM Segmentation, found {name}")
+        dataset = pydicom.dcmread(path)
+        kind = dataset.SegmentationType
+        if kind not in ("BINARY", "LABELMAP"):
+            raise VolumeError(f"{path}: expected a segmentation of type BINARY or LABELMAP, found {kind}")
+        if "TotalPixelMatrixColumns" in dataset:
+            return SlideSegmentation(path, dataset, _names(dataset))
+        return DicomSegmentation(path, dataset)
 
 
 def _recognises(head: bytes) -> bool:
@@ -106,4 +205,4 @@ def _recognises(head: bytes) -> bool:
     return head[128:132] == b"DICM"
 
 
-FORMAT = Format("DICOM Segmentation", (".dcm",), _recognises, DicomSegmentation)
+FORMAT = Format("DICOM Segmentation", (".dcm",), _recognises, _open)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.segmentations import ORIGIN, SPACING, ct, write
+from support.segmentations import ORIGIN, SPACING, ct, write, write_slide
 
 from fastseg.volumes import Volume, VolumeError, compare_geometry, open_volume
 
@@ -53,6 +54,33 @@ def test_reads_what_highdicom_writes(tmp_path: Path, kind: str, name: str) -> No
         assert volume.names == {1: "liver", 2: "spleen", 3: "left kidney"}  # type: ignore[attr-defined]
         np.testing.assert_array_equal(stream(volume), expected)
         np.testing.assert_array_equal(volume.read_block((1, 2, 1), (9, 3, 4)), expected[1:9, 2:3, 1:4])
+
+
+def test_frames_need_not_begin_with_a_byte(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).integers(0, 4, (4, 5, 7), "u1")
+    with open_volume(write(tmp_path / "case.dcm", data)) as volume:
+        np.testing.assert_array_equal(stream(volume), data.transpose(2, 1, 0))
+
+
+def test_a_segment_that_all_frames_share(tmp_path: Path) -> None:
+    dataset = pydicom.dcmread(write(tmp_path / "case.dcm", (labels() == 2).astype("u1") * 2))
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    dataset.SharedFunctionalGroupsSequence[0].SegmentIdentificationSequence = frames[0].SegmentIdentificationSequence
+    for frame in frames:
+        del frame.SegmentIdentificationSequence
+    dataset.save_as(tmp_path / "case.dcm")
+    with open_volume(tmp_path / "case.dcm") as volume:
+        np.testing.assert_array_equal(stream(volume), (labels() == 2).transpose(2, 1, 0)[..., 2:] * 2)
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_a_slide(tmp_path: Path, kind: str) -> None:
+    data = np.random.default_rng(0).integers(0, 4, (1, 12, 20), "u1")
+    with open_volume(write_slide(tmp_path / "case.dcm", data, kind)) as volume, ThreadPoolExecutor(1) as thread:
+        assert volume.geometry.shape == (20, 12, 1)
+        assert volume.geometry.affine is None
+        assert volume.geometry.spacing[:2] == pytest.approx((0.02, 0.01))
+        np.testing.assert_array_equal(thread.submit(stream, volume).result(60), data.transpose(2, 1, 0))
 
 
 def test_compressed_frames(tmp_path: Path) -> None:
@@ -112,6 +140,78 @@ def test_uneven_planes_are_refused(tmp_path: Path) -> None:
         open_volume(path)
 
 
+@pytest.mark.parametrize("name", ["PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"])
+def test_frames_without_a_place_are_refused(tmp_path: Path, name: str) -> None:
+    dataset = pydicom.dcmread(write(tmp_path / "case.dcm", labels()))
+    shared, frames = dataset.SharedFunctionalGroupsSequence[0], dataset.PerFrameFunctionalGroupsSequence
+    for group in (shared, frames[3]):
+        if name in group:
+            delattr(group, name)
+    dataset.save_as(tmp_path / "case.dcm")
+    with pytest.raises(VolumeError, match="found a frame without (ImagePosition|ImageOrientation|PixelSpacing)"):
+        open_volume(tmp_path / "case.dcm")
+
+
+@pytest.mark.parametrize("orientation", [(1, 0, 0, 0, 0.6, 0.8), (1, 0, 0, 1, 0, 0)])
+def test_planes_that_are_not_parallel_or_have_no_area_are_refused(
+    tmp_path: Path, orientation: tuple[float, ...]
+) -> None:
+    dataset = pydicom.dcmread(write(tmp_path / "case.dcm", labels()))
+    shared, frame = dataset.SharedFunctionalGroupsSequence[0], dataset.PerFrameFunctionalGroupsSequence[2]
+    turned = pydicom.Dataset()
+    turned.ImageOrientationPatient = list(orientation)
+    if orientation[3]:
+        shared.PlaneOrientationSequence = [turned]
+    else:
+        frame.PlaneOrientationSequence = [turned]
+    dataset.save_as(tmp_path / "case.dcm")
+    with pytest.raises(VolumeError, match="expected parallel planes at equal distances, found others"):
+        open_volume(tmp_path / "case.dcm")
+
+
+@pytest.mark.parametrize("beside", [0.1, 0.01])
+def test_planes_beside_one_another_are_refused(tmp_path: Path, beside: float) -> None:
+    images = [ct(i) for i in range(SLICES)]
+    for number, image in enumerate(images):
+        image.ImagePositionPatient[0] += number * beside * SPACING[2]
+    data = labels()
+    data[:, 0, 0] = 1
+    path = write(tmp_path / "case.dcm", data, images=images)
+    with contextlib.ExitStack() as stack:
+        if beside > 0.045:
+            stack.enter_context(pytest.raises(VolumeError, match="expected parallel planes at equal distances"))
+        open_volume(path)
+
+
+@pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
+def test_two_frames_of_one_place_are_refused(tmp_path: Path, kind: str) -> None:
+    dataset = pydicom.dcmread(write(tmp_path / "case.dcm", labels(), kind))
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    frames[1] = frames[0]
+    dataset.save_as(tmp_path / "case.dcm")
+    with pytest.raises(VolumeError, match="expected one frame for each plane and segment, found two"):
+        open_volume(tmp_path / "case.dcm")
+
+
+def test_labels_of_no_segment_are_refused(tmp_path: Path) -> None:
+    dataset = pydicom.dcmread(write(tmp_path / "case.dcm", labels()))
+    del dataset.SegmentSequence[1]
+    dataset.save_as(tmp_path / "case.dcm")
+    with pytest.raises(VolumeError, match=r"expected frames of the segments \[1, 3\], found \[2\] too"):
+        open_volume(tmp_path / "case.dcm")
+    dataset = pydicom.dcmread(write(tmp_path / "case.dcm", labels(), "LABELMAP"))
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit = 15
+    frames = int(dataset.NumberOfFrames)
+    dataset.PixelData = np.full((frames, ROWS, COLUMNS), 259, "<u2").tobytes()
+    dataset.save_as(tmp_path / "case.dcm")
+    with (
+        open_volume(tmp_path / "case.dcm") as volume,
+        pytest.raises(VolumeError, match="expected labels of segments, found 259"),
+    ):
+        stream(volume)
+
+
 def test_other_dicom_is_refused(tmp_path: Path) -> None:
     ct(0).save_as(tmp_path / "case.dcm", enforce_file_format=True)
     with pytest.raises(
@@ -146,10 +246,7 @@ def test_a_closed_volume_stays_closed(binary: Path) -> None:
         volume.finish()
 
 
-@pytest.mark.parametrize("module", ["pydicom", "highdicom.seg"])
-def test_without_the_library_the_message_says_what_to_install(
-    binary: Path, monkeypatch: pytest.MonkeyPatch, module: str
-) -> None:
-    monkeypatch.setitem(sys.modules, module, None)
+def test_without_the_library_the_message_says_what_to_install(binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(VolumeError, match=r'pip install "fastseg-metrics\[dicom\]"'):
         open_volume(binary)
