@@ -12,8 +12,8 @@ from fastseg.arrays.arguments import integers
 from fastseg.arrays.classes import label_classes
 from fastseg.labels.mapping import choose_mapping
 from fastseg.labels.names import shown
-from fastseg.labels.table_text import errors_name, load_json, read_text
-from fastseg.labels.tables import LabelTable, LabelTableError, parse_regions, read_label_table, read_regions, regions_of
+from fastseg.labels.table_text import LabelTableError, errors_name, load_json, read_text
+from fastseg.labels.tables import LabelTable, parse_regions, read_label_table, read_regions, regions_of
 from fastseg.volumes import split_inside
 
 __all__ = ["LabelChoices", "choose_labels", "find_dataset_json", "only_predicted"]

@@ -8,9 +8,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastseg.geometry import Geometry, difference, reorientation
-from fastseg.volumes.geometry import GeometryError
-from fastseg.volumes.volume import Volume, WritableBytes
+from fastseg.volumes.bytes import WritableBytes
+from fastseg.volumes.geometry import Geometry, difference, reorientation
+from fastseg.volumes.same_place import GeometryError
+from fastseg.volumes.volume import Volume
 
 __all__ = ["PLANES_LIMIT", "Spread", "common_step", "fitted_step", "on_one_lattice"]
 

@@ -17,11 +17,11 @@ from support.volumes_on_disk import write as write_nifti
 
 import fastseg
 from fastseg import cli
-from fastseg.api.files import count_with_facts
-from fastseg.arrays.labels import label_classes
+from fastseg.arrays.classes import label_classes
+from fastseg.counting.files import count_with_facts
 from fastseg.counting.stored_labels import label_blocks
-from fastseg.geometry import turned_affine
 from fastseg.volumes import GeometryError, open_volume
+from fastseg.volumes.geometry import turned_affine
 
 SHAPE = (9, 12, 10)  # slices, rows, columns
 RNG = np.random.default_rng(3)

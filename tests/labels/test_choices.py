@@ -13,7 +13,8 @@ import pytest
 
 from fastseg.labels.choices import choose_labels, find_dataset_json
 from fastseg.labels.names import MOVED
-from fastseg.labels.tables import LabelTable, LabelTableError
+from fastseg.labels.table_text import LabelTableError
+from fastseg.labels.tables import LabelTable
 from fastseg.metrics import REGISTRY
 from fastseg.runs.scoring.options import read_settings
 from fastseg.runs.scoring.settings import Settings

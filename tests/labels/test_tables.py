@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from fastseg.labels.mapping import read_label_mapping
-from fastseg.labels.tables import LabelTable, LabelTableError, parse_regions, read_label_table, read_regions, regions_of
+from fastseg.labels.table_text import LabelTableError
+from fastseg.labels.tables import LabelTable, parse_regions, read_label_table, read_regions, regions_of
 
 ITKSNAP = """\
 ################################################

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes.decoded import DecodedVolume, failures_of, quiet
-from fastseg.volumes.volume import Geometry, VolumeError, require
+from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.volume import Geometry, require
 
 
 class SlideSegmentation(DecodedVolume):
