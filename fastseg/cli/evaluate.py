@@ -140,8 +140,8 @@ _OF_LABELS = _OF_FILES[3:]
     "--fail-under",
     multiple=True,
     metavar="GATE",
-    help="Exit with code 1 unless this is reached: dice=0.8, or liver:dice=0.9 (at most, where lower is better); may be given "
-    "several times.",
+    help="Exit with code 1 unless this is reached: dice=0.8, or liver:dice=0.9 (at most, where lower is better); of "
+    "probabilities also soft_dice, cross_entropy and brier_score; may be given several times.",
 )
 @click.option("--junit", metavar="FILE", help="Write one test for each gate, as JUnit XML.")
 @click.option(

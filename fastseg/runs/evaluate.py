@@ -19,7 +19,7 @@ from fastseg.labels.names import shown
 from fastseg.runs.cases.find import Case, find_cases
 from fastseg.runs.outputs.folder import write_outputs
 from fastseg.runs.outputs.stale_report import remove_stale_report
-from fastseg.runs.results.gates import Gate, check_classes, check_gates, parse_gate
+from fastseg.runs.results.gates import Gate, check_classes, check_gates, check_scores, parse_gate
 from fastseg.runs.run import Run
 from fastseg.runs.scoring.journal import Journal
 from fastseg.runs.scoring.keys import CaseFiles, Hashing, has_hashes, place_of
@@ -99,8 +99,8 @@ def evaluate_folder(
         call has computed). With "always" files are told apart
         by it instead of by their times.
     gates
-        Bounds on numbers of the run, such as "liver:dice=0.9" (`fastseg.runs.results.gates.parse_gate`);
-        ``run.facts["gates"]`` says what became of them.
+        Bounds on numbers of the run, such as "liver:dice=0.9" or, of probabilities, "cross_entropy=0.3"
+        (`fastseg.runs.results.gates.parse_gate`); ``run.facts["gates"]`` says what became of them.
     progress
         Called ten times a second.
     note
@@ -160,6 +160,7 @@ def evaluate_folder(
         raise ValueError(f"hashing: expected 'auto', 'always' or 'never', found {hashing!r}")
     workers = get_num_threads() if threads is None else checked_threads(threads, "threads")
     found = find_cases(reference, prediction, pattern=pattern, pairs=pairs, roi=roi, missing=missing)
+    check_scores(bounds, found.cases, settings)
     with ExitStack() as stack:
         journal = None if output is None else stack.enter_context(Journal(output, resume=resume))
         if journal is not None:

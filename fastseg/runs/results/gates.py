@@ -1,27 +1,51 @@
-"""Gates: numbers that a run must reach, such as ``dice=0.8`` or ``liver:dice=0.9``, and what a CI server reads of them."""
+"""Gates: numbers that a run must reach, such as ``dice=0.8`` or ``liver:dice=0.9``, and what a CI server reads of them.
+
+Of runs of probabilities, their soft Dice, cross-entropy and Brier score can be named too: ``cross_entropy=0.3``.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 
 from fastseg import metrics as registry
+from fastseg.labels.names import shown
+from fastseg.metrics.arithmetic import nan_mean
+from fastseg.runs.cases.find import Case
 from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_mean, why_not_scored
+from fastseg.runs.scoring.case import holds_scores
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["Gate", "GateResult", "check_classes", "check_gates", "junit_xml", "parse_gate"]
+__all__ = ["Gate", "GateResult", "check_classes", "check_gates", "check_scores", "junit_xml", "parse_gate"]
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 #: What XML 1.0 cannot hold, and surrogates, which UTF-8 cannot.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class _Number(NamedTuple):
+    """What a gate has to know of a number that it names."""
+
+    range: tuple[float, float]
+    better: Literal["higher", "lower", "zero", "neither"]
+    overall: bool
+    """Whether it is one number for all classes together."""
+
+
+#: What only runs of probabilities have, by its name in `Run.scores`.
+_OF_SCORES = {
+    "soft_dice": _Number((0.0, 1.0), "higher", overall=True),
+    "cross_entropy": _Number((0.0, math.inf), "lower", overall=True),
+    "brier_score": _Number((0.0, 2.0), "lower", overall=True),
+}
 
 
 class Gate(NamedTuple):
@@ -30,7 +54,7 @@ class Gate(NamedTuple):
     text: str
     """As it was written."""
     metric: str
-    """As in `fastseg.metrics.REGISTRY`."""
+    """As in `fastseg.metrics.REGISTRY`, or "soft_dice", "cross_entropy" or "brier_score" of probabilities."""
     class_name: str | None
     """The class by its name, its label, or its labels ("1+2" or "(1, 2)"); None: the run's one number."""
     bound: float
@@ -57,6 +81,7 @@ def parse_gate(text: str) -> Gate:
     text
         ``METRIC=NUMBER`` for the run's one number, ``CLASS:METRIC=NUMBER`` for that of a class. ``=`` is "at least", or "at
         most" for metrics of which lower values are better; ``>=`` and ``<=`` say so outright. Metrics may have capitals.
+        Those of probabilities (``soft_dice``, ``cross_entropy``, ``brier_score``) are one number for all classes.
 
     Raises
     ------
@@ -78,13 +103,12 @@ def parse_gate(text: str) -> Gate:
     owner, metric = owner.strip(), metric.strip()
     if colon and not owner:
         raise ValueError(f"gate: expected a class before the colon, found {text!r}")
-    try:
-        entry = registry.get(metric.lower())
-    except ValueError:
-        known = ", ".join(sorted(registry.REGISTRY))
-        raise ValueError(f"gate: expected one of the metrics {known}; found {metric!r} in {text!r}") from None
+    entry = _entry(metric.lower())
+    if entry is None:
+        known = ", ".join(sorted({*registry.REGISTRY, *_OF_SCORES}))
+        raise ValueError(f"gate: expected one of the metrics {known}; found {metric!r} in {text!r}")
     metric = metric.lower()
-    if owner and entry.overall is not None:
+    if owner and entry.overall:
         raise ValueError(f"gate: {metric} is one number for all classes; expected no class, found {text!r}")
     if entry.better not in ("higher", "lower"):
         raise ValueError(f"gate: of {metric} neither higher nor lower values are better; found {text!r}")
@@ -96,7 +120,17 @@ def parse_gate(text: str) -> Gate:
     return Gate(text, metric, owner or None, _bound(number, entry, text), at_least)
 
 
-def _bound(number: str, entry: registry.Metric, text: str) -> float:
+def _entry(metric: str) -> _Number | None:
+    if metric in _OF_SCORES:
+        return _OF_SCORES[metric]
+    try:
+        entry = registry.get(metric)
+    except ValueError:
+        return None
+    return _Number(entry.range, entry.better, entry.overall is not None)
+
+
+def _bound(number: str, entry: _Number, text: str) -> float:
     low, high = entry.range
     try:
         bound = float(number)
@@ -135,6 +169,31 @@ def check_classes(gates: Sequence[Gate], settings: Settings) -> None:
             raise ValueError(f"gate: {place}; found {gate.text!r}")
 
 
+def check_scores(gates: Sequence[Gate], cases: Iterable[Case], settings: Settings) -> None:
+    """Check that gates of probabilities are of a run that may have some, before anything is scored.
+
+    Files are opened only where there is such a gate, and only up to the first that holds scores.
+
+    Raises
+    ------
+    ValueError
+        If there is such a gate, and all predictions that can be read hold labels.
+    """
+    named = [gate for gate in gates if gate.metric in _OF_SCORES]
+    labels = None
+    for case in cases if named else ():
+        found = holds_scores(case, settings)
+        if found:
+            return
+        if found is False:
+            labels = labels or case.prediction
+    if labels is not None:
+        raise ValueError(
+            f"gate: {named[0].metric} is of probabilities; expected predictions that hold them, found label maps such as "
+            f"{shown(labels)} for {named[0].text!r}"
+        )
+
+
 def check_gates(run: RunNumbers, gates: Sequence[Gate]) -> list[GateResult]:
     """Compare the numbers of a run with gates.
 
@@ -154,7 +213,12 @@ def _checked(run: RunNumbers, gate: Gate) -> GateResult:
     wanted = f"expected at {'least' if gate.at_least else 'most'}"
     if not run.counted:
         return GateResult(gate, math.nan, False, f"{gate.metric}{whose}: {why_no_mean(run)}; {wanted} {gate.bound:g}")
-    if gate.class_name is None:
+    over = ""
+    if gate.metric in _OF_SCORES:
+        value, over, trouble = _of_scores(run, gate.metric)
+        if trouble:
+            return GateResult(gate, value, False, f"{gate.metric} {trouble}; {wanted} {gate.bound:g}")
+    elif gate.class_name is None:
         value = run.mean(gate.metric)
     else:
         place = _class_place(run.classes, gate.class_name)
@@ -165,7 +229,32 @@ def _checked(run: RunNumbers, gate: Gate) -> GateResult:
         return GateResult(gate, value, False, f"{gate.metric}{whose} is {why_no_mean(run)}; {wanted} {gate.bound:g}")
     passed = value >= gate.bound if gate.at_least else value <= gate.bound
     number, bound = _told_apart(value, gate.bound)
-    return GateResult(gate, value, passed, f"{gate.metric}{whose} is {number}, {wanted} {bound}")
+    return GateResult(gate, value, passed, f"{gate.metric}{whose} is {number}{over}, {wanted} {bound}")
+
+
+def _of_scores(run: RunNumbers, metric: str) -> tuple[float, str, str]:
+    """Return a number of probabilities, over which cases it is, and why there is none or it passes no gate, if so.
+
+    A case that has no such number must not raise the mean of the others over the bound by being left out.
+    """
+    if metric not in run.scores:
+        return math.nan, "", f"is of probabilities, and no prediction holds any (there is {_there(run)})"
+    values = run.scores[metric]
+    lacking = [record for record, value in zip(run.counted, values.tolist(), strict=True) if math.isnan(value)]
+    missed = [record for record in lacking if record.status == "missing"]
+    infinite = [record for record in lacking if metric in record.scores and record.voxels[0]]
+    if missed:
+        return math.nan, "", f"has no worst value for the cases without a prediction ({len(missed)} of {values.size})"
+    if infinite:
+        return math.inf, "", f"is infinite in {shown(infinite[0].id)} ({len(infinite)} of {values.size} cases)"
+    if len(lacking) == values.size:
+        return math.nan, "", "is undefined in every case"
+    over = f" (over {values.size - len(lacking)} of {values.size} cases)" if lacking else ""
+    return float(nan_mean(values, 0)), over, ""
+
+
+def _there(run: RunNumbers) -> str:
+    return ", ".join([*run.settings.metrics, *run.scores])
 
 
 def _told_apart(a: float, b: float) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 from fastseg.volumes import GeometryError
 
-__all__ = ["CancelledError", "score_case"]
+__all__ = ["CancelledError", "holds_scores", "score_case"]
 
 
 class CancelledError(Exception):
@@ -59,6 +59,20 @@ def score_case(
         raise
     except Exception as error:
         return replace(record, reason=_reason(error))
+
+
+def holds_scores(case: Case, settings: Settings) -> bool | None:
+    """Tell whether the prediction of a case is taken for scores; None where there is none or it cannot be read."""
+    if case.prediction is None:
+        return None
+    if settings.activation is not None or settings.channel_axis is not None:
+        return True
+    from fastseg.volumes import sources
+
+    try:
+        return sources.holds_scores(case.reference, case.prediction)
+    except Exception:  # whatever is wrong with a file: its case will fail, with its reason
+        return None
 
 
 def _reason(error: Exception) -> str:
