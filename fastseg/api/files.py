@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from fastseg.api.same_file import same_file_note
 from fastseg.api.table import Scores
 from fastseg.arrays.arguments import integers
 from fastseg.arrays.classes import label_classes
@@ -16,6 +17,7 @@ from fastseg.labels.choices import choose_labels
 from fastseg.labels.mapping import read_mapping
 from fastseg.labels.tables import LabelTable
 from fastseg.volumes.paths import Path
+from fastseg.volumes.sources import holds_scores
 
 __all__ = ["count_files", "evaluate_files"]
 
@@ -110,6 +112,8 @@ def evaluate_files(
     regions: Mapping[str, int | Sequence[int]] | Path | None = None,
     ignore_index: int | Sequence[int] | None = None,
     map_prediction: Mapping[int, int] | Path | None = None,
+    activation: str | None = None,
+    channel_axis: int | None = None,
     **options: Any,
 ) -> Scores:
     """Compute the scores of a predicted segmentation on disk, in one pass over both files.
@@ -117,7 +121,8 @@ def evaluate_files(
     Parameters
     ----------
     reference, prediction : path
-        Volumes, as in `count_files`.
+        Volumes, as in `count_files`. The prediction may hold scores, as in `fastseg.sum_files`: it does if it has an axis of
+        several classes besides those of the reference, or one of the next two is named.
     labels, num_classes, prediction_labels, regions, map_prediction
         What is scored, as in `fastseg.labels.choices.choose_labels`.
     metrics, zero_division
@@ -125,13 +130,16 @@ def evaluate_files(
     ignore_index
         True labels that are not scored, as in `fastseg.count_labels`: they have no row, and no mean is over them. Default: the
         ignore label of an nnU-Net dataset.json.
+    activation, channel_axis
+        Of files of scores, as in `fastseg.sum_files`; the activation "none" says no more than that there are scores.
     **options
         The other arguments of `count_files`.
 
     Returns
     -------
     scores : Scores
-        With the voxel volume, and the files' names in ``scores.files``.
+        With the voxel volume, and the files' names in ``scores.files``; of scores those of the most probable labels, and
+        ``scores.extra``, as `fastseg.evaluate_score_files` has it.
 
     Raises
     ------
@@ -159,6 +167,14 @@ def evaluate_files(
     )  # fmt: skip
     for note in chosen.notes(options.get("unknown", "raise")):
         warn_caller(note, options.get("warn"))
+    warn_caller(same_file_note([(reference, prediction)]), options.get("warn"))
+    if holds_scores(reference, prediction, activation=activation, channel_axis=channel_axis):
+        from fastseg.api.score_files import score_files
+
+        return score_files(
+            reference, prediction, chosen, metrics=metrics, zero_division=zero_division, activation=activation,
+            channel_axis=channel_axis, **options,
+        )  # fmt: skip
     counts, files, voxel_ml = count_with_facts(
         reference,
         prediction,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,13 +15,13 @@ from fastseg.arrays.arguments import integers
 from fastseg.arrays.option_names import check_options
 from fastseg.counting.score_files import sum_pair
 from fastseg.counts import LabelCounts, ScoreSums
-from fastseg.labels.choices import choose_labels
+from fastseg.labels.choices import LabelChoices, choose_labels
 from fastseg.labels.tables import LabelTable
 from fastseg.metrics.losses import cross_entropy, soft_dice_loss
 from fastseg.metrics.scores import brier_score
 from fastseg.volumes.paths import Path
 
-__all__ = ["evaluate_score_files", "sum_files"]
+__all__ = ["evaluate_score_files", "score_files", "sum_files"]
 
 Array = npt.NDArray[Any]
 
@@ -38,6 +39,7 @@ def sum_files(
     bins: int | None = None,
     scale: float | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
+    reorient: bool = False,
     threads: int | None = None,
     warn: Callable[[str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -67,6 +69,8 @@ def sum_files(
         Region of interest, of the reference's shape.
     geometry
         What to do where the affines of two NIfTI files differ; arrays have none, and are not compared.
+    reorient
+        Take the two files as flipped and permuted to lie alike, where that is all that differs.
     threads
         How many threads to use; default `fastseg.get_num_threads`.
     warn
@@ -108,8 +112,8 @@ def sum_files(
     """
     return sum_pair(
         reference, prediction, activation=activation, channel_axis=channel_axis, axes=axes, ignore_index=ignore_index,
-        mask=mask, quantities=quantities, bins=bins, scale=scale, geometry=geometry, threads=threads, warn=warn,
-        progress=progress,
+        mask=mask, quantities=quantities, bins=bins, scale=scale, geometry=geometry, reorient=reorient, threads=threads,
+        warn=warn, progress=progress,
     )[0]  # fmt: skip
 
 
@@ -175,6 +179,47 @@ def evaluate_score_files(
         raise ValueError(f"unknown: expected 'raise' or 'count', found {unknown!r}")
     ignore = None if ignore_index is None else integers(ignore_index, "ignore_index").tolist()
     chosen = choose_labels(labels=labels, regions=regions, ignore=ignore)
+    return score_files(
+        reference, prediction, chosen, metrics=metrics, zero_division=zero_division, unknown=unknown, **options
+    )
+
+
+def score_files(
+    reference: Path,
+    prediction: Path,
+    chosen: LabelChoices,
+    *,
+    metrics: str | Sequence[str] | None = None,
+    zero_division: float = float("nan"),
+    unknown: str = "raise",
+    roi: Path | None = None,
+    **options: Any,
+) -> Scores:
+    """Compute what `evaluate_score_files` does, of labels that were chosen already.
+
+    Parameters
+    ----------
+    reference, prediction, metrics, zero_division, unknown, **options
+        As in `evaluate_score_files`; the activation may be "none".
+    chosen
+        What was said of labels; nothing of scores can be mapped.
+    roi
+        None: scores have no region of interest yet.
+
+    Raises
+    ------
+    ValueError
+        If something is said that only label volumes have.
+    """
+    named = os.fsdecode(prediction)
+    if chosen.map_prediction:
+        raise ValueError(
+            f"map_prediction: as prediction_labels, for label volumes, not for scores, which {named} holds"
+        )
+    if roi is not None:
+        raise ValueError(f"roi: for label volumes, not for scores, which {named} holds")
+    if options.get("activation") == "none":
+        options["activation"] = None
     wanted = ("dice", "cross_entropy", "brier", "argmax")
     sums, files, voxel_ml = sum_pair(
         reference, prediction, ignore_index=chosen.ignore or None, quantities=wanted, **options

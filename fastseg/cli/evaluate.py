@@ -26,9 +26,10 @@ _SHOWN_FAILURES = 20
 #: Options that only a run has; where one is given, two files are a run of one case.
 _OF_RUNS = ("output", "pairs", "pattern", "missing", "convention", "background", "fail_under", "junit")
 
-#: Options of what two files hold, and those of them that only label volumes have.
-_OF_FILES = ("regions", "unknown", "axes", "prediction_labels", "map_prediction", "roi", "reorient")
-_OF_LABELS = _OF_FILES[3:]
+#: Options of what two files hold.
+_OF_FILES = (
+    "regions", "unknown", "axes", "prediction_labels", "map_prediction", "roi", "reorient", "activation", "channel_axis",
+)  # fmt: skip
 
 
 @click.command()
@@ -216,7 +217,7 @@ def _is_folder(path: str) -> bool:
 
 def _evaluate_pair(
     reference: str, prediction: str, *, json_path: str | None, labels: Any, metrics: Any, ignore: tuple[int, ...],
-    geometry: str, threads: int | None, activation: str | None, channel_axis: int | None, quiet: bool, **others: Any,
+    geometry: str, threads: int | None, quiet: bool, **others: Any,
 ) -> int:  # fmt: skip
     from fastseg.counts import LabelCounts
     from fastseg.labels.choices import find_dataset_json, only_predicted
@@ -233,16 +234,7 @@ def _evaluate_pair(
     }
     options.update({name: others[name] for name in _OF_FILES if others[name] is not None})
     with counting_progress(quiet) as progress:
-        if _scores_given(reference, prediction, activation, channel_axis):
-            wrong = [f"--{name.replace('_', '-')}" for name in _OF_LABELS if name in options]
-            if wrong:
-                raise click.UsageError(f"{', '.join(wrong)}: for label volumes, not for scores")
-            from fastseg.api.score_files import evaluate_score_files
-
-            options.update(activation=None if activation == "none" else activation, channel_axis=channel_axis)
-            scores = evaluate_score_files(reference, prediction, progress=progress, **options)
-        else:
-            scores = fastseg.evaluate_files(reference, prediction, progress=progress, **options)
+        scores = fastseg.evaluate_files(reference, prediction, progress=progress, **options)
     counts = scores.counts
     if isinstance(counts, LabelCounts) and not counts.closed and not options.get("regions") and not quiet:
         true, pred = (
@@ -255,15 +247,6 @@ def _evaluate_pair(
     if json_path != "-" and not quiet:
         show(str(scores))
     return 0
-
-
-def _scores_given(reference: str, prediction: str, activation: str | None, channel_axis: int | None) -> bool:
-    """Tell whether the prediction is a file of scores: who names an activation says so."""
-    if activation is not None or channel_axis is not None:
-        return True
-    from fastseg.volumes.sources import holds_scores
-
-    return holds_scores(reference, prediction)
 
 
 def _evaluate_run(

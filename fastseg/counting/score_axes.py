@@ -6,7 +6,15 @@ from fastseg.arrays.arguments import checked_axis
 from fastseg.volumes import Geometry, VolumeError, check_geometry
 from fastseg.volumes.sources import NNUNET, Source
 
-__all__ = ["checked_place", "fit_axes"]
+__all__ = ["checked_place", "fit_axes", "scores_place"]
+
+
+def scores_place(true: Source, pred: Source, channel_axis: int | None) -> Geometry | None:
+    """Return where a file of scores lies, without the axis of its classes; None where it does not say, or that is not last."""
+    axes, ndim = len(true.shape), len(pred.shape)
+    if pred.geometry is None or channel_axis not in ((None, axes, -1) if ndim == axes + 1 else (None,)):
+        return None
+    return Geometry(pred.shape[:axes], pred.geometry.affine, pred.geometry.spacing[:axes], pred.geometry.axes[:axes])
 
 
 def checked_place(true: Source, pred: Source, channel: int | None, policy: str) -> tuple[str, str | None]:

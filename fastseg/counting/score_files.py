@@ -16,12 +16,12 @@ from fastseg.arrays.convert import checked_mask
 from fastseg.arrays.scores import score_inputs
 from fastseg.arrays.search import blocks
 from fastseg.counting.files import warn_caller
-from fastseg.counting.score_axes import checked_place, fit_axes
+from fastseg.counting.score_axes import checked_place, fit_axes, scores_place
 from fastseg.counting.scores import sum_score_inputs, underflow_note
 from fastseg.counting.stored_labels import TOLERANCE
 from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.counts import ScoreSums
-from fastseg.volumes import VolumeError
+from fastseg.volumes import VolumeError, check_geometry
 from fastseg.volumes.paths import Path
 from fastseg.volumes.sources import Source, held
 
@@ -50,6 +50,7 @@ def sum_pair(
     bins: int | None = None,
     scale: float | None = None,
     geometry: str = "error",
+    reorient: bool = False,
     threads: int | None = None,
     warn: Callable[[str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -57,6 +58,8 @@ def sum_pair(
     """Sum a file of labels and one of scores; return the sums, what is known of the files, and a voxel's volume in ml."""
     if geometry not in ("error", "warn", "ignore"):
         raise ValueError(f"geometry: expected one of error, warn, ignore, found {geometry!r}")
+    if not isinstance(reorient, bool):
+        raise TypeError(f"reorient: expected True or False, found {reorient!r}")
     threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
     wanted = quantities if quantities is None or isinstance(quantities, str) else tuple(quantities)
     axes = axis_letters(axes)
@@ -71,10 +74,18 @@ def sum_pair(
             raise ValueError(
                 f"axes: expected a letter for each of the {len(true.shape)} axes of labels, found {axes!r}"
             )
+        shape, lies = true.shape, true.geometry
+        mask = checked_mask(mask, shape)
+        placed = scores_place(true, pred, channel_axis)
+        if reorient and placed is not None:  # the labels are turned: there is less of them, and sums have no order
+            true.lie_as(placed)
+            mask = None if mask is None else true.arranged(mask)
+        if true.geometry is not None and placed is not None and sorted(placed.shape) == sorted(shape):
+            check_geometry(true.geometry, placed, "ignore", (true.name, pred.name))  # the shapes
         channel, reverse = fit_axes(true, pred, channel_axis, axes)
         place, note = checked_place(true, pred, channel, geometry)
         warn_caller(note, warn)
-        pair = _Pair(stack, true, pred, channel, reverse, checked_mask(mask, true.shape), scale)
+        pair = _Pair(stack, true, pred, channel, reverse, mask, scale)
         options = {"activation": activation, "ignore_index": ignore_index, "quantities": wanted, "bins": bins}
         sums: ScoreSums | None = None
         summed, voxels = 0, prod(true.shape)
@@ -88,15 +99,15 @@ def sum_pair(
         files = {
             "reference": true.name,
             "prediction": pred.name,
-            "shape": list(true.shape),
-            "spacing_mm": None if true.geometry is None else [float(step) for step in true.geometry.spacing],
+            "shape": list(shape),
+            "spacing_mm": None if lies is None else [float(step) for step in lies.spacing],
             "geometry": place,
             "channel_axis": channel,
             "activation": activation or "none",
         }
         assert sums is not None
         warn_caller(underflow_note(sums, pred.dtype, activation, pred.name), warn)
-        return sums, files, None if true.geometry is None else true.geometry.voxel_volume_ml
+        return sums, files, None if lies is None else lies.voxel_volume_ml
 
 
 class _Pair:
@@ -134,10 +145,11 @@ class _Pair:
         in_turn = self.channel is None or self.channel >= len(first) or classes == 1
         self.scores = pred.in_turn() if in_turn else pred.anywhere(stack)
         same_order = self.turned == (true.order == "F")
-        if same_order:
+        if same_order and not true.turned:
             self.labels = true.in_turn()
         else:
-            self.labels = held(true.anywhere(stack, mapped=True))
+            labels = true.anywhere(stack, mapped=True)
+            self.labels = labels if same_order else held(labels)
 
     def sum(self, block: tuple[slice, ...], options: Mapping[str, Any], threads: int) -> ScoreSums:
         """Sum a slab."""
@@ -172,7 +184,7 @@ class _Pair:
                 offsets.insert(self.channel, 0)
             index = [i + offset for i, offset in zip(index, offsets, strict=True)]
             backwards = self.turned if file is self.true else self.pred.order == "F"
-            return f"index {tuple(index[::-1] if backwards else index)}"
+            return f"index {tuple(file.stored_index(index[::-1] if backwards else index))}"
 
         for argument, option in _OPTIONS.items():
             rest = rest.replace(argument, f"{argument} ({option})")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fastseg.api.same_file import same_file_note
 from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.labels.choices import choose_labels, find_dataset_json, only_predicted
 from fastseg.labels.names import shown
@@ -161,6 +162,8 @@ def evaluate_folder(
     workers = get_num_threads() if threads is None else checked_threads(threads, "threads")
     found = find_cases(reference, prediction, pattern=pattern, pairs=pairs, roi=roi, missing=missing)
     check_scores(bounds, found.cases, settings)
+    if (same := same_file_note([(case.reference, case.prediction) for case in found.cases])) is not None:
+        say(f"warning: {same}")
     with ExitStack() as stack:
         journal = None if output is None else stack.enter_context(Journal(output, resume=resume))
         if journal is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from math import prod
 from typing import Any, BinaryIO
 
@@ -14,14 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.formats.nifti import FORMAT as NIFTI
 from fastseg.volumes.formats.npy import array_names
+from fastseg.volumes.geometry import Geometry
 from fastseg.volumes.open import open_volume
 from fastseg.volumes.paths import Path, split_inside
 from fastseg.volumes.plain import PlainVoxels
+from fastseg.volumes.same_place import GeometryError, reorientation
 from fastseg.volumes.views import Turned
 from fastseg.volumes.volume import Volume
 
 __all__ = ["MEMORY_BYTES", "NNUNET", "Reader", "Source", "held", "holds_scores", "open_array"]
+
 
 Array = npt.NDArray[Any]
 
@@ -36,6 +40,41 @@ NNUNET = "probabilities"
 Reader = Callable[[tuple[slice, ...]], Array]
 
 
+def holds_scores(
+    reference: Path, prediction: Path, *, activation: str | None = None, channel_axis: int | None = None
+) -> bool:
+    """Tell whether a prediction is a file of scores and not of labels; whoever counts two files asks this first.
+
+    It is one if somebody says so, by naming an activation (also "none") or the axis of the classes. Else it is one of
+    nnU-Net's, or one that has an axis of several classes besides those of the reference. An array of the reference's shape
+    is a label map, also one of floats. A file that cannot be read holds no scores: whoever reads it says what is wrong.
+
+    Parameters
+    ----------
+    reference, prediction : path
+        As in `fastseg.evaluate_files`; only headers are read, the reference's only where the prediction has axes enough.
+    activation, channel_axis
+        What was said of scores; None: nothing.
+    """
+    if activation is not None or channel_axis is not None:
+        return True
+    try:
+        volume, key = open_array(prediction)
+        with volume:
+            shape, axes, streams = volume.geometry.shape, volume.geometry.axes, volume.streams
+        if not streams or len(shape) < 2 or (axes and (len(shape) != 4 or shape[-1] == 1)):
+            return False
+        with open_array(reference)[0] as true:
+            spatial = true.geometry.shape
+    except VolumeError:
+        return False
+    if len(shape) <= len(spatial):
+        return False
+    if axes:  # perhaps in another order: whether that is an error is for those to say who compare places
+        return sorted(shape[:-1]) == sorted(spatial)
+    return key == NNUNET or sum(n > 1 for n in shape) > sum(n > 1 for n in spatial)
+
+
 def open_array(path: Path) -> tuple[Volume, str | None]:
     """Open a volume of any format; of the arrays of an .npz file nnU-Net's, if none is named, and return its name, too.
 
@@ -43,16 +82,24 @@ def open_array(path: Path) -> tuple[Volume, str | None]:
     """
     name = os.fsdecode(path)
     outer, key = split_inside(name)
+    if key is None and outer.lower().endswith(NIFTI.suffixes):  # most are, and one look at them is enough
+        volume = open_volume(name)
+        if volume.geometry.axes:
+            return _without_time(volume), None
+        volume.close()  # an array under a false name
     names = array_names(outer)
     if key is None and len(names) == 1:
         key = names[0]
     elif key is None and NNUNET in names:
         name, key = f"{outer}::{NNUNET}", NNUNET
-    volume = open_volume(name)
+    return _without_time(open_volume(name)), key if names else None
+
+
+def _without_time(volume: Volume) -> Volume:
     shape = volume.geometry.shape
     if volume.geometry.axes and len(shape) == 5 and shape[3] == 1:
-        volume = Turned(volume, (0, 1, 2, 4), (False,) * 4)
-    return volume, key if names else None
+        return Turned(volume, (0, 1, 2, 4), (False,) * 4)
+    return volume
 
 
 class Source:
@@ -90,7 +137,39 @@ class Source:
         self.shape, self.dtype = volume.geometry.shape, volume.dtype
         self.order, self.scaling = volume.order, volume.scaling
         self.geometry = volume.geometry if volume.geometry.axes else None
+        self._turn: tuple[tuple[int, ...], tuple[bool, ...]] | None = None
         self._finished = False
+
+    @property
+    def turned(self) -> bool:
+        """Whether it lies otherwise than it is stored, so that only `anywhere`, mapped, reads it."""
+        return self._turn is not None
+
+    def lie_as(self, geometry: Geometry) -> None:
+        """See the axes permuted and flipped to lie as another volume does, where that is all that differs; once at most."""
+        if self.geometry is None or self.geometry.affine is None or geometry.affine is None:
+            return
+        with suppress(GeometryError):  # an affine that places nothing is left to those who compare
+            self._turn = reorientation(geometry, self.geometry)
+        if self._turn is not None:
+            self.geometry = Turned(self.volume, *self._turn).geometry
+            self.shape, self.order = self.geometry.shape, "C"
+
+    def arranged(self, array: Array) -> Array:
+        """Return an array of the file's axes as the file is seen."""
+        if self._turn is None:
+            return array
+        axes, flips = self._turn
+        return array.transpose(axes)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+
+    def stored_index(self, index: Sequence[int]) -> list[int]:
+        """Return the index that a voxel has in the file."""
+        if self._turn is None:
+            return list(index)
+        stored = [0] * len(index)
+        for place, axis, flip, size in zip(index, *self._turn, self.shape, strict=True):
+            stored[axis] = size - 1 - place if flip else place
+        return stored
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -134,7 +213,7 @@ class Source:
     def anywhere(self, stack: ExitStack, *, mapped: bool = False) -> Reader:
         """Return what reads any block, having unpacked the file where it cannot be read so.
 
-        With `mapped` blocks may be views of an array, `read.array`, in memory or mapped there.
+        With `mapped` blocks may be views of an array, `read.array`, in memory or mapped there; turned volumes need that.
         """
         if self.volume.blocks is not None and not mapped:
             return self._piece
@@ -144,14 +223,20 @@ class Source:
                 self._check()
                 self._filled(_bytes_of(held[start : start + _READ_BYTES]), start)
             self.finish()
-            return _Views(held.view(self.dtype).reshape(self.stored_shape))
+            return _Views(self._seen(held))
         file = self._unpacked(stack)
         if not mapped:
             plain = PlainVoxels(file, 0, self.stored_shape, self.dtype, "C", f"{self.name} (unpacked)")
             return lambda block: plain.read_block(*_box(self.stored_shape, block))
         # Nobody else can truncate this file, so that mapping it is safe.
         pages = mmap.mmap(file.fileno(), self.nbytes, access=mmap.ACCESS_READ)
-        return _Views(np.frombuffer(pages, self.dtype).reshape(self.stored_shape))
+        return _Views(self._seen(np.frombuffer(pages, np.uint8)))
+
+    def _seen(self, held: Array) -> Array:
+        """Return the bytes of the file as an array in memory order or, where it is turned, as it is seen."""
+        if self._turn is None:
+            return held.view(self.dtype).reshape(self.stored_shape)
+        return self.arranged(held.view(self.dtype).reshape(self.volume.geometry.shape, order=self.volume.order))
 
     def _piece(self, block: tuple[slice, ...]) -> Array:
         """Read a block of a file that is not compressed."""
@@ -206,30 +291,3 @@ def _bytes_of(array: Any) -> memoryview:
 
 def _truncated(name: str, expected: int, found: int) -> VolumeError:
     return VolumeError(f"{name}: truncated: expected {expected} bytes of voxels, found {found}")
-
-
-def holds_scores(reference: Path, prediction: Path) -> bool:
-    """Tell whether a prediction is a file of scores: one of nnU-Net's, or one that has an axis of several classes besides.
-
-    An array of the reference's shape is a label map, also one of floats: that it holds the scores of a single class is for
-    people to say, by naming an activation or the axis of the classes.
-
-    Parameters
-    ----------
-    reference, prediction : path
-        As in `fastseg.count_files`; both are opened, and only their headers are read.
-
-    Raises
-    ------
-    VolumeError
-        If a file cannot be read.
-    """
-    with ExitStack() as stack:
-        spatial = stack.enter_context(open_array(reference)[0]).geometry.shape
-        volume, key = open_array(prediction)
-        shape = stack.enter_context(volume).geometry.shape
-        if not volume.streams or len(shape) <= len(spatial):
-            return False
-        if volume.geometry.axes:
-            return len(shape) == 4 and shape[-1] > 1 and shape[:-1] == spatial
-        return key == NNUNET or sum(n > 1 for n in shape) > sum(n > 1 for n in spatial)

@@ -202,8 +202,9 @@ def test_volumes_of_other_formats_are_labels(tmp_path: Path, capsys: Any, monkey
             code, out, _ = call(capsys, monkeypatch, "evaluate", reference, f"{tmp_path}/{name}", "--json", "-")
             assert (code, json.loads(out)["mean"]["dice"]) == (0, 1.0)
     assert holds_scores(tmp_path / "p.zarr", f"{tmp_path}/p.npz::b")
+    assert not holds_scores(reference, f"{save(tmp_path / 'p.npy', T)}::a")
     with pytest.raises(VolumeError, match=r"p.npy::a: expected an .npz file"):
-        holds_scores(reference, f"{save(tmp_path / 'p.npy', T)}::a")
+        fastseg.evaluate_files(reference, f"{tmp_path / 'p.npy'}::a")
 
 
 def test_the_order_of_the_axes_of_a_single_class(tmp_path: Path) -> None:
@@ -557,7 +558,7 @@ def test_regions_of_scores(tmp_path: Path, reference: Path) -> None:
         (["{z}", "--activation", "tanh"], 2, "'tanh' is not one of"),
         (["{z}", "--channel-axis", "x"], 2, "not a valid integer"),
         (["{z}", "--activation", "softmax", "--channel-axis", "7"], 2, "--channel-axis: expected an axis"),
-        (["{z}", "--activation", "softmax", "--map-prediction", "x"], 2, "--map-prediction: for label volumes"),
+        (["{z}", "--activation", "softmax", "--map-prediction", "1=2"], 2, "--map-prediction: as "),
         (["missing.npy"], 3, "missing.npy: no such file"),
     ],
 )

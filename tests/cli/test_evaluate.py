@@ -404,7 +404,7 @@ def test_options_of_label_volumes_for_two_files(pair: Any, capsys: Any, monkeypa
         capsys, monkeypatch, "evaluate", tmp_path / "labels.npy", scores_file, "--roi", inside, "--reorient"
     )
     assert (code, text) == (2, "")
-    assert "--roi, --reorient: for label volumes, not for scores" in err
+    assert f"--roi: for label volumes, not for scores, which {scores_file} holds" in err
 
 
 def test_results_of_other_predictions_are_not_overwritten(

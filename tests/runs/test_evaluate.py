@@ -224,7 +224,7 @@ def test_probabilities_as_nnunet_and_nifti_write_them(two: Any, tmp_path: Path) 
     run = evaluate_folder(*two, num_classes=3)
     assert len(run.failed) == 8
     run = evaluate_folder(*two, map_prediction={1: 2})
-    assert all("map_prediction cannot be used" in str(record.reason) for record in run.failed)
+    assert all("map_prediction: as prediction_labels, for label volumes" in str(record.reason) for record in run.failed)
 
 
 def test_predictions_of_labels_that_are_not_declared_are_misses_if_they_are_counted(tmp_path: Path) -> None:
@@ -266,11 +266,12 @@ def test_axes_and_reorient_where_files_of_probabilities_are_among_those_of_label
     assert run.failed == ()
     np.testing.assert_array_equal(run.values("dice"), expected(5))
     write(pred / "case_02.nii.gz", np.moveaxis(probabilities(2), 0, -1)[::-1], flipped)
-    for geometry in ("error", "warn", "ignore"):
-        run = evaluate_folder(gt, pred, num_classes=4, axes="zyx", reorient=True, geometry=geometry)
-        assert str(run.failed[0].reason).endswith("; a file of scores cannot be reoriented")
-        assert len(run.failed) == 1
-    assert "cannot be reoriented" not in str(evaluate_folder(gt, pred, num_classes=4, axes="zyx").failed[0].reason)
+    run = evaluate_folder(gt, pred, num_classes=4, axes="zyx", reorient=True)
+    assert run.failed == ()
+    np.testing.assert_array_equal(run.values("dice"), expected(5))
+    failed = evaluate_folder(gt, pred, num_classes=4, axes="zyx").failed
+    assert [record.id for record in failed] == ["case_02", "case_03"]
+    assert all("--reorient, resolves that" in str(record.reason) for record in failed)
 
 
 def test_axes_say_how_probabilities_lie_in_a_cube(tmp_path: Path) -> None:

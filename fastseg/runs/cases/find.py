@@ -157,9 +157,6 @@ class _Found:
             problems += self.absent
             wrong = "no reference belongs to it"
             problems += [f"prediction: {shown(path)}: {wrong}{self.hints.get(path, '')}" for path in sorted(self.extra)]
-        for case in self.cases:
-            if case.prediction is not None and os.path.normpath(case.reference) == os.path.normpath(case.prediction):
-                problems.append(f"{shown(case.id)}: {shown(case.reference)} is both reference and prediction")
         if missing == "skip" and not problems and all(case.prediction is None for case in self.cases):
             problems.append(f"prediction: none of the {len(self.cases)} cases has one; extra: {_first(self.extra)}")
         if problems:
@@ -203,10 +200,6 @@ def _pair_folders(reference: str | None, prediction: str | None, patterns: Patte
                 f"{argument}: {shown(path)}: expected a folder, as {shown(other or '')} is one; found a file"
             )
     if found.problems or reference is None or prediction is None:
-        return
-    if os.path.samefile(reference, prediction) and patterns[0] == patterns[1]:
-        wanted = "expected two folders, or a pattern (--pattern) for references and another for predictions"
-        found.problems.append(f"prediction: {wanted}; found {shown(prediction)} twice")
         return
     truth = list_folder(reference, "reference", patterns[0], found.problems)
     if not truth.files and not truth.contested:

@@ -20,7 +20,7 @@ from fastseg.runs.cases.find import Case
 from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_mean, why_not_scored
-from fastseg.runs.scoring.case import holds_scores
+from fastseg.runs.scoring.case import takes_scores
 from fastseg.runs.scoring.settings import Settings
 
 __all__ = ["Gate", "GateResult", "check_classes", "check_gates", "check_scores", "junit_xml", "parse_gate"]
@@ -182,7 +182,7 @@ def check_scores(gates: Sequence[Gate], cases: Iterable[Case], settings: Setting
     named = [gate for gate in gates if gate.metric in _OF_SCORES]
     labels = None
     for case in cases if named else ():
-        found = holds_scores(case, settings)
+        found = takes_scores(case, settings)
         if found:
             return
         if found is False:

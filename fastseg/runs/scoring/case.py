@@ -12,13 +12,14 @@ import numpy as np
 
 from fastseg.counting.files import count_with_facts
 from fastseg.counts import LabelCounts
+from fastseg.labels.choices import LabelChoices
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.keys import CaseFiles, Hashing
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
-from fastseg.volumes import GeometryError
+from fastseg.volumes import open_volume, sources
 
-__all__ = ["CancelledError", "holds_scores", "score_case"]
+__all__ = ["CancelledError", "score_case", "takes_scores"]
 
 
 class CancelledError(Exception):
@@ -61,18 +62,18 @@ def score_case(
         return replace(record, reason=_reason(error))
 
 
-def holds_scores(case: Case, settings: Settings) -> bool | None:
+def takes_scores(case: Case, settings: Settings) -> bool | None:
     """Tell whether the prediction of a case is taken for scores; None where there is none or it cannot be read."""
     if case.prediction is None:
         return None
-    if settings.activation is not None or settings.channel_axis is not None:
+    said: dict[str, Any] = {"activation": settings.activation, "channel_axis": settings.channel_axis}
+    if sources.holds_scores(case.reference, case.prediction, **said):
         return True
-    from fastseg.volumes import sources
-
     try:
-        return sources.holds_scores(case.reference, case.prediction)
-    except Exception:  # whatever is wrong with a file: its case will fail, with its reason
+        open_volume(case.prediction).close()
+    except ValueError:  # whatever is wrong with the file: its case will fail, with its reason
         return None
+    return False
 
 
 def _reason(error: Exception) -> str:
@@ -94,25 +95,21 @@ def _counted(
     options: dict[str, Any] = {"threads": threads, "progress": progress}
     options.update(geometry=settings.geometry, warn=lambda _: None)
     scores: dict[str, float] = {}
-    if settings.activation is not None or settings.channel_axis is not None or _may_hold_scores(record):
-        counts, facts, voxel_ml, scores = _of_scores(record, settings, options)
+    said: dict[str, Any] = {"activation": settings.activation, "channel_axis": settings.channel_axis}
+    options.update(unknown=settings.unknown, roi=record.roi, reorient=settings.reorient, axes=settings.axes)
+    if sources.holds_scores(record.reference, record.prediction, **said):
+        from fastseg.api.score_files import score_files
+
+        chosen = LabelChoices(settings.labels, settings.ignore, {}, {}, settings.map_prediction, ())
+        found = score_files(record.reference, record.prediction, chosen, **said, **options)
+        assert isinstance(found.counts, LabelCounts)
+        assert found.files is not None
+        counts, facts, voxel_ml, scores = found.counts, dict(found.files), found.voxel_ml, found.extra
     else:
-        options_of_labels: dict[str, Any] = {
-            "classes": settings.classes,
-            "unknown": settings.unknown,
-            "map_prediction": settings.map_prediction or None,
-            "roi": record.roi,
-            "reorient": settings.reorient,
-            "axes": settings.axes,
-        }
-        try:
-            counts, facts, voxel_ml = count_with_facts(
-                record.reference, record.prediction, **options_of_labels, **options
-            )
-        except GeometryError:
-            if not _holds_scores(record):
-                raise
-            counts, facts, voxel_ml, scores = _of_scores(record, settings, options)
+        counts, facts, voxel_ml = count_with_facts(
+            record.reference, record.prediction, classes=settings.classes, map_prediction=settings.map_prediction or None,
+            **options,
+        )  # fmt: skip
     known = {name: _finite(value) for name, value in scores.items()}
     return _with(record, counts, facts, voxel_ml, status="scored", scores=known)
 
@@ -149,51 +146,3 @@ def _missed(
     voxels[:, 3], voxels[:, 0] = voxels[:, 0], 0
     missed = replace(counts, matrix=np.zeros_like(counts.matrix), unknown=counts.matrix.sum(2), voxels=voxels)
     return _with(record, missed, {**facts, "geometry": "no prediction"}, voxel_ml, status="missing")
-
-
-def _may_hold_scores(record: CaseRecord) -> bool:
-    """Tell, from the name, whether the prediction may be probabilities; where it is a 4-D volume, its shape tells."""
-    return str(record.prediction).lower().endswith((".npy", ".npz")) and _holds_scores(record)
-
-
-def _holds_scores(record: CaseRecord) -> bool:
-    from fastseg.volumes.sources import holds_scores
-
-    try:
-        return holds_scores(record.reference, str(record.prediction))
-    except ValueError:
-        return False
-
-
-def _of_scores(
-    record: CaseRecord, settings: Settings, options: dict[str, Any]
-) -> tuple[LabelCounts, dict[str, Any], float | None, dict[str, float]]:
-    """Count the most probable labels of a file of scores, and take its soft Dice, cross-entropy and Brier score.
-
-    The axes of an array but that of the classes are those of `settings.axes`, if it is given. Scores cannot be reoriented:
-    where `settings.reorient` is set, those that lie as their reference does are summed as they are, and others are an error
-    whatever `settings.geometry` says. Nothing can be mapped, and there is no region of interest.
-    """
-    from fastseg.api.score_files import evaluate_score_files
-
-    given = [name for name, value in (("map_prediction", settings.map_prediction), ("roi", record.roi)) if value]
-    if given:
-        raise ValueError(f"{record.prediction}: holds scores, for which {', '.join(given)} cannot be used")
-    try:
-        scores = evaluate_score_files(
-            record.reference,
-            str(record.prediction),
-            activation=None if settings.activation == "none" else settings.activation,
-            channel_axis=settings.channel_axis,
-            axes=settings.axes,
-            labels=settings.labels,
-            unknown=settings.unknown,
-            ignore_index=settings.ignore or None,
-            **{**options, **({"geometry": "error"} if settings.reorient else {})},
-        )
-    except GeometryError as error:
-        hint = "; a file of scores cannot be reoriented" if settings.reorient else ""
-        raise GeometryError(f"{error}{hint}") from None
-    assert isinstance(scores.counts, LabelCounts)
-    assert scores.files is not None
-    return scores.counts, dict(scores.files), scores.voxel_ml, scores.extra

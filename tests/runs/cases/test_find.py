@@ -245,8 +245,7 @@ def test_two_files_are_one_case(tmp_path: Path) -> None:
     assert find_cases(one, other, roi=masks).cases[0].roi == f"{masks}/truth é.nii"
     with pytest.raises(ValueError, match="pattern: expected two folders, found two files"):
         find_cases(one, other, pattern="(?P<case>.*)")
-    with pytest.raises(CasesError, match="is both reference and prediction"):
-        find_cases(one, one)
+    assert find_cases(one, one).cases == (Case("truth é", one, one, None),)
 
 
 def test_arguments_that_are_no_folders(tmp_path: Path) -> None:
