@@ -18,6 +18,7 @@ from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.labels.choices import choose_labels, find_dataset_json, only_predicted
 from fastseg.labels.names import shown
 from fastseg.runs.cases.find import Case, find_cases
+from fastseg.runs.cases.swapped import swapped_note
 from fastseg.runs.outputs.folder import write_outputs
 from fastseg.runs.outputs.stale_report import remove_stale_report
 from fastseg.runs.results.gates import Gate, check_classes, check_gates, check_scores, parse_gate
@@ -152,6 +153,8 @@ def evaluate_folder(
     )  # fmt: skip
     for text in chosen.notes(unknown):
         say(f"warning: {text}")
+    if (swapped := swapped_note(reference, prediction)) is not None:
+        say(f"warning: {swapped}")
     bounds = [parse_gate(each) if isinstance(each, str) else each for each in gates]
     check_classes(bounds, settings)
     tables = _described(
