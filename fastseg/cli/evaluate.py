@@ -299,6 +299,12 @@ def _say_what_failed(run: Run, quiet: bool) -> None:
     if extra and not quiet:
         names = ", ".join(map(shown, extra[:_SHOWN_FAILURES])) + (", …" if len(extra) > _SHOWN_FAILURES else "")
         say(f"warning: {len(extra)} predictions belong to no reference, and were left out: {names}")
+    noted = [(record, text) for record in run.counted for text in record.notes]
+    if noted and not quiet:
+        for record, text in noted[:_SHOWN_FAILURES]:
+            say(f"warning: {shown(record.id)}: {text}")
+        if len(noted) > _SHOWN_FAILURES:
+            say(f"warning: and {len(noted) - _SHOWN_FAILURES} more, which run.json has (-o)")
     if run.settings.geometry == "warn" and not quiet:
         same = ("equal", "not compared", "no prediction")
         apart = [

@@ -76,6 +76,7 @@ PAIRS: dict[str, Pair] = {
     "scores of a class": lambda at: (
         write(at / "t.nii", (T == 1).astype("u1")), write(at / "p.nii", SCORES[1]), {"activation": "none"},
     ),
+    "half precision": lambda at: (reference(at), saved(at / "p.npy", (SCORES > 0.5).astype("f2")), {}),
     "logits": lambda at: (reference(at), saved(at / "p.npy", SCORES * 9), {"activation": "softmax", "channel_axis": 0}),
     "logits for probabilities": lambda at: (reference(at), saved(at / "p.npy", SCORES * 9), {}),
     "scores moved": lambda at: (reference(at), write(at / "p.nii.gz", np.moveaxis(SCORES, 0, -1), MOVED), {}),
@@ -118,7 +119,7 @@ def test_two_files_are_scored_as_a_run_of_one_case(name: str, tmp_path: Path) ->
     assert scores.files is not None
     assert (record.geometry, list(record.shape)) == (scores.files["geometry"], scores.files["shape"])
     assert record.voxel_ml == scores.voxel_ml or np.isnan(scores.voxel_ml or np.nan)
-    assert dict(record.scores) == scores.extra
+    assert dict(record.scores) == {name: value if np.isfinite(value) else None for name, value in scores.extra.items()}
     rows = scores.to_dict()["classes"]
     for metric in ("dice", "iou", "precision", "recall"):
         found = {each.name: value for each, value in zip(run.classes, run.values(metric)[0].tolist(), strict=True)}
@@ -127,6 +128,7 @@ def test_two_files_are_scored_as_a_run_of_one_case(name: str, tmp_path: Path) ->
         assert found == pytest.approx({label: wanted[label] for label in found}, rel=1e-15, nan_ok=True)
         assert np.isnan([value for label, value in wanted.items() if label not in found]).all()
     apart = [record.geometry] if options.get("geometry") == "warn" else []
+    apart += record.notes
     warned = [text.removeprefix("warning: ") for text in notes if text.startswith("warning: ")]
     # Of labels without a partner the command alone speaks where there are two files: tests/cli.
     assert [text for text in warned if not text.startswith("labels in predictions only")] + apart == said

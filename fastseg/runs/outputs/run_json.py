@@ -90,6 +90,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "voxel_ml": (int, float, type(None)),
     "geometry": _TEXT,
     "scores": (dict,),
+    "notes": (list,),
     "inputs": (dict,),
 }
 
@@ -195,7 +196,7 @@ def run_of(plain: dict[str, Any], confusion: Confusion) -> RunNumbers:
     settings = _settings(plain["settings"])
     where = {name: n for n, name in enumerate(confusion.ids)}
     records = []
-    for case in plain["cases"]:
+    for case in ({"notes": [], **each} for each in plain["cases"]):
         found = {
             name: type(case.get(name)).__name__ for name, kind in _KINDS.items() if not isinstance(case[name], kind)
         }

@@ -92,8 +92,9 @@ def _counted(
     record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
 ) -> CaseRecord:
     assert record.prediction is not None
+    warned: list[str] = []
     options: dict[str, Any] = {"threads": threads, "progress": progress}
-    options.update(geometry=settings.geometry, warn=lambda _: None)
+    options.update(geometry=settings.geometry, warn=warned.append)
     scores: dict[str, float] = {}
     said: dict[str, Any] = {"activation": settings.activation, "channel_axis": settings.channel_axis}
     options.update(unknown=settings.unknown, roi=record.roi, reorient=settings.reorient, axes=settings.axes)
@@ -111,7 +112,8 @@ def _counted(
             **options,
         )  # fmt: skip
     known = {name: _finite(value) for name, value in scores.items()}
-    return _with(record, counts, facts, voxel_ml, status="scored", scores=known)
+    notes = tuple(text for text in warned if text != facts["geometry"])
+    return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes)
 
 
 def _with(

@@ -25,7 +25,7 @@ Hashing = Literal["auto", "always", "never"]
 _HASHED_BYTES = 64 << 20
 _PIECE_BYTES = 1 << 20
 #: Changes when the same files and settings would give another record.
-_VERSION = 3
+_VERSION = 4
 #: What a header and the voxels beside it end in.
 _HALVES = (".hdr", ".hdr.gz", ".img", ".img.gz")
 #: Formats whose header may name other files.

@@ -54,6 +54,8 @@ class CaseRecord:
         "equal", "not compared", or what differs.
     scores : dict of str to float or None
         Of files of probabilities: "soft_dice", "cross_entropy", "brier_score".
+    notes : tuple of str
+        What else people should know of the case, such as why its cross-entropy is infinite.
     inputs : dict
         For "reference", "prediction" and "roi": ``size`` in bytes, ``sha256`` (None where it was not computed).
     """
@@ -73,6 +75,7 @@ class CaseRecord:
     voxel_ml: float | None = None
     geometry: str = ""
     scores: Mapping[str, float | None] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -111,7 +114,7 @@ class CaseRecord:
                 plain[name] = np.array(plain[name], np.int64).reshape(-1, columns)
             for name in ("voxels", "shape", "spacing_mm"):
                 plain[name] = tuple(plain[name])
-            return cls(**plain)
+            return cls(**{**plain, "notes": tuple(plain.get("notes", ()))})
         except (KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"expected the record of a case, found {line[:80]!r}: {error!r}") from None
 
