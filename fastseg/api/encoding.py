@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.arrays.arguments import checked_axis
-from fastseg.arrays.array_likes import float32_of_bits
-from fastseg.arrays.classes import Classes, label_classes
+from fastseg.arrays.arguments import checked_axis, checked_number
+from fastseg.arrays.classes import label_classes
 from fastseg.arrays.convert import as_array, score_array
-from fastseg.arrays.labels import whole_numbers
 from fastseg.arrays.option_names import explained
-from fastseg.arrays.search import blocks, find_voxels
 from fastseg.counting.encoding import Chooser, Encoder, run_tiles
+from fastseg.counting.encoding_blocks import argmax_blocks, explain_labels, explain_nan, one_hot_blocks
 from fastseg.kernels import BACKENDS
 
 __all__ = ["argmax_labels", "one_hot"]
@@ -96,13 +94,13 @@ def one_hot(
     kernels = _kernels(backend)
     target = np.moveaxis(result, axis, -1)
     if kernels is None:
-        bad = _one_hot_numpy(source, target, classes)
+        bad = one_hot_blocks(source, target, classes)
     elif source.size == 0:
         bad = 0
     else:
         bad = run_tiles(lambda: Encoder(kernels, source, target, classes), result.size)
     if bad:
-        _explain_labels(source, classes)
+        explain_labels(source, classes)
     return result
 
 
@@ -176,7 +174,7 @@ def argmax_labels(
         )
     kernels = _kernels(backend)
     if kernels is None:
-        bad = _argmax_numpy(scores, result, bfloat16, limit)
+        bad = argmax_blocks(scores, result, bfloat16, limit)
     elif result.size == 0:
         bad = 0
     elif limit is not None and scores.dtype.kind in "biu" and not bfloat16 and limit < _lowest(scores.dtype):
@@ -185,7 +183,7 @@ def argmax_labels(
     else:
         bad = run_tiles(lambda: Chooser(kernels, scores, result, bfloat16, limit), scores.size)
     if bad:
-        _explain_nan(scores, bfloat16)
+        explain_nan(scores, bfloat16)
     return result
 
 
@@ -228,9 +226,7 @@ def _result(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], kinds: str, 
 
 
 def _checked_threshold(value: Any) -> float:
-    if isinstance(value, str) or not hasattr(value, "__float__"):
-        raise TypeError(f"threshold: expected a number, found {value!r}")
-    number = float(value)
+    number = checked_number(value, "threshold")
     if math.isnan(number):
         raise ValueError("threshold: expected a number, found nan")
     return number
@@ -249,77 +245,3 @@ def _kernels(backend: str) -> Any:
 
 
 _load = functools.cache(importlib.import_module)
-
-
-# ---- NumPy: obvious, a block at a time
-
-
-def _one_hot_numpy(source: Array, target: Array, classes: Classes) -> int:
-    """Write the encoding into (..., C); return how many labels are outside."""
-    bad = 0
-    for block in blocks(source.shape, max(1, (1 << 20) // target.shape[-1])):
-        values, outside, ignored = _classified(source[block], classes)
-        bad += int(np.count_nonzero(outside))
-        target[block] = (values[..., None] == classes.labels) & ~(outside | ignored)[..., None]
-    return bad
-
-
-def _classified(part: Array, classes: Classes) -> tuple[npt.NDArray[np.int64], Array, Array]:
-    """Return labels as int64, which are outside the classes and not ignored, and which are ignored."""
-    part = np.asarray(part)
-    values, wrong = whole_numbers(part)
-    ignored = np.isin(values, classes.ignored) & ~wrong
-    assert classes.labels is not None
-    return values, ((values < 0) | (values >= classes.labels.size) | wrong) & ~ignored, ignored
-
-
-def _argmax_numpy(scores: Array, result: Array, bfloat16: bool, limit: float | None) -> int:
-    """Write the labels of (..., C); return how many voxels have NaN."""
-    bad = 0
-    for block in blocks(result.shape, max(1, (1 << 20) // scores.shape[-1])):
-        part = _widened(scores[block], bfloat16)
-        if part.dtype.kind == "f":
-            bad += int(np.count_nonzero(np.isnan(part).any(-1)))
-        if limit is None:
-            result[block] = part.argmax(-1)
-        elif part.dtype.kind == "f" or math.isinf(limit):
-            result[block] = part[..., 0].astype(np.float64) > limit
-        else:
-            result[block] = part[..., 0].astype(f"{part.dtype.kind.replace('b', 'u')}8") > math.floor(limit)
-    return bad
-
-
-def _widened(part: Array, bfloat16: bool) -> Array:
-    """Return bfloat16, which NumPy does not know, as float32."""
-    part = np.asarray(part)
-    return float32_of_bits(part) if bfloat16 else part
-
-
-# ---- Errors
-
-
-def _explain_labels(source: Array, classes: Classes) -> None:
-    if source.dtype.kind == "f":
-        total, index, values = find_voxels((source,), lambda part: whole_numbers(np.asarray(part))[1])
-        if total:
-            raise ValueError(
-                f"labels: expected whole numbers, found {total} voxel(s) that are not; "
-                f"the first is {values[0]} at index {index}"
-            )
-    total, index, values = find_voxels((source,), lambda part: _classified(part, classes)[1])
-    if total:
-        raise ValueError(
-            f"labels: expected labels among {classes.describe()}, found {total} voxel(s) outside; "
-            f"the first is {int(values[0])} at index {index} (ignore_index= leaves such voxels zero)"
-        )
-    raise ValueError("labels: the array changed while it was encoded")
-
-
-def _explain_nan(scores: Array, bfloat16: bool) -> None:
-    def wrong(*channels: Any) -> Array:
-        return functools.reduce(np.logical_or, (np.isnan(_widened(channel, bfloat16)) for channel in channels))
-
-    total, index, _ = find_voxels([scores[..., k] for k in range(scores.shape[-1])], wrong)
-    if total:
-        raise ValueError(f"y_score: expected numbers, found NaN at {total} voxel(s); the first is at index {index}")
-    raise ValueError("y_score: the array changed while it was looked at")
