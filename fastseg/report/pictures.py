@@ -5,26 +5,22 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.report.colours import COLOURS
 from fastseg.report.overlays import Plane
 
-__all__ = ["ERRORS", "class_colour", "disagreement", "png"]
+__all__ = ["ERRORS", "class_colour", "class_colours", "disagreement", "png"]
 
 Array = npt.NDArray[Any]
 
-#: What disagreement is, and its colour: deeper, brighter or more vivid than any class's below, so that none is taken for a
-#: class, also by colour-blind people, and all are seen on a light and on a dark page.
+#: What disagreement is, and its colour: far from any class's, so that what is wrong is not taken for a class, also by
+#: colour-blind people, and all are seen on a light and on a dark page.
 ERRORS = {"agree": "#b0b0b0", "missed": "#3300dd", "extra": "#ffdd00", "another class": "#cc44ff"}
-
-_COLOURS = (
-    "#e6550d", "#3182bd", "#31a354", "#c9a227", "#9467bd", "#17a2a8", "#d6409f", "#8c6d31", "#e7969c", "#6baed6",
-    "#a1d99b", "#7b4173", "#fdae6b", "#553300", "#637939", "#ad494a",
-)  # fmt: skip
 
 
 def disagreement(plane: Plane) -> npt.NDArray[np.uint8]:
@@ -34,16 +30,28 @@ def disagreement(plane: Plane) -> npt.NDArray[np.uint8]:
     return np.where(plane.scored, np.select(kinds, [1, 2, 3, 4], 0), 0).astype(np.uint8)
 
 
-def class_colour(place: int) -> str:
-    """Return the colour of the class at a place: a palette, and after it hues that turn by the golden angle."""
-    if place < len(_COLOURS):
-        return _COLOURS[place]
-    hue, light = (place * 0.381966) % 1.0, (0.42, 0.58, 0.5)[place % 3]
-    channels = []
-    for shift in (0.0, 8.0, 4.0):
-        k = (shift + 12 * hue) % 12
-        channels.append(round(255 * (light - 0.65 * min(light, 1 - light) * max(-1.0, min(k - 3, 9 - k, 1.0)))))
-    return "#" + "".join(f"{channel:02x}" for channel in channels)
+def class_colour(label: int) -> str:
+    """Return the colour of a label; after label 256, and below label 1, they begin again."""
+    return COLOURS[(label - 1) % len(COLOURS)]
+
+
+def class_colours(labels: Iterable[int]) -> dict[int, str]:
+    """Return the colours of labels that are seen together.
+
+    Labels from 1 to 256 have their own, whatever others there are. A label beyond these whose colour is taken (by one of them,
+    or by a lower one beyond) has the next that is free, as long as any is.
+    """
+    labels = [*labels]
+    last = len(COLOURS)
+    colours: dict[int, str] = {}
+    taken: set[str] = set()
+    for label in sorted(set(labels), key=lambda label: (not 1 <= label <= last, label)):
+        place = label
+        while class_colour(place) in taken and len(taken) < last:
+            place += 1
+        colours[label] = class_colour(place)
+        taken.add(colours[label])
+    return {label: colours[label] for label in labels}
 
 
 def png(pixels: Array, colours: Mapping[int, str]) -> str:

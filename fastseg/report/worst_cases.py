@@ -190,8 +190,7 @@ def _why(error: Exception, run: Run) -> str:
 
 def _colours(run: Run) -> dict[int, str]:
     """Return the colour of each label but the background."""
-    labels = [label for label in run.labels.tolist() if label != 0]
-    return {label: pictures.class_colour(place) for place, label in enumerate(labels)}
+    return pictures.class_colours(label for label in run.labels.tolist() if label != 0)
 
 
 def _drawing(pixels: Any, colours: Mapping[int, str], plane: overlays.Plane, label: str) -> Any:
