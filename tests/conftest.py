@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 import fastseg
 
+pytest.register_assert_rewrite("support")  # so that asserts in there say what they found
+
 # Programs that tests start take the same package, what tests share, and the kernels that others have compiled for it.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, (str(Path(fastseg.__file__).parents[1]), str(Path(__file__).parent), os.environ.get("PYTHONPATH")))

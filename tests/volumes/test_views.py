@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import os
-import tempfile
-import threading
-import time
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
-from support.array_volumes import ArrayVolume
-from support.volumes_on_disk import write
+from support.array_volumes import ArrayVolume, whole
 
-from fastseg.volumes import GeometryError, VolumeError, open_volume, plain as plain_module, views as views_module
-from fastseg.volumes.errors import StreamError
-from fastseg.volumes.plain import PlainVoxels
+from fastseg.volumes import GeometryError
 from fastseg.volumes.views import Turned, align, in_blocks
 
 SHAPE = (2, 3, 4, 5)
@@ -34,10 +24,6 @@ def stream(volume: Any, piece: int = 7) -> np.ndarray:
     while count := volume.read_into(buffer):
         data += buffer[:count].tobytes()
     return np.frombuffer(bytes(data), volume.dtype).reshape(volume.geometry.shape, order=volume.order)
-
-
-def whole(volume: Any) -> np.ndarray:
-    return volume.read_block((0,) * len(volume.geometry.shape), volume.geometry.shape)
 
 
 TURNS = [
@@ -196,207 +182,3 @@ def test_a_slice_beside_a_picture() -> None:
     assert align(column, ArrayVolume(np.zeros((5, 1), "u1"), axes="yx"))[0].geometry.axes == "xy"
     assert align(column, ArrayVolume(np.zeros(5, "u1")))[0].geometry.shape == (5,)
     assert align(ArrayVolume(np.zeros((2, 5, 1), "u1"), axes="xyz"), ArrayVolume(np.zeros(5)))[0].geometry.axes == "xyz"
-
-
-# ---- Voxels that lie in a file
-
-
-@pytest.mark.parametrize("gap", [0, 8, 4096])
-@pytest.mark.parametrize("reader", [plain_module._read_positioned, plain_module._read_seeking])
-def test_boxes_of_plain_voxels(reader: Any, gap: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(plain_module, "_read_at", reader)
-    monkeypatch.setattr(plain_module, "_GAP_BYTES", gap)
-    monkeypatch.setattr(plain_module, "_PIECE_BYTES", 50)
-    path = tmp_path / "voxels"
-
-    @given(
-        shape=st.lists(st.integers(1, 7), min_size=1, max_size=4).map(tuple),
-        order=st.sampled_from(["F", "C"]),
-        dtype=st.sampled_from(["u1", ">i2", "<f8"]),
-        offset=st.integers(0, 5),
-        data=st.data(),
-    )
-    def check(shape: tuple[int, ...], order: Any, dtype: str, offset: int, data: st.DataObject) -> None:
-        array = (np.arange(prod(shape)) % 251).astype(dtype).reshape(shape)
-        path.write_bytes(b"\xff" * offset + array.tobytes(order=order) + b"\xff")
-        start = tuple(data.draw(st.integers(0, n)) for n in shape)
-        stop = tuple(data.draw(st.integers(a, n)) for a, n in zip(start, shape, strict=True))
-        with open(path, "rb", buffering=0) as file:
-            file.seek(3)
-            box = PlainVoxels(file, offset, shape, np.dtype(dtype), order, "it").read_block(start, stop)
-            assert file.tell() == 3
-        assert box.dtype == array.dtype
-        assert np.array_equal(box, array[tuple(map(slice, start, stop))])
-        assert box.base is None or box.base.nbytes == box.nbytes  # nothing is held that was not asked for
-
-    check()
-
-
-@pytest.mark.parametrize("reader", [plain_module._read_positioned, plain_module._read_seeking])
-def test_plain_voxels_of_a_truncated_file(reader: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(plain_module, "_read_at", reader)
-    (tmp_path / "voxels").write_bytes(bytes(90))
-    with open(tmp_path / "voxels", "rb", buffering=0) as file:
-        voxels = PlainVoxels(file, 10, (10, 10), np.dtype("u1"), "C", "it")
-        assert voxels.read_block((0, 0), (8, 10)).sum() == 0
-        with pytest.raises(StreamError, match="it: truncated or corrupt: expected 10 bytes more at byte 90, found the"):
-            voxels.read_block((7, 0), (9, 10))
-        with pytest.raises(StreamError, match="at byte 90"):
-            voxels.read_block((7, 3), (9, 4))
-    with pytest.raises(VolumeError, match="it: the volume is closed"):
-        voxels.read_block((0, 0), (1, 1))
-
-
-def test_errors_of_the_system_are_of_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with tempfile.TemporaryFile() as file:
-        voxels = PlainVoxels(file, 0, (4,), np.dtype("u1"), "C", "it")
-
-        def broken(*_: Any) -> int:
-            raise OSError(5, "Input/output error")
-
-        monkeypatch.setattr(plain_module, "_read_at", broken)
-        with pytest.raises(StreamError, match=r"it: .*Input/output error \(at byte 2\)"):
-            voxels.read_block((2,), (3,))
-
-
-def test_a_closed_volume_does_not_read_another_file(tmp_path: Path) -> None:
-    """A file that is opened next gets the descriptor of the one that was closed."""
-    array = np.ones((3, 4, 5), "u1")
-    for suffix in (".nii", ".npy", ".mgh", ".nrrd", ".tif", ".h5"):
-        path = tmp_path / f"voxels{suffix}"
-        if not write_plain(path, array):
-            continue
-        volume = open_volume(path)
-        assert whole(volume).all()
-        volume.close()
-        with (
-            open(__file__, "rb"),
-            open(__file__, "rb"),
-            open(__file__, "rb"),
-            pytest.raises(VolumeError, match="closed"),
-        ):
-            whole(volume)
-        volume.close()
-
-
-def write_plain(path: Path, array: np.ndarray) -> bool:
-    """Write an array that is not compressed; say whether the library for that is there."""
-    match path.suffix:
-        case ".npy":
-            np.save(path, array)
-        case ".nii" | ".mgh":
-            import nibabel
-
-            kind = nibabel.Nifti1Image if path.suffix == ".nii" else nibabel.MGHImage
-            nibabel.save(kind(array, np.eye(4)), path)
-        case ".nrrd" if itk := library("SimpleITK"):
-            itk.WriteImage(itk.GetImageFromArray(array), str(path), False)
-        case ".tif" if tifffile := library("tifffile"):
-            tifffile.imwrite(path, array, photometric="minisblack")
-        case ".h5" if h5py := library("h5py"):
-            with h5py.File(path, "w") as file:
-                file["labels"] = array
-    return path.exists()
-
-
-def library(name: str) -> Any:
-    """Return a library, None if it is not installed."""
-    return importlib.import_module(name) if importlib.util.find_spec(name) else None
-
-
-# ---- Unpacked
-
-
-@pytest.mark.parametrize("limit", [1 << 20, 0])
-@pytest.mark.parametrize("order", ["F", "C"])
-def test_unpacked(order: Any, limit: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(views_module, "_UNPACKED_IN_MEMORY", limit)
-    monkeypatch.setattr(views_module, "_PIECE_BYTES", 11)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    array = np.arange(60, dtype=">i2").reshape(3, 4, 5)
-    given = ArrayVolume(array, order)
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    volume = in_blocks(given)
-    assert in_blocks(volume) is volume
-    assert given.finished == 1
-    assert np.array_equal(volume.read_block((1, 1, 1), (3, 4, 4)), array[1:, 1:, 1:4])
-    threads = [threading.Thread(target=whole, args=(volume,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    volume.close()
-    volume.close()
-    with pytest.raises(VolumeError, match="the volume is closed"):
-        whole(volume)
-    assert given.closed
-    assert not list(tmp_path.iterdir())
-    assert not before or len(os.listdir("/proc/self/fd")) == before
-
-
-@pytest.mark.parametrize("limit", [1 << 20, 0])
-def test_what_cannot_be_unpacked_leaves_nothing(limit: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(views_module, "_UNPACKED_IN_MEMORY", limit)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    array = np.zeros((3, 4, 5), "u1")
-
-    class Broken(ArrayVolume):
-        def finish(self) -> None:
-            raise VolumeError("array: the checksum is wrong")
-
-    with pytest.raises(VolumeError, match="the checksum is wrong"):
-        in_blocks(Broken(array))
-    short = ArrayVolume(array)
-    short.left = short.left[:-1]
-    with pytest.raises(StreamError, match="array: truncated or corrupt: expected 60 bytes of voxels, found 59"):
-        in_blocks(short)
-
-    class Interrupted(ArrayVolume):
-        def read_into(self, buffer: Any) -> int:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        in_blocks(Interrupted(array))
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("limit", [1 << 20, 0])
-def test_unpacking_can_be_ended_between_pieces(limit: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(views_module, "_UNPACKED_IN_MEMORY", limit)
-    monkeypatch.setattr(views_module, "_PIECE_BYTES", 11)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    given = ArrayVolume(np.zeros((3, 4, 5), "u1"))
-
-    def check() -> None:
-        if len(given.left) < 40:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        in_blocks(Turned(given, (2, 1, 0), (False,) * 3), check)
-    assert len(given.left) == 60 - 22
-    assert not list(tmp_path.iterdir())
-
-
-def test_unpacking_noise_looks_every_quarter_of_a_second(tmp_path: Path) -> None:
-    """What deflate is slowest with, just small enough for memory; time of this thread, since machines of tests are busy."""
-    noise = np.random.default_rng(0).integers(0, 200, (256, 256, 500), np.uint8)
-    path = write(tmp_path / "case.nii.gz", noise)
-    looks = [time.thread_time()]
-    with open_volume(path) as volume, in_blocks(volume, lambda: looks.append(time.thread_time())) as blocks:
-        looks.append(time.thread_time())
-        np.testing.assert_array_equal(blocks.read_block((7, 8, 9), (10, 256, 500)), noise[7:10, 8:, 9:])
-    assert len(looks) - 2 >= noise.nbytes >> 20
-    assert max(np.diff(looks)) < 0.25
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
-def test_no_room_to_unpack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(views_module, "_UNPACKED_IN_MEMORY", 0)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with monkeypatch.context() as patch:
-        patch.setattr(tempfile, "TemporaryFile", lambda **_: open("/dev/full", "r+b", buffering=0))  # noqa: SIM115
-        with pytest.raises(VolumeError, match=r"array: cannot be unpacked to .* takes 60 bytes: No space left.*TMPDIR"):
-            in_blocks(ArrayVolume(np.zeros((3, 4, 5), "u1")))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with pytest.raises(VolumeError, match=r"array: cannot be unpacked to .*missing.*No such file.*TMPDIR"):
-        in_blocks(ArrayVolume(np.zeros((3, 4, 5), "u1")))

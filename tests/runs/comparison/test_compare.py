@@ -2,63 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-import re
-import sys
-import xml.dom.minidom
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
+from support.compared_runs import RESAMPLES, numbers, record, runs, with_records
 
-from fastseg import cli, count_labels, metrics as registry
+from fastseg import metrics as registry
 from fastseg.counts import LabelCounts
 from fastseg.runs.comparison.compare import compare_runs
-from fastseg.runs.comparison.plot import plot, write_comparison
+from fastseg.runs.comparison.plot import plot
 from fastseg.runs.comparison.statistics import holm
-from fastseg.runs.outputs.folder import write_outputs
 from fastseg.runs.run import Run
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
-
-RESAMPLES = 200
-
-
-def record(case: str, true: Any, pred: Any, **values: Any) -> CaseRecord:
-    """The record of two label maps; labels are those that occur."""
-    counts = count_labels(true, pred, unknown=values.pop("unknown", "raise"), labels=values.pop("labels", None))
-    given = {"id": case, "status": "scored", "reference": "t", "prediction": "p", "shape": np.shape(true)}
-    return CaseRecord.with_counts(counts, **{**given, **values})
-
-
-def runs(
-    cases: int = 20, classes: int = 4, seed: int = 0, worse: float = 0.1, voxels: int = 120, **settings: Any
-) -> Any:
-    """Two runs over the same random truths: B is wrong more often by `worse`."""
-    rng = np.random.default_rng(seed)
-    found: tuple[list[CaseRecord], list[CaseRecord]] = ([], [])
-    for n in range(cases):
-        true = rng.integers(0, classes, voxels)
-        hard = 0.1 + 0.2 * rng.random()
-        for records, rate in zip(found, (hard, hard + worse), strict=True):
-            pred = np.where(rng.random(voxels) < rate, rng.integers(0, classes, voxels), true)
-            records.append(record(f"case{n:03}", true, pred))
-    chosen = Settings(**{"labels": tuple(range(classes)), **settings})
-    return tuple(Run(chosen, tuple(records)) for records in found)
-
-
-def with_records(run: Run, *records: CaseRecord, **settings: Any) -> Run:
-    return Run(replace(run.settings, **settings), records)
-
-
-def numbers(row: Any) -> list[float]:
-    return [value for value in row if isinstance(value, float)]
-
 
 # ---- Comparisons against plain columns
 
@@ -209,52 +170,6 @@ def test_no_classes_at_all() -> None:
     assert plot(comparison)
 
 
-def test_a_case_that_only_one_run_defines_is_unpaired() -> None:
-    none, some = [0, 0, 0, 0], [0, 0, 1, 1]
-    a = Run(Settings(), (record("x", none, [0, 0, 0, 1]), record("y", some, some), record("z", none, none)))
-    b = Run(Settings(), (record("x", none, none), record("y", some, [0, 0, 0, 1]), record("z", none, none)))
-    row = compare_runs(a, b, metrics="dice").rows[1]
-    assert (row.name, row.n, row.only_a, row.only_b, row.unpaired) == ("1", 1, 1, 0, 1)
-    assert (row.mean_a, row.mean_b) == (1.0, pytest.approx(2 / 3))
-    assert row.pooled_a == pytest.approx(4 / 5)  # the invented voxel counts where cases are pooled
-    assert math.isnan(row.low)
-
-
-def test_a_mean_over_classes_is_over_those_that_both_runs_define() -> None:
-    x, y = [0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 2, 3]
-    a = Run(Settings(), (record("x", x, x), record("y", y, [0, 1, 1, 2, 2, 0])))
-    b = Run(Settings(), (record("x", x, [0, 3, 1, 1, 2, 0]), record("y", y, y)))
-    comparison = compare_runs(a, b, metrics="dice", resamples=RESAMPLES)
-    three, mean = comparison.rows[3:]
-    assert (three.name, three.n, three.unpaired, three.only_b) == ("3", 1, 1, 1)  # B invents it in x: 0 there
-    # x: A (1 + 1) / 2, B (1 + 2/3) / 2, without the class that only B defines; y: A (1 + 1 + 0) / 3, B 1
-    assert (mean.mean_a, mean.mean_b) == (pytest.approx(5 / 6), pytest.approx(11 / 12))
-    assert mean.difference == pytest.approx(1 / 12) == pytest.approx((-1 / 6 + 1 / 3) / 2)
-    assert (mean.n, mean.unpaired, mean.only_a, mean.only_b) == (2, 0, 0, 0)
-    # Pooled, each class is a class of both: A 1, 1, 0 and B 1, 6/7, 2/3
-    assert (mean.pooled_a, mean.pooled_b) == (pytest.approx(2 / 3), pytest.approx((1 + 6 / 7 + 2 / 3) / 3))
-    assert ">mean difference over 1 to 2 paired cases," in plot(comparison).decode()
-
-
-def test_a_case_without_a_class_that_both_runs_define_is_one_unpaired_case() -> None:
-    none = [0, 0, 0]
-    a, b = (Run(Settings(), (record("x", none, [0, 0, label]), record("y", none, none))) for label in (1, 2))
-    mean = compare_runs(a, b, metrics="dice").rows[-1]
-    assert (mean.name, mean.n, mean.unpaired, mean.only_a, mean.only_b) == ("mean", 0, 1, 1, 1)
-    assert math.isnan(mean.difference)
-
-
-def test_a_label_that_only_one_run_predicts_is_a_class_of_both() -> None:
-    true = [0, 0, 1, 1]
-    a = Run(Settings(), (record("x", true, true),))
-    b = Run(Settings(), (record("x", true, [0, 7, 1, 1]),))
-    for pair, only in (((a, b), (0, 1)), ((b, a), (1, 0))):
-        comparison = compare_runs(*pair, metrics=["dice", "cohen_kappa", "support"])
-        row = comparison.metrics["dice"][2]
-        assert (row.name, row.n, (row.only_a, row.only_b)) == ("7", 0, only)
-        assert comparison.metrics["support"][2].n == 1
-
-
 def test_a_mean_over_one_class_is_no_further_test() -> None:
     a, b = runs(classes=2, worse=0.05)
     background, only, mean = compare_runs(a, b, metrics="dice", resamples=RESAMPLES).rows
@@ -314,100 +229,6 @@ def test_means_and_ranks_that_disagree_are_no_verdict() -> None:
     assert row.verdict == "differs"
 
 
-# ---- The same cases
-
-
-def test_other_cases_are_an_error_or_left_out() -> None:
-    a, b = runs(cases=6)
-    failed = CaseRecord("case004", "failed", "t", None, reason="no such file")
-    one, other = with_records(a, *a.records[:4], failed), with_records(b, *b.records[1:4], failed)
-    with pytest.raises(ValueError, match=r"only in A case000; only in B none"):
-        compare_runs(one, other)
-    comparison = compare_runs(one, other, cases="common", metrics="dice")
-    assert comparison.cases == ("case001", "case002", "case003")
-    assert comparison.left_out == ("case000", "case004")  # also what neither could score
-    assert "left out: 2" in str(comparison)
-    assert "2 left out" in plot(comparison).decode()
-    same = with_records(a, *reversed(a.records))  # the order of records does not matter
-    assert (
-        compare_runs(same, b, metrics="dice", resamples=RESAMPLES).rows
-        == compare_runs(a, b, metrics="dice", resamples=RESAMPLES).rows
-    )
-
-
-def test_many_other_cases_are_not_all_listed() -> None:
-    a, b = runs(cases=30, voxels=10)
-    with pytest.raises(ValueError, match=r"case009, … \(30 in all\)"):
-        compare_runs(a, with_records(b))
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"inputs": {"reference": {"size": 1, "sha256": "b"}}}, "'x' .another reference file"),
-        ({"shape": (2, 2)}, r"'x' .shape \(4,\) and \(2, 2\)"),
-    ],
-)
-def test_another_reference_of_the_same_case(values: dict[str, Any], message: str) -> None:
-    true = [0, 0, 1, 1]
-    known = {"reference": {"size": 1, "sha256": "a"}}
-    a = Run(Settings(), (record("x", true, true, inputs=known),))
-    with pytest.raises(ValueError, match=message):
-        compare_runs(a, Run(Settings(), (record("x", true, true, **{"inputs": known, **values}),)))
-    unhashed = {"reference": {"size": 1, "sha256": None}}
-    compare_runs(a, Run(Settings(), (record("x", true, true, inputs=unhashed),)))
-
-
-def test_a_truth_of_other_volume_is_another_reference() -> None:
-    a = Run(Settings(), (record("x", [0, 0, 1, 1], [0, 0, 1, 1]),))
-    b = Run(Settings(), (record("x", [0, 1, 1, 1], [0, 0, 1, 1]),))
-    with pytest.raises(ValueError, match="'x' .true voxels of label 0: 2 and 1"):
-        compare_runs(a, b)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"labels": (0, 1)}, r"labels: \[0, 1, 2, 3\] and \[0, 1\]"),
-        ({"ignore": (9,)}, r"ignore: \[\] and \[9\]"),
-        ({"regions": {"r": (1, 2)}}, "regions: "),
-        ({"convention": "monai"}, "convention: 'fastseg' and 'monai'; background: False and True"),
-        ({"background": True}, "background: False and True"),
-        ({"unknown": "count"}, "unknown: 'raise' and 'count'"),
-        ({"names": {1: "spleen"}}, "the name of label 1: 'liver' and 'spleen'"),
-    ],
-)
-def test_settings_under_which_scores_mean_something_else(settings: dict[str, Any], message: str) -> None:
-    a, b = runs(cases=2, names={1: "liver"})
-    with pytest.raises(ValueError, match=message):
-        compare_runs(a, with_records(b, *b.records, **settings))
-
-
-def test_what_a_missing_prediction_does_may_differ_where_one_run_has_none() -> None:
-    a, b = runs(cases=3)
-    expected = compare_runs(a, b, resamples=RESAMPLES).rows
-    for missing in ("worst", "skip"):
-        assert compare_runs(a, with_records(b, *b.records, missing=missing), resamples=RESAMPLES).rows == expected
-    lost = CaseRecord("z", "missing", "z", None)
-    with_lost = with_records(b, *b.records, lost, missing="worst")
-    found = compare_runs(a, with_lost, resamples=RESAMPLES)
-    assert (found.rows, found.settings["missing"]) == (expected, "worst")
-    with pytest.raises(ValueError, match="the runs differ in what they score: missing: 'skip' and 'worst'"):
-        compare_runs(with_records(a, *a.records, lost, missing="skip"), with_lost)
-
-
-def test_settings_that_mean_the_same_may_differ() -> None:
-    a, b = runs(cases=5, names={1: "liver"}, metrics=("f1", "iou"))
-    other = with_records(
-        b, *b.records, labels=(3, 2, 1, 0), background=False, names={2: "spleen"}, map_prediction={9: 1},
-        metrics=("jaccard", "recall"), seed=4,
-    )  # fmt: skip
-    comparison = compare_runs(a, other, resamples=RESAMPLES)
-    assert list(comparison.metrics) == ["dice", "iou", "recall"]
-    assert [row.name for row in comparison.metrics["iou"]] == ["0", "liver", "spleen", "3", "mean"]
-    assert numbers(comparison.rows[1]) == numbers(compare_runs(a, b, resamples=RESAMPLES).rows[1])
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -420,155 +241,6 @@ def test_wrong_arguments(wrong: dict[str, Any], message: str) -> None:
     a, b = runs(cases=2)
     with pytest.raises(ValueError, match=message):
         compare_runs(a, b, **wrong)
-
-
-def test_folders_are_read_and_named(tmp_path: Any) -> None:
-    pair = runs(cases=4)
-    paths = [tmp_path / name / "out" for name in ("one", "two")]
-    for run, path in zip(pair, paths, strict=True):
-        write_outputs(run, path)
-    comparison = compare_runs(*paths, resamples=RESAMPLES)
-    assert comparison.names == (str(paths[0]), str(paths[1]))  # "out" would not tell them apart
-    assert comparison.rows == compare_runs(*pair, resamples=RESAMPLES).rows
-    paths[1].rename(tmp_path / "new")
-    assert compare_runs(str(paths[0]), tmp_path / "new", resamples=RESAMPLES).names == ("out", "new")
-    assert compare_runs(pair[0], tmp_path / "new", resamples=RESAMPLES).names == ("A", "new")
-
-
-# ---- What people see
-
-
-def test_table_dict_and_csv() -> None:
-    a, b = runs(names={1: "=cmd()", 2: "a,\x1b[31mb\n"})
-    comparison = compare_runs(a, b, metrics=["dice", "support"], resamples=RESAMPLES, names=("+old", "new"))
-    text = str(comparison)
-    assert text.splitlines()[:3] == ["A: +old", "B: new", "cases: 20"]
-    assert "\x1b" not in text
-    assert "95% interval" in text
-    plain = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
-    assert (plain["a"], plain["b"], plain["cases"], plain["left_out"]) == ("+old", "new", 20, [])
-    assert [row["difference"] for row in plain["rows"]] == [row.difference for row in comparison.rows]
-    assert plain["rows"][-1]["wins"] is None
-    rows = list(csv.DictReader(io.StringIO(comparison.to_csv(), newline="")))
-    assert rows[0]["a"] == "'+old"
-    assert [row["class"] for row in rows[:3]] == ["0", "'=cmd()", "a,\x1b[31mb\n"]
-    assert [float(row["low"]) for row in rows] == [row.low for row in comparison.rows]
-    assert rows[-1]["wins"] == ""
-    assert repr(comparison) == "<Comparison of '+old' and 'new': 20 case(s), dice, support>"
-
-
-def test_rows_are_called_what_they_are() -> None:
-    a, b = runs(cases=3, names={1: "2", 3: "x"})
-    titles = [line.split("  ")[0] for line in str(compare_runs(a, b, metrics="dice", resamples=RESAMPLES)).splitlines()]
-    assert titles[7:12] == ["0", "2 (1)", "2 (2)", "x", "foreground mean"]
-    for settings, over in (
-        ({}, "; foreground mean: of each case's mean over the classes that are defined in both (background left out)"),
-        ({"background": True}, "; mean: of each case's mean over the classes that are defined in both"),
-        (
-            {"regions": {"one": (1,), "two": (2, 3)}},
-            "; mean: of each case's mean over the regions that are defined in both",
-        ),
-    ):
-        pair = (with_records(run, *run.records, **settings) for run in (a, b))
-        assert f"\nA, B: means over cases{over}\n" in str(compare_runs(*pair, metrics=["dice", "iou"], resamples=2))
-    assert "\nA, B: means over cases\n" in str(compare_runs(a, b, metrics="accuracy", resamples=2))
-
-
-@pytest.mark.parametrize(("cases", "confidence", "noted"), [(5, 0.95, True), (6, 0.95, False), (6, 0.99, True)])
-def test_too_few_pairs_for_the_test_are_noted(cases: int, confidence: float, noted: bool) -> None:
-    a, b = runs(cases=cases, worse=0.5)
-    comparison = compare_runs(a, b, metrics="dice", resamples=RESAMPLES, confidence=confidence)
-    assert ("never finds p below" in str(comparison)) == noted
-    assert (min(row.p for row in comparison.rows) < 1 - confidence) != noted
-    assert "with fewer than 6 pairs this test never finds p below 0.05" in str(
-        compare_runs(*runs(cases=2), resamples=2)
-    )
-
-
-def test_the_confidence_is_not_rounded() -> None:
-    comparison = compare_runs(*runs(cases=3), metrics="dice", resamples=RESAMPLES, confidence=0.975)
-    assert "97.5% interval" in str(comparison)
-    assert "97.5% bootstrap interval" in plot(comparison).decode()
-
-
-@pytest.mark.parametrize("name", ["x", "structure with a very long name"])
-@pytest.mark.parametrize("metrics", [["dice"], ["dice", "iou", "recall", "precision", "specificity"]])
-def test_the_picture_is_a_page_wide_at_most(name: str, metrics: list[str]) -> None:
-    pair = runs(cases=3, names={k: f"{name} {k}" for k in range(1, 4)})
-    image = xml.dom.minidom.parseString(plot(compare_runs(*pair, metrics=metrics, resamples=2))).documentElement
-    width, height = (float(image.getAttribute(side).strip("pt")) / 72 for side in ("width", "height"))
-    assert width <= 12.01
-    assert (height > 5) == (len(metrics) > 1)
-
-
-def test_the_picture_is_the_same_each_time_and_holds_any_name() -> None:
-    names = {0: "$x^2$ \x1b[31m", 1: "左肾 <b> --> ]]> &amp;", 2: "\ud800", 3: "long " * 50}
-    a, b = runs(names=names)
-    metrics = ["dice", "false_positive_rate", "relative_volume_difference", "support", "iou", "cohen_kappa"]
-    comparison = compare_runs(a, b, metrics=metrics, resamples=RESAMPLES, names=("\x00", "$\\frac$"))
-    first = plot(comparison)
-    assert first == plot(comparison)
-    xml.dom.minidom.parseString(first)
-    assert "左肾 &lt;b&gt;" in first.decode()
-    assert plot(comparison, "png").startswith(b"\x89PNG")
-
-
-def test_the_picture_leaves_matplotlib_as_it_was() -> None:
-    import matplotlib
-
-    before = dict(matplotlib.rcParams)
-    with matplotlib.rc_context({"font.size": 30.0, "axes.grid": True}):
-        a, b = runs(cases=3)
-        comparison = compare_runs(a, b, metrics="dice", resamples=RESAMPLES)
-        changed = plot(comparison)
-        assert matplotlib.rcParams["font.size"] == 30
-    assert changed == plot(comparison)
-    assert dict(matplotlib.rcParams) == before
-
-
-def test_the_picture_grows_with_the_classes() -> None:
-    a, b = runs(cases=4, classes=110, voxels=300)
-    heights = []
-    for labels in (110, 150):
-        pair = (with_records(run, *run.records, labels=tuple(range(labels))) for run in (a, b))
-        image = plot(compare_runs(*pair, metrics="dice", resamples=50))
-        heights.append(float(xml.dom.minidom.parseString(image).documentElement.getAttribute("height").strip("pt")))
-    assert heights[0] > 110 * 12
-    assert heights[1] - heights[0] == pytest.approx(40 * 0.21 * 72, rel=1e-3)
-
-
-def test_files(tmp_path: Any) -> None:
-    a, b = runs(cases=3)
-    comparison = compare_runs(a, b, metrics="dice", resamples=RESAMPLES)
-    write_comparison(comparison, tmp_path / "new" / "folder")
-    written = {path.name: path.read_bytes() for path in (tmp_path / "new" / "folder").iterdir()}
-    assert sorted(written) == ["comparison.csv", "comparison.json", "comparison.svg"]
-    assert json.loads(written["comparison.json"]) == json.loads(json.dumps(comparison.to_dict()))
-    assert written["comparison.csv"].decode() == comparison.to_csv()
-    assert written["comparison.svg"] == plot(comparison)
-
-
-def test_without_matplotlib_all_but_the_picture_is_written(tmp_path: Any, monkeypatch: Any, capsys: Any) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)  # which cannot be imported then
-    paths = [tmp_path / name for name in ("old", "new")]
-    for run, path in zip(runs(cases=3), paths, strict=True):
-        write_outputs(run, path)
-    comparison = compare_runs(*paths, resamples=RESAMPLES)
-    message = re.escape('comparison.svg: drawing needs Matplotlib: pip install "fastseg-metrics[report]"')
-    (tmp_path / "comparison.svg").write_text("of an earlier comparison")
-    with pytest.raises(ImportError, match=message):
-        write_comparison(comparison, tmp_path)
-    assert sorted(path.name for path in tmp_path.glob("c*")) == ["comparison.csv", "comparison.json"]
-    assert (tmp_path / "comparison.csv").read_text() == comparison.to_csv()
-
-    monkeypatch.setattr(sys, "argv", ["fastseg", "compare", *map(str, paths), "-o", str(tmp_path / "out")])
-    with pytest.raises(SystemExit) as done:
-        cli.main()
-    out, err = capsys.readouterr()
-    assert done.value.code == 0
-    assert "wins/ties/losses" in out
-    assert re.fullmatch(f"fastseg: {message}\n", err)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["comparison.csv", "comparison.json"]
 
 
 # ---- Size and chance

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from support.array_volumes import check_boxes_from_threads, whole
+from support.stored_arrays import SHAPE, load, refused, voxels
 
 from fastseg.volumes import VolumeError, open_volume, split_suffix
 
 h5py: Any = pytest.importorskip("h5py")
-
-SHAPE = (11, 9, 7)
 DTYPES = ["?", "u1", "i1", "<u2", ">u2", "<i4", ">i4", "<u8", ">i8", "<f2", "<f4", ">f8"]
 FORMS: dict[str, dict[str, Any]] = {
     "contiguous": {},
@@ -30,28 +29,10 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-def voxels(dtype: str = "u1", shape: tuple[int, ...] = SHAPE) -> np.ndarray:
-    return np.random.default_rng(7).integers(0, 100, shape).astype(dtype)
-
-
 def write(path: Path, data: np.ndarray, name: str = "labels", mode: str = "a", **options: Any) -> Path:
     with h5py.File(path, mode) as file:
         file.create_dataset(name, data=data, **options)
     return path
-
-
-def load(path: Any) -> np.ndarray:
-    with open_volume(path) as volume:
-        return whole(volume)
-
-
-def refused(path: Any, *expected: str) -> None:
-    with pytest.raises(VolumeError) as caught:
-        load(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: "), message
-    for text in expected:
-        assert text in message
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

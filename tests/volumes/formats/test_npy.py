@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from support.volume_checks import check_flips, check_reads, check_truncations, load, voxels
 from support.volumes_on_disk import write
-from volumes.formats.test_mgh import check_flips, check_reads, check_truncations, load, voxels
 
 import fastseg
 from fastseg.volumes import VolumeError, open_volume
