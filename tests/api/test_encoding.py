@@ -1,4 +1,4 @@
-"""One-hot encoding and its inverse: against numpy.eye and numpy.argmax, for every type, memory order and channel position."""
+"""One-hot encoding and its inverse: against numpy.eye, for every type, memory order and channel position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores in batches: an evaluator of them has the sums of the whole, and Scores shows what was summed."""
+"""Scores in batches: an evaluator of them has the sums of the whole."""
 
 from __future__ import annotations
 

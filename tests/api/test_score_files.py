@@ -1,4 +1,4 @@
-"""Files of probabilities and logits: the sums of arrays, whatever the format; and their damage."""
+"""Files of probabilities and logits: the sums of arrays, whatever the format."""
 
 from __future__ import annotations
 

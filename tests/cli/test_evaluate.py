@@ -1,4 +1,4 @@
-"""The command line: what it prints, where, and its exit codes."""
+"""Two files on the command line: what it prints, where, and its exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of files that differ in format, memory order, axes or orientation count as the arrays that they hold."""
+"""Pairs of files that differ in format, memory order or axes count as the arrays that they hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house: each folder imports only from those after it, as pyproject.toml says to import-linter."""
+"""The house: each folder imports only from those after it, as pyproject.toml says to import-linter; no file is long."""
 
 from __future__ import annotations
 
@@ -59,6 +59,13 @@ def test_what_benchmarks_import_is_there() -> None:
 
 def test_no_leftover_of_an_editor() -> None:
     assert not [path for path in ROOT.glob("fastseg/**/*") if path.suffix in (".orig", ".rej", ".bak")]
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    files = [path for folder in ("fastseg", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    assert Path(__file__) in files
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert {name: lines for name, lines in lengths.items() if lines > 400} == {}
 
 
 def test_the_top_of_the_package_can_be_seen_at_a_glance() -> None:

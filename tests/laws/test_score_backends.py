@@ -1,4 +1,4 @@
-"""Sums over scores: every backend × dtype × memory order × option agrees with the oracle, and obeys the laws of sums."""
+"""Sums over scores: every backend × type × size agrees with the oracle, on any number of threads."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Conventions against the peers themselves where they are installed, and always against what they once said.
 
-`python tests/test_conventions.py` asks the installed peers again and writes their answers to data/peers.json.
+How they are asked, and how their answers are written down, is in support/peers.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The report: one file that stands alone, shows hostile names as text, and works in a browser."""
+"""The report: one file that stands alone, and says of any run what became of it."""
 
 from __future__ import annotations
 

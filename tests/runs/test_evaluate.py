@@ -1,4 +1,4 @@
-"""Folders of cases, end to end: every number is that of the arrays, every case is counted once, and outputs are the same."""
+"""Folders of cases, end to end: every number is that of the arrays, and what options and folders say is heeded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Volumes: what nibabel writes is read back bit by bit, and nothing broken is read at all."""
+"""Opening a volume: its content goes before its name, and what is no volume is refused."""
 
 from __future__ import annotations
 

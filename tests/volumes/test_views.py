@@ -1,4 +1,4 @@
-"""Volumes seen with their axes in another order, plain voxels in a file, and what is unpacked."""
+"""Volumes seen with their axes in another order are NumPy's views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: the archive of matrices, run.json; whole or not at all."""
+"""What a run leaves in its folder is read as it was written; damaged, it is refused."""
 
 from __future__ import annotations
 

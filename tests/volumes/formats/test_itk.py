@@ -1,4 +1,4 @@
-"""NRRD and MetaImage: what SimpleITK writes is read back bit by bit, and nothing broken is read."""
+"""NRRD and MetaImage: what SimpleITK writes is read back bit by bit, whatever the header says of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MGH: what nibabel writes is read back bit by bit, and nothing broken is read. Other formats' tests use these helpers."""
+"""MGH: what nibabel writes is read back bit by bit, and nothing broken is read."""
 
 from __future__ import annotations
 

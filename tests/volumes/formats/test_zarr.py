@@ -1,4 +1,4 @@
-"""Zarr: what zarr writes is read back value by value, and nothing broken is read at all."""
+"""Zarr: what zarr writes is read back value by value, in any form and by any number of threads."""
 
 from __future__ import annotations
 
