@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 _LEGEND, _NAMED = 24, 4
 
 #: The colour of labels that are no classes.
-_GREY = "#777777"
+GREY = "#777777"
 
 #: How much longer than wide a picture may be, or the reverse: more is squeezed.
 _SLIVER = 6.0
@@ -118,14 +118,14 @@ def _with_pictures(case: Shown, record: CaseRecord, run: Run) -> Shown:
         return replace(case, apology=_why(error, run))
     colours = _colours(run)
     found = {label for plane in views.planes for part in (plane.true, plane.pred) for label in np.unique(part).tolist()}
-    others = dict.fromkeys(found - colours.keys() - {0}, _GREY)  # labels that are no classes
+    others = dict.fromkeys(found - colours.keys() - {0}, GREY)  # labels that are no classes
     legend = [
         (swatch(colour), run.settings.names.get(label, str(label)))
         for label, colour in colours.items()
         if label in found
     ]
     if others:
-        legend.append((swatch(_GREY), "other labels"))
+        legend.append((swatch(GREY), "other labels"))
     return replace(
         case,
         facts=(*case.facts, *_where(views)),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastseg.report.pictures import ERRORS
-from fastseg.report.worst_cases import _GREY
+from fastseg.report.worst_cases import GREY
 
 #: What people see who lack a kind of cone, in linear RGB (Machado, Oliveira and Fernandes, 2009), after what the others see.
 SIGHTS = np.array([
@@ -24,7 +24,7 @@ SIGHTS = np.array([
 
 #: The colours of what is wrong, and of what is neither wrong nor a class.
 AGREE, *WRONG = ERRORS.values()
-GREYS = [AGREE, _GREY]
+GREYS = [AGREE, GREY]
 
 #: How far a colour lies at least from each of these: for most people, and for all.
 FROM_ERRORS, FROM_GREYS = (14, 9), (8, 4)
