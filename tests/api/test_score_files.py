@@ -15,7 +15,7 @@ from support.volumes_on_disk import write
 import fastseg
 from fastseg import sum_scores
 from fastseg.api.score_files import evaluate_score_files, sum_files
-from fastseg.counting import jobs, labels as counting, threads
+from fastseg.counting import jobs, threads
 from fastseg.volumes import VolumeError
 from fastseg.volumes.sources import holds_scores
 
@@ -143,13 +143,13 @@ def test_options_are_those_of_arrays(tmp_path: Path, reference: Path) -> None:
 
 def test_threads_are_those_of_the_call(tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prediction, seen = write(tmp_path / "p.nii", P), set()
-    run_jobs, everybodys = counting.run_jobs, threads.get_num_threads()
+    run_jobs, everybodys = jobs.run_jobs, threads.get_num_threads()
 
     def noted(*args: Any, **options: Any) -> None:
         seen.add((options["threads"], threads.get_num_threads()))
         run_jobs(*args, **options)
 
-    monkeypatch.setattr(counting, "run_jobs", noted)
+    monkeypatch.setattr(jobs, "run_jobs", noted)
     monkeypatch.setattr(jobs, "SMALL", 0)
     for number in (1, 3):
         seen.clear()

@@ -105,7 +105,7 @@ def test_axes_say_how_probabilities_lie_in_a_cube(tmp_path: Path) -> None:
 
 
 def test_cases_of_probabilities_use_the_threads_that_they_get(two: Any, monkeypatch: Any) -> None:
-    from fastseg.api import score_files
+    from fastseg.counting import score_files
 
     seen, sum_score_inputs = set(), score_files.sum_score_inputs
 
