@@ -15,7 +15,7 @@ from support.volumes_on_disk import write
 
 import fastseg
 from fastseg import cli, sum_files, sum_scores
-from fastseg.api import score_files
+from fastseg.counting import score_files
 from fastseg.volumes import GeometryError, sources
 
 RNG = np.random.default_rng(4)
