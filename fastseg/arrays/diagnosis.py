@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.array_likes import float32_of_bits
-from fastseg.arrays.labels import LabelInputs, whole_numbers
+from fastseg.arrays.labels import LabelInputs, among, whole_numbers
 from fastseg.arrays.masks import MaskInputs
 from fastseg.arrays.scores import ScoreInputs
 from fastseg.arrays.search import blocks, find_voxels
@@ -59,10 +59,9 @@ def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
             continue
 
         def outside(*parts: Any, position: int = position) -> Array:
-            labels, _ = whole_numbers(numbers(parts[position], position))
-            found = ~np.isin(labels, declared)
+            found = ~among(numbers(parts[position], position), declared)
             if classes.ignored.size:
-                found &= ~np.isin(whole_numbers(numbers(parts[0], 0))[0], classes.ignored)
+                found &= ~among(numbers(parts[0], 0), classes.ignored)
             return np.asarray(found & _inside(parts[2]))
 
         total, index, values = find_voxels(arrays, outside)

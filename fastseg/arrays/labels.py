@@ -13,7 +13,7 @@ from fastseg.arrays.arguments import checked_axis
 from fastseg.arrays.classes import Classes, label_classes
 from fastseg.arrays.convert import checked_mask, checked_weight, label_map, same_shape
 
-__all__ = ["LabelInputs", "label_inputs", "whole_numbers"]
+__all__ = ["LabelInputs", "among", "label_inputs", "whole_numbers"]
 
 Array = npt.NDArray[Any]
 
@@ -91,3 +91,13 @@ def whole_numbers(values: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
     if values.dtype.kind == "u" and values.dtype.itemsize == 8:
         return values.astype(np.int64), values > np.uint64(2**63 - 1)
     return values.astype(np.int64), np.zeros(values.shape, bool)
+
+
+def among(values: Array, labels: Any) -> npt.NDArray[np.bool_]:
+    """Return which values are among some labels: what is no whole number is taken for 0."""
+    if values.dtype.kind in "biu" and values.dtype.itemsize <= 2 and values.dtype.isnative:  # a look into a table
+        bits = np.dtype(f"u{values.dtype.itemsize}")
+        every = np.arange(2 ** (8 * bits.itemsize)).astype(bits).view(values.dtype)
+        found: npt.NDArray[np.bool_] = np.isin(every.astype(np.int64), labels)[values.view(bits)]
+        return found
+    return np.isin(whole_numbers(values)[0], labels)

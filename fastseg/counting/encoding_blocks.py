@@ -28,16 +28,21 @@ def one_hot_blocks(source: Array, target: Array, classes: Classes) -> int:
     for block in blocks(source.shape, max(1, _ITEMS // target.shape[-1])):
         values, outside, ignored = _classified(source[block], classes)
         bad += int(np.count_nonzero(outside))
-        one_hot_block(np.where(outside | ignored, target.shape[-1], values), target[(*block, ...)])
+        one_hot_block(np.where(outside | ignored, target.shape[-1], values), _room(target, block))
     return bad
 
 
 def argmax_blocks(scores: Array, target: Array, bfloat16: bool, limit: float | None) -> int:
     """Write the labels of (..., C) scores; return how many voxels have NaN."""
-    return sum(
-        argmax_block(_widened(scores[block], bfloat16), target[(*block, ...)], limit)
-        for block in blocks(target.shape, max(1, _ITEMS // scores.shape[-1]))
-    )
+    bad = 0
+    for block in blocks(target.shape, max(1, _ITEMS // scores.shape[-1])):
+        bad += argmax_block(_widened(scores[block], bfloat16), _room(target, block), limit)
+    return bad
+
+
+def _room(target: Array, block: tuple[slice, ...]) -> Array:
+    """Return the view of a block that is written to, also of an array without axes, whose block has none either."""
+    return target[block] if block else target
 
 
 def _classified(part: Array, classes: Classes) -> tuple[npt.NDArray[np.int64], Array, Array]:
