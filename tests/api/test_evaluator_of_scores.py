@@ -49,6 +49,7 @@ def assert_same(one: Evaluator, other: Evaluator) -> None:
         assert (one.counts.voxels == other.counts.voxels).all()
 
 
+@pytest.mark.slow
 @KIND
 @WEIGHTED
 def test_batches_merges_and_states_are_the_whole(options: dict[str, Any], weighted: bool) -> None:

@@ -82,6 +82,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 @backends
 @pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])

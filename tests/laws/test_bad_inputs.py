@@ -349,6 +349,7 @@ def test_what_is_not_looked_at_is_no_error(backend: str) -> None:
     assert ignored.voxels.tolist() == [[1, 2, 0, 0]]  # "whatever was predicted there"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["u4", "i8", "f8"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_million_labels(backend: str, dtype: str) -> None:

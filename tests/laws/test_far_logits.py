@@ -14,7 +14,12 @@ V, C = 300, 3  # more than one tile's vectors, with a tail
 #: The largest logits of each type that are tried; those of float64 still differ by less than float64's 1.8e308.
 LARGEST = {"f4": 3e38, "f8": 8e305, "bf16": 3e38}
 QUANTITIES = ["dice", "cross_entropy", "argmax", "absolute", "brier", "smoothing", "focal", "ranks"]
-KINDS = ["f4", "f8", pytest.param("bf16", marks=pytest.mark.torch)]
+#: Each compiles kernels of its own for seconds.
+EACH_KIND = [
+    "f4",
+    pytest.param("f8", marks=pytest.mark.slow),
+    pytest.param("bf16", marks=[pytest.mark.torch, pytest.mark.slow]),
+]
 
 
 def stored(values: Any, kind: str) -> tuple[Any, Any]:
@@ -76,7 +81,7 @@ def test_two_logits_at_the_ends_of_the_range(kind: str, backend: str) -> None:
 
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH_KIND)
 def test_every_sum_is_that_of_the_reference(kind: str, activation: str, first: bool) -> None:
     scores, z = stored(logits(kind), kind)
     scores = in_order(scores, first)
@@ -93,7 +98,7 @@ def test_every_sum_is_that_of_the_reference(kind: str, activation: str, first: b
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH_KIND)
 def test_weights_and_voxels_left_out(kind: str, activation: str) -> None:
     scores, z = stored(logits(kind), kind)
     weight = WEIGHT.copy()
@@ -138,7 +143,7 @@ def test_a_masked_class_is_still_infinitely_wrong(activation: str) -> None:
 
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH_KIND)
 def test_gradients_are_finite_and_right(kind: str, activation: str, first: bool) -> None:
     scores, z = stored(logits(kind), kind)
     options: dict[str, Any] = {"activation": activation, "sample_axis": None, "channel_axis": 0 if first else -1}

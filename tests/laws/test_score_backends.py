@@ -54,10 +54,16 @@ SOFT = [
     (">f4", ">f4", None, 0),
     ("u1%", "f4", None, 0),
 ]
+
+
+def marks(scores: str, truth: str) -> list[pytest.MarkDecorator]:
+    """Return what needs PyTorch, and what compiles kernels of its own for seconds."""
+    needed = [pytest.mark.torch] if "bf16" in (scores, truth) else []
+    return needed if scores == "f4" else [*needed, pytest.mark.slow]
+
+
 FORMATS = [
-    pytest.param(*row, soft, marks=[pytest.mark.torch] if "bf16" in row else [])
-    for rows, soft in ((MAPS, False), (SOFT, True))
-    for row in rows
+    pytest.param(*row, soft, marks=marks(*row[:2])) for rows, soft in ((MAPS, False), (SOFT, True)) for row in rows
 ]
 
 

@@ -21,12 +21,14 @@ LOGITS: dict[str, Any] = {
     "extremes": [[65504, -65504, 0], [65504, 65504, 65504], [-65504, 65504, 65500], [65504, 65472, 0]],
     "tiny": [[1e-7, 0, -1e-7], [6e-8, 1e-3, 0], [0, 0, 6e-8], [-6e-8, -0.0, 0.0]],
 }
+#: Each compiles kernels of its own for seconds.
+EACH_FLOAT = ["f4", *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in ("f2", "f8"))]
 
 
 @every_backend
 @pytest.mark.parametrize("kind", LOGITS)
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("dtype", ["f2", pytest.param("bf16", marks=pytest.mark.torch), "f4", "f8"])
+@pytest.mark.parametrize("dtype", [*EACH_FLOAT, pytest.param("bf16", marks=[pytest.mark.torch, pytest.mark.slow])])
 def test_odd_logits(dtype: str, activation: str, kind: str, backend: str) -> None:
     quantities = [q for q in QUANTITIES if kind != "tiny" or q != "bins"]
     for label in range(3):
@@ -87,7 +89,7 @@ def exact_loss(margin: float, others: int) -> float:
 
 
 @every_backend
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("dtype", EACH_FLOAT)
 @pytest.mark.parametrize("margin", [0.5, 4, 12, 16, 20, 33, 47, 60, 80])
 def test_tiny_losses(margin: float, dtype: str, backend: str) -> None:
     quantities = ["cross_entropy", "argmax", *(["brier"] if dtype != "f4" else [])]
