@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -233,7 +234,12 @@ class LabelCounts(Counts):
 
         Ignored labels are among them, with what was predicted as one: binary counts do not tell them from classes.
         """
-        return self.regions({int(label): [int(label)] for label in self.labels})
+        return self._each_label
+
+    @functools.cached_property
+    def _each_label(self) -> BinaryCounts:
+        """What `one_vs_rest` returns: every metric asks for it, and the counts never change."""
+        return self._binary(tuple(self.labels.tolist()), _one_vs_rest)
 
     def regions(self, regions: Mapping[str | int, Sequence[int]]) -> BinaryCounts:
         """Return the counts of unions of labels, which may overlap: a voxel is in a region if its label is listed.
@@ -260,15 +266,21 @@ class LabelCounts(Counts):
                     f"{_short(self.labels)}"
                 )
             columns.append(where[where >= 0])
-        counts = _regions(self.matrix, self.unknown, columns)
+        return self._binary(tuple(regions), lambda matrix, unknown: _regions(matrix, unknown, columns))
+
+    def _binary(
+        self, names: tuple[str | int, ...], quadruple: Callable[[Numbers, Numbers], Sequence[Numbers]]
+    ) -> BinaryCounts:
+        """Return binary counts of what makes tp, fp, fn and tn of a matrix and unknown predictions."""
+        counts = quadruple(self.matrix, self.unknown)
         if self.weighted:
             # Differences of float sums miss zero by a rounding error; where no pair contributes, they are zero.
-            pairs = _regions((self.matrix != 0).astype(np.int64), (self.unknown != 0).astype(np.int64), columns)
+            pairs = quadruple((self.matrix != 0).astype(np.int64), (self.unknown != 0).astype(np.int64))
             counts = [
                 np.where(number == 0, 0.0, np.maximum(sums, 0)) for sums, number in zip(counts, pairs, strict=True)
             ]
         tp, fp, fn, tn = counts
-        return BinaryCounts(tuple(regions), tp, fp, fn, tn, self.voxels)
+        return BinaryCounts(names, tp, fp, fn, tn, self.voxels)
 
     @classmethod
     def _from_plain(cls, data: Mapping[str, Any], dtype: np.dtype[Any]) -> Self:
@@ -310,6 +322,13 @@ class LabelCounts(Counts):
         np.add.at(matrix, (slice(None), where[:, None], where[None, :]), self.matrix)  # type: ignore[arg-type]
         np.add.at(unknown, (slice(None), where), self.unknown)  # type: ignore[arg-type]
         return replace(self, labels=labels, matrix=matrix, unknown=unknown)
+
+
+def _one_vs_rest(matrix: Numbers, unknown: Numbers) -> list[Numbers]:
+    """Return tp, fp, fn and tn of each label, (N, K)."""
+    true, pred = matrix.sum(2) + unknown, matrix.sum(1)
+    tp = np.diagonal(matrix, axis1=1, axis2=2)
+    return [tp.copy(), pred - tp, true - tp, true.sum(1)[:, None] - true - pred + tp]
 
 
 def _regions(matrix: Numbers, unknown: Numbers, regions: Sequence[npt.NDArray[np.intp]]) -> list[Numbers]:
