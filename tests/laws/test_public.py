@@ -20,9 +20,14 @@ CLASSES = [name for name in NAMES if inspect.isclass(getattr(fastseg, name))]
 WITHOUT = {"get_num_threads": {"Parameters"}, "set_num_threads": {"Returns"}}
 
 
+def statements(text: str) -> list[str]:
+    """Return what a stub says, however it is laid out."""
+    return sorted(ast.dump(node) for node in ast.parse(text).body)
+
+
 @pytest.mark.parametrize("path", stubs(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_stubs_are_current(path: Path) -> None:
-    assert path.read_text() == stubs()[path], "run tests/support/stubs.py"
+    assert statements(path.read_text()) == statements(stubs()[path]), "run tests/support/stubs.py"
 
 
 def test_the_stub_has_all_names_and_no_others() -> None:

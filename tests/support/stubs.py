@@ -39,7 +39,7 @@ def _definition(name: str, function: Callable[..., Any]) -> str:
 
 def stubs() -> dict[Path, str]:
     """Return what each stub has to say."""
-    init = _MADE + "from fastseg import losses as losses\nfrom fastseg import metrics as metrics\n"
+    init = _MADE + "from fastseg import losses as losses, metrics as metrics\n"
     init += "from fastseg._version import __version__ as __version__\n"
     init += _imported("fastseg.api.functions", dir(functions))
     init += "".join(_imported(f"fastseg.{home}", names) for home, names in fastseg._HOMES.items())
@@ -48,7 +48,7 @@ def stubs() -> dict[Path, str]:
     made += "from fastseg.metrics.registry import Average\nfrom fastseg.metrics.scores import Binning, Per, ThresholdCurve\n\n"
     made += "".join(_definition(name, getattr(functions, name)) for name in dir(functions))
     found = {"__init__.pyi": init, "api/functions.pyi": made}
-    return {PACKAGE / name: _formatted(text) for name, text in found.items()}
+    return {PACKAGE / name: text for name, text in found.items()}
 
 
 def _formatted(text: str) -> str:
@@ -61,4 +61,4 @@ def _formatted(text: str) -> str:
 
 if __name__ == "__main__":
     for path, text in stubs().items():
-        path.write_text(text)
+        path.write_text(_formatted(text))
