@@ -62,7 +62,10 @@ def _put(parent: ast.AST, name: str, place: int | None, node: Any) -> None:
 
 
 def _shown(old: Any, new: ast.AST, lines: list[bytes]) -> str:
-    before, after = lines[old.lineno - 1][: old.col_offset].decode(), lines[old.end_lineno - 1][old.end_col_offset :].decode()
+    before, after = (
+        lines[old.lineno - 1][: old.col_offset].decode(),
+        lines[old.end_lineno - 1][old.end_col_offset :].decode(),
+    )
     return f"{before.strip()}{' ' * before.endswith(' ')}{{{_text(old)} -> {_text(new)}}}{after}".strip()
 
 
@@ -110,7 +113,6 @@ def _made(node: ast.AST, parent: ast.AST, place: str) -> Iterator[ast.AST]:
             yield ast.Break()
         case ast.Break():
             yield ast.Continue()
-
 
     if place == "test" and not isinstance(node, ast.Compare | ast.BoolOp) and not _text(node).startswith("not "):
         yield ast.UnaryOp(ast.Not(), node)  # type: ignore[arg-type]
