@@ -15,6 +15,7 @@ import argparse
 import ast
 import contextlib
 import gc
+import itertools
 import math
 import os
 import pickle
@@ -180,6 +181,7 @@ class Judge:
         self.run(self.items)
         self.measure()
         self.functions = [each for each in gc.get_objects() if isinstance(each, FunctionType)]
+        self.check()
         self.judge()
         return True
 
@@ -217,6 +219,14 @@ class Judge:
             print(f"left out, since it does not pass in a fork: {test}", file=self.out)
             del self.seconds[test]
 
+    def check(self) -> None:
+        """Check that tests pass where nothing is changed, so that it is the change that makes one fail."""
+        for path in sorted(Path(self.folder).glob("*.py")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for in_function in (True, False):
+                nothing = Mutant(path.as_posix(), Change(range(10**6), "nothing", in_function))
+                assert self.survives(nothing, tree, self.tests(nothing)), f"tests of {path} fail without a mutant"
+
     def tests(self, mutant: Mutant) -> list[str]:
         """Return the tests that reach a mutant, the quickest first, for as many seconds as there are."""
         lines = self.lines.get(mutant.path, {})
@@ -240,27 +250,24 @@ class Judge:
             return in_a_fork(lambda: load(self.folder) or pytest.main([*OPTIONS, "-x", *tests]) == 0, patience)
 
     def judge(self) -> None:
-        """Say what survives."""
+        """Say what survives, in a random order that is always the same: what there is at any time is a fair sample."""
         known, seen = reasons(), Counter[str]()
         chosen = [i for i, (mutant, _) in enumerate(mutants(self.folder)) if self.options.only in mutant.key]
-        chosen = sorted(random.Random(0).sample(chosen, min(self.options.sample or len(chosen), len(chosen))))
-        for i, (mutant, tree) in enumerate(mutants(self.folder)):
-            if i not in chosen:
-                continue
-            if mutant.key in known:
-                seen["equivalent"] += 1
-                continue
+        random.Random(0).shuffle(chosen)
+        for i in chosen[: self.options.sample]:
+            mutant, tree = next(itertools.islice(mutants(self.folder), i, None))
             tests = self.tests(mutant)
-            if tests and not self.survives(mutant, tree, tests):
+            if mutant.key in known:
+                seen["no matter"] += 1
+            elif tests and not self.survives(mutant, tree, tests):
                 seen["killed"] += 1
-                continue
-            seen["survived"] += 1
-            print(f"{mutant.key}\n  line {mutant.change.lines.start}, {len(tests)} tests", file=self.out)
+            else:
+                seen["survived"] += 1
+                print(f"{mutant.key}\n  line {mutant.change.lines.start}, {len(tests)} tests", file=self.out)
+            if seen.total() % 50 == 0:
+                print(f"  so far: {dict(seen)} of {len(chosen)}", file=self.out)
         self.survived = seen["survived"]
-        total = seen["killed"] + seen["survived"]
-        print(
-            f"{self.folder}: {seen['killed']} of {total} killed; {seen['equivalent']} more have reasons", file=self.out
-        )
+        print(f"{self.folder}: {dict(seen)} of {len(chosen)} mutants", file=self.out)
 
 
 def judge(folder: str, options: argparse.Namespace, copy: Path) -> bool:
