@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import NamedTuple
@@ -71,11 +71,11 @@ class Mutant(NamedTuple):
         return f"{self.path}: {self.change.text}"
 
 
-def tests_of(folder: str) -> list[str]:
-    """Return the files of the tests that are to find a folder's faults."""
-    found = {pattern: sorted(map(str, Path("tests").glob(pattern))) for pattern in TESTS[folder]}
-    assert all(found.values()), f"no test is called as TESTS says: {found}"
-    return [file for files in found.values() for file in files if "conftest" not in file]
+def files(patterns: Sequence[str]) -> list[str]:
+    """Return the files of tests that patterns stand for."""
+    found = {pattern: sorted(map(str, Path("tests").glob(pattern))) for pattern in patterns}
+    assert all(found.values()), f"no test is called so: {found}"
+    return [file for each in found.values() for file in each if "conftest" not in file]
 
 
 def mutants(folder: str) -> Iterator[tuple[Mutant, ast.Module]]:
@@ -116,17 +116,18 @@ def in_a_fork(work: Callable[[], bool], seconds: float) -> bool:
             os.killpg(child, signal.SIGKILL)  # what it has started
 
 
-def exchange(functions: list[FunctionType], path: Path, tree: ast.Module) -> bool:
-    """Exchange the code of those functions that are of a file; False where that cannot be done."""
+def exchanges(functions: list[FunctionType], tree: ast.Module, path: Path) -> list[tuple[FunctionType, CodeType]]:
+    """Return the functions of a file with their code of another tree; none where some cannot be exchanged."""
     new = {(code.co_qualname, code.co_firstlineno): code for code in _codes(compile(tree, path, "exec"))}
+    found = []
     for function in functions:
         old = function.__code__
         if old.co_filename == str(path):
             code = new.get((old.co_qualname, old.co_firstlineno))
             if code is None or code.co_freevars != old.co_freevars:
-                return False
-            function.__code__ = code
-    return True
+                return []
+            found.append((function, code))
+    return found
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -174,13 +175,19 @@ class Judge:
         if report.failed:
             self.failed.add(report.nodeid)
 
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """Say what went wrong here; what pytest says goes nowhere."""
+        print(excrepr, file=self.out)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Judge all mutants."""
         self.items = {item.nodeid: item for item in session.items}
         self.run(self.items)
         self.measure()
+        gc.unfreeze()
         self.functions = [each for each in gc.get_objects() if isinstance(each, FunctionType)]
+        gc.freeze()
         self.check()
         self.judge()
         return True
@@ -225,7 +232,8 @@ class Judge:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             for in_function in (True, False):
                 nothing = Mutant(path.as_posix(), Change(range(10**6), "nothing", in_function))
-                assert self.survives(nothing, tree, self.tests(nothing)), f"tests of {path} fail without a mutant"
+                tests = self.tests(nothing)
+                assert not tests or self.survives(nothing, tree, tests), f"tests of {path} fail without a mutant"
 
     def tests(self, mutant: Mutant) -> list[str]:
         """Return the tests that reach a mutant, the quickest first, for as many seconds as there are."""
@@ -244,10 +252,21 @@ class Judge:
         """Tell whether these tests pass with a mutant."""
         path = Path(mutant.path).resolve()
         patience = PATIENCE + 2 * sum(self.seconds[test] for test in tests)
-        if mutant.change.in_function:
-            return in_a_fork(lambda: exchange(self.functions, path, tree) and self.run(tests), patience)
+        changed = exchanges(self.functions, tree, path) if mutant.change.in_function else []
+
+        def with_new_code() -> bool:
+            for function, code in changed:
+                function.__code__ = code
+            return self.run(tests)
+
+        def loaded_anew() -> bool:
+            load(self.folder)
+            return pytest.main([*OPTIONS, "-x", *tests]) == 0
+
+        if changed:
+            return in_a_fork(with_new_code, patience)
         with written(path, tree):
-            return in_a_fork(lambda: load(self.folder) or pytest.main([*OPTIONS, "-x", *tests]) == 0, patience)
+            return in_a_fork(loaded_anew, patience)
 
     def judge(self) -> None:
         """Say what survives, in a random order that is always the same: what there is at any time is a fair sample."""
@@ -277,8 +296,8 @@ def judge(folder: str, options: argparse.Namespace, copy: Path) -> bool:
     sys.dont_write_bytecode = True
     load(folder)
     judge = Judge(folder, options)
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        pytest.main([*OPTIONS, *tests_of(folder)], plugins=[judge])
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        pytest.main([*OPTIONS, *files(options.tests or TESTS[folder])], plugins=[judge])
     return judge.survived == 0
 
 
@@ -288,6 +307,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="*", default=list(TESTS), choices=[*TESTS], metavar="folder")
     parser.add_argument("--sample", type=int, help="how many mutants of each folder are drawn")
     parser.add_argument("--only", default="", help="a part of what is printed of the mutants that are looked at")
+    parser.add_argument("--tests", nargs="+", help="patterns of files below tests/, instead of those in TESTS")
     parser.add_argument("--seconds", type=float, default=10, help="that the tests of one mutant may take in all")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as where:
