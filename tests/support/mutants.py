@@ -186,7 +186,7 @@ class Judge:
         self.run(self.items)
         self.measure()
         gc.unfreeze()
-        self.functions = [each for each in gc.get_objects() if isinstance(each, FunctionType)]
+        self.functions = [each for each in gc.get_objects() if type(each) is FunctionType]
         gc.freeze()
         self.check()
         self.judge()
