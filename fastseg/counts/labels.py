@@ -207,8 +207,6 @@ class LabelCounts(Counts):
             If a label is not among the counts' labels and the counts are closed, or if one is given twice.
         """
         kept = _whole(labels, "labels")
-        if np.unique(kept).size != kept.size:
-            raise ValueError(f"labels: expected each label once, found {kept.tolist()}")
         if self.weighted:
             raise ValueError("select needs unweighted counts: which voxels become ignored is not known from weights")
         where = positions(self.labels, kept)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fastseg import BinaryCounts, LabelCounts
+from fastseg import BinaryCounts, LabelCounts, count_labels, count_masks
 
 LABELS = np.arange(2)
 TABLE, ROW, VOXELS = np.zeros((1, 2, 2), np.int64), np.zeros((1, 2), np.int64), np.zeros((1, 4), np.int64)
@@ -45,10 +46,16 @@ def test_labels_are_a_row_of_int64(labels: Any) -> None:
 def test_labels_stand_once_and_those_of_open_counts_in_order() -> None:
     with pytest.raises(ValueError, match=r"labels: expected each label once, found \[1, 1\]"):
         LabelCounts(np.array([1, 1]), True, TABLE, ROW, VOXELS)
-    with pytest.raises(ValueError, match=r"labels: expected those of open counts sorted, found \[1, 0\]"):
-        LabelCounts(np.array([1, 0]), False, TABLE, ROW, VOXELS)
-    with pytest.raises(ValueError, match=r"ignored: expected each label once, sorted, found \[1, 1\]"):
-        LabelCounts(LABELS, True, TABLE, ROW, VOXELS, np.array([1, 1]))
+    for labels in ([1, 0], [0, 2, 1]):
+        with pytest.raises(
+            ValueError, match=rf"labels: expected those of open counts sorted, found {re.escape(str(labels))}"
+        ):
+            LabelCounts(np.array(labels), False, TABLE, ROW, VOXELS)
+    for labels in ([1, 1], [0, 2, 1]):
+        with pytest.raises(
+            ValueError, match=rf"ignored: expected each label once, sorted, found {re.escape(str(labels))}"
+        ):
+            LabelCounts(LABELS, True, TABLE, ROW, VOXELS, np.array(labels))
     assert LabelCounts(np.array([1, 0]), True, TABLE, ROW, VOXELS).labels.tolist() == [1, 0]
 
 
@@ -108,3 +115,41 @@ def test_statistics_of_unlike_kinds_types_and_values_are_not_equal() -> None:
     assert counts != LabelCounts.zeros(2, weighted=True)
     assert counts != LabelCounts(counts.labels, False, counts.matrix, counts.unknown, counts.voxels)
     assert LabelCounts.__eq__(counts, 3) is NotImplemented
+
+
+def test_errors_name_the_labels_that_are_missing_and_all_of_a_dozen() -> None:
+    with pytest.raises(
+        ValueError, match=r"labels: \[14\] are not among the labels of the counts, \[0, 1, 2, .*, 10, 11\]$"
+    ):
+        LabelCounts.zeros(12).select([0, 14])
+    with pytest.raises(ValueError, match=r"'a' names \[14\], .* of the counts, \[0, 1, 2, 3, 4, … 13 labels … 12\]$"):
+        LabelCounts.zeros(13).regions({"a": [0, 14]})
+
+
+def test_what_is_counted_cannot_be_written_to_and_ignores_nothing() -> None:
+    labels, masks = count_labels([0, 1], [1, 1]), count_masks([0, 1], [1, 1], channel_axis=None)
+    for array in (labels.labels, labels.matrix, labels.unknown, labels.voxels, labels.ignored, masks.tp, masks.voxels):
+        assert not array.flags.writeable
+    assert labels.ignored.tolist() == LabelCounts.zeros(2).ignored.tolist() == []
+
+
+def test_regions_of_counts_without_a_label() -> None:
+    assert LabelCounts.zeros(cases=2).regions({"a": [1]}).tp.tolist() == [[0], [0]]
+
+
+def test_sums_of_weights_that_no_pair_adds_to_are_zero() -> None:
+    """A union of all labels has neither false positives nor other voxels, whatever the rounding of its sums."""
+    rng = np.random.default_rng(0)
+    matrix, unknown = rng.random((100, 4, 4)), np.zeros((100, 4))
+    voxels = np.full((100, 4), [16, 0, 0, 0])
+    counts = LabelCounts(np.arange(4), True, matrix, unknown, voxels).regions({"all": [0, 1, 2, 3]})
+    np.testing.assert_allclose(counts.tp[:, 0], matrix.sum((1, 2)), rtol=1e-12)
+    assert np.stack([counts.fp, counts.fn, counts.tn]).tolist() == np.zeros((3, 100, 1)).tolist()
+
+
+def test_weights_of_one_are_counted_as_voxels_are() -> None:
+    matrix, unknown = np.ones((1, 2, 2)), np.ones((1, 2))
+    weighted = LabelCounts(LABELS, True, matrix, unknown, VOXELS).one_vs_rest()
+    plain = LabelCounts(LABELS, True, matrix.astype(np.int64), unknown.astype(np.int64), VOXELS).one_vs_rest()
+    for name in ("tp", "fp", "fn", "tn"):
+        assert getattr(weighted, name).tolist() == getattr(plain, name).tolist()

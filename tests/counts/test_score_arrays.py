@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastseg import LabelCounts, ScoreSums, sum_scores
+from fastseg.counts.scores import QUANTITIES
 
 N, C, B = 2, 3, 4
 ZEROS = ScoreSums.zeros(
@@ -44,8 +45,15 @@ def test_arrays_must_fit(changed: dict[str, Any], kind: type[Exception], message
         replace(ZEROS, **changed)
 
 
+def test_defaults() -> None:
+    plain = ScoreSums(true=np.zeros((1, C)), total=np.zeros(1), voxels=np.zeros((1, 4), np.int64), binary=False)
+    assert plain == ScoreSums.zeros(C, quantities=())
+    assert (plain.soft, plain.label_smoothing, plain.ignored.dtype) == (False, 0.0, np.int64)
+
+
 def test_no_array_can_be_written_to() -> None:
-    arrays = {name: value for name, value in vars(ZEROS).items() if isinstance(value, np.ndarray)}
+    zeros = ScoreSums.zeros(C, quantities=list(QUANTITIES), class_weight=np.ones(C))
+    arrays = {name: value for name, value in vars(zeros).items() if isinstance(value, np.ndarray)}
     assert {"true", "total", "pred", "top_bins", "voxels", "class_weight", "ignored"} <= arrays.keys()
     assert not [name for name, array in arrays.items() if array.flags.writeable]
 

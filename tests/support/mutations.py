@@ -94,7 +94,7 @@ def _made(node: ast.AST, parent: ast.AST, place: str) -> Iterator[ast.AST]:
             yield operand
         case ast.Constant(bool(value)) if not (isinstance(parent, ast.keyword) and parent.arg == "strict"):
             yield ast.Constant(not value)
-        case ast.Constant(int(value) | float(value)) if not isinstance(value, bool):
+        case ast.Constant(int(value) | float(value)) if not isinstance(value, bool) and not _is_minus(parent):
             yield ast.Constant(value + 1)
             if value == 1:
                 yield ast.Constant(0)
@@ -124,3 +124,7 @@ def _is_text(node: ast.AST) -> bool:
 
 def _is_none(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is None  # of a type: `Literal["a"] | None`
+
+
+def _is_minus(node: ast.AST) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)  # which is itself dropped
