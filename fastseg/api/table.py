@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from fastseg.api.text_table import table_in_blocks
 from fastseg.arrays.arguments import checked_number
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 from fastseg.labels.names import shown, shown_label
-from fastseg.metrics.arithmetic import nan_mean
+from fastseg.metrics.arithmetic import nan_mean, ratio
 from fastseg.metrics.choice import TITLES, chosen_metrics, classes_of, values_of
 
 __all__ = ["Scores"]
@@ -100,9 +100,12 @@ class Scores:
         chosen = chosen_metrics(metrics, counts)
         self._of_classes = of_classes = _united(counts, regions)
         classes = classes_of(of_classes)
-        ignored = set() if isinstance(of_classes, BinaryCounts) else set(of_classes.ignored.tolist())
-        self._kept = kept = np.array([name not in ignored for name in classes], bool)
-        self.classes: tuple[str | int, ...] = tuple(name for name in classes if name not in ignored)
+        ignored = () if isinstance(of_classes, BinaryCounts) else of_classes.ignored.tolist()
+        self._kept: slice | npt.NDArray[np.bool_] = slice(None)
+        self.classes: tuple[str | int, ...] = classes
+        if ignored:
+            self._kept = np.array([name not in ignored for name in classes], bool)
+            self.classes = tuple(name for name in classes if name not in ignored)
         self.values: dict[str, Floats] = {}
         self._overall: dict[str, Floats] = {}
         for name in chosen:
@@ -111,15 +114,14 @@ class Scores:
             if values.ndim == 1:
                 self._overall[name] = values
             else:
-                self.values[name] = values if kept.all() else values[:, kept]
+                self.values[name] = values[:, self._kept]
         background = [0, *(name for name, members in (regions or {}).items() if set(members) == {0})]
-        foreground = np.array([name not in background for name in self.classes], bool)
-        self.class_values = {name: nan_mean(v, 0) for name, v in self.values.items()}
-        self.mean = {name: _mean_of(v) for name, v in self.class_values.items()}
-        self.foreground_mean = {name: _mean_of(v[foreground]) for name, v in self.class_values.items()}
-        self.defined = {name: _number_defined(v) for name, v in self.class_values.items()}
-        self.foreground_defined = {name: _number_defined(v[foreground]) for name, v in self.class_values.items()}
-        self.overall = {name: _mean_of(v) for name, v in self._overall.items()}
+        foreground = [k for k, name in enumerate(self.classes) if name not in background]
+        self.class_values = {name: v[0] if len(v) == 1 else nan_mean(v, 0) for name, v in self.values.items()}
+        every = np.array([*self.class_values.values()]).reshape(len(self.values), len(self.classes))
+        self.mean, self.defined = _means(self.values, every)
+        self.foreground_mean, self.foreground_defined = _means(self.values, every[:, foreground])
+        self.overall = {name: float(nan_mean(v, 0)) for name, v in self._overall.items()}
 
     def __getitem__(self, metric: str) -> Floats:
         """Return a metric's values: (K,) for one case, (N, K) for several; of overall metrics () or (N,)."""
@@ -263,12 +265,12 @@ def _volumes(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[npt.NDArra
     return (counts.tp + counts.fn).sum(0), (counts.tp + counts.fp).sum(0)
 
 
-def _mean_of(values: Floats) -> float:
-    return float(nan_mean(values.ravel(), 0))
-
-
-def _number_defined(values: Floats) -> int:
-    return int((~np.isnan(values)).sum())
+def _means(names: Iterable[str], values: Floats) -> tuple[dict[str, float], dict[str, int]]:
+    """Return for each row of (M, K) the mean of what is defined, and of how many numbers it is."""
+    defined = values == values
+    numbers = defined.sum(1)
+    means = ratio(np.where(defined, values, 0.0).sum(1), numbers)
+    return dict(zip(names, means.tolist(), strict=True)), dict(zip(names, numbers.tolist(), strict=True))
 
 
 def _plain(value: Any) -> float | None:

@@ -32,6 +32,16 @@ class Counts:
                 array.flags.writeable = False
                 object.__setattr__(self, name, array)
 
+    @classmethod
+    def _trusted(cls, **values: Any) -> Self:
+        """Return counts of values that are known to be right, without checking them: this runs at every call."""
+        counts = object.__new__(cls)
+        for value in values.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+        counts.__dict__.update(values)
+        return counts
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented

@@ -81,16 +81,6 @@ class LabelCounts(Counts):
         self._freeze(ignored=ignored, labels=self.labels, matrix=self.matrix, unknown=self.unknown, voxels=self.voxels)
 
     @classmethod
-    def _trusted(cls, **values: Any) -> Self:
-        """Return counts of values that are known to be right, without checking them: this runs at every call."""
-        counts = object.__new__(cls)
-        for name, value in values.items():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
-            object.__setattr__(counts, name, value)
-        return counts
-
-    @classmethod
     def zeros(
         cls,
         labels: int | Sequence[int] | npt.NDArray[Any] | None = None,
@@ -237,7 +227,9 @@ class LabelCounts(Counts):
     @functools.cached_property
     def _each_label(self) -> BinaryCounts:
         """What `one_vs_rest` returns: every metric asks for it, and the counts never change."""
-        return self._binary(tuple(self.labels.tolist()), _one_vs_rest)
+        tp, fp, fn, tn = self._binary(_one_vs_rest)
+        names = tuple(self.labels.tolist())
+        return BinaryCounts._trusted(classes=names, tp=tp, fp=fp, fn=fn, tn=tn, voxels=self.voxels)
 
     def regions(self, regions: Mapping[str | int, Sequence[int]]) -> BinaryCounts:
         """Return the counts of unions of labels, which may overlap: a voxel is in a region if its label is listed.
@@ -264,12 +256,11 @@ class LabelCounts(Counts):
                     f"{_short(self.labels)}"
                 )
             columns.append(where[where >= 0])
-        return self._binary(tuple(regions), lambda matrix, unknown: _regions(matrix, unknown, columns))
+        tp, fp, fn, tn = self._binary(lambda matrix, unknown: _regions(matrix, unknown, columns))
+        return BinaryCounts(tuple(regions), tp, fp, fn, tn, self.voxels)
 
-    def _binary(
-        self, names: tuple[str | int, ...], quadruple: Callable[[Numbers, Numbers], Sequence[Numbers]]
-    ) -> BinaryCounts:
-        """Return binary counts of what makes tp, fp, fn and tn of a matrix and unknown predictions."""
+    def _binary(self, quadruple: Callable[[Numbers, Numbers], list[Numbers]]) -> list[Numbers]:
+        """Return tp, fp, fn and tn, by what makes them of a matrix and unknown predictions."""
         counts = quadruple(self.matrix, self.unknown)
         if self.weighted:
             # Differences of float sums miss zero by a rounding error; where no pair contributes, they are zero.
@@ -277,8 +268,7 @@ class LabelCounts(Counts):
             counts = [
                 np.where(number == 0, 0.0, np.maximum(sums, 0)) for sums, number in zip(counts, pairs, strict=True)
             ]
-        tp, fp, fn, tn = counts
-        return BinaryCounts(names, tp, fp, fn, tn, self.voxels)
+        return counts
 
     @classmethod
     def _from_plain(cls, data: Mapping[str, Any], dtype: np.dtype[Any]) -> Self:

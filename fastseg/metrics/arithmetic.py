@@ -20,10 +20,13 @@ NAN = float("nan")
 
 def ratio(numerator: Any, denominator: Any, zero_division: float = NAN) -> Floats:
     """Return the quotients; `zero_division` where the denominator is 0."""
-    denominator = np.asarray(denominator)
-    zero = denominator == 0
-    values = np.asarray(numerator / np.where(zero, 1, denominator), np.float64)
-    return np.asarray(np.where(zero, zero_division, values))
+    numerator, denominator = np.asarray(numerator), np.asarray(denominator)
+    if numerator.dtype == object or denominator.dtype == object:  # integers of any size, which `exact` makes
+        zero = denominator == 0
+        return np.asarray(np.where(zero, zero_division, numerator / np.where(zero, 1, denominator)), np.float64)
+    values = np.empty(np.broadcast(numerator, denominator).shape)
+    values.fill(zero_division)
+    return np.divide(numerator, denominator, out=values, where=denominator != 0)
 
 
 def times(factor: Any, values: Any) -> Floats:
@@ -34,10 +37,10 @@ def times(factor: Any, values: Any) -> Floats:
     return products
 
 
-def nan_mean(values: Floats, axis: int) -> Floats:
-    """Return the means along an axis of the values that are not NaN; NaN where there are none."""
-    defined = ~np.isnan(values)
-    return ratio(np.where(defined, values, 0.0).sum(axis), defined.sum(axis))
+def nan_mean(values: Floats, axis: int, zero_division: float = NAN) -> Floats:
+    """Return the means along an axis of the values that are not NaN; `zero_division` where there are none."""
+    defined = values == values
+    return ratio(np.where(defined, values, 0.0).sum(axis), defined.sum(axis), zero_division)
 
 
 def weighted_mean(values: Floats, weights: Floats, zero_division: float = NAN) -> Floats:

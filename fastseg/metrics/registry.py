@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastseg.arrays.arguments import checked_number
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
-from fastseg.metrics.arithmetic import NAN, ratio, weighted_mean
+from fastseg.metrics.arithmetic import NAN, nan_mean, ratio, weighted_mean
 
 __all__ = ["REGISTRY", "Average", "Entry", "Fraction", "Metric", "ScoreFunction", "foreground", "get", "register"]
 
@@ -131,18 +131,20 @@ class Metric(Entry):
             assert self.overall is not None
             return self._values(*self.overall(counts, include_background, **parameters), zero_division)
         binary = foreground(counts, include_background)
-        ignored = set(counts.ignored.tolist()) if isinstance(counts, LabelCounts) else set()
+        ignored = set(counts.ignored.tolist()) if isinstance(counts, LabelCounts) and counts.ignored.size else ()
         if average == "micro":
-            scored = binary.select([name for name in binary.classes if name not in ignored])
-            numerator, denominator = self.function(scored.summed(), **parameters)
+            if ignored:
+                binary = binary.select([name for name in binary.classes if name not in ignored])
+            numerator, denominator = self.function(binary.summed(), **parameters)
             return self._values(numerator, denominator, zero_division)[:, 0]
         numerator, denominator = self.function(binary, **parameters)
         values = self._values(numerator, denominator, zero_division)
-        values[:, [name in ignored for name in binary.classes]] = NAN
+        if ignored:
+            values[:, [name in ignored for name in binary.classes]] = NAN
         if average is None:
             return values
         if average == "macro":
-            return weighted_mean(values, np.ones(values.shape), zero_division)
+            return nan_mean(values, 1, zero_division)
         if average == "weighted":
             return weighted_mean(values, (binary.tp + binary.fn).astype(np.float64), zero_division)
         raise ValueError(f"average: expected None, 'macro', 'micro' or 'weighted'; found {average!r}")
@@ -162,8 +164,12 @@ class Metric(Entry):
 
     def _values(self, numerator: Any, denominator: Any, zero_division: float) -> Floats:
         """Divide, and undo what rounding put beyond the range."""
-        values = np.clip(ratio(numerator, denominator), *self.range)
-        return np.where(np.isnan(values), zero_division, values)
+        least, most = self.range
+        values = ratio(numerator, denominator)
+        np.minimum(np.maximum(values, least, out=values), most, out=values)
+        if zero_division == zero_division:
+            values[values != values] = zero_division
+        return values
 
     def is_overall(self, counts: LabelCounts | BinaryCounts) -> bool:
         """Tell whether the metric of these counts is one number for all classes together."""
