@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.api.labels import count_labels
+from fastseg.api.labels import count_each_label, count_labels
+from fastseg.api.masks import count_masks
 from fastseg.api.scores import sum_scores
 from fastseg.arrays.arguments import keyword_options
 from fastseg.arrays.option_names import check_options
@@ -70,12 +71,18 @@ def _of_labels(name: str, metric: Metric) -> tuple[Callable[..., Any], inspect.S
         average: registry.Average = None,
         zero_division: float = float("nan"),
         include_background: bool = True,
+        channel_axis: int | None = None,
         **options: Any,
     ) -> npt.NDArray[np.float64] | float:
-        check_options(name, options, parameters)
         chosen = {p.name: options.pop(p.name, p.default) for p in own}
+        if channel_axis is None:
+            check_options(name, options, parameters)
+            counts = count(y_true, y_pred, **options)
+        else:
+            check_options(name, options, parameters_for_masks)
+            counts = count_masks(y_true, y_pred, channel_axis=channel_axis, **options)
         values = metric(
-            count_labels(y_true, y_pred, **options),
+            counts,
             average=average,
             zero_division=zero_division,
             include_background=include_background,
@@ -87,9 +94,11 @@ def _of_labels(name: str, metric: Metric) -> tuple[Callable[..., Any], inspect.S
 
     given = inspect.signature(call)
     fixed = [p for p in given.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    options_of_counts = keyword_options(count_labels).values()
-    signature = inspect.Signature([*fixed, *own, *options_of_counts], return_annotation=given.return_annotation)
+    of_counts = keyword_options(count_labels)
+    signature = inspect.Signature([*fixed, *own, *of_counts.values()], return_annotation=given.return_annotation)
     parameters = signature.parameters
+    parameters_for_masks = parameters.keys() - (of_counts.keys() - keyword_options(count_masks).keys())
+    count = count_each_label if metric.overall is None else count_labels
     return call, signature
 
 
@@ -141,7 +150,7 @@ _LABELS = """{summary}
 Parameters
 ----------
 y_true, y_pred : array_like
-    True and predicted labels, as in `count_labels`.
+    True and predicted labels, as in `count_labels`; or with `channel_axis` masks, as in `count_masks`.
 average : {{None, "macro", "micro", "weighted"}}
     None: a value for each of the K classes. "macro": their mean. "micro": one ratio of their summed counts. "weighted":
     their mean, weighted by the classes' true counts. Means are over defined values.
@@ -149,8 +158,11 @@ zero_division : float
     The value where the denominator is 0; NaN means undefined, and means leave it out.
 include_background : bool
     False leaves out class 0.
+channel_axis
+    The axis of the C channels of masks (bool, or numbers that are all 0 or 1), which are the K classes then. None: the arrays
+    are label maps.
 {own}**options
-    The keyword options of `count_labels`.
+    The keyword options of `count_labels`, or of `count_masks` with `channel_axis`.
 
 Returns
 -------
@@ -159,7 +171,7 @@ Returns
 Raises
 ------
 TypeError, ValueError
-    As `count_labels` does; for unknown options and values.
+    As `count_labels` or `count_masks` does; for unknown options and values.
 
 Notes
 -----

@@ -14,10 +14,10 @@ from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import keyword_options
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import check_options, explained
-from fastseg.counting.labels import count_label_inputs
-from fastseg.counts import LabelCounts
+from fastseg.counting.labels import count_classes, count_label_inputs
+from fastseg.counts import BinaryCounts, LabelCounts
 
-__all__ = ["confusion_matrix", "count_labels", "counting_keywords", "evaluate", "voxel_ml"]
+__all__ = ["confusion_matrix", "count_each_label", "count_labels", "counting_keywords", "evaluate", "voxel_ml"]
 
 
 @explained
@@ -103,6 +103,16 @@ def count_labels(
         sample_axis=sample_axis,
     )
     return count_label_inputs(given, unknown=unknown, backend=backend)
+
+
+def count_each_label(
+    y_true: Any, y_pred: Any, *, unknown: str = "raise", backend: str = "auto", **options: Any
+) -> LabelCounts | BinaryCounts:
+    """Count each label against all others, with the options of `count_labels`: what metrics of classes are made of.
+
+    There is no matrix of K×K a sample unless labels are ignored or voxels weighted.
+    """
+    return count_classes(label_inputs(y_true, y_pred, **options), unknown=unknown, backend=backend)
 
 
 @explained

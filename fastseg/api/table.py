@@ -261,7 +261,7 @@ def _volumes(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[npt.NDArra
             return true, np.full(true.shape, np.nan) if counts.pred is None else counts.pred.sum(0)
         counts = counts.argmax_counts
     if isinstance(counts, LabelCounts):
-        return (counts.matrix.sum(2) + counts.unknown).sum(0), counts.matrix.sum((0, 1))
+        return counts.marginals.true.sum(0), counts.marginals.pred.sum(0)
     return (counts.tp + counts.fn).sum(0), (counts.tp + counts.fp).sum(0)
 
 

@@ -50,9 +50,8 @@ _AT_HOME = {
     "beta": "fastseg.fbeta and fastseg.tversky have it",
     "bins": _SUMS,
     "channel_axis": (
-        "of masks or one-hot maps count_masks(y_true, y_pred, channel_axis=...) makes counts, of which fastseg.metrics.dice "
-        "and all other metrics are functions; of probabilities or logits sum_scores and evaluate_scores have it; label maps "
-        "have no channels"
+        "of masks or one-hot maps count_masks and metrics such as fastseg.dice have it; of probabilities or logits "
+        "sum_scores and evaluate_scores have it; label maps have no channels"
     ),
     "class_weight": f"{_SUMS}; so have losses",
     "classes": "count_masks has it, for names of channels; of label maps the classes are num_classes= or labels=",

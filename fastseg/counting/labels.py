@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,46 +15,63 @@ from fastseg.arrays.diagnosis import Rejected, explain_labels
 from fastseg.arrays.label_spans import Layout
 from fastseg.arrays.labels import LabelInputs
 from fastseg.counting.jobs import check_sums, mask_conversion, run_layouts, weight_conversion
-from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, LabelCounts, positions
+from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, LabelCounts, Marginals, positions
 from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.labels import Pairs, Square
 
-__all__ = ["LabelTotals", "count_label_inputs"]
+__all__ = ["LabelTotals", "count_classes", "count_label_inputs"]
 
 Array = npt.NDArray[Any]
 
+#: What is added up of each label.
+TRUE, PRED, HITS, MISSED = range(4)
+
 
 class LabelTotals:
-    """Pairs of values folded into matrices by the rules for ignored, unknown and open labels."""
+    """Pairs of values folded into counts by the rules for ignored, unknown and open labels.
 
-    def __init__(self, samples: int, classes: Classes, unknown: str, weighted: bool) -> None:
+    What each label amounts to is added up beside the matrix: it comes from the few pairs that occur, where the matrix would
+    have to be read as a whole, and it is enough for most metrics. The matrix can be left out then.
+    """
+
+    def __init__(self, samples: int, classes: Classes, unknown: str, weighted: bool, *, matrix: bool = True) -> None:
         if unknown not in ("raise", "count"):
             raise ValueError(f"unknown: expected 'raise' or 'count', found {unknown!r}")
         self.classes, self.weighted = classes, weighted
         self.count_unknown = unknown == "count"
         self.consecutive = classes.consecutive
         self.labels = np.empty(0, np.int64) if classes.labels is None else classes.labels
-        dtype, size = np.float64 if weighted else np.int64, self.labels.size
-        try:
-            self.matrix = np.zeros((samples, size, size), dtype)
-            self.missed = np.zeros((samples, size), dtype)
-            self.voxels = np.zeros((samples, 4), np.int64)
-        except MemoryError:
-            raise ValueError(
-                f"num_classes, sample_axis: {samples} samples of {size} classes need matrices of "
-                f"{samples * size * size * 8 / 2**30:,.0f} GiB, which cannot be had"
-            ) from None
+        self.dtype: type[np.generic] = np.float64 if weighted else np.int64
+        self.voxels = np.zeros((samples, 4), np.int64)
+        self.sums = self._zeros(4, samples, self.labels.size)  # as `Marginals`, and missed
+        self.with_matrix = matrix or weighted
+        self._matrix: Array | None = None
 
     @property
     def square(self) -> int | None:
         """K where the classes are 0..K-1 and nothing is ignored, so that counts of just those labels need no rules."""
         return None if self.classes.ignored.size else self.consecutive
 
+    @property
+    def matrix(self) -> Array:
+        """(N, K, K), made when it is first written to or asked for."""
+        if self._matrix is None:
+            self._matrix = self._zeros(len(self.voxels), self.labels.size, self.labels.size)
+        return self._matrix
+
+    def _zeros(self, *shape: int) -> Array:
+        try:
+            return np.zeros(shape, self.dtype)
+        except MemoryError:
+            raise ValueError(
+                f"num_classes, sample_axis: {len(self.voxels)} samples of {self.labels.size} classes need matrices of "
+                f"{prod(shape) * 8 / 2**30:,.0f} GiB, which cannot be had"
+            ) from None
+
     def add(self, sample: int, pairs: Pairs | Square) -> None:
         """Fold in the pairs of a part of one sample; raise `Rejected` if one of them is not allowed."""
         if isinstance(pairs, Square):
-            self.matrix[sample] += pairs.counts
-            self.voxels[sample] += (pairs.voxels, 0, pairs.outside, 0)
+            self._add_square(sample, pairs)
             return
         if pairs.bad_weights:
             raise Rejected
@@ -79,10 +97,28 @@ class LabelTotals:
             if not self.count_unknown:
                 raise Rejected
             voxels[UNKNOWN] += times[missed].sum()
-            np.add.at(self.missed[sample], rows[missed], values[missed])
+            np.add.at(self.sums[MISSED, sample], rows[missed], values[missed])
             rows, columns, times, values = rows[~missed], columns[~missed], times[~missed], values[~missed]
         voxels[COUNTED] += times.sum()
-        np.add.at(self.matrix[sample], (rows, columns), values)
+        if not self.weighted:
+            hits = rows == columns
+            np.add.at(self.sums[TRUE, sample], rows, values)
+            np.add.at(self.sums[PRED, sample], columns, values)
+            np.add.at(self.sums[HITS, sample], rows[hits], values[hits])
+        if self.with_matrix:
+            np.add.at(self.matrix[sample].reshape(-1), rows * self.labels.size + columns, values)
+
+    def _add_square(self, sample: int, square: Square) -> None:
+        counts = square.counts
+        self.sums[TRUE, sample] += np.add.reduce(counts, axis=1)
+        self.sums[PRED, sample] += np.add.reduce(counts, axis=0)
+        self.sums[HITS, sample] += counts.diagonal()
+        self.voxels[sample, COUNTED] += square.voxels
+        self.voxels[sample, OUTSIDE] += square.outside
+        if self.with_matrix and self._matrix is None and len(self.voxels) == 1:
+            self._matrix = counts[None]
+        elif self.with_matrix:
+            self.matrix[sample] += counts
 
     def _places(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         if self.consecutive is not None:
@@ -99,44 +135,69 @@ class LabelTotals:
                 f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "
                 f"(such as {union[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=)"
             )
-        where = np.searchsorted(union, self.labels)
-        samples = self.matrix.shape[0]
-        matrix = np.zeros((samples, union.size, union.size), self.matrix.dtype)
-        matrix[:, where[:, None], where[None, :]] = self.matrix
-        missed = np.zeros((samples, union.size), self.missed.dtype)
-        missed[:, where] = self.missed
-        self.labels, self.matrix, self.missed = union, matrix, missed
+        where, matrix, sums = np.searchsorted(union, self.labels), self._matrix, self.sums
+        self.labels, self._matrix = union, None
+        self.sums = self._zeros(4, len(self.voxels), union.size)
+        self.sums[:, :, where] = sums
+        if matrix is not None:
+            self.matrix[:, where[:, None], where[None, :]] = matrix
 
     def finish(self, given: int) -> LabelCounts:
         """Return the counts, having checked that every voxel of each sample has gone somewhere."""
+        self._check(given)
+        return LabelCounts._trusted(
+            labels=self.labels,
+            closed=self.classes.labels is not None,
+            matrix=self.matrix,
+            unknown=self.sums[MISSED],
+            voxels=self.voxels,
+            ignored=self.classes.without_score,
+            **({} if self.weighted else {"marginals": self._marginals()}),
+        )
+
+    def finish_classes(self, given: int) -> BinaryCounts:
+        """Return what `LabelCounts.one_vs_rest` would of counts without weights; no matrix is needed."""
+        self._check(given)
+        return self._marginals().one_vs_rest(self.labels, self.voxels)
+
+    def _marginals(self) -> Marginals:
+        self.sums.flags.writeable = False
+        true, pred, hits, missed = self.sums
+        return Marginals(true + missed if self.count_unknown else true, pred, hits)
+
+    def _check(self, given: int) -> None:
         gone = self.voxels.tolist()
         conserved = all(sum(row) == given for row in gone)
-        if not self.weighted:
-            conserved = conserved and np.add.reduce(self.matrix, axis=(1, 2)).tolist() == [row[COUNTED] for row in gone]
-            conserved = conserved and (
-                not self.count_unknown or np.array_equal(self.missed.sum(1), self.voxels[:, UNKNOWN])
-            )
         if self.weighted:
             check_sums(self.matrix)
+        else:
+            true, pred, _, missed = np.add.reduce(self.sums, axis=2).tolist()
+            counted, unknown = self.voxels[:, COUNTED].tolist(), self.voxels[:, UNKNOWN].tolist()
+            conserved = conserved and true == pred == counted and missed == unknown
         if not conserved:
             raise RuntimeError(
                 f"voxels were lost or counted twice: {given} a sample were given, {gone} counted; "
                 "this is a defect in fastseg, please report it"
             )
-        return LabelCounts._trusted(
-            labels=self.labels,
-            closed=self.classes.labels is not None,
-            matrix=self.matrix,
-            unknown=self.missed,
-            voxels=self.voxels,
-            ignored=self.classes.without_score,
-        )
 
 
 def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: str = "auto") -> LabelCounts:
     """Count a pair of label maps; the inputs are checked already."""
-    module = counter_of(backend)
     totals = LabelTotals(given.num_samples, given.classes, unknown, given.weight is not None)
+    return totals.finish(_count(given, totals, backend))
+
+
+def count_classes(given: LabelInputs, *, unknown: str = "raise", backend: str = "auto") -> LabelCounts | BinaryCounts:
+    """Count each label of a pair of label maps against all others, without a matrix a sample where that can be."""
+    if given.weight is not None or given.classes.without_score.size:  # which binary counts do not know
+        return count_label_inputs(given, unknown=unknown, backend=backend)
+    totals = LabelTotals(given.num_samples, given.classes, unknown, weighted=False, matrix=False)
+    return totals.finish_classes(_count(given, totals, backend))
+
+
+def _count(given: LabelInputs, totals: LabelTotals, backend: str) -> int:
+    """Add a pair of label maps to the totals; return the voxels of a sample."""
+    module = counter_of(backend)
     voxels = given.y_true.size // max(1, given.num_samples)
     if voxels:
         conversions = (None, None, mask_conversion(given.mask), weight_conversion(given.weight))
@@ -156,10 +217,11 @@ def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: s
         square = None if bits else totals.square  # the values of bit patterns are known only afterwards
         keep = given.num_samples == 1 and given.weight is None  # integers may be folded in any order, so at the end
         try:
-            run_layouts(given.num_samples, voxels, layout, counter, square, keep, fold)
+            work = voxels * max(given.y_true.itemsize, given.y_pred.itemsize)
+            run_layouts(given.num_samples, work, layout, counter, square, keep, fold)
         except Rejected:
             explain_labels(given, count_unknown=totals.count_unknown)
-    return totals.finish(voxels)
+    return voxels
 
 
 def _decoded(pairs: Pairs | Square, bfloat16: tuple[bool, bool]) -> Pairs | Square:

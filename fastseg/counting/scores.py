@@ -165,7 +165,7 @@ class ScoreTotals:
             counts = self.labels.finish(given)
         if not options.soft:
             assert counts is not None
-            true = counts.matrix.sum(2).astype(np.float64)
+            true = counts.marginals.true.astype(np.float64)
             arrays["true"] = true[:, 1:] if options.channels == 1 else true
             arrays["total"] = true.sum(1)
             arrays["voxels"] = counts.voxels.copy()

@@ -5,7 +5,17 @@
 
 from fastseg.counts.base import COUNTED, IGNORED, OUTSIDE, UNKNOWN
 from fastseg.counts.binary import BinaryCounts
-from fastseg.counts.labels import LabelCounts, positions
+from fastseg.counts.labels import LabelCounts, Marginals, positions
 from fastseg.counts.scores import ScoreSums
 
-__all__ = ["COUNTED", "IGNORED", "OUTSIDE", "UNKNOWN", "BinaryCounts", "LabelCounts", "ScoreSums", "positions"]
+__all__ = [
+    "COUNTED",
+    "IGNORED",
+    "OUTSIDE",
+    "UNKNOWN",
+    "BinaryCounts",
+    "LabelCounts",
+    "Marginals",
+    "ScoreSums",
+    "positions",
+]

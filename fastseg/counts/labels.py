@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,33 @@ import numpy.typing as npt
 from fastseg.counts.base import COUNTED, IGNORED, UNKNOWN, Counts, Ints, Numbers, check_dtypes, numbers
 from fastseg.counts.binary import BinaryCounts
 
-__all__ = ["LabelCounts", "positions"]
+__all__ = ["LabelCounts", "Marginals", "positions"]
 
 _NO_LABELS = np.empty(0, np.int64)
+
+
+class Marginals(NamedTuple):
+    """What is known of each label without the others: all that metrics of a class are made of."""
+
+    true: Numbers
+    """(N, K) voxels whose true label it is, those with unknown predictions included."""
+    pred: Numbers
+    """(N, K) voxels whose predicted label it is."""
+    hits: Numbers
+    """(N, K) voxels of which both are true."""
+
+    def one_vs_rest(self, labels: Ints, voxels: Ints) -> BinaryCounts:
+        """Return each label's counts against all others."""
+        true, pred, hits = self
+        fp = pred - hits
+        return BinaryCounts._trusted(
+            classes=tuple(labels.tolist()),
+            tp=hits,
+            fp=fp,
+            fn=true - hits,
+            tn=np.add.reduce(true, axis=1, keepdims=True) - true - fp,
+            voxels=voxels,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,11 +249,20 @@ class LabelCounts(Counts):
         return self._each_label
 
     @functools.cached_property
+    def marginals(self) -> Marginals:
+        """True, predicted and right voxels of each label, (N, K) each; of counts of arrays they are known from the start."""
+        marginals = _marginals(self.matrix, self.unknown)
+        for array in marginals:
+            array.flags.writeable = False
+        return marginals
+
+    @functools.cached_property
     def _each_label(self) -> BinaryCounts:
         """What `one_vs_rest` returns: every metric asks for it, and the counts never change."""
+        if not self.weighted:
+            return self.marginals.one_vs_rest(self.labels, self.voxels)
         tp, fp, fn, tn = self._binary(_one_vs_rest)
-        names = tuple(self.labels.tolist())
-        return BinaryCounts._trusted(classes=names, tp=tp, fp=fp, fn=fn, tn=tn, voxels=self.voxels)
+        return BinaryCounts(tuple(self.labels.tolist()), tp, fp, fn, tn, self.voxels)
 
     def regions(self, regions: Mapping[str | int, Sequence[int]]) -> BinaryCounts:
         """Return the counts of unions of labels, which may overlap: a voxel is in a region if its label is listed.
@@ -312,11 +345,14 @@ class LabelCounts(Counts):
         return replace(self, labels=labels, matrix=matrix, unknown=unknown)
 
 
+def _marginals(matrix: Numbers, unknown: Numbers) -> Marginals:
+    return Marginals(matrix.sum(2) + unknown, matrix.sum(1), np.diagonal(matrix, axis1=1, axis2=2).copy())
+
+
 def _one_vs_rest(matrix: Numbers, unknown: Numbers) -> list[Numbers]:
     """Return tp, fp, fn and tn of each label, (N, K)."""
-    true, pred = matrix.sum(2) + unknown, matrix.sum(1)
-    tp = np.diagonal(matrix, axis1=1, axis2=2)
-    return [tp.copy(), pred - tp, true - tp, true.sum(1)[:, None] - true - pred + tp]
+    true, pred, tp = _marginals(matrix, unknown)
+    return [tp, pred - tp, true - tp, true.sum(1)[:, None] - true - pred + tp]
 
 
 def _regions(matrix: Numbers, unknown: Numbers, regions: Sequence[npt.NDArray[np.intp]]) -> list[Numbers]:

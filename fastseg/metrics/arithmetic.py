@@ -26,7 +26,8 @@ def ratio(numerator: Any, denominator: Any, zero_division: float = NAN) -> Float
         return np.asarray(np.where(zero, zero_division, numerator / np.where(zero, 1, denominator)), np.float64)
     values = np.empty(np.broadcast(numerator, denominator).shape)
     values.fill(zero_division)
-    return np.divide(numerator, denominator, out=values, where=denominator != 0)
+    np.divide(numerator, denominator, out=values, where=denominator != 0)
+    return values
 
 
 def times(factor: Any, values: Any) -> Floats:

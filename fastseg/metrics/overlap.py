@@ -56,9 +56,8 @@ _metric = partial(register, REGISTRY, Metric)
 
 def _table(counts: LabelCounts) -> tuple[Array, Array, Array, Array]:
     """Return hits (N,), true counts (N, K), predicted counts (N, K) and all voxels (N,), unknown predictions included."""
-    true = counts.matrix.sum(2) + counts.unknown
-    hits = np.trace(counts.matrix, axis1=1, axis2=2)
-    return tuple(exact(a) for a in (hits, true, counts.matrix.sum(1), true.sum(1)))  # type: ignore[return-value]
+    true, pred, hits = map(exact, counts.marginals)
+    return hits.sum(1), true, pred, true.sum(1)
 
 
 @_metric("TP / (TP + FP + FN)", "Jaccard, New Phytologist 11 (1912) 37", symmetric=True, aliases=("jaccard",))

@@ -72,11 +72,10 @@ def files(**options: Any) -> Any:
 
 
 CALLS: list[tuple[Callable[..., Any], str, str]] = [
-    (lambda **o: fastseg.dice(Y, Y, **o), "channel_axis", "count_masks(y_true, y_pred, channel_axis=...)"),
-    (lambda **o: fastseg.evaluate(Y, Y, **o), "channel_axis", "count_masks(y_true, y_pred, channel_axis=...)"),
+    (lambda **o: fastseg.evaluate(Y, Y, **o), "channel_axis", "count_masks and metrics such as fastseg.dice have it"),
     (lambda **o: fastseg.confusion_matrix(Y, Y, **o), "channel_axis", "evaluate_scores"),
     (lambda **o: fastseg.count_labels(Y, Y, **o), "channel_axis", "count_masks"),
-    (lambda **o: fastseg.iou(Y, Y, **o), "axis", "count_masks(y_true, y_pred, channel_axis=...)"),
+    (lambda **o: fastseg.iou(Y, Y, **o), "axis", "did you mean 'channel_axis'?"),
     (lambda **o: fastseg.count_masks(Z, Z, **o), "axis", "did you mean 'channel_axis'?"),
     (lambda **o: fastseg.iou(Y, Y, **o), "batch_axis", "did you mean 'sample_axis'?"),
     (lambda **o: fastseg.iou(Y, Y, **o), "classes", "num_classes= or labels="),
