@@ -71,7 +71,7 @@ class ByteSource:
         compressed: bool | None = None,
         decode: Callable[[FileIO], Callable[[memoryview], int]] | None = None,
     ) -> None:
-        self.name = path if name is None else name
+        self.path, self.name = path, path if name is None else name
         self.position = 0
         try:
             # Before opening: opening a pipe that nobody writes to would wait for ever.

@@ -45,6 +45,16 @@ def foreign(head: bytes, zips: bool) -> str | None:
     return f"an XML document, perhaps {_SERVER}" if text.startswith(_XML) else None
 
 
+def note_of(path: str) -> str:
+    """Say in brackets what a file of voxels is, if it is foreign by its first bytes; "" else."""
+    try:
+        with open(path, "rb") as file:
+            what = foreign(file.read(512), zips=True)
+    except OSError:
+        return ""
+    return f" ({path} is {what})" if what else ""
+
+
 def missing(path: str) -> str:
     """Say that there is no such file, or that it is a link to none."""
     try:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastseg.volumes.bytes import ByteSource, WritableBytes
 from fastseg.volumes.errors import ClosedError, StreamError, VolumeError
+from fastseg.volumes.foreign import note_of
 from fastseg.volumes.volume import Geometry, Volume
 
 #: Rows of a box that lie less than this apart are read together with what lies between them.
@@ -191,7 +192,7 @@ class SerialVolume(Volume):
             what = "file" if offset is not None else "compressed file"
             raise self._truncated(
                 f"they do not fit a {what} of {source.size}; the header declares {geometry.shape} voxels of {dtype} "
-                f"after {source.position}"
+                f"after {source.position}{note_of(source.path)}"
             )
         if offset is not None:
             self.blocks = (1,) * len(geometry.shape)

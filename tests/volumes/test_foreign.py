@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -100,6 +101,30 @@ def test_a_zip_archive_that_begins_with_something_else_is_read(tmp_path: Path) -
         zipped.writestr("labels.npy", buffer.getvalue())
     with open_volume(tmp_path / "case.npz") as volume:
         assert volume.geometry.shape == data.shape
+
+
+HEADERS = {
+    "case.nhdr": "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 9 9 9\nencoding: raw\ndata file: case.raw\n\n",
+    "case.mhd": "NDims = 3\nDimSize = 9 9 9\nElementType = MET_UCHAR\nElementDataFile = case.raw\n",
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_files_of_voxels_beside_a_header(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("SimpleITK")
+    (tmp_path / name).write_text(HEADERS[name])
+    (tmp_path / "case.raw").write_bytes(POINTER)
+    with pytest.raises(
+        VolumeError, match=r"expected 729 bytes .*case.raw is a pointer of Git LFS in its place: `git lfs pull`"
+    ):
+        open_volume(tmp_path / name)
+
+
+def test_an_analyze_image_beside_its_header(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Pair(np.zeros((9, 9, 9), np.uint8), np.eye(4)), tmp_path / "case.hdr")
+    (tmp_path / "case.img").write_bytes(POINTER)
+    with pytest.raises(VolumeError, match=r"expected 729 bytes .*case.img is a pointer of Git LFS in its place"):
+        open_volume(tmp_path / "case.hdr")
 
 
 def test_links_to_nothing_say_where_they_lead(tmp_path: Path) -> None:

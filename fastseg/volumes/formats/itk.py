@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fastseg.volumes.bytes import DEFLATE_LIMIT, ByteSource
 from fastseg.volumes.decoded import DecodedVolume
 from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.foreign import note_of
 from fastseg.volumes.plain import Inflater, SerialVolume
 from fastseg.volumes.volume import Format, Geometry, Volume, require
 
@@ -268,7 +269,7 @@ class _Whole(DecodedVolume):
         if needed > there * _EXPANSION[place.coding]:
             raise VolumeError(
                 f"{path}: truncated or corrupt: expected {needed} bytes of voxels for the shape {geometry.shape} of "
-                f"{dtype}, found {there} bytes in {len(place.files)} file(s)"
+                f"{dtype}, found {there} bytes in {len(place.files)} file(s){''.join(map(note_of, place.files))}"
             )
 
     def _decode(self) -> NDArray[Any]:

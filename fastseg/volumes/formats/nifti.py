@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastseg.volumes.bytes import ByteSource
 from fastseg.volumes.errors import StreamError, UnrecognisedError, VolumeError
+from fastseg.volumes.foreign import note_of
 from fastseg.volumes.plain import SerialVolume, truncated
 from fastseg.volumes.volume import Format, Geometry
 
@@ -84,7 +85,7 @@ def _skip_to_voxels(source: ByteSource, header: Header) -> None:
             header.voxel_bytes,
             0,
             f"{needed} bytes do not fit a {'gzip ' if source.compressed else ''}file of {source.size}; the header declares "
-            f"{header.geometry.shape} voxels of {header.dtype} from byte {header.voxel_offset} on",
+            f"{header.geometry.shape} voxels of {header.dtype} from byte {header.voxel_offset} on{note_of(source.path)}",
         )
     try:
         source.skip(header.voxel_offset - source.position)
