@@ -70,12 +70,13 @@ def run_progress(quiet: bool) -> Iterator[Callable[[RunProgress], None] | None]:
     columns = (
         TextColumn("cases"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn()
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as display:
+    # Without a thread that draws: a process that has one cannot be forked to score small cases.
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as display:
         bar = display.add_task("cases", total=None, speed="")
 
         def update(now: RunProgress) -> None:
             speed = f"{now.voxels / max(now.seconds, 1e-9) / 1e6:,.0f} million voxels/s"
             failed = f", {now.failed} failed" if now.failed else ""
-            display.update(bar, total=now.expected, completed=now.cases, speed=speed + failed)
+            display.update(bar, total=now.expected, completed=now.cases, speed=speed + failed, refresh=True)
 
         yield update

@@ -1,4 +1,4 @@
-"""Scores cases on threads, keeps what is done at every moment, and stops at once when asked to."""
+"""Scores cases on threads or processes, keeps what is done at every moment, and stops at once when asked to."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.case import CancelledError, score_case
@@ -13,12 +14,15 @@ from fastseg.runs.scoring.keys import Hashing, size_of
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 
+if TYPE_CHECKING:
+    from fastseg.runs.scoring.processes import Processes
+
 __all__ = ["Progress", "run_cases"]
 
 #: Seconds between two looks at what the threads do.
 _LOOK_SECONDS = 0.1
-#: Cases that are smaller than this on average are scored by one thread: what they take is Python's work, of which only one
-#: thread at a time can do any, and threads that get into each other's way are slower than one.
+#: Cases that are smaller than this on average are Python's work, of which only one thread at a time can do any: threads that
+#: get into each other's way are slower than one.
 _SMALL_BYTES = 64 << 10
 
 
@@ -47,7 +51,7 @@ def run_cases(
     report: Callable[[Progress], None] | None = None,
     before: int = 0,
 ) -> None:
-    """Score cases, each on one thread, or on several where there are fewer cases than threads.
+    """Score cases, each on one thread, or on several where there are fewer cases than threads; many small ones in processes.
 
     Parameters
     ----------
@@ -71,7 +75,7 @@ def run_cases(
     KeyboardInterrupt
         As soon as all threads have stopped, which takes them a few milliseconds; what was kept is whole.
     """
-    crew = _Crew(cases, settings, threads, hashing, keep)
+    crew = _crew(cases, settings, threads, hashing, keep)
     started = time.monotonic()
 
     def look() -> None:
@@ -94,6 +98,22 @@ def run_cases(
             crew.stop(error)
     if crew.error is not None:
         raise crew.error
+
+
+def _crew(
+    cases: Sequence[Case], settings: Settings, threads: int, hashing: Hashing, keep: Callable[[CaseRecord], None]
+) -> _Crew | Processes:
+    """Return who scores the cases: threads; of many small ones processes, where this one can be forked."""
+    if threads > 1 and len(cases) > 1 and not _large(cases):
+        from fastseg.runs.scoring.processes import (
+            LEAST_SHARE,
+            Processes,
+            can_fork,
+        )  # multiprocessing takes time to import
+
+        if len(cases) >= 2 * LEAST_SHARE and can_fork():
+            return Processes(cases, settings, threads, hashing, keep)
+    return _Crew(cases, settings, threads, hashing, keep)
 
 
 class _Crew:
