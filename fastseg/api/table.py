@@ -16,7 +16,7 @@ from fastseg.arrays.arguments import checked_number
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 from fastseg.labels.names import shown, shown_label
 from fastseg.metrics.arithmetic import nan_mean, ratio
-from fastseg.metrics.choice import TITLES, chosen_metrics, classes_of, values_of
+from fastseg.metrics.choice import TITLES, chosen_metrics, classes_of, values_of, values_of_each
 
 __all__ = ["Scores"]
 
@@ -108,9 +108,11 @@ class Scores:
             self.classes = tuple(name for name in classes if name not in ignored)
         self.values: dict[str, Floats] = {}
         self._overall: dict[str, Floats] = {}
+        of_labels = [name for name in chosen if regions and _is_overall(name)]
+        found = values_of_each([name for name in chosen if name not in of_labels], of_classes, zero_division)
+        found |= {name: values_of(name, counts, zero_division) for name in of_labels}
         for name in chosen:
-            overall = regions and name in registry.REGISTRY and registry.get(name).overall is not None
-            values = values_of(name, counts if overall else of_classes, zero_division)
+            values = found[name]
             if values.ndim == 1:
                 self._overall[name] = values
             else:
@@ -240,6 +242,10 @@ class Scores:
         """Return the true and the predicted voxels of each class, over all cases."""
         true, pred = _volumes(self._of_classes)
         return true[self._kept], pred[self._kept]
+
+
+def _is_overall(name: str) -> bool:
+    return name in registry.REGISTRY and registry.get(name).overall is not None
 
 
 def _united(

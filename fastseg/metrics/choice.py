@@ -12,7 +12,16 @@ from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 from fastseg.metrics import registry
 from fastseg.metrics.registry import ScoreFunction
 
-__all__ = ["DEFAULT_METRICS", "TITLES", "chosen_metrics", "classes_of", "quantities_of", "score_functions", "values_of"]
+__all__ = [
+    "DEFAULT_METRICS",
+    "TITLES",
+    "chosen_metrics",
+    "classes_of",
+    "quantities_of",
+    "score_functions",
+    "values_of",
+    "values_of_each",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -101,6 +110,21 @@ def classes_of(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[str | in
             return (1,) if counts.num_classes == 1 else tuple(range(counts.num_classes))
         counts = counts.argmax_counts
     return tuple(counts.labels.tolist())
+
+
+def values_of_each(
+    names: Sequence[str], counts: LabelCounts | BinaryCounts | ScoreSums, zero_division: float
+) -> dict[str, Floats]:
+    """Return the values of metrics by name, as `values_of` does, but for ignored labels, where they may be anything."""
+    if isinstance(counts, ScoreSums):
+        return {name: values_of(name, counts, zero_division) for name in names}
+    metrics = {name: registry.get(name) for name in names}
+    of_classes = [metric for metric in metrics.values() if not metric.is_overall(counts)]
+    together = iter(registry.values_of_classes(of_classes, counts, zero_division) if of_classes else ())
+    return {
+        name: metric(counts, zero_division=zero_division) if metric.is_overall(counts) else next(together)
+        for name, metric in metrics.items()
+    }
 
 
 def values_of(name: str, counts: LabelCounts | BinaryCounts | ScoreSums, zero_division: float) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -15,7 +15,18 @@ from fastseg.arrays.arguments import checked_number
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 from fastseg.metrics.arithmetic import NAN, nan_mean, ratio, weighted_mean
 
-__all__ = ["REGISTRY", "Average", "Entry", "Fraction", "Metric", "ScoreFunction", "foreground", "get", "register"]
+__all__ = [
+    "REGISTRY",
+    "Average",
+    "Entry",
+    "Fraction",
+    "Metric",
+    "ScoreFunction",
+    "foreground",
+    "get",
+    "register",
+    "values_of_classes",
+]
 
 Floats = npt.NDArray[np.float64]
 Average = Literal["macro", "micro", "weighted"] | None
@@ -164,12 +175,7 @@ class Metric(Entry):
 
     def _values(self, numerator: Any, denominator: Any, zero_division: float) -> Floats:
         """Divide, and undo what rounding put beyond the range."""
-        least, most = self.range
-        values = ratio(numerator, denominator)
-        np.minimum(np.maximum(values, least, out=values), most, out=values)
-        if zero_division == zero_division:
-            values[values != values] = zero_division
-        return values
+        return _quotients(numerator, denominator, *self.range, zero_division)
 
     def is_overall(self, counts: LabelCounts | BinaryCounts) -> bool:
         """Tell whether the metric of these counts is one number for all classes together."""
@@ -206,6 +212,28 @@ class ScoreFunction(Entry):
             raise TypeError(f"sums: expected ScoreSums, found {type(sums).__name__} (of arrays: {arrays})")
         sums.require(*self.needs)
         return self.function(sums, *args, **parameters)
+
+
+def values_of_classes(metrics: Sequence[Metric], counts: LabelCounts | BinaryCounts, zero_division: float) -> Floats:
+    """Return what the metrics are with ``average=None``, (M, N, K), but for ignored labels, where they may be anything.
+
+    None of them may be one number of these counts. All quotients are one operation, which is what small images take long for.
+    """
+    binary = foreground(counts, True)
+    fractions = [metric.function(binary) for metric in metrics]
+    numerators, denominators = (
+        np.array(each).reshape(len(metrics), *binary.tp.shape) for each in zip(*fractions, strict=True)
+    )
+    least, most = np.array([metric.range for metric in metrics]).T[:, :, None, None]
+    return _quotients(numerators, denominators, least, most, zero_division)
+
+
+def _quotients(numerator: Any, denominator: Any, least: Any, most: Any, zero_division: float) -> Floats:
+    values = ratio(numerator, denominator)
+    np.minimum(np.maximum(values, least, out=values), most, out=values)
+    if zero_division == zero_division:
+        values[values != values] = zero_division
+    return values
 
 
 def get(name: str) -> Metric:

@@ -34,7 +34,7 @@ def test_every_metric_is_a_function_of_two_maps(known: str) -> None:
     assert known in dir(fastseg)
     own = list(inspect.signature(metric.function).parameters)[1:]
     assert own == list(OWN.get(metric.name, {}))
-    shared = ["average", "zero_division", "include_background"]
+    shared = ["average", "zero_division", "include_background", "channel_axis"]
     expected = ["y_true", "y_pred", *shared, *own, *list(inspect.signature(count_labels).parameters)[2:]]
     assert list(inspect.signature(function).parameters) == expected
     for wrong in ("gamma", "delta" if "beta" in own else "beta"):
