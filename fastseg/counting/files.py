@@ -16,7 +16,7 @@ from fastseg.counting.stored_labels import to_labels
 from fastseg.counting.streams import stream_pairs
 from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.counts import LabelCounts
-from fastseg.kernels.protocols.labels import Pairs, Square
+from fastseg.kernels.protocols.labels import Declared, Pairs, Square
 from fastseg.volumes import Volume
 from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import in_boxes, open_aligned, same_stream, side_by_side
@@ -54,7 +54,7 @@ def count_with_facts(
         report = None if progress is None else lambda counted: progress(counted, voxels)
         plain = mapping is None and true.scaling is None and pred.scaling is None
         try:
-            for part in _pairs(volumes, threads, totals.square if plain else None, report) if voxels else []:
+            for part in _pairs(volumes, threads, totals.declared if plain else None, report) if voxels else []:
                 totals.add(0, part if isinstance(part, Square) else _labelled(part, true, pred, mapping))
         except Rejected:
             aligned = open_aligned(paths, geometry="ignore", reorient=reorient, axes=axes)
@@ -72,12 +72,12 @@ def count_with_facts(
 
 
 def _pairs(
-    volumes: list[Volume], threads: int, classes: int | None, progress: Callable[[int], None] | None
+    volumes: list[Volume], threads: int, declared: Declared | None, progress: Callable[[int], None] | None
 ) -> Sequence[Pairs | Square]:
-    """Count the pairs of stored values, in the way that suits the files; `classes` as in `stream_pairs`."""
+    """Count the pairs of stored values, in the way that suits the files; `declared` as in `stream_pairs`."""
     in_any_order = all(volume.blocks is not None for volume in volumes)
     if same_stream(volumes) and (threads == 1 or not in_any_order):
-        return stream_pairs(volumes, threads=threads, classes=classes, progress=progress)
+        return stream_pairs(volumes, threads=threads, declared=declared, progress=progress)
     with in_boxes(volumes, None if progress is None else lambda: progress(0)) as blocks:
         return count_boxes(blocks, threads=threads, progress=progress)
 

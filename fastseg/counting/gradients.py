@@ -93,5 +93,5 @@ class _Writer:
         self.writer.write(*item)
         return True
 
-    def take(self, classes: int | None = None) -> None:  # noqa: ARG002
+    def take(self, declared: None = None) -> None:  # noqa: ARG002
         return None

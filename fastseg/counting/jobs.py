@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastseg.arrays.diagnosis import Rejected
 from fastseg.arrays.label_spans import TO_BOOL, TO_FLOAT64, Conversion
 from fastseg.counting.threads import run_jobs
+from fastseg.kernels.protocols.labels import Declared
 
 __all__ = ["SMALL", "LayoutWorker", "check_sums", "inside", "mask_conversion", "run_layouts", "weight_conversion"]
 
@@ -30,7 +31,7 @@ def run_layouts(
     work: int,
     layout: Callable[[int], Any],
     counter: Callable[[], AbstractContextManager[Any]],
-    classes: int | None,
+    declared: Declared | None,
     keep: bool,
     fold: Callable[[list[tuple[int, Any]]], None],
     threads: int | None = None,
@@ -38,7 +39,7 @@ def run_layouts(
     """Hand out jobs: parts of a large sample, or several small samples, of so much work each."""
     if samples == 1 and work <= SMALL:
         with counter() as one:
-            fold(LayoutWorker(one, classes, keep=False).count(0, layout(0), None))
+            fold(LayoutWorker(one, declared, keep=False).count(0, layout(0), None))
         return
     first = layout(0)
     group = max(1, _GROUP // work) if first.jobs == 1 else 1
@@ -47,7 +48,7 @@ def run_layouts(
     @contextmanager
     def open_worker() -> Iterator[_Jobs]:
         with counter() as one:
-            yield _Jobs(LayoutWorker(one, classes, keep), layout, samples, group, first.jobs)
+            yield _Jobs(LayoutWorker(one, declared, keep), layout, samples, group, first.jobs)
 
     run_jobs(jobs, open_worker, fold, threads=1 if samples * work <= SMALL else threads)
 
@@ -55,8 +56,8 @@ def run_layouts(
 class LayoutWorker:
     """A backend's counter and what it does with a layout."""
 
-    def __init__(self, counter: Any, classes: int | None, keep: bool) -> None:
-        self.counter, self.classes, self.keep = counter, classes, keep
+    def __init__(self, counter: Any, declared: Declared | None, keep: bool) -> None:
+        self.counter, self.declared, self.keep = counter, declared, keep
 
     def count(self, sample: int, layout: Any, job: int | None) -> list[tuple[int, Any]]:
         """Count a job of a layout, or all of it; with `keep`, what need not come out stays in the tables."""
@@ -66,7 +67,7 @@ class LayoutWorker:
                 while not self.counter.update(span):
                     results.append((sample, self.counter.take()))
         if not self.keep:
-            results.append((sample, self.counter.take(self.classes)))
+            results.append((sample, self.counter.take(self.declared)))
         return results
 
 
@@ -91,7 +92,7 @@ class _Jobs:
     def finish(self) -> list[tuple[int, Any]]:
         counter = self.worker.counter
         if self.worker.keep:
-            return [(0, counter.take(self.worker.classes))]
+            return [(0, counter.take(self.worker.declared))]
         return [(0, counter.leftover())] if hasattr(counter, "leftover") else []
 
 

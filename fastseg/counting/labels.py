@@ -17,7 +17,7 @@ from fastseg.arrays.labels import LabelInputs
 from fastseg.counting.jobs import check_sums, mask_conversion, run_layouts, weight_conversion
 from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, LabelCounts, Marginals, positions
 from fastseg.kernels import counter_of
-from fastseg.kernels.protocols.labels import Pairs, Square
+from fastseg.kernels.protocols.labels import Declared, Pairs, Square
 
 __all__ = ["LabelTotals", "count_classes", "count_label_inputs"]
 
@@ -48,9 +48,13 @@ class LabelTotals:
         self._matrix: Array | None = None
 
     @property
-    def square(self) -> int | None:
-        """K where the classes are 0..K-1 and nothing is ignored, so that counts of just those labels need no rules."""
-        return None if self.classes.ignored.size else self.consecutive
+    def declared(self) -> Declared | None:
+        """What counts can be taken as a whole: of the classes 0..K-1, without weights. None for all others."""
+        if self.consecutive is None or self.weighted:
+            return None
+        ignored = self.classes.ignored
+        narrow = ignored[(ignored >= 0) & (ignored < 256)] if ignored.size else ignored
+        return Declared(self.consecutive, narrow.astype(np.uint64), self.with_matrix)
 
     @property
     def matrix(self) -> Array:
@@ -109,16 +113,12 @@ class LabelTotals:
             np.add.at(self.matrix[sample].reshape(-1), rows * self.labels.size + columns, values)
 
     def _add_square(self, sample: int, square: Square) -> None:
-        counts = square.counts
-        self.sums[TRUE, sample] += np.add.reduce(counts, axis=1)
-        self.sums[PRED, sample] += np.add.reduce(counts, axis=0)
-        self.sums[HITS, sample] += counts.diagonal()
-        self.voxels[sample, COUNTED] += square.voxels
-        self.voxels[sample, OUTSIDE] += square.outside
+        self.sums[:MISSED, sample] += square.sums
+        self.voxels[sample] += (square.voxels, square.ignored, square.outside, 0)
         if self.with_matrix and self._matrix is None and len(self.voxels) == 1:
-            self._matrix = counts[None]
+            self._matrix = square.counts[None]
         elif self.with_matrix:
-            self.matrix[sample] += counts
+            self.matrix[sample] += square.counts
 
     def _places(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         if self.consecutive is not None:
@@ -214,11 +214,11 @@ def _count(given: LabelInputs, totals: LabelTotals, backend: str) -> int:
             for sample, pairs in results:
                 totals.add(sample, _decoded(pairs, given.bfloat16) if bits else pairs)
 
-        square = None if bits else totals.square  # the values of bit patterns are known only afterwards
+        declared = None if bits else totals.declared  # the values of bit patterns are known only afterwards
         keep = given.num_samples == 1 and given.weight is None  # integers may be folded in any order, so at the end
         try:
             work = voxels * max(given.y_true.itemsize, given.y_pred.itemsize)
-            run_layouts(given.num_samples, work, layout, counter, square, keep, fold)
+            run_layouts(given.num_samples, work, layout, counter, declared, keep, fold)
         except Rejected:
             explain_labels(given, count_unknown=totals.count_unknown)
     return voxels

@@ -17,7 +17,7 @@ from fastseg.counting.labels import LabelTotals
 from fastseg.counts import COUNTED, OUTSIDE, LabelCounts
 from fastseg.counts.scores import ScoreSums
 from fastseg.kernels import counter_of
-from fastseg.kernels.protocols.labels import Pairs, Span, Square
+from fastseg.kernels.protocols.labels import Declared, Pairs, Span, Square
 from fastseg.kernels.protocols.scores import ScoreOptions, ScoreSpan, ScoreTally
 
 __all__ = ["sum_score_inputs", "underflow_note", "warn_of_underflow"]
@@ -64,7 +64,7 @@ def sum_score_inputs(given: ScoreInputs, *, backend: str = "auto", threads: int 
                 given.voxels * options.channels,
                 layout,
                 lambda: _Counter(module, options, keep),
-                totals.labels.square,
+                totals.labels.declared,
                 False,
                 totals.add,
                 threads,
@@ -106,18 +106,18 @@ class _Counter:
                 self.full.append(self.pairs.take())
         return True
 
-    def take(self, classes: int | None = None) -> tuple[ScoreTally, list[Pairs | Square]]:
+    def take(self, declared: Declared | None = None) -> tuple[ScoreTally, list[Pairs | Square]]:
         """Return what was counted since the last call, but for labels that are kept to the end."""
-        self.classes = classes
+        self.declared = declared
         if self.pairs is not None and not self.keep:
-            self.full.append(self.pairs.take(classes))
+            self.full.append(self.pairs.take(declared))
         full, self.full = self.full, []
         return self.scores.take(), full
 
     def leftover(self) -> tuple[ScoreTally, list[Pairs | Square]]:
         """Return the labels that were kept."""
         kept = self.keep and self.pairs is not None
-        return ScoreTally({}, 0), [self.pairs.take(self.classes)] if kept else []
+        return ScoreTally({}, 0), [self.pairs.take(self.declared)] if kept else []
 
 
 class ScoreTotals:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from fastseg.counting.jobs import inside
 from fastseg.counting.threads import submit
 from fastseg.kernels import counter_of
-from fastseg.kernels.protocols.labels import Pairs, Span, Square
+from fastseg.kernels.protocols.labels import Declared, Pairs, Span, Square
 from fastseg.volumes import Volume, VolumeError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def stream_pairs(
     volumes: Sequence[Volume],
     *,
     threads: int,
-    classes: int | None = None,
+    declared: Declared | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Pairs | Square]:
     """Count the pairs of values of two files of one shape and voxel order, read once.
@@ -108,9 +108,9 @@ def stream_pairs(
         read to the end of the file.
     threads
         How many threads to use; more than two bring nothing.
-    classes
-        Where values 0..classes-1 are labels of these values, and nothing else is to be done with them: counts of just these
-        come as a Square.
+    declared
+        Where values are the labels, and these declared, unless nothing is known of them: counts of just these come as a
+        Square.
     progress
         Called now and then with the number of voxels counted so far, by either thread but never by both at once; the
         threads wait for it, so it should be quick.
@@ -126,16 +126,16 @@ def stream_pairs(
         If the mask is NaN somewhere.
     """
     if threads < 2:
-        return _one_thread(volumes, classes, progress)
+        return _one_thread(volumes, declared, progress)
     with _chunked(volumes, DEPTH) as files:
-        return _Pipeline(files, classes, progress).run()
+        return _Pipeline(files, declared, progress).run()
 
 
 def _one_thread(
-    volumes: Sequence[Volume], classes: int | None, progress: Callable[[int], None] | None
+    volumes: Sequence[Volume], declared: Declared | None, progress: Callable[[int], None] | None
 ) -> list[Pairs | Square]:
     voxels = 0
-    with _chunked(volumes, 1) as files, _Tally(volumes, classes) as tally:
+    with _chunked(volumes, 1) as files, _Tally(volumes, declared) as tally:
         for index in range(files[0].count):
             tally.count([file.read(index) for file in files])
             voxels += files[0].length(index)
@@ -147,8 +147,8 @@ def _one_thread(
 class _Tally:
     """A backend's counter, and what it had to hand out on the way."""
 
-    def __init__(self, volumes: Sequence[Volume], classes: int | None) -> None:
-        self._classes = classes
+    def __init__(self, volumes: Sequence[Volume], declared: Declared | None) -> None:
+        self._declared = declared
         self._counter = counter_of("auto").PairCounter(volumes[0].dtype, volumes[1].dtype)
         self._parts: list[Pairs | Square] = []
 
@@ -167,7 +167,7 @@ class _Tally:
             self._parts.append(self._counter.take())
 
     def results(self) -> list[Pairs | Square]:
-        return [*self._parts, self._counter.take(self._classes)]
+        return [*self._parts, self._counter.take(self._declared)]
 
 
 #: Something to do with a tally; it returns how to note that it is done.
@@ -177,8 +177,10 @@ Step = Callable[[_Tally], Callable[[], None]]
 class _Pipeline:
     """The state that two threads share: which chunks are read, being counted, or still to come."""
 
-    def __init__(self, files: Sequence[_Chunks], classes: int | None, progress: Callable[[int], None] | None) -> None:
-        self.files, self.classes, self.progress = files, classes, progress
+    def __init__(
+        self, files: Sequence[_Chunks], declared: Declared | None, progress: Callable[[int], None] | None
+    ) -> None:
+        self.files, self.declared, self.progress = files, declared, progress
         self.total = files[0].count
         self.changed = threading.Condition()
         self.idle = 0  # threads that wait for a change
@@ -218,7 +220,7 @@ class _Pipeline:
 
     def work(self) -> None:
         try:
-            with _Tally([file.volume for file in self.files], self.classes) as tally:
+            with _Tally([file.volume for file in self.files], self.declared) as tally:
                 step = self.next_step(lambda: None)
                 while step is not None:
                     step = self.next_step(step(tally))

@@ -155,8 +155,8 @@ def test_a_broken_backend_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sabotage: a backend that is wrong by one voxel in a thousand must fail what the others pass."""
 
     class Broken(reference.PairCounter):
-        def take(self, classes: int | None = None) -> Any:
-            pairs = super().take(classes)
+        def take(self, declared: Any = None) -> Any:
+            pairs = super().take(declared)
             if pairs.times.size > 1:
                 pairs.times[0] += 1
                 pairs.times[1] -= 1

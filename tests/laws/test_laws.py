@@ -196,9 +196,9 @@ def test_conservation(options: dict[str, Any], change: int, backend: str, monkey
     module = importlib.import_module(BACKENDS[backend])
 
     class Careless(module.PairCounter):
-        def take(self, classes: int | None = None) -> Any:
-            found = super().take(classes)
-            name = "times" if isinstance(found, Pairs) else "counts"
+        def take(self, declared: Any = None) -> Any:
+            found = super().take(declared)
+            name = "times" if isinstance(found, Pairs) else "sums"
             wrong = getattr(found, name).copy()
             wrong.flat[0] += change
             return found._replace(**{name: wrong})

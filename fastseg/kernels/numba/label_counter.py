@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from fastseg.kernels.numba.labels import NARROW, ROW, SCRATCH_WORDS, SLOTS, STATE_WORDS, USED, count_pairs, fold_noise
+from fastseg.kernels.numba.label_tables import take_square
+from fastseg.kernels.numba.labels import NARROW, ROW, SCRATCH_WORDS, SLOTS, STATE_WORDS, count_pairs, fold_noise
 from fastseg.kernels.numba.simd.lanes import ALL
-from fastseg.kernels.protocols.labels import Pairs, Span, Square
+from fastseg.kernels.protocols.labels import Declared, Pairs, Span, Square
 
 __all__ = ["PairCounter"]
 
@@ -33,7 +34,9 @@ def _plain(dtype: np.dtype[Any]) -> int:
         return 2
     if _storage_dtype(dtype).kind == "f" or (dtype.kind == "u" and dtype.isnative):
         return 256
-    return 128 if dtype.kind == "i" and dtype.isnative else 0
+    if dtype.kind != "i" or not dtype.isnative:
+        return 0
+    return 128 if dtype.itemsize == 1 else 256
 
 
 def _decode(codes: npt.NDArray[np.uint64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -49,6 +52,12 @@ def _decode(codes: npt.NDArray[np.uint64], dtype: np.dtype[Any]) -> npt.NDArray[
 @functools.cache
 def _fold_noise() -> Any:
     return fold_noise.specialise(_STATE_TYPES[1], _COUNTS)
+
+
+@functools.cache
+def _take_square() -> Any:
+    ignored = types.Array(types.uint64, 1, "C", readonly=True)
+    return take_square.specialise(_COUNTS, types.uint64, ignored, types.int64, *(types.Array(types.int64, 2, "C"),) * 2)
 
 
 def _array_type(dtype: Any) -> types.Array:
@@ -150,26 +159,26 @@ class PairCounter:
         self._voxels += span.rows * span.length
         return True
 
-    def take(self, classes: int | None = None) -> Pairs | Square:
+    def take(self, declared: Declared | None = None) -> Pairs | Square:
         """Return what was counted since the last call, and clear the tables.
 
-        With `classes`, a Square if labels 0..classes-1 hold everything: the other 98,000 places are then not searched.
+        A Square where all labels are those declared: the other 98,000 places are then not searched.
         """
         space, weighted = self._space, self._weighted
         counts, state, sums = space.counts, space.state, space.sums
-        _, outside, bad, noisy, _, _ = state.tolist()
+        used, outside, bad, noisy, _, _ = state.tolist()
         if noisy:
             _fold_noise()(space.scratch, counts)
-        used, voxels = int(state[USED]), self._voxels
+        voxels = self._voxels - outside
         state[:ROW] = 0
         self._voxels = 0
-        table = counts[:NARROW].reshape(256, 256)
-        if classes is not None and classes <= self._plain and not weighted and not used:
-            corner = table[:classes, :classes]
-            square = corner.copy()
-            if np.add.reduce(square, axis=None) == voxels - outside:
-                corner[:] = 0
-                return Square(square, voxels - outside, outside)
+        if declared is not None and not (used or weighted) and declared.classes <= self._plain:
+            size = declared.classes
+            totals = np.zeros((3, size), np.int64)
+            matrix = np.empty((size, size) if declared.matrix else (0, 0), np.int64)
+            ignored = _take_square()(counts, size, declared.ignored, voxels, totals, matrix)
+            if ignored >= 0:
+                return Square(totals, matrix, voxels - ignored, ignored, outside)
         where = np.flatnonzero(counts[:NARROW] != 0)  # of booleans: ten times as fast as of the counts themselves
         times = counts[where]
         counts[where] = 0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.kernels.protocols.labels import Pairs, Span
+from fastseg.kernels.protocols.labels import Declared, Pairs, Span
 
 __all__ = ["PairCounter", "good_weights", "rows_of"]
 
@@ -71,7 +71,7 @@ class PairCounter:
         np.add.at(self._times, pair, times)
         np.add.at(self._weights, pair, weights)
 
-    def take(self, classes: int | None = None) -> Pairs:
+    def take(self, declared: Declared | None = None) -> Pairs:
         """Return what was counted since the last call."""
         weights = self._weights if self._weighted else None
         pairs = Pairs(self._true, self._pred, self._times, weights, self._outside, self._bad)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MaskCounterProtocol", "MaskTally", "PairCounterProtocol", "Pairs", "Span", "Square"]
+__all__ = ["Declared", "MaskCounterProtocol", "MaskTally", "PairCounterProtocol", "Pairs", "Span", "Square"]
 
 
 class Span(NamedTuple):
@@ -40,13 +40,28 @@ class Pairs(NamedTuple):
     """Voxels inside the mask whose weight is negative, infinite or NaN."""
 
 
-class Square(NamedTuple):
-    """The counts of voxels that all have labels 0..K-1: what `PairCounterProtocol.take` returns where it can."""
+class Declared(NamedTuple):
+    """What labels were declared to be: most maps have no others, and then their table can be taken as a whole."""
 
+    classes: int
+    """K: labels 0..K-1 are counted."""
+    ignored: npt.NDArray[np.uint64]
+    """True labels, sorted, that are not counted; those below 256."""
+    matrix: bool
+    """Whether the counts of pairs are wanted, or only what each label amounts to."""
+
+
+class Square(NamedTuple):
+    """The counts of voxels that all have declared labels: what `PairCounterProtocol.take` returns where it can."""
+
+    sums: npt.NDArray[np.int64]
+    """(3, K) voxels whose true label it is, whose predicted label it is, and both."""
     counts: npt.NDArray[np.int64]
-    """(K, K) voxels, rows true, columns predicted."""
+    """(K, K) voxels, rows true, columns predicted; (0, 0) where these are not wanted."""
     voxels: int
     """Their sum."""
+    ignored: int
+    """Voxels that were not counted."""
     outside: int
     """Voxels outside the mask."""
 
@@ -60,8 +75,8 @@ class PairCounterProtocol(Protocol):
         """Count one span; return False if the tables are full: then `take`, and `update` with the same span again."""
         ...
 
-    def take(self, classes: int | None = None) -> Pairs | Square:
-        """Return what was counted since the last call; with `classes`, as a Square if no other label has occurred."""
+    def take(self, declared: Declared | None = None) -> Pairs | Square:
+        """Return what was counted since the last call; as a Square if that can be and no other label has occurred."""
         ...
 
 
