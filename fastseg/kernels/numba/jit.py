@@ -19,9 +19,13 @@ from fastseg.kernels.numba.switch import DISABLED
 __all__ = ["Kernel", "cache_folder", "device", "kernel"]
 
 
+#: Arrays are their caller's for the time of a call, so kernels count no references; and only Python calls them, as Python.
+_OPTIONS = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
+
+
 def device(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a helper that kernels call; it is inlined into them and not cached by itself."""
-    compiled: Callable[..., Any] = njit(nogil=True)(function)
+    compiled: Callable[..., Any] = njit(**_OPTIONS, no_cpython_wrapper=True)(function)
     return compiled
 
 
@@ -39,10 +43,13 @@ if hasattr(os, "register_at_fork"):
 
 
 class Kernel:
-    """A Numba function with explicit signatures, so that read-only, unaligned and plain arrays share one compilation."""
+    """A Numba function with explicit signatures, so that read-only, unaligned and plain arrays share one compilation.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    Without an `entry` Python cannot call it, only another kernel.
+    """
+
+    def __init__(self, function: Callable[..., Any], entry: bool = True) -> None:
+        self.function, self.entry = function, entry
         self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
         self.__doc__ = function.__doc__
 
@@ -51,13 +58,19 @@ class Kernel:
         found = self._compiled.get(signature)
         return found if found is not None else self._compile(signature)
 
+    def address(self, *signature: Any) -> int:
+        """Return where the compiled function for one tuple of Numba types lies."""
+        with _compiling:
+            compiled = self.specialise(*signature).overloads[signature]  # type: ignore[attr-defined]
+            return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+
     def _compile(self, signature: tuple[Any, ...]) -> Callable[..., Any]:
         with _compiling:
             if signature not in self._compiled:
                 if DISABLED:  # NumPy's scalars warn where machine words wrap around
                     self._compiled[signature] = np.errstate(over="ignore", invalid="ignore")(self.function)
                 else:
-                    dispatcher = njit(nogil=True)(self.function)
+                    dispatcher = njit(**_OPTIONS, no_cpython_wrapper=not self.entry)(self.function)
                     dispatcher._cache = _open_cache(self.function) or dispatcher._cache
                     dispatcher.compile(signature)
                     dispatcher.disable_compile()
