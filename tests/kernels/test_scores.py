@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from numba import njit
 
+import fastseg
+from fastseg.kernels.numba.scores import sum_tiles
 from fastseg.kernels.numba.simd import vector_math, vector_memory, vectors, vectors_python
 from fastseg.kernels.numba.simd.vector_math import exp_scaled, exponent_of, floor_of, log_of, minus_log_of, shift_of
-from fastseg.kernels.numba.simd.vector_memory import add_doubles, load, load_flat, store, transpose_tile
+from fastseg.kernels.numba.simd.vector_memory import add_doubles, load, load_flat, load_one, store, transpose_tile
 from fastseg.kernels.numba.simd.vectors import narrow, sum_of, widen
+from fastseg.kernels.numba.stages import untyped
 from fastseg.kernels.numba.switch import WIDTH
 
 U = np.uint64
@@ -33,6 +36,11 @@ def test_every_vector_function_has_a_twin() -> None:
 def loads(source: Any, target: Any) -> None:
     for i in range(0, source.shape[1], WIDTH):
         store(target, U(0), U(i), narrow(load(source, U(0), U(i))))
+
+
+def loads_one(source: Any, target: Any) -> None:
+    for i in range(source.shape[1]):
+        target[0, i] = load_one(source, U(0), U(i))
 
 
 def logs(source: Any, target: Any) -> None:
@@ -90,10 +98,11 @@ def assert_close(found: Any, wanted: Any, rel: float) -> None:
     assert good.all(), (found[~good][:5], wanted[~good][:5], np.max(abs(found / wanted - 1)[~good]))
 
 
-def test_loads(build: Any) -> None:
+@pytest.mark.parametrize("kernel", [loads, loads_one])
+def test_loads(build: Any, kernel: Any) -> None:
     bits = np.arange(1 << 16, dtype=np.uint16)[None]
     found = np.zeros(bits.shape, np.float32)
-    run = build(loads)
+    run = build(kernel)
     run(bits, found)
     assert np.array_equal(found, bits.view(np.float16).astype(np.float32), equal_nan=True)
     assert np.array_equal(np.signbit(found), bits >= 0x8000)
@@ -163,9 +172,10 @@ def test_tiles_are_transposed(build: Any, dtype: Any) -> None:
     run = build(transposes)
     for channels in (4, 12):
         values = np.arange(64 * channels).reshape(64, channels).astype(dtype)
-        target = np.zeros((channels, 80), dtype)
+        numbers = values.view(np.float16) if dtype == np.uint16 else values
+        target = np.zeros((channels, 80), np.result_type(numbers, np.float32))
         run(values.T, target)
-        assert np.array_equal(target[:, :64], values.T)
+        assert np.array_equal(target[:, :64], numbers.T)
         assert (target[:, 64:] == 0).all()
 
 
@@ -178,6 +188,35 @@ def test_sums(build: Any) -> None:
     rows = values.reshape(8, WIDTH).astype(np.float64)
     assert np.allclose(found[0, :8], rows.sum(1), 1e-12, 1e-12)
     assert np.allclose(found[1], rows.sum(0), 1e-12, 1e-12)
+
+
+# ---- Stages
+
+
+def test_types_of_arrays_are_not_multiplied() -> None:
+    """Whatever scores, truth and weights are, the kernel is compiled once; stages see them as what they are."""
+    rng = np.random.default_rng(3)
+    labels, soft = rng.integers(0, 3, 90).astype(np.uint8), rng.dirichlet(np.ones(3), 90)
+    options: dict[str, Any] = {"activation": "softmax", "quantities": "dice"}
+    for score in ("f2", "f4", "f8"):
+        fastseg.sum_scores(labels, soft.astype(score), **options)
+    fastseg.sum_scores(labels, soft.astype("f4"), sample_weight=rng.random(90), **options)
+    fastseg.sum_scores(soft.astype("f4"), soft.astype("f4"), **options)
+    assert 1 <= len(sum_tiles._compiled) <= 2  # two where some test has more than 256 classes
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float64])
+def test_untyped_arrays_lie_where_the_numbers_do(dtype: Any) -> None:
+    for array in (
+        np.ones((3, 70), dtype),
+        np.ones((70, 3), dtype).T,
+        np.ones((3, 1), dtype),
+        np.ones((9, 70), dtype)[::3],
+    ):
+        first = untyped(array[:, : array.shape[1] // 2 + 1])
+        assert first.ctypes.data == array.ctypes.data
+        assert first.shape == (3, array.shape[1] // 2 + 1)
+        assert first.strides == array.strides or array.shape[1] == 1
 
 
 # ---- Without a compiler

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import types
 
 from fastseg.kernels.numba.jit import device
 from fastseg.kernels.numba.score_rows import (
@@ -25,12 +26,14 @@ from fastseg.kernels.numba.score_rows import (
 )
 from fastseg.kernels.numba.simd.vector_memory import load, load_integers, store
 from fastseg.kernels.numba.simd.vectors import finite, floats, integers, minus_magnitude, select, sum_of, widen
+from fastseg.kernels.numba.stages import FLOATS, SCORES, SHORTS, SUMS, stage
 from fastseg.kernels.numba.switch import WIDTH
 
 __all__ = ["sum_far_logs", "sum_far_losses"]
 
 U = np.uint64
 _ZERO, _ONE, W = U(0), U(1), U(WIDTH)
+_u64 = types.uint64
 
 
 @device
@@ -42,7 +45,7 @@ def _largest(x: Any, at: Any, i: Any, channels: Any) -> Any:
     return largest
 
 
-@device
+@stage(SCORES, _u64, _u64, _u64, SHORTS, _u64, FLOATS, types.boolean, types.float64, SUMS)
 def sum_far_losses(
     x: Any, at: Any, n: Any, channels: Any, codes: Any, code_at: Any, voxel: Any, weighted: Any, far: Any, sums: Any
 ) -> None:
@@ -68,10 +71,10 @@ def sum_far_losses(
         i += W
 
 
-@device
+@stage(SCORES, _u64, _u64, _u64, FLOATS, FLOATS, FLOATS, FLOATS, types.float64, _u64, SUMS)
 def sum_far_logs(
-    x: Any, at: Any, n: Any, channels: Any, softmax: Any, logs: Any, others: Any, truth: Any, voxel: Any, far: Any,
-    wanted: Any, sums: Any,
+    x: Any, at: Any, n: Any, channels: Any, logs: Any, others: Any, truth: Any, voxel: Any, far: Any, wanted: Any, sums: Any,
+    softmax: Any,
 ) -> None:  # fmt: skip
     """Add what is made of logarithms beyond `far`, and make them 0; factors of the focal loss are 1 there."""
     zero, most = floats(0.0), floats(far)

@@ -10,11 +10,35 @@ import numpy.typing as npt
 from numba import types
 
 from fastseg.kernels.numba.jit import device, kernel
-from fastseg.kernels.numba.probabilities import gather, sigmoid_tile, softmax_tile, transpose
-from fastseg.kernels.numba.score_counter import ScoreCounter, aligned, flag, given, own, side_by_side
-from fastseg.kernels.numba.score_rows import DETAILS, FAR_LOG, INVERSE
+from fastseg.kernels.numba.probabilities import TO_PROBABILITIES, gather, softmax_tile, transpose
+from fastseg.kernels.numba.score_counter import NO_SCORES, ScoreCounter, aligned
+from fastseg.kernels.numba.score_rows import (
+    DETAILS,
+    FAR_LOG,
+    INVERSE,
+    OTHERS,
+    STAGE_FETCH,
+    STAGE_FETCH_TRUTH,
+    STAGE_GATHER,
+    STAGE_GATHER_TRUTH,
+    STAGE_PROBABILITIES,
+    STAGE_SUMS,
+)
+from fastseg.kernels.numba.score_stages import copies, probabilities, read_as, tile_type
 from fastseg.kernels.numba.simd.vector_memory import load, load_integers, store
 from fastseg.kernels.numba.simd.vectors import complement, floats, integers, narrow, select
+from fastseg.kernels.numba.stages import (
+    FLOATS,
+    SCORES,
+    SHORTS,
+    SUMS,
+    TILE,
+    WORDS,
+    addresses,
+    side_by_side,
+    stage,
+    untyped,
+)
 from fastseg.kernels.numba.switch import WIDTH
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreOptions, ScoreSpan
 
@@ -27,17 +51,32 @@ _ZERO, _ONE, W = U(0), U(1), U(WIDTH)
 SLOPE, CURVE, LEVEL, BASE, HIT = map(U, range(5))
 
 
+_u64 = types.uint64
+#: What `categorical` and `binary` are called with.
+_TO_GRADIENTS = (FLOATS, FLOATS, _u64, _u64, SCORES, _u64, SHORTS, _u64, SUMS)
+
+
 @device
-def _truth_of(t: Any, t_at: Any, c: Any, i: Any, code: Any, first: Any) -> Any:
+def _truth_of(t: Any, t_at: Any, c: Any, i: Any, code: Any, first: Any, soft: Any) -> Any:
     """Return the truth of class c, from a label map's codes or from t."""
-    if t is None:
+    if soft is None:
         return select(code == integers(c + first), floats(1.0), floats(0.0))
     return narrow(load(t, c, t_at + i))
 
 
-@device
-def _categorical(
-    p: Any, n: Any, channels: Any, through_softmax: Any, t: Any, t_at: Any, codes: Any, code_at: Any, terms: Any
+@stage(*_TO_GRADIENTS)
+def categorical(
+    p: Any,
+    q: Any,
+    n: Any,
+    channels: Any,
+    t: Any,
+    t_at: Any,
+    codes: Any,
+    code_at: Any,
+    terms: Any,
+    logits: Any,
+    soft: Any,
 ) -> None:
     """Replace probabilities p by the derivatives with respect to the logits, or to p itself."""
     zero = floats(0.0)
@@ -45,26 +84,36 @@ def _categorical(
     while i < n:
         code = load_integers(codes, code_at + i)
         total, losses = zero, zero
-        if through_softmax is not None:
+        if logits is not None:
             for c in range(channels):
-                y, u = load(p, c, i), _truth_of(t, t_at, c, i, code, _ZERO)
+                y, u = load(p, c, i), _truth_of(t, t_at, c, i, code, _ZERO, soft)
                 slope = floats(terms[SLOPE, c]) * u + floats(terms[CURVE, c]) * y + floats(terms[LEVEL, c])
                 total = total + y * slope
                 losses = losses + floats(terms[BASE, c]) + floats(terms[HIT, c]) * u
         for c in range(channels):
-            y, u = load(p, c, i), _truth_of(t, t_at, c, i, code, _ZERO)
+            y, u = load(p, c, i), _truth_of(t, t_at, c, i, code, _ZERO, soft)
             slope = floats(terms[SLOPE, c]) * u + floats(terms[CURVE, c]) * y + floats(terms[LEVEL, c])
             loss = floats(terms[BASE, c]) + floats(terms[HIT, c]) * u
-            if through_softmax is not None:
+            if logits is not None:
                 store(p, c, i, y * (slope - total + losses) - loss)
             else:
                 store(p, c, i, slope - select(loss == zero, zero, loss / y))
         i += W
 
 
-@device
-def _binary(
-    p: Any, q: Any, n: Any, channels: Any, through_sigmoid: Any, t: Any, t_at: Any, codes: Any, code_at: Any, terms: Any
+@stage(*_TO_GRADIENTS)
+def binary(
+    p: Any,
+    q: Any,
+    n: Any,
+    channels: Any,
+    t: Any,
+    t_at: Any,
+    codes: Any,
+    code_at: Any,
+    terms: Any,
+    logits: Any,
+    soft: Any,
 ) -> None:
     """Do the same where each class is a question of its own; q is 1 - p."""
     zero = floats(0.0)
@@ -73,22 +122,37 @@ def _binary(
     while i < n:
         code = load_integers(codes, code_at + i)
         for c in range(channels):
-            y, rest, u = load(p, c, i), load(q, c, i), _truth_of(t, t_at, c, i, code, first)
+            y, rest, u = load(p, c, i), load(q, c, i), _truth_of(t, t_at, c, i, code, first, soft)
             slope = floats(terms[SLOPE, c]) * u + floats(terms[CURVE, c]) * y + floats(terms[LEVEL, c])
             away = select(u == floats(1.0), zero - rest, y - u)
             loss = floats(terms[HIT, c]) * away
-            if through_sigmoid is not None:
+            if logits is not None:
                 store(p, c, i, y * rest * slope + loss)
             else:
                 store(p, c, i, slope + select(loss == zero, zero, loss / (y * rest)))
         i += W
 
 
+@stage(*TO_PROBABILITIES)
+def copy_tile(
+    x: Any, at: Any, n: Any, channels: Any, codes: Any, code_at: Any, p: Any, q: Any, logs: Any, others: Any, voxel: Any,
+    best: Any, wanted: Any, far: Any, tolerance: Any, state: Any,
+) -> None:  # fmt: skip
+    """Fill p with scores that are probabilities already, and q with 1 - p."""
+    for c in range(channels):
+        i = _ZERO
+        while i < n:
+            z = load(x, c, at + i)
+            store(p, c, i, narrow(z))
+            store(q, c, i, complement(z))
+            i += W
+
+
 @kernel
 def write_tiles(
-    scores: Any, direct: Any, truth: Any, truth_direct: Any, codes: Any, softmax: Any, sigmoid: Any, single: Any, once: Any,
-    tile: Any, tile_view: Any, truth_tile: Any, truth_view: Any, tile_codes: Any, index: Any, p: Any, q: Any, logs: Any,
-    voxel: Any, best: Any, state: Any, terms: Any, out: Any, out_direct: Any,
+    scores: Any, truth: Any, codes: Any, stages: Any, softmax: Any, soft: Any, tile: Any, tile_view: Any, truth_tile: Any,
+    truth_view: Any, tile_codes: Any, index: Any, p: Any, q: Any, logs: Any, voxel: Any, best: Any, state: Any, terms: Any,
+    out: Any, out_direct: Any,
 ) -> None:  # fmt: skip
     """Write the gradient of a span of V voxels with C classes to out (C, V); the other arguments are as in `sum_tiles`."""
     channels, size, room = U(scores.shape[0]), U(scores.shape[1]), U(index.size)
@@ -100,20 +164,21 @@ def write_tiles(
         for j in range(start, start + n):
             low = min(low, codes[j])
         whole = low >= 0 and n % W == _ZERO
+        row = _ZERO if whole else OTHERS
         t, t_at = truth_view, _ZERO
         x, at = tile_view, _ZERO
         c, c_at = tile_codes, _ZERO
         if whole:
             c, c_at = codes, start
-            if direct is not None:
+            if stages[STAGE_FETCH] == _ZERO:
                 x, at = scores, start
             else:
-                transpose(scores, start, n, channels, tile)
-            if truth is not None:
-                if truth_direct is not None:
+                transpose(stages[STAGE_FETCH], scores, start, n, channels, tile)
+            if soft:
+                if stages[STAGE_FETCH_TRUTH] == _ZERO:
                     t, t_at = truth, start
                 else:
-                    transpose(truth, start, n, channels, truth_tile)
+                    transpose(stages[STAGE_FETCH_TRUTH], truth, start, n, channels, truth_tile)
         else:
             count = _ZERO
             for j in range(n):
@@ -122,41 +187,25 @@ def write_tiles(
                 count += _ONE if codes[start + j] >= 0 else _ZERO
             for j in range(count, (count + W - _ONE) // W * W):
                 tile_codes[j] = -1
-            gather(scores, start, index, count, channels, tile)
-            if truth is not None:
-                gather(truth, start, index, count, channels, truth_tile)
+            gather(stages[STAGE_GATHER], scores, start, index, count, channels, tile)
+            if soft:
+                gather(stages[STAGE_GATHER_TRUTH], truth, start, index, count, channels, truth_tile)
             for k in range(channels):
                 for j in range(n):
                     out[k, start + j] = 0
-        if softmax is not None:
-            softmax_tile(x, at, count, channels, c, c_at, p, None, logs, voxel, best, once, _ZERO, FAR_LOG, state)
+        softmax_tile(
+            stages[row + STAGE_PROBABILITIES], x, at, count, channels, c, c_at, p, q, logs, logs, voxel, best, DETAILS,
+            FAR_LOG, 0.0, state,
+        )  # fmt: skip
+        if softmax:
             for k in range(channels):
                 i = _ZERO
                 while i < count:
                     store(p, k, i, load(p, k, i) * load(voxel, INVERSE, i))
                     i += W
-        elif sigmoid is not None:
-            sigmoid_tile(x, at, count, channels, p, q, logs, logs, best, DETAILS, FAR_LOG, state)
-        else:
-            for k in range(channels):
-                i = _ZERO
-                while i < count:
-                    z = load(x, k, at + i)
-                    store(p, k, i, narrow(z))
-                    store(q, k, i, complement(z))
-                    i += W
-        if sigmoid is not None or single is not None:
-            if truth is None:
-                _binary(p, q, count, channels, sigmoid, None, _ZERO, c, c_at, terms)
-            else:
-                _binary(p, q, count, channels, sigmoid, t, t_at, c, c_at, terms)
-        else:
-            if truth is None:
-                _categorical(p, count, channels, softmax, None, _ZERO, c, c_at, terms)
-            else:
-                _categorical(p, count, channels, softmax, t, t_at, c, c_at, terms)
+        categorical(stages[row + STAGE_SUMS], p, q, count, channels, t, t_at, c, c_at, terms)
         if whole:
-            if out_direct is not None:
+            if out_direct:
                 for k in range(channels):
                     i = _ZERO
                     while i < count:
@@ -193,43 +242,51 @@ class GradientWriter:
         scores, soft, codes = room.prepare(span)
         out = span.out
         assert out is not None
-        tile, truth_tile = room.tile(0, scores), None if soft is None else room.tile(1, soft)
+        tile, truth_tile = room.tile(0, scores), NO_SCORES if soft is None else room.tile(1, soft)
         table = np.stack([terms.slope, terms.curve, terms.level, terms.base, terms.hit]).astype(np.float64)
-        soft_direct = soft is not None and side_by_side(soft)
-        compiled = _compiled(
-            scores.dtype, side_by_side(scores), None if soft is None else soft.dtype, soft_direct,
-            options.activation, options.channels == 1, side_by_side(out),
+        stages = _stages(
+            scores.dtype, side_by_side(scores), None if soft is None else soft.dtype,
+            soft is not None and side_by_side(soft), options.activation, options.binary,
         )  # fmt: skip
-        compiled(
-            scores, flag(side_by_side(scores)), soft, flag(soft_direct), codes, flag(options.activation == "softmax"),
-            flag(options.activation == "sigmoid"), flag(options.channels == 1), flag(scores.dtype.kind != "f"),
-            tile, tile, truth_tile, truth_tile, room.tile_codes, room.index, room.p, self.q, room.logs,
-            room.voxel, room.best, room.state, table, out, flag(side_by_side(out)),
+        _compiled()(
+            untyped(scores), NO_SCORES if soft is None else untyped(soft), codes, stages,
+            options.activation == "softmax", options.soft, tile, tile, truth_tile, truth_tile, room.tile_codes, room.index,
+            room.p, self.q, room.logs, room.voxel, room.best, room.state, table, out, side_by_side(out),
         )  # fmt: skip
 
 
 @functools.cache
-def _compiled(
+def _compiled() -> Any:
+    return write_tiles.specialise(
+        SCORES, SCORES, SHORTS, WORDS, types.boolean, types.boolean, *(TILE, SCORES) * 2, SHORTS, WORDS,
+        *(FLOATS,) * 4, SHORTS, WORDS, SUMS, types.Array(types.float32, 2, "A"), types.boolean,
+    )  # fmt: skip
+
+
+@functools.cache
+def _stages(
     scores: np.dtype[Any],
     scores_direct: bool,
     truth: np.dtype[Any] | None,
     truth_direct: bool,
     activation: str | None,
-    single: bool,
-    out_direct: bool,
+    independent: bool,
 ) -> Any:
-    """Return the kernel compiled for arrays of these types."""
+    """Return the stages of `write_tiles`, compiled for arrays of these types."""
+    soft = truth is not None
+    both = ((scores, scores_direct), (truth or np.dtype(np.float32), truth_direct))
 
-    def maybe(value: bool) -> Any:
-        return types.boolean if value else types.none
+    def of_tile(x: np.dtype[Any], t: np.dtype[Any]) -> tuple[Any, ...]:
+        return (
+            copy_tile.address(x) if activation is None else probabilities(x, activation, activation == "sigmoid"),
+            (binary if independent else categorical).address(t, logits=activation is not None, soft=soft),
+            *(0,) * (int(OTHERS) - 2),
+        )
 
-    truths = (types.none, types.none, types.none)
-    if truth is not None:
-        truths = (given(truth, 2), own(truth, 2), given(truth, 2))
-    matrix, shorts = own(np.float32, 2), own(np.int16, 1)
-    return write_tiles.specialise(
-        given(scores, 2), maybe(scores_direct), truths[0], maybe(truth_direct), shorts,
-        maybe(activation == "softmax"), maybe(activation == "sigmoid"), maybe(single), maybe(scores.kind != "f"),
-        own(scores, 2), given(scores, 2), truths[1], truths[2], shorts, own(np.uint64, 1), matrix, matrix, matrix,
-        matrix, shorts, own(np.uint64, 1), own(np.float64, 2), types.Array(types.float32, 2, "A"), maybe(out_direct),
-    )  # fmt: skip
+    x, t = (read_as(*given, False) for given in both)
+    return addresses(
+        *copies(*both[0], False),
+        *(copies(*both[1], False) if soft else (0, 0)),
+        *of_tile(x, t),
+        *of_tile(tile_type(x), tile_type(t)),
+    )

@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import types
 
-from fastseg.kernels.numba.jit import device
 from fastseg.kernels.numba.score_rows import BAD, DETAILS, FAR, INVERSE, LABELS, LOGS, LOSS, LOSSES, REST, UNIT_SUM
 from fastseg.kernels.numba.simd.vector_math import exp_scaled, exponent_of, floor_of, log_of, minus_log_of, shift_of
-from fastseg.kernels.numba.simd.vector_memory import load, load_integers, prefetch, store, store_labels, transpose_tile
+from fastseg.kernels.numba.simd.vector_memory import (
+    load,
+    load_integers,
+    load_one,
+    prefetch,
+    store,
+    store_labels,
+    transpose_tile,
+)
 from fastseg.kernels.numba.simd.vectors import (
     above_half,
     below_infinity,
@@ -24,9 +32,10 @@ from fastseg.kernels.numba.simd.vectors import (
     select,
     zero_of,
 )
+from fastseg.kernels.numba.stages import FLOATS, SCORES, SHORTS, TILE, WORDS, stage
 from fastseg.kernels.numba.switch import WIDTH
 
-__all__ = ["gather", "probability_tile", "sigmoid_tile", "softmax_tile", "transpose"]
+__all__ = ["TO_PROBABILITIES", "convert", "gather", "probability_tile", "sigmoid_tile", "softmax_tile", "transpose"]
 
 U = np.uint64
 _ZERO, _ONE, _TWO, W = U(0), U(1), U(2), U(WIDTH)
@@ -35,19 +44,35 @@ _AHEAD_LAST = U(256)  # the same where the classes of a voxel lie side by side
 _CLASSES = U(16)  # classes whose exponentials are summed together
 
 
-@device
+_u64, _f64 = types.uint64, types.float64
+#: What `softmax_tile`, `sigmoid_tile` and `probability_tile` are called with.
+TO_PROBABILITIES = (
+    SCORES, _u64, _u64, _u64, SHORTS, _u64, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, SHORTS, _u64, _f64, _f64, WORDS,
+)  # fmt: skip
+
+
+@stage(SCORES, _u64, WORDS, _u64, _u64, TILE)
 def gather(source: Any, start: Any, index: Any, n: Any, channels: Any, tile: Any) -> None:
     """Do tile[c, j] = source[c, start + index[j]], and fill up the last vector with zeros."""
     for c in range(channels):
         for j in range(n):
-            tile[c, j] = source[c, start + index[j]]
+            tile[c, j] = load_one(source, c, start + index[j])
         for j in range(n, (n + W - _ONE) // W * W):
             tile[c, j] = 0
 
 
-@device
+@stage(SCORES, _u64, _u64, _u64, TILE)
+def convert(source: Any, start: Any, n: Any, channels: Any, tile: Any) -> None:
+    """Do tile[c, j] = source[c, start + j] where the voxels of a class lie side by side; n is a multiple of WIDTH."""
+    for c in range(channels):
+        for j in range(_ZERO, n, W):
+            prefetch(source, c, start + j + _AHEAD)
+            store(tile, c, j, load(source, c, start + j))
+
+
+@stage(SCORES, _u64, _u64, _u64, TILE)
 def transpose(source: Any, start: Any, n: Any, channels: Any, tile: Any) -> None:
-    """Do tile[c, j] = source[c, start + j] where the classes of a voxel lie side by side; n is a multiple of 16."""
+    """Do the same where the classes of a voxel lie side by side."""
     # The tile has rows for whole blocks, but the source must not be read past its end: the last block has its own loop.
     last = start + n == U(source.shape[1]) and channels % U(4) != _ZERO
     whole = n - U(16) if last else n
@@ -59,13 +84,13 @@ def transpose(source: Any, start: Any, n: Any, channels: Any, tile: Any) -> None
             transpose_tile(source, c, start + j, tile, j)
     for j in range(whole, n):
         for c in range(channels):
-            tile[c, j] = source[c, start + j]
+            tile[c, j] = load_one(source, c, start + j)
 
 
-@device
+@stage(*TO_PROBABILITIES)
 def softmax_tile(
-    x: Any, at: Any, n: Any, channels: Any, codes: Any, code_at: Any, p: Any, q: Any, logs: Any, voxel: Any, best: Any,
-    once: Any, wanted: Any, far: Any, state: Any,
+    x: Any, at: Any, n: Any, channels: Any, codes: Any, code_at: Any, p: Any, q: Any, logs: Any, others_log: Any, voxel: Any,
+    best: Any, wanted: Any, far: Any, tolerance: Any, state: Any, once: Any, details: Any,
 ) -> None:  # fmt: skip
     """Fill p with unscaled exponentials and `voxel` with their inverse sums; with DETAILS p is scaled, and q is 1 - p.
 
@@ -79,7 +104,7 @@ def softmax_tile(
         largest = load(x, _ZERO, at + i)
         prefetch(x, _ZERO, at + i + _AHEAD)
         first = integers(_ZERO)
-        if once is not None:
+        if once is not None:  # numbers that take long to read
             store(p, _ZERO, i, largest)
         for c in range(_ONE, channels):
             z = load(x, c, at + i)
@@ -117,7 +142,7 @@ def softmax_tile(
         store(voxel, LOSS, i, loss)
         store(voxel, REST, i, rest)
         store_labels(best, i, first)
-        if q is not None:
+        if details is not None:
             if wanted & LOGS != _ZERO:
                 for c in range(channels):
                     z = load(x, c, at + i)
@@ -135,10 +160,10 @@ def softmax_tile(
     state[FAR] += beyond
 
 
-@device
+@stage(*TO_PROBABILITIES)
 def probability_tile(
     x: Any, at: Any, n: Any, channels: Any, codes: Any, code_at: Any, p: Any, q: Any, logs: Any, others: Any, voxel: Any,
-    best: Any, wanted: Any, tolerance: Any, state: Any,
+    best: Any, wanted: Any, far: Any, tolerance: Any, state: Any, once: Any, details: Any,
 ) -> None:  # fmt: skip
     """Do what `softmax_tile` does for scores that are probabilities already; `others` is -ln(1 - p)."""
     zero = floats(0.0)
@@ -167,7 +192,7 @@ def probability_tile(
             store_labels(best, i, first)
             if wanted & LOSSES != _ZERO:
                 store(voxel, LOSS, i, select(live, zero - log_of(true), zero))
-        if q is not None:
+        if details is not None:
             if wanted & DETAILS != _ZERO:
                 for c in range(channels):
                     z = load(x, c, at + i)
@@ -182,10 +207,10 @@ def probability_tile(
     state[BAD] += bad
 
 
-@device
+@stage(*TO_PROBABILITIES)
 def sigmoid_tile(
-    x: Any, at: Any, n: Any, channels: Any, p: Any, q: Any, logs: Any, others: Any, best: Any, wanted: Any, far: Any,
-    state: Any,
+    x: Any, at: Any, n: Any, channels: Any, codes: Any, code_at: Any, p: Any, q: Any, logs: Any, others: Any, voxel: Any,
+    best: Any, wanted: Any, far: Any, tolerance: Any, state: Any, once: Any, details: Any,
 ) -> None:  # fmt: skip
     """Fill p with probabilities; with DETAILS also q = 1 - p; with LOGS also -ln p and -ln(1 - p).
 
@@ -207,7 +232,7 @@ def sigmoid_tile(
             likely = small * inverse
             bad += bits_count(live) - bits_count(live & below_infinity(z))
             store(p, c, i, select(live, select(positive, inverse, likely), zero))
-            if q is not None:
+            if details is not None:
                 if wanted & DETAILS != _ZERO:
                     store(q, c, i, select(positive, likely, inverse))
                 if wanted & LOGS != _ZERO:

@@ -11,12 +11,25 @@ import numpy.typing as npt
 from numba import types
 
 from fastseg.kernels.numba import score_rows as k
+from fastseg.kernels.numba.score_stages import sum_stages, tile_type
 from fastseg.kernels.numba.score_sums_interleaved import PERIOD_ROWS, sum_interleaved
-from fastseg.kernels.numba.scores import classify, sum_tiles
+from fastseg.kernels.numba.scores import classify, sum_tiles, weigh
+from fastseg.kernels.numba.stages import (
+    FLOATS,
+    SCORES,
+    SHORTS,
+    SUMS,
+    TILE,
+    WORDS,
+    given,
+    own,
+    side_by_side,
+    untyped,
+)
 from fastseg.kernels.numba.switch import WIDTH
 from fastseg.kernels.protocols.scores import ScoreOptions, ScoreSpan, ScoreTally
 
-__all__ = ["ScoreCounter", "aligned", "flag", "given", "own", "side_by_side", "stored"]
+__all__ = ["NO_SCORES", "ScoreCounter", "aligned"]
 
 Array = npt.NDArray[Any]
 
@@ -40,11 +53,9 @@ _TILE = 1 << 15
 _LEAST_TILE, _MOST_TILE = 64, 512
 #: Bytes between rows: with a power of two from row to row they would all map to a few sets of the cache.
 _PAD = 64
-
-_NUMBA = {
-    "u1": types.uint8, "b1": types.uint8, "i1": types.int8, "u2": types.uint16, "i2": types.int16, "u4": types.uint32,
-    "i4": types.int32, "u8": types.uint64, "i8": types.int64, "f2": types.uint16, "f4": types.float32, "f8": types.float64,
-}  # fmt: skip
+#: What stands for a truth or weights where there are none.
+_NOTHING = np.zeros((1, 0), np.float32)
+NO_SCORES = untyped(_NOTHING)
 
 
 def stored(array: Array) -> Array:
@@ -53,25 +64,12 @@ def stored(array: Array) -> Array:
     return array.view(np.uint16) if code == "f2" else array.view(np.uint8) if code == "b1" else array
 
 
-def given(dtype: Any, ndim: int) -> types.Array:
-    return types.Array(_NUMBA[np.dtype(dtype).str[1:]], ndim, "A", readonly=True, aligned=False)
-
-
-def own(dtype: Any, ndim: int) -> types.Array:
-    return types.Array(_NUMBA[np.dtype(dtype).str[1:]], ndim, "C")
-
-
 def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     """Return zeros that begin with a cache line: a vector across two lines costs twice."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     room = np.zeros(size + 64, np.uint8)
     first = -room.ctypes.data % 64
     return room[first : first + size].view(dtype).reshape(shape)
-
-
-def side_by_side(array: Array) -> bool:
-    """Tell whether the voxels of a class lie side by side (else the classes of a voxel do)."""
-    return array.shape[1] < 2 or array.strides[1] == array.itemsize
 
 
 class ScoreCounter:
@@ -93,6 +91,7 @@ class ScoreCounter:
         self.ignored = np.array([i for i in options.ignored if 0 <= i < options.labels], np.int64)
         room = size + _PAD // 4
         self.p = aligned((c, room), np.float32)
+        self.p_view = untyped(self.p)
         self.q, self.logs, self.others, self.truth = (
             aligned((c, room if self.details else 1), np.float32) for _ in range(4)
         )
@@ -100,6 +99,7 @@ class ScoreCounter:
         self.best, self.true_best, self.tile_codes = (aligned((size,), np.int16) for _ in range(3))
         self.index = np.zeros(size, np.uint64)
         self.codes = np.empty(0, np.int16)
+        self.weights = np.empty(0, np.float32)
         self.labels = [np.empty(0, label), np.empty(0, label)]
         self.tiles: list[Array | None] = [None, None]
         self.sums = np.zeros((k.SUM_ROWS, c))
@@ -118,35 +118,44 @@ class ScoreCounter:
         if self._interleaved(span):
             return None, None
         scores, soft, codes = self.prepare(span)
-        predicted = self._labels(0, size) if "argmax" in options.quantities else None
-        true_labels = self._labels(1, size) if "argmax" in options.quantities and options.soft else None
+        argmax = "argmax" in options.quantities
+        predicted = self._labels(0, size) if argmax else None
+        true_labels = self._labels(1, size) if argmax and options.soft else None
         for labels in (predicted, true_labels):
             if labels is not None and (span.mask is not None or soft is None):
                 labels[:] = 0
-        tile, truth_tile = self.tile(0, scores), None if soft is None else self.tile(1, soft)
-        compiled = _compiled_sum(
+        weights = _NOTHING if span.weight is None else self._weigh(span.weight, codes)
+        tile, truth_tile = self.tile(0, scores), NO_SCORES if soft is None else self.tile(1, soft)
+        stages = sum_stages(
             scores.dtype,
             side_by_side(scores),
             None if soft is None else soft.dtype,
             soft is not None and side_by_side(soft),
-            None if span.weight is None else span.weight.dtype,
             options.activation,
-            None if predicted is None else predicted.dtype,
-            true_labels is not None,
+            span.weight is not None,
             self.details,
+            self.wanted,
         )
-        compiled(
-            scores, flag(side_by_side(scores)), soft, flag(soft is not None and side_by_side(soft)), codes, span.weight,
-            flag(options.activation == "softmax"), flag(options.activation == "sigmoid"),
-            flag(scores.dtype == np.float64), flag(scores.dtype.kind != "f"),
+        none = self.labels[0][:0]
+        _compiled_sum(none.dtype)(
+            untyped(scores), NO_SCORES if soft is None else untyped(soft), codes, weights, stages,
+            options.activation == "softmax", options.activation == "sigmoid", options.soft, span.weight is not None,
             self.wanted, options.sum_tolerance or 0.0, options.focal_gamma,
             tile, tile, truth_tile, truth_tile, self.tile_codes, self.index,
-            self.p, self.q if self.details else None, self.logs, self.others, self.truth,
-            self.voxel, self.best, self.true_best,
-            predicted, true_labels, self.sums, self.total, self.top_bins, self.class_bins, self.state,
+            self.p, self.p_view, self.q, self.logs, self.others, self.truth, self.voxel, self.best, self.true_best,
+            none if predicted is None else predicted, none if true_labels is None else true_labels,
+            self.sums, self.total, self.top_bins, self.class_bins, self.state,
         )  # fmt: skip
         self.voxels += size
         return true_labels, predicted
+
+    def _weigh(self, weight: Array, codes: Array) -> Array:
+        """Return a span's weights as the kernel takes them, and sum them."""
+        if self.weights.size < weight.size:
+            self.weights = aligned((weight.size,), np.float32)
+        weights = self.weights[None, : weight.size]
+        _compiled_weigh(weight.dtype)(weight[None], codes, weights, self.total, self.state)
+        return weights
 
     def _interleaved(self, span: ScoreSpan) -> bool:
         """Add up a span where the classes of a voxel lie side by side and only soft Dice is wanted; tell whether it was."""
@@ -194,12 +203,12 @@ class ScoreCounter:
         return self.labels[which][:size]
 
     def tile(self, which: int, like: Array) -> Array:
-        """Return room for a tile of the scores (0) or of the truth (1), in their own type."""
+        """Return room for a tile of the scores (0) or of the truth (1)."""
         tile = self.tiles[which]
         if tile is None:
-            tile = self.tiles[which] = np.zeros(
-                (-(-like.shape[0] // 16) * 16, self.size + _PAD // like.itemsize), like.dtype
-            )
+            dtype = tile_type(like.dtype)
+            shape = (-(-like.shape[0] // 16) * 16, self.size + _PAD // dtype.itemsize)
+            tile = self.tiles[which] = untyped(np.zeros(shape, dtype))
         return tile
 
     def take(self) -> ScoreTally:
@@ -224,11 +233,6 @@ class ScoreCounter:
         return tally
 
 
-def flag(value: bool) -> bool | None:
-    """Return what the compiler sees as None or not."""
-    return True if value else None
-
-
 @functools.cache
 def _compiled_classify(labels: np.dtype[Any], masked: bool) -> Any:
     mask = given(np.uint8, 1) if masked else types.none
@@ -242,33 +246,16 @@ def _compiled_interleaved(scores: np.dtype[Any], truth: np.dtype[Any]) -> Any:
 
 
 @functools.cache
-def _compiled_sum(
-    scores: np.dtype[Any],
-    scores_direct: bool,
-    truth: np.dtype[Any] | None,
-    truth_direct: bool,
-    weight: np.dtype[Any] | None,
-    activation: str | None,
-    predicted: np.dtype[Any] | None,
-    true_labels: bool,
-    details: bool,
-) -> Any:
-    """Return the kernel compiled for arrays of these types."""
+def _compiled_weigh(weight: np.dtype[Any]) -> Any:
+    return weigh.specialise(given(weight, 2), SHORTS, FLOATS, own(np.float64, 1), WORDS)
 
-    def known(value: bool) -> Any:
-        return types.boolean if value else types.none
 
-    def maybe(dtype: Any, make: Any, *args: Any) -> Any:
-        return types.none if dtype is None else make(dtype, *args)
-
-    floats, shorts = (own(np.float32, 2),), (own(np.int16, 1),)
+@functools.cache
+def _compiled_sum(labels: np.dtype[Any]) -> Any:
+    """Return the kernel compiled for predicted labels of this type."""
     return sum_tiles.specialise(
-        given(scores, 2), known(scores_direct), maybe(truth, given, 2), known(truth_direct), own(np.int16, 1),
-        maybe(weight, given, 1), known(activation == "softmax"), known(activation == "sigmoid"),
-        known(scores == np.float64), known(scores.kind != "f"),
-        types.uint64, types.float64, types.float64,
-        own(scores, 2), given(scores, 2), maybe(truth, own, 2), maybe(truth, given, 2), *shorts, own(np.uint64, 1),
-        *floats, *(floats if details else (types.none,)), *floats * 4, *shorts * 2,
-        maybe(predicted, own, 1), maybe(predicted if true_labels else None, own, 1),
-        own(np.float64, 2), own(np.float64, 1), own(np.float64, 2), own(np.float64, 3), own(np.uint64, 1),
+        SCORES, SCORES, SHORTS, FLOATS, WORDS, *(types.boolean,) * 4,
+        types.uint64, types.float64, types.float64, *(TILE, SCORES) * 2, SHORTS, WORDS,
+        FLOATS, SCORES, *(FLOATS,) * 5, *(SHORTS,) * 2, *(own(labels, 1),) * 2,
+        SUMS, own(np.float64, 1), SUMS, own(np.float64, 3), WORDS,
     )  # fmt: skip

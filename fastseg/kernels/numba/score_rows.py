@@ -25,3 +25,10 @@ FAR_LOG, FAR_WEIGHTED = 3e38, 3e8
 # Bits of what is wanted; Σ |p - t| and Σ (p - t)² come with DETAILS.
 DICE, LOSSES, LABELS, DETAILS, LOGS, UNIT_SUM = map(U, (1, 2, 4, 8, 16, 32))
 WANT_NEGATIVE_LOG, WANT_FOCAL, WANT_RANKS, WANT_BINS, LOG_LOSSES = map(U, (64, 128, 256, 512, 1024))
+# Stages of `sum_tiles`, 0 where there is none: how a tile is copied; and what is done with it, for tiles that are read whole,
+# where they lie if possible, and from OTHERS on once more for those that were gathered.
+STAGE_FETCH, STAGE_GATHER, STAGE_FETCH_TRUTH, STAGE_GATHER_TRUTH = map(U, range(4))
+STAGE_PROBABILITIES, STAGE_SUMS, STAGE_TRUTH, STAGE_FAR_LOSSES, STAGE_FAR_LOGS, STAGE_LOSSES, STAGE_DETAILS = map(
+    U, range(4, 11)
+)
+OTHERS = U(7)

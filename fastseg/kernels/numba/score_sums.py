@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import types
 
 from fastseg.kernels.numba.jit import device
 from fastseg.kernels.numba.score_rows import (
@@ -46,6 +47,7 @@ from fastseg.kernels.numba.simd.vectors import (
     sum_of,
     widen,
 )
+from fastseg.kernels.numba.stages import FLOATS, SCORES, SHORTS, SUMS, WORDS, own, stage
 from fastseg.kernels.numba.switch import WIDTH
 
 __all__ = ["fill_truth", "sum_details", "sum_labels", "sum_losses", "sum_soft"]
@@ -53,12 +55,13 @@ __all__ = ["fill_truth", "sum_details", "sum_labels", "sum_losses", "sum_soft"]
 U = np.uint64
 _ZERO, _ONE, W = U(0), U(1), U(WIDTH)
 _AHEAD = U(512)  # voxels to prefetch ahead
+_u64, _i64, _f64, _bool = types.uint64, types.int64, types.float64, types.boolean
 
 
-@device
+@stage(SCORES, _u64, _u64, _u64, FLOATS, SHORTS, _u64, _i64, _i64, _u64, SUMS, WORDS)
 def sum_labels(
-    p: Any, at: Any, n: Any, channels: Any, scaled: Any, checked: Any, voxel: Any, codes: Any, code_at: Any, low: Any,
-    high: Any, weighted: Any, wanted: Any, sums: Any, state: Any,
+    p: Any, at: Any, n: Any, channels: Any, voxel: Any, codes: Any, code_at: Any, low: Any, high: Any, wanted: Any, sums: Any,
+    state: Any, scaled: Any, checked: Any, weighted: Any,
 ) -> None:  # fmt: skip
     """Add the sums of soft Dice, and of the losses of each true class, for a label map whose codes are low..high."""
     zero = floats(0.0)
@@ -78,7 +81,7 @@ def sum_labels(
                 if scaled is not None:
                     y = y * load(voxel, INVERSE, i)
                 z = widen(y)
-                if weighted:
+                if weighted is not None:
                     weight = widen(load(voxel, WEIGHT, i)) * z
                     total = total + weight
                     squares = multiply_add(weight, z, squares)
@@ -101,7 +104,7 @@ def sum_labels(
                     y = y * load(voxel, INVERSE, i)
                 loss = load(voxel, LOSS, i)
                 y, loss = widen(select(here, y, zero)), widen(select(here, loss, zero))
-                if weighted:
+                if weighted is not None:
                     weight = widen(load(voxel, WEIGHT, i))
                     y = y * weight
                     loss = select(weight > nothing, loss * weight, nothing)
@@ -113,10 +116,10 @@ def sum_labels(
                 sums[CROSS_ENTROPY, c] += sum_of(losses)
 
 
-@device
+@stage(SCORES, _u64, _u64, _u64, FLOATS, SCORES, _u64, SUMS, WORDS)
 def sum_soft(
-    p: Any, at: Any, n: Any, channels: Any, scaled: Any, checked: Any, voxel: Any, t: Any, t_at: Any, weighted: Any,
-    sums: Any, state: Any,
+    p: Any, at: Any, n: Any, channels: Any, voxel: Any, t: Any, t_at: Any, sums: Any, state: Any, scaled: Any, checked: Any,
+    weighted: Any,
 ) -> None:  # fmt: skip
     """Add the sums of soft Dice for a truth that has a probability for every class."""
     zero = floats(0.0)
@@ -136,7 +139,7 @@ def sum_soft(
             if scaled is not None:
                 y = y * load(voxel, INVERSE, i)
             z, v = widen(y), widen(u)
-            if weighted:
+            if weighted is not None:
                 weight = widen(load(voxel, WEIGHT, i))
                 weighted_z, weighted_v = z * weight, v * weight
                 total, true = total + weighted_z, true + weighted_v
@@ -155,9 +158,10 @@ def sum_soft(
         state[BAD] += W - bits_count(good)
 
 
-@device
+@stage(_u64, _u64, SHORTS, _u64, SCORES, _u64, FLOATS, _bool, FLOATS, SHORTS)
 def fill_truth(
     n: Any, channels: Any, codes: Any, code_at: Any, t: Any, t_at: Any, voxel: Any, weighted: Any, truth: Any, true_best: Any,
+    soft: Any,
 ) -> None:  # fmt: skip
     """Write the truth as floats, and a weight for every voxel of the tile: 0 past its end."""
     zero, one = floats(0.0), floats(1.0)
@@ -165,9 +169,9 @@ def fill_truth(
     i = _ZERO
     while i < n:
         live = lane_numbers() + integers(i) < integers(n)
-        if weighted == 0:
+        if not weighted:
             store(voxel, WEIGHT, i, select(live, one, zero))
-        if t is None:
+        if soft is None:
             code = load_integers(codes, code_at + i)
             for c in range(channels):
                 store(truth, c, i, select(live & (code == integers(c + first)), one, zero))
@@ -187,7 +191,7 @@ def fill_truth(
         i += W
 
 
-@device
+@stage(_u64, _u64, _bool, FLOATS, FLOATS, FLOATS, FLOATS, SUMS)
 def sum_losses(n: Any, channels: Any, binary: Any, logs: Any, others: Any, truth: Any, voxel: Any, sums: Any) -> None:
     """Add cross-entropy from the logarithms of all probabilities."""
     zero, one = floats(0.0), floats(1.0)
@@ -215,10 +219,13 @@ def _power(x: Any, exponent: Any) -> Any:
     return select(x < one, y, one)
 
 
-@device
+@stage(
+    SCORES, _u64, _u64, _u64, _bool, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, SHORTS, SHORTS, _f64, _u64, _bool, SUMS,
+    SUMS, own(np.float64, 3),
+)  # fmt: skip
 def sum_details(
     x: Any, at: Any, n: Any, channels: Any, binary: Any, p: Any, q: Any, logs: Any, others: Any, truth: Any, voxel: Any,
-    best: Any, true_best: Any, gamma: Any, wanted: Any, given: Any, exact: Any, sums: Any, top_bins: Any, class_bins: Any,
+    best: Any, true_best: Any, gamma: Any, wanted: Any, given: Any, sums: Any, top_bins: Any, class_bins: Any,
 ) -> None:  # fmt: skip
     """Add what is asked for less often, from the probabilities p, q = 1 - p, their logarithms, and the truth."""
     zero, one, half = floats(0.0), floats(1.0), floats(0.5)
@@ -254,9 +261,8 @@ def sum_details(
             for j in range(n):
                 y, t, weight = np.float64(p[c, j]), np.float64(truth[c, j]), np.float64(voxel[WEIGHT, j])
                 rest = np.float64(q[c, j])
-                if exact is not None:  # float32 may be beyond the edge of a bin
+                if given:  # float32 may be beyond the edge of a bin
                     y = np.float64(x[c, at + j])
-                if given is not None:
                     rest = 1.0 - y
                 b = min(U(min(max(y, 0.0), 1.0) * np.float64(bins)), bins - _ONE)
                 class_bins[c, b, 0] += weight
@@ -272,7 +278,7 @@ def sum_details(
         if not binary:
             for j in range(n):
                 y, weight = np.float64(p[U(best[j]), j]), np.float64(voxel[WEIGHT, j])
-                if exact is not None:
+                if given:
                     y = np.float64(x[U(best[j]), at + j])
                 right = np.float64(best[j] == true_best[j])
                 b = min(U(min(max(y, 0.0), 1.0) * np.float64(bins)), bins - _ONE)

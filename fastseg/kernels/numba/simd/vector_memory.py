@@ -16,6 +16,7 @@ __all__ = [
     "load",
     "load_flat",
     "load_integers",
+    "load_one",
     "prefetch",
     "prefetch_flat",
     "store",
@@ -67,8 +68,17 @@ def _half_to_float(builder: Any, bits: Any) -> Any:
     return builder.bitcast(builder.or_(scaled, sign), floats)
 
 
-#: Bytes to ask for ahead of a transposition.
-_AHEAD = 4096
+def _numbers(builder: Any, value: Any, dtype: Any) -> Any:
+    """Turn a vector of stored items into floats or doubles: uint16 are float16's bits, int16 bfloat16's."""
+    floats = ir.VectorType(_F32, value.type.count)
+    if dtype == types.uint8:
+        return builder.uitofp(value, floats)
+    if dtype == types.uint16:
+        return _half_to_float(builder, value)
+    if dtype == types.int16:
+        wide = builder.zext(value, ir.VectorType(_I32, value.type.count))
+        return builder.bitcast(builder.shl(wide, constant(wide.type, 16)), floats)
+    return value
 
 
 def _prefetch(builder: Any, address: Any, ahead: int) -> None:
@@ -89,23 +99,27 @@ def _prefetch_lines(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 
 @intrinsic
 def load(typingctx: Any, array: Any, row: Any, start: Any) -> Any:
-    """Return array[row, start : start + WIDTH] as floats (doubles of float64): uint16 are float16's bits, int16 bfloat16's."""
+    """Return array[row, start : start + WIDTH] as floats (doubles of float64), of any type that scores are stored in."""
     kind = DOUBLES if array.dtype == types.float64 else FLOATS
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        address = _address(context, builder, sig.args[0], *args)
         dtype = sig.args[0].dtype
-        if dtype == types.float64:
-            return _read(builder, address, _F64)
-        if dtype == types.float32:
-            return _read(builder, address, _F32)
-        if dtype == types.uint8:
-            return builder.uitofp(_read(builder, address, _I8), IR_TYPES["float"])
-        bits = _read(builder, address, _I16)
-        if dtype == types.uint16:
-            return _half_to_float(builder, bits)
-        wide = builder.zext(bits, IR_TYPES["int"])
-        return builder.bitcast(builder.shl(wide, constant(wide.type, 16)), IR_TYPES["float"])
+        address = _address(context, builder, sig.args[0], *args)
+        return _numbers(builder, _read(builder, address, context.get_data_type(dtype)), dtype)
+
+    return kind(array, types.uint64, types.uint64), codegen
+
+
+@intrinsic
+def load_one(typingctx: Any, array: Any, row: Any, column: Any) -> Any:
+    """Return array[row, column] as a float (a double of float64), of any type that scores are stored in."""
+    kind = types.float64 if array.dtype == types.float64 else types.float32
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        dtype = sig.args[0].dtype
+        address = _address(context, builder, sig.args[0], *args)
+        value = _numbers(builder, _read(builder, address, context.get_data_type(dtype), 1), dtype)
+        return builder.extract_element(value, ir.Constant(_I32, 0))
 
     return kind(array, types.uint64, types.uint64), codegen
 
@@ -182,11 +196,14 @@ def prefetch(typingctx: Any, array: Any, row: Any, start: Any) -> Any:
 
 @intrinsic
 def transpose_tile(typingctx: Any, source: Any, row: Any, start: Any, target: Any, to: Any) -> Any:
-    """Transpose 4×16: do target[row + r, to + k] = source[row + r, start + k] where source has its rows side by side."""
+    """Transpose 4×16: do target[row + r, to + k] = source[row + r, start + k] where source has its rows side by side.
+
+    The target is float32 (float64 where the source is), of any type that scores are stored in.
+    """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         read, row, start, write, to = args
-        bits = context.get_abi_sizeof(context.get_value_type(sig.args[0].dtype)) * 8
+        dtype = sig.args[0].dtype
 
         def shuffle(a: Any, b: Any, order: list[int]) -> Any:
             return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_I32, len(order)), order))
@@ -200,7 +217,7 @@ def transpose_tile(typingctx: Any, source: Any, row: Any, start: Any, target: An
         steps.append(builder.add(steps[1], steps[2]))
         four = builder.shl(step, ir.Constant(_I64, 2))
         for _ in range(4):
-            fours += [_read(builder, builder.gep(at, [offset]), ir.IntType(bits), 4) for offset in steps]
+            fours += [_read(builder, builder.gep(at, [offset]), context.get_data_type(dtype), 4) for offset in steps]
             at = builder.gep(at, [four])
         # Voxels k, k + 4, k + 8 and k + 12 go to the four parts of a register; then every part is transposed by itself.
         lines = []
@@ -217,7 +234,7 @@ def transpose_tile(typingctx: Any, source: Any, row: Any, start: Any, target: An
         at = _address(context, builder, sig.args[3], write, row, to)
         step = cgutils.unpack_tuple(builder, context.make_array(sig.args[3])(context, builder, write).strides)[0]
         for column in columns:
-            _write(builder, at, column)
+            _write(builder, at, _numbers(builder, column, dtype))
             at = builder.gep(at, [step])
         return context.get_dummy_value()
 
@@ -231,6 +248,7 @@ if DISABLED:  # the same in Python
         load,
         load_flat,
         load_integers,
+        load_one,
         prefetch,
         prefetch_flat,
         store,

@@ -28,6 +28,7 @@ __all__ = [
     "load",
     "load_flat",
     "load_integers",
+    "load_one",
     "log_of",
     "minus_log_of",
     "minus_magnitude",
@@ -55,7 +56,14 @@ def _lanes(array: Any, *index: Any) -> Any:
 
 
 def load(array: Any, row: Any, start: Any) -> Any:
-    lanes = _lanes(array, row, start)
+    return _numbers(_lanes(array, row, start))
+
+
+def load_one(array: Any, row: Any, column: Any) -> Any:
+    return _numbers(array[int(row), int(column) : int(column) + 1])[0]
+
+
+def _numbers(lanes: Any) -> Any:
     if lanes.dtype == np.float64:
         return lanes.copy()
     if lanes.dtype == np.uint16:
@@ -198,4 +206,4 @@ def minus_log_of(x: Any, rest: Any) -> Any:
 def transpose_tile(source: Any, row: Any, start: Any, target: Any, to: Any) -> None:
     row, start, to = int(row), int(start), int(to)
     block = source[row : row + 4, start : start + 16]
-    target[row : row + len(block), to : to + 16] = block
+    target[row : row + len(block), to : to + 16] = _numbers(block)
