@@ -26,7 +26,9 @@ __all__ = [
     "TO_FLOAT64",
     "Conversion",
     "Layout",
+    "Whole",
     "in_memory_order",
+    "rows_of_samples",
     "trailing_block",
 ]
 
@@ -160,6 +162,29 @@ class Layout:
         where = tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
         arrays = tuple(None if s is None else s.block(where) for s in self.sources)
         return Span(arrays, 1, prod(sizes), (0, 0, 0, 0))  # type: ignore[arg-type]
+
+
+class Whole:
+    """A way to walk through arrays that are small and lie in one piece: one job of one span."""
+
+    jobs = 1
+
+    def __init__(self, *arrays: Array | None) -> None:
+        self.arrays = arrays
+
+    def spans(self, job: int) -> tuple[Span]:  # noqa: ARG002
+        """Return the spans of the job."""
+        return (Span(self.arrays, 1, self.arrays[0].size, (0, 0, 0, 0)),)  # type: ignore[arg-type, union-attr]
+
+
+def rows_of_samples(
+    arrays: Sequence[Array | None], conversions: Sequence[Conversion | None]
+) -> list[Array | None] | None:
+    """Return arrays (N, …) as (N, V), where each sample can be a `Whole`; None where it cannot."""
+    present = [a for a in arrays if a is not None]
+    if any(conversions) or not all(a.flags.c_contiguous and a[:1].nbytes <= LEAST_JOB_BYTES for a in present):
+        return None
+    return [None if a is None else a.reshape(len(a), -1) for a in arrays]
 
 
 class _Source:
