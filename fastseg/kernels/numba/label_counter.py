@@ -51,7 +51,7 @@ def _decode(codes: npt.NDArray[np.uint64], dtype: np.dtype[Any]) -> npt.NDArray[
 
 @functools.cache
 def _fold_noise() -> Any:
-    return fold_noise.specialise(_STATE_TYPES[1], _COUNTS)
+    return fold_noise.specialise(_STATE_TYPES[1], _COUNTS, types.uint64)
 
 
 @functools.cache
@@ -168,7 +168,7 @@ class PairCounter:
         counts, state, sums = space.counts, space.state, space.sums
         used, outside, bad, noisy, _, _ = state.tolist()
         if noisy:
-            _fold_noise()(space.scratch, counts)
+            _fold_noise()(space.scratch, counts, noisy)
         voxels = self._voxels - outside
         state[:ROW] = 0
         self._voxels = 0

@@ -1,13 +1,13 @@
 """Joint counts of two label maps, by Numba: how often each pair of labels occurs, in one read.
 
 Segmentations are long runs. Of every 64 voxels the kernel asks in two vector comparisons whether all of them hold the pair
-of labels seen last; if so, it adds 64. Otherwise it takes the distinct pairs of the block one by one, each by the same
-comparisons and a bit count: real blocks hold two or three. Blocks with many pairs (noise) go through byte counters that
-stay in the first-level cache.
+of labels seen last; if so, it adds 64. If not, the labels are packed to bytes, long runs in the block are found by the same
+comparisons and a bit count, and the few voxels that are left are counted one by one. Where they are many (noise), all 64
+voxels go through counters that stay in the first-level cache.
 
 The kernel reads bit patterns, not labels: whatever the type, a pair of small whole numbers indexes a 256×256 table, and
-any other pair is a key of a small hash table, looked up only where the pair changes. So no label can index outside a table,
-and what is a legal label is decided afterwards, on the few distinct pairs, by the caller.
+any other pair is a key of a small hash table. So no label can index outside a table, and what is a legal label is decided
+afterwards, on the few distinct pairs, by the caller.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from fastseg.kernels.numba.simd.lanes import (
     uniform_lanes,
     weight_lanes,
 )
+from fastseg.kernels.numba.simd.packed import NIBBLES, PACKED_WORDS, WIDE, join_bytes, join_nibbles, pack_lanes
 
 __all__ = [
     "NARROW",
@@ -45,8 +46,6 @@ __all__ = [
 ]
 
 U = np.uint64
-_LOW = U(0x00FF00FF00FF00FF)
-_NIBBLES = U(0xF0F0F0F0F0F0F0F0)
 _ZERO, _ONE, _FOUR, _EIGHT, _SIXTEEN = U(0), U(1), U(4), U(8), U(16)
 _BYTE, _SHORT, _BLOCK = U(255), U(0xFFFF), U(64)
 
@@ -55,18 +54,24 @@ SLOTS = 1 << 15  # further pairs: keys of an open-addressing hash table
 _NARROW, _SLOT_MASK, _SLOT_SHIFT = U(NARROW), U(SLOTS - 1), U(64 - 15)
 _MOST_USED = U(SLOTS // 2)  # above this load the kernel returns, to be emptied
 
-TILE = 512  # voxels of a noisy stretch that are packed and counted at once
-_TILE, _TILE_WORDS = U(TILE), U(TILE // 8)
-_LONGEST_STRETCH = U(16)  # tiles counted as noise before the next look for constant blocks
-_CANDIDATES = U(4)  # distinct pairs tried by comparison before a block counts as noisy
+_FEW = U(12)  # pairs of a block unlike the one before that are counted one by one
+_FEWER = U(4)  # the same of wide labels, which are looked up
+_MANY = U(32)  # the same where the choice is between that and one-byte counters, which are slow where a pair repeats
+_WORTH = U(6)  # voxels that a comparison must take away from a block to be worth another one
+_ALMOST = U(64 - 6)  # voxels of the pair before a noisy stretch that end it
+_CANDIDATES = U(4)  # distinct pairs tried by comparison before what remains of a block is taken voxel by voxel
+_LONGEST_STRETCH = U(128)  # blocks counted as noise before the next look for runs
 _AHEAD = 2048  # bytes to prefetch ahead of the block in hand: the hardware prefetcher stops at each page
 
 _LONG_ROW = U(16384)  # voxels: shorter rows are prefetched from row to row
 
-# `scratch`, in words: two byte tiles, the packed codes, then 65,536 one-byte counters for pairs of 4-bit codes (two voxels
-# at a time) and 65,536 for 8-bit codes.
-_PREDICTED_TILE, _CODES, _NIBBLE_COUNTERS, _BYTE_COUNTERS = TILE // 8, TILE // 4, TILE // 2, TILE // 2 + 8192
+# `scratch`, in words: a block as bytes; 8 × 256 counters for pairs of 4-bit labels; 65,536 one-byte counters. There
+# are eight tables because an addition waits for the one before it at the same place.
+_HALF, _LAST = U(PACKED_WORDS // 2), U(63)
+_TABLES = U(8)
+_BYTE_COUNTERS = PACKED_WORDS + 8 * 256
 SCRATCH_WORDS = _BYTE_COUNTERS + 8192
+_NIBBLES_SEEN, _BYTES_SEEN = U(1), U(2)
 
 # `state`, in words
 USED, OUTSIDE, BAD_WEIGHTS, NOISY, ROW, POSITION = range(6)
@@ -125,68 +130,6 @@ def _from_nibbles(code: Any) -> Any:
     return ((code & U(0xF0)) << _FOUR) | (code & U(0x0F))
 
 
-@device
-def _count_stretch(y_true: Any, i: Any, y_pred: Any, j: Any, tiles: Any, counts: Any, scratch: Any, state: Any) -> Any:
-    """Count up to `tiles` tiles of 512 voxels, whatever they hold; return the number of voxels counted.
-
-    Stops before a tile with a label that is no whole number in 0..255. (One long function on purpose: Numba counts the
-    references of array arguments at each call of a helper, which costs as much as counting a tile.)
-    """
-    true_words, predicted_words = scratch[:_PREDICTED_TILE], scratch[_PREDICTED_TILE:_CODES]
-    true_bytes, predicted_bytes = true_words.view(np.uint8), predicted_words.view(np.uint8)
-    codes = scratch[_CODES:_NIBBLE_COUNTERS]
-    nibble_counters = scratch[_NIBBLE_COUNTERS:_BYTE_COUNTERS].view(np.uint8)
-    byte_counters = scratch[_BYTE_COUNTERS:].view(np.uint8)
-    true_ahead, predicted_ahead = U(_AHEAD // y_true.itemsize), U(_AHEAD // y_pred.itemsize)
-    done = _ZERO
-    for _ in range(tiles):
-        for k in range(done, done + _TILE, _BLOCK):
-            prefetch_lanes(y_true, i + k + true_ahead)
-            prefetch_lanes(y_pred, j + k + predicted_ahead)
-        wrong = False
-        for k in range(_TILE):  # labels to bytes
-            true, predicted = y_true[i + done + k], y_pred[j + done + k]
-            true_byte = np.uint8(true if true >= 0 and true <= 255 else 0)
-            predicted_byte = np.uint8(predicted if predicted >= 0 and predicted <= 255 else 0)
-            true_bytes[k], predicted_bytes[k] = true_byte, predicted_byte
-            wrong |= (true_byte != true) | (predicted_byte != predicted)
-        if wrong:
-            break
-        seen = _ZERO
-        for k in range(_TILE_WORDS):
-            a, b = true_words[k], predicted_words[k]
-            seen |= a | b
-            codes[k] = (a << _FOUR) | b
-        if seen & _NIBBLES == _ZERO:  # labels 0..15: a voxel is one byte, and two voxels are one 16-bit key
-            for k in range(_TILE_WORDS):
-                word = codes[k]
-                for _key in range(4):
-                    key = word & _SHORT
-                    word = word >> _SIXTEEN
-                    bumped = np.uint8(nibble_counters[key] + np.uint8(1))
-                    nibble_counters[key] = bumped
-                    if bumped == 0:  # a byte that wraps around owes 256 to the table
-                        counts[_from_nibbles(key & _BYTE)] += 256
-                        counts[_from_nibbles(key >> _EIGHT)] += 256
-        else:  # labels 0..255: a voxel is one 16-bit key
-            for k in range(_TILE_WORDS):
-                a, b = true_words[k], predicted_words[k]
-                codes[k + k] = ((a & _LOW) << _EIGHT) | (b & _LOW)
-                codes[k + k + _ONE] = (a & ~_LOW) | ((b >> _EIGHT) & _LOW)
-            for k in range(_TILE_WORDS + _TILE_WORDS):
-                word = codes[k]
-                for _key in range(4):
-                    key = word & _SHORT
-                    word = word >> _SIXTEEN
-                    bumped = np.uint8(byte_counters[key] + np.uint8(1))
-                    byte_counters[key] = bumped
-                    if bumped == 0:
-                        counts[key] += 256
-        done += _TILE
-    state[NOISY] = _ONE
-    return done
-
-
 @kernel
 def count_pairs(
     y_true: Any, y_pred: Any, mask: Any, weight: Any, rows: Any, length: Any, strides: Any,
@@ -197,6 +140,11 @@ def count_pairs(
     Adds to `counts` (and, with weights, to `sums`), `keys`, `scratch` and `state`. Starts at state[ROW], state[POSITION] and
     ends there: earlier if the hash table is full, so that the caller empties it and calls again.
     """
+    # (One long function on purpose: Numba counts the references of array arguments at each call of a helper.)
+    packed = scratch[:PACKED_WORDS]
+    true_bytes, predicted_bytes = packed[:_HALF].view(np.uint8), packed[_HALF:].view(np.uint8)
+    nibble_counters = scratch[PACKED_WORDS:_BYTE_COUNTERS]
+    byte_counters = scratch[_BYTE_COUNTERS:].view(np.uint8)
     true_ahead, predicted_ahead = U(_AHEAD // y_true.itemsize), U(_AHEAD // y_pred.itemsize)
     if rows > _ONE and length < _LONG_ROW:  # what comes next is in a later row
         later = max(_ONE, true_ahead // length)
@@ -206,30 +154,123 @@ def count_pairs(
     true, predicted = y_true[row * strides[0] + i], y_pred[row * strides[1] + i]
     current = _slot(pair_code(true), pair_code(predicted), keys, state)
     run, weight_run = _ZERO, 0.0
-    stretch = _ZERO
+    stretch = _ONE
     while row < rows:
         at_true, at_pred, at_mask, at_weight = row * strides[0], row * strides[1], row * strides[2], row * strides[3]
         while i < length:
+            if mask is None and weight is None:
+                first = i
+                while i + _BLOCK <= length:
+                    prefetch_lanes(y_true, at_true + i + true_ahead)
+                    prefetch_lanes(y_pred, at_pred + i + predicted_ahead)
+                    if not (uniform_lanes(y_true, at_true + i, true) and uniform_lanes(y_pred, at_pred + i, predicted)):
+                        break
+                    i += _BLOCK
+                run += i - first
+                if i == length:
+                    break
             todo, size = ALL, _BLOCK
-            if i + _BLOCK <= length:
+            if i + _BLOCK > length:  # the last voxels of a row are looked at with some that are counted already
+                size = length - i
+                if length < _BLOCK:
+                    todo = ALL >> (_BLOCK - size)
+                else:
+                    i = length - _BLOCK
+                    todo = ALL << (_BLOCK - size)
+            if length >= _BLOCK:
                 if mask is not None:
                     prefetch_lanes(mask, at_mask + i + U(_AHEAD))
-                    todo = nonzero_lanes(mask, at_mask + i)
+                    todo &= nonzero_lanes(mask, at_mask + i)
                     if todo == _ZERO:
-                        state[OUTSIDE] += _BLOCK
+                        state[OUTSIDE] += size
                         i += _BLOCK
                         continue
-                prefetch_lanes(y_true, at_true + i + true_ahead)
-                prefetch_lanes(y_pred, at_pred + i + predicted_ahead)
-                if mask is None and weight is None:
-                    if uniform_lanes(y_true, at_true + i, true) and uniform_lanes(y_pred, at_pred + i, predicted):
-                        run += _BLOCK
-                        i += _BLOCK
+                if mask is not None or weight is not None:
+                    prefetch_lanes(y_true, at_true + i + true_ahead)
+                    prefetch_lanes(y_pred, at_pred + i + predicted_ahead)
+                if weight is None and todo == ALL:
+                    kind = pack_lanes(y_true, at_true + i, y_pred, at_pred + i, packed)
+                    if kind < WIDE:
+                        same = _ZERO
+                        if current < _NARROW:
+                            same = match_lanes(true_bytes, _ZERO, np.uint8(current >> _EIGHT))
+                            same &= match_lanes(predicted_bytes, _ZERO, np.uint8(current & _BYTE))
+                        rest, kept, settled = ~same, popcount(same), False
+                        if popcount(rest) > _FEW and rest >> _LAST != _ZERO:  # the last pair is likely to go on
+                            other = match_lanes(true_bytes, _ZERO, true_bytes[_LAST])
+                            other &= match_lanes(predicted_bytes, _ZERO, predicted_bytes[_LAST]) & rest
+                            if popcount(other) >= _WORTH and popcount(rest ^ other) <= _MANY:
+                                counts[current] += np.int64(run + kept)
+                                true = y_true.dtype.type(true_bytes[_LAST])
+                                predicted = y_pred.dtype.type(predicted_bytes[_LAST])
+                                current = U(true_bytes[_LAST]) << _EIGHT | U(predicted_bytes[_LAST])
+                                run, kept, settled = popcount(other), _ZERO, True
+                                rest ^= other
+                        while popcount(rest) > _FEW:
+                            lane = trailing_zeros(rest)
+                            other = match_lanes(true_bytes, _ZERO, true_bytes[lane])
+                            other &= match_lanes(predicted_bytes, _ZERO, predicted_bytes[lane]) & rest
+                            if popcount(other) < _WORTH or popcount(rest ^ other) > _MANY:
+                                break
+                            place = U(true_bytes[lane]) << _EIGHT | U(predicted_bytes[lane])
+                            counts[place] += np.int64(popcount(other))
+                            rest ^= other
+                            settled = True
+                        if settled or popcount(rest) <= (_FEW if kind == NIBBLES else _MANY):
+                            run += kept
+                            while rest != _ZERO:
+                                lane = trailing_zeros(rest)
+                                rest &= rest - _ONE
+                                counts[U(true_bytes[lane]) << _EIGHT | U(predicted_bytes[lane])] += 1
+                            i += _BLOCK
+                            stretch = _ONE
+                            continue
+                        # Noise: this block, and the next ones without another look, twice as many each time.
+                        blocks = min(stretch, (length - i) // _BLOCK)
+                        stretch = min(stretch + stretch, _LONGEST_STRETCH)
+                        while True:
+                            if kind == NIBBLES:
+                                state[NOISY] |= _NIBBLES_SEEN
+                                join_nibbles(packed)
+                                for k in range(_HALF):
+                                    word = packed[k]
+                                    for table in range(_TABLES):
+                                        nibble_counters[(word & _BYTE) + (table << _EIGHT)] += _ONE
+                                        word >>= _EIGHT
+                            else:
+                                state[NOISY] |= _BYTES_SEEN
+                                join_bytes(packed)
+                                for k in range(U(PACKED_WORDS)):
+                                    word = packed[k]
+                                    for _ in range(4):
+                                        key = word & _SHORT
+                                        word >>= _SIXTEEN
+                                        bumped = np.uint8(byte_counters[key] + np.uint8(1))
+                                        byte_counters[key] = bumped
+                                        if bumped == 0:  # a byte that wraps around owes 256 to the table
+                                            counts[key] += 256
+                            i += _BLOCK
+                            blocks -= _ONE
+                            if blocks == _ZERO:
+                                break
+                            if mask is not None:
+                                if nonzero_lanes(mask, at_mask + i) != ALL:
+                                    break
+                            prefetch_lanes(y_true, at_true + i + true_ahead)
+                            prefetch_lanes(y_pred, at_pred + i + predicted_ahead)
+                            kind = pack_lanes(y_true, at_true + i, y_pred, at_pred + i, packed)
+                            if kind >= WIDE:
+                                break
+                            same = match_lanes(true_bytes, _ZERO, np.uint8(current >> _EIGHT))
+                            same &= match_lanes(predicted_bytes, _ZERO, np.uint8(current & _BYTE))
+                            if current < _NARROW and popcount(same) >= _ALMOST:
+                                break
                         continue
                 if state[USED] > _MOST_USED:
+                    i += _BLOCK - size
                     break
                 if mask is not None:
-                    state[OUTSIDE] += _BLOCK - popcount(todo)
+                    state[OUTSIDE] += size - popcount(todo)
                 if weight is not None:
                     prefetch_lanes(weight, at_weight + i + U(_AHEAD // weight.itemsize))
                     state[BAD_WEIGHTS] += popcount(todo & ~weight_lanes(weight, at_weight + i))
@@ -240,7 +281,7 @@ def count_pairs(
                     if weight is not None:
                         weight_run += sum_lanes(weight, at_weight + i, same)
                     todo ^= same
-                    if todo == _ZERO or tried == _CANDIDATES:
+                    if popcount(todo) <= _FEWER or tried == _CANDIDATES:
                         break
                     counts[current] += np.int64(run)
                     if weight is not None:
@@ -251,15 +292,10 @@ def count_pairs(
                     run, weight_run = _ZERO, 0.0
                     same = match_lanes(y_true, at_true + i, true) & match_lanes(y_pred, at_pred + i, predicted) & todo
                     tried += _ONE
-                if todo == _ZERO:
-                    i += _BLOCK
-                    stretch = _ZERO
-                    continue
-            else:  # the last voxels of a row
+                size = _BLOCK
+            else:
                 if state[USED] > _MOST_USED:
                     break
-                size = length - i
-                todo = ALL >> (_BLOCK - size)
                 if mask is not None:
                     for k in range(size):
                         if mask[at_mask + i + k] == 0:
@@ -270,25 +306,16 @@ def count_pairs(
                         value = weight[at_weight + i + k]
                         if (todo >> k) & _ONE and not (value >= 0 and value < np.inf):
                             state[BAD_WEIGHTS] += _ONE
-            while todo != _ZERO:  # voxel by voxel: the end of a row, and blocks of many pairs
+            while todo != _ZERO:
                 lane = i + trailing_zeros(todo)
                 todo &= todo - _ONE
+                place = current
                 if y_true[at_true + lane] != true or y_pred[at_pred + lane] != predicted:
-                    counts[current] += np.int64(run)
-                    if weight is not None:
-                        sums[current] += weight_run
-                    true, predicted = y_true[at_true + lane], y_pred[at_pred + lane]
-                    current = _slot(pair_code(true), pair_code(predicted), keys, state)
-                    run, weight_run = _ZERO, 0.0
-                run += _ONE
+                    place = _slot(pair_code(y_true[at_true + lane]), pair_code(y_pred[at_pred + lane]), keys, state)
+                counts[place] += 1
                 if weight is not None:
-                    weight_run += np.float64(weight[at_weight + lane])
+                    sums[place] += np.float64(weight[at_weight + lane])
             i += size
-            if mask is None and weight is None and size == _BLOCK:  # a second noisy block in a row starts a stretch
-                tiles = min(stretch, (length - i) // _TILE)
-                if tiles > _ZERO:
-                    i += _count_stretch(y_true, at_true + i, y_pred, at_pred + i, tiles, counts, scratch, state)
-                stretch = min(stretch + max(stretch, _ONE), _LONGEST_STRETCH)
         if i < length:
             break
         row, i = row + _ONE, _ZERO
@@ -299,21 +326,25 @@ def count_pairs(
 
 
 @kernel
-def fold_noise(scratch: Any, counts: Any) -> None:
-    """Add the byte counters to the table and clear them."""
-    for at in range(U(_NIBBLE_COUNTERS), U(SCRATCH_WORDS)):
-        eight = scratch[at]
-        if eight == _ZERO:
-            continue
-        scratch[at] = _ZERO
-        packed = at < U(_BYTE_COUNTERS)
-        key = (at - U(_NIBBLE_COUNTERS if packed else _BYTE_COUNTERS)) * _EIGHT
-        while eight != _ZERO:
-            times = np.int64(eight & _BYTE)
-            if packed:
-                counts[_from_nibbles(key & _BYTE)] += times
-                counts[_from_nibbles(key >> _EIGHT)] += times
-            else:
-                counts[key] += times
-            eight >>= _EIGHT
-            key += _ONE
+def fold_noise(scratch: Any, counts: Any, seen: Any) -> None:
+    """Add the counters of noise to the table and clear them; `seen` is what `state` says of them."""
+    if seen & _NIBBLES_SEEN:
+        for code in range(U(256)):
+            times = _ZERO
+            for table in range(_TABLES):
+                at = U(PACKED_WORDS) + (table << _EIGHT) + code
+                times += scratch[at]
+                scratch[at] = _ZERO
+            if times != _ZERO:
+                counts[_from_nibbles(code)] += np.int64(times)
+    if seen & _BYTES_SEEN:
+        for word in range(U(SCRATCH_WORDS - _BYTE_COUNTERS)):
+            eight = scratch[U(_BYTE_COUNTERS) + word]
+            if eight == _ZERO:
+                continue
+            scratch[U(_BYTE_COUNTERS) + word] = _ZERO
+            key = word * _EIGHT
+            while eight != _ZERO:
+                counts[key] += np.int64(eight & _BYTE)
+                eight >>= _EIGHT
+                key += _ONE
