@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastseg.arrays import array_likes, image_objects
 from fastseg.arrays.array_likes import bfloat16_bits
 
-__all__ = ["as_array", "checked_mask", "checked_weight", "label_map", "same_shape", "score_array"]
+__all__ = ["as_array", "checked_mask", "checked_weight", "label_map_or_bits", "same_shape", "score_array"]
 
 Array = npt.NDArray[Any]
 
@@ -64,13 +64,14 @@ def as_array(value: Any, name: str) -> Array:
     return array
 
 
-def label_map(value: Any, name: str) -> Array:
-    """Return `as_array` of labels; TypeError where its dtype cannot hold any."""
-    array = as_array(value, name)
+def label_map_or_bits(value: Any, name: str) -> tuple[Array, bool]:
+    """Return `as_array` of labels, and whether it holds the bit patterns of bfloat16; TypeError where it cannot be labels."""
+    bits = bfloat16_bits(value)
+    array = as_array(value if bits is None else bits, name)
     dtype = array.dtype
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise TypeError(f"{name}: expected bool, integers, or floats that hold whole numbers; found dtype {dtype}")
-    return array
+    return array, bits is not None
 
 
 def checked_mask(value: Any, shape: tuple[int, ...]) -> Array | None:

@@ -102,17 +102,22 @@ def _look_at_weight(weight: Array | None, mask: Array | None) -> None:
 def explain_masks(given: MaskInputs) -> NoReturn:
     """Find what is wrong with a rejected pair of binary maps, and raise an error that says so."""
     _look_at_weight(given.weight, given.mask)
-    for name, array in (("y_true", given.y_true), ("y_pred", given.y_pred)):
+    for name, array, bits in zip(("y_true", "y_pred"), (given.y_true, given.y_pred), given.bfloat16, strict=True):
         inside = given.mask
         if inside is not None:
             inside = inside if given.channel_axis is None else np.expand_dims(inside, given.channel_axis)
             inside = np.broadcast_to(inside, array.shape)
-        total, index, values = find_voxels((array, inside), lambda a, m: (a != 0) & (a != 1) & _inside(m))
+
+        def wrong(values: Any, inside: Any, bits: bool = bits) -> Array:
+            numbers = float32_of_bits(values) if bits else np.asarray(values)
+            return np.asarray((numbers != 0) & (numbers != 1) & _inside(inside))
+
+        total, index, values = find_voxels((array, inside), wrong)
         if total:
             raise ValueError(
                 f"{name}: expected masks of zeros and ones, found {total} value(s) that are neither; "
-                f"the first is {values[0]} at index {index} (threshold probabilities first, and count label maps with "
-                "count_labels)"
+                f"the first is {_shown(values[0], bits)} at index {index} (threshold probabilities first, and count label "
+                "maps with count_labels)"
             )
     raise ValueError(_CHANGED)
 

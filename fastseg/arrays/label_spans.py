@@ -21,7 +21,6 @@ __all__ = [
     "BLOCK_BYTES",
     "JOB_BYTES",
     "LEAST_JOB_BYTES",
-    "TO_BITS",
     "TO_BOOL",
     "TO_FLOAT64",
     "Conversion",
@@ -54,13 +53,7 @@ class Conversion(NamedTuple):
     """Writes a converted block into an array of `dtype`."""
 
 
-def _write_bits(block: Array, out: Array) -> None:
-    np.not_equal(block, 0, out=out, casting="unsafe")
-    out[(block != 0) & (block != 1)] = 2  # neither: the counter reports it
-
-
 TO_BOOL = Conversion(np.dtype(np.bool_), lambda block, out: np.not_equal(block, 0, out=out))
-TO_BITS = Conversion(np.dtype(np.int8), _write_bits)
 TO_FLOAT64 = Conversion(np.dtype(np.float64), lambda block, out: np.copyto(out, block))
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.arrays import array_likes, image_objects
+from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import checked_axis
 from fastseg.arrays.classes import Classes, label_classes
-from fastseg.arrays.convert import checked_mask, checked_weight, label_map, same_shape
+from fastseg.arrays.convert import checked_mask, checked_weight, label_map_or_bits, same_shape
 
 __all__ = ["LabelInputs", "among", "label_inputs", "whole_numbers"]
 
@@ -60,7 +60,7 @@ def label_inputs(
     given = {"y_true": y_true, "y_pred": y_pred, "mask": mask, "sample_weight": sample_weight}
     images = image_objects.aligned(given, sample_axis=sample_axis)
     y_true, y_pred, mask, sample_weight = images.arguments.values()
-    (true, true_bits), (pred, pred_bits) = _labels_or_bits(y_true, "y_true"), _labels_or_bits(y_pred, "y_pred")
+    (true, true_bits), (pred, pred_bits) = label_map_or_bits(y_true, "y_true"), label_map_or_bits(y_pred, "y_pred")
     same_shape(true, "y_true", pred, "y_pred", images.note)
     return LabelInputs(
         true,
@@ -71,12 +71,6 @@ def label_inputs(
         checked_axis(images.sample_axis, true.ndim, "sample_axis"),
         (true_bits, pred_bits),
     )
-
-
-def _labels_or_bits(value: Any, name: str) -> tuple[Array, bool]:
-    """Return a label map, and whether it is one of bfloat16, as its bit patterns."""
-    bits = array_likes.bfloat16_bits(value)
-    return label_map(value if bits is None else bits, name), bits is not None
 
 
 def whole_numbers(values: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

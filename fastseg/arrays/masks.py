@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import checked_axis
-from fastseg.arrays.convert import checked_mask, checked_weight, label_map, same_shape
+from fastseg.arrays.convert import checked_mask, checked_weight, label_map_or_bits, same_shape
 
 __all__ = ["MaskInputs", "mask_inputs"]
 
@@ -27,6 +27,8 @@ class MaskInputs:
     weight: Array | None
     channel_axis: int | None
     sample_axis: int | None
+    bfloat16: tuple[bool, bool] = (False, False)
+    """Whether y_true and y_pred are bit patterns of bfloat16, as int16."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -34,21 +36,29 @@ class MaskInputs:
         n, c = ((1 if axis is None else self.y_true.shape[axis]) for axis in (self.sample_axis, self.channel_axis))
         return int(n), int(c)
 
+    def axes(self, position: int) -> tuple[int | None, int | None]:
+        """Return the axes of samples and of channels of an array: y_true, y_pred, mask, weight are 0..3."""
+        sample, channel = self.sample_axis, self.channel_axis
+        if position < 2:
+            return sample, channel
+        return None if sample is None else sample - (channel is not None and channel < sample), None
+
     def sample(self, n: int) -> tuple[Array, Array, Array | None, Array | None]:
         """Return views of sample n: (C, spatial...) for the maps, (spatial...) for mask and weight."""
-        axes, channel = self.sample_axis, self.channel_axis
-        maps = []
-        for array in (self.y_true, self.y_pred):
-            index: list[Any] = [slice(None)] * array.ndim
-            if axes is not None:
-                index[axes] = n
-            view = array[(*index, ...)]
-            position = None if channel is None else channel - (axes is not None and axes < channel)
-            maps.append(view[None] if position is None else np.moveaxis(view, position, 0))
-        spatial_axis = None if axes is None else axes - (channel is not None and channel < axes)
-        where: tuple[Any, ...] = (...,) if spatial_axis is None else (*(slice(None),) * spatial_axis, n, ...)
-        mask, weight = (None if a is None else a[where] for a in (self.mask, self.weight))
-        return maps[0], maps[1], mask, weight
+        views: list[Array | None] = []
+        for position, array in enumerate((self.y_true, self.y_pred, self.mask, self.weight)):
+            if array is None:
+                views.append(None)
+                continue
+            sample, channel = self.axes(position)
+            where: tuple[Any, ...] = (...,) if sample is None else (*(slice(None),) * sample, n, ...)
+            view = array[where]
+            if position < 2 and channel is None:
+                view = view[None]
+            elif channel is not None:
+                view = np.moveaxis(view, channel - (sample is not None and sample < channel), 0)
+            views.append(view)
+        return tuple(views)  # type: ignore[return-value]
 
 
 def mask_inputs(
@@ -64,11 +74,19 @@ def mask_inputs(
     given = {"y_true": y_true, "y_pred": y_pred, "mask": mask, "sample_weight": sample_weight}
     images = image_objects.aligned(given, channel_axis, sample_axis)
     y_true, y_pred, mask, sample_weight = images.arguments.values()
-    true, pred = label_map(y_true, "y_true"), label_map(y_pred, "y_pred")
+    (true, true_bits), (pred, pred_bits) = label_map_or_bits(y_true, "y_true"), label_map_or_bits(y_pred, "y_pred")
     same_shape(true, "y_true", pred, "y_pred", images.note)
     channel = checked_axis(images.channel_axis, true.ndim, "channel_axis")
     sample = checked_axis(images.sample_axis, true.ndim, "sample_axis")
     if channel is not None and channel == sample:
         raise ValueError(f"sample_axis: expected another axis than channel_axis, found {sample_axis} for both")
     spatial = tuple(size for axis, size in enumerate(true.shape) if axis != channel)
-    return MaskInputs(true, pred, checked_mask(mask, spatial), checked_weight(sample_weight, spatial), channel, sample)
+    return MaskInputs(
+        true,
+        pred,
+        checked_mask(mask, spatial),
+        checked_weight(sample_weight, spatial),
+        channel,
+        sample,
+        (true_bits, pred_bits),
+    )

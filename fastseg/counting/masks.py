@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 from fastseg.arrays.diagnosis import Rejected, explain_masks
-from fastseg.arrays.label_spans import TO_BITS, Conversion, Layout
+from fastseg.arrays.label_spans import Layout
+from fastseg.arrays.mask_blocks import MaskBlocks, mask_blocks
 from fastseg.arrays.masks import MaskInputs
-from fastseg.counting.jobs import check_sums, mask_conversion, run_layouts, weight_conversion
+from fastseg.counting.jobs import check_sums, run_layouts
+from fastseg.counting.threads import run_jobs
 from fastseg.counts import COUNTED, OUTSIDE, BinaryCounts
 from fastseg.kernels import counter_of
-from fastseg.kernels.protocols.labels import MaskTally
+from fastseg.kernels.protocols.labels import MaskBlock, MaskCounterProtocol, MaskTally, Span
 
 __all__ = ["count_mask_inputs"]
 
 Array = npt.NDArray[Any]
-
-
-def _bit_conversion(array: Array) -> Conversion | None:
-    """Kernels take maps of any one-byte type as they are; wider ones are narrowed a block at a time."""
-    return None if array.itemsize == 1 else TO_BITS
+#: What a part has come to: its samples, its channels, the voxels of each map that were looked at, and what they amount to.
+Part = tuple[slice, slice, int, MaskTally]
 
 
 def count_mask_inputs(
@@ -34,61 +36,111 @@ def count_mask_inputs(
     names = tuple(range(channels)) if classes is None else tuple(classes)
     if len(names) != channels:
         raise ValueError(f"classes: expected a name for each of {channels} channels, found {len(names)}")
-    dtype = np.float64 if given.weight is not None else np.int64
-    sums = np.zeros((samples, channels, 4), dtype)  # tp, fp, fn, tn
+    sums = np.zeros((samples, channels, 4), np.int64 if given.weight is None else np.float64)
     voxels = np.zeros((samples, 4), np.int64)
-    spatial = given.y_true.size // max(1, samples * channels)
-    conversions = (
-        _bit_conversion(given.y_true),
-        _bit_conversion(given.y_pred),
-        mask_conversion(given.mask),
-        weight_conversion(given.weight),
-    )
-    strict = tuple(array.dtype.kind != "b" for array in (given.y_true, given.y_pred))
 
-    def fold(results: list[tuple[int, MaskTally]]) -> None:
-        for unit, tally in results:
+    def fold(parts: list[Part]) -> None:
+        for sample, channel, number, tally in parts:
             if tally.bad:
                 raise Rejected
-            sample, channel = divmod(unit, units) if units > 1 else (unit, slice(None))
-            sums[sample, channel] += tally.sums.reshape(sums[sample, channel].shape)
-            if units == 1 or channel == 0:
-                voxels[sample, OUTSIDE] += tally.outside
-                voxels[sample, COUNTED] += tally.voxels - tally.outside
+            sums[sample, channel] += tally.sums
+            if not channel.start:  # the first channel stands for all
+                voxels[sample, COUNTED] += tally.inside
+                voxels[sample, OUTSIDE] += number - tally.inside
 
-    interleaved = (
-        samples > 0 and channels > 1 and given.mask is None and given.weight is None and _channels_innermost(given)
-    )
-    units = 1 if interleaved else channels
-
-    def layout(unit: int) -> Layout:
-        sample, channel = divmod(unit, units)
-        true, pred, mask, weight = given.sample(sample)
-        if interleaved:
-            return Layout(
-                [np.moveaxis(a, 0, -1).reshape(-1) for a in (true, pred)] + [None, None], conversions, None, channels
-            )
-        arrays = [true[channel], pred[channel], mask, weight]
-        return Layout(arrays, conversions, module.transpose_into, samples=samples * units)
-
-    def counter() -> Any:
-        return module.MaskCounter(channels if interleaved else 1, strict)
-
-    if spatial and channels and samples:
+    if given.y_true.size:
         try:
-            run_layouts(samples * units, spatial * channels // units, layout, counter, None, False, fold)
+            _count(given, module, fold)
         except Rejected:
             explain_masks(given)
-    counted = sums.sum(2) if given.weight is None else voxels[:, :1]
+    counted = voxels[:, :1]
     if given.weight is not None:
         check_sums(sums)
-    if (voxels.sum(1) != (spatial if channels else 0)).any() or (counted != voxels[:, :1]).any():
+    elif (sums.sum(2) != counted).any():
         raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
-    tp, fp, fn, tn = np.moveaxis(sums, 2, 0)
+    if (voxels.sum(1) != given.y_true.size // max(1, samples * channels)).any():
+        raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
+    tp, fp, fn, tn = (sums[:, :, k] for k in range(4))
     return BinaryCounts(names, tp, fp, fn, tn, voxels)
 
 
-def _channels_innermost(given: MaskInputs) -> bool:
-    """Tell whether both maps lie in memory with the channels of a voxel side by side and nothing in between."""
-    true, pred, _, _ = given.sample(0)
-    return all(a.itemsize == 1 and np.moveaxis(a, 0, -1).flags.c_contiguous for a in (true, pred))
+def _count(given: MaskInputs, module: Any, fold: Any) -> None:
+    """Count blocks where they lie if that can be, else rows that are copied a little at a time."""
+    blocks = mask_blocks(given)
+    if blocks is None:
+        samples, channels = given.shape
+        units = samples * channels
+
+        def layout(unit: int) -> Layout:
+            sample, channel = divmod(unit, channels)
+            true, pred, mask, weight = given.sample(sample)
+            arrays = [true[channel], pred[channel], mask, weight]
+            return Layout(arrays, [None] * 4, module.transpose_into, samples=units)
+
+        def fold_units(results: list[tuple[int, tuple[int, MaskTally]]]) -> None:
+            for unit, (number, tally) in results:
+                sample, channel = divmod(unit, channels)
+                fold([(slice(sample, sample + 1), slice(channel, channel + 1), number, tally)])
+
+        def counter() -> Any:
+            return _OfSpans(module.MaskCounter(), given.bfloat16)
+
+        run_layouts(units, given.y_true.size // units, layout, counter, None, False, fold_units)
+    elif blocks.jobs == 1:
+        fold(_Jobs(module.MaskCounter(), blocks).job(0))
+    else:
+
+        @contextmanager
+        def open_worker() -> Iterator[_Jobs]:
+            yield _Jobs(module.MaskCounter(), blocks)
+
+        run_jobs(blocks.jobs, open_worker, fold)
+
+
+class _Jobs:
+    """A backend's counter, and the blocks that it counts."""
+
+    def __init__(self, counter: MaskCounterProtocol, blocks: MaskBlocks) -> None:
+        self.counter, self.blocks = counter, blocks
+
+    def job(self, index: int) -> list[Part]:
+        samples, channels, block = self.blocks.block(index)
+        _, _, rows, length = block.y_true.shape
+        return [(samples, channels, rows * length, self.counter.count(block))]
+
+    def finish(self) -> list[Part]:
+        return []
+
+
+class _OfSpans:
+    """Counts spans of a single map, which lie in rows or were copied, with a backend's counter of blocks."""
+
+    def __init__(self, counter: MaskCounterProtocol, bfloat16: tuple[bool, bool]) -> None:
+        self.counter, self.bfloat16 = counter, bfloat16
+
+    def __enter__(self) -> _OfSpans:
+        self.voxels, self.tallies = 0, list[MaskTally]()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        return None
+
+    def update(self, span: Span) -> bool:
+        """Count one span; always True."""
+        shape = (1, 1, span.rows, span.length)
+        true, pred, mask, weight = (
+            None if a is None else as_strided(a, shape, (0, 0, step * a.itemsize, a.itemsize), writeable=False)
+            for a, step in zip(span.arrays, span.strides, strict=True)
+        )
+        assert true is not None
+        assert pred is not None
+        self.tallies.append(self.counter.count(MaskBlock(true, pred, mask, weight, self.bfloat16)))
+        self.voxels += span.rows * span.length
+        return True
+
+    def take(self, _: None = None) -> tuple[int, MaskTally]:
+        """Return the number of voxels since the last call, and what they amount to."""
+        sums, inside, bad = zip(*self.tallies, strict=True)
+        result = self.voxels, MaskTally(np.add.reduce(sums), np.add.reduce(inside), any(bad))
+        self.__enter__()
+        return result

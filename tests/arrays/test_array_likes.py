@@ -121,9 +121,22 @@ def test_what_bfloat16_cannot_be(library: str) -> None:
     message = r"y_true: expected labels among the 2 classes 0..1, found 1 voxel\(s\).* the first is 7 at index \(2,\)"
     with pytest.raises(ValueError, match=message):
         count_labels(bfloat16([0, 1, 7], library), [0, 1, 1], num_classes=2)
-    for name in ("y_true", "sample_weight"):
-        with pytest.raises(TypeError, match=f"{name}: expected .*bfloat16"):
-            count_masks(**{"y_true": [1, 0], "y_pred": [1, 0], "channel_axis": None, name: bfloat16([0, 1], library)})
+    message = r"y_true: expected masks of zeros and ones, found 1 value\(s\).* the first is 0.5 at index \(1,\)"
+    with pytest.raises(ValueError, match=message):
+        count_masks(bfloat16([0, 0.5, 1], library), [0, 1, 1], channel_axis=None)
+    with pytest.raises(TypeError, match="sample_weight: expected .*bfloat16"):
+        count_masks([1, 0], [1, 0], channel_axis=None, sample_weight=bfloat16([0, 1], library))
+
+
+@LIBRARIES
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_masks_of_bfloat16(library: str, backend: str) -> None:
+    rng = np.random.default_rng(0)
+    t, p = (rng.integers(0, 2, (2, 3, 40, 9)) for _ in range(2))
+    axes = {"channel_axis": 1, "sample_axis": 0, "backend": backend}
+    expected = count_masks(t, p, **axes)
+    assert count_masks(bfloat16(t, library), bfloat16(p, library), **axes) == expected
+    assert count_masks(t, bfloat16(p, library), **axes) == expected
 
 
 # ---- float16 that rounds probabilities to 0

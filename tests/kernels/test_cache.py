@@ -20,8 +20,8 @@ CHILD = """
 import fastseg
 counts = fastseg.count_masks(b"\\0\\0\\1\\1\\1", b"\\0\\1\\1\\1\\0", channel_axis=None)
 assert (counts.tp.tolist(), counts.fp.tolist(), counts.fn.tolist()) == ([[2]], [[1]], [[1]]), counts
-from fastseg.kernels.numba.masks import count_overlap
-stats = [kernel.stats for kernel in count_overlap._compiled.values()]
+from fastseg.kernels.numba.masks import count_rows
+stats = [kernel.stats for kernel in count_rows._compiled.values()]
 print(fastseg.__file__, *(sum(s.cache_hits.values()) for s in stats))
 """
 

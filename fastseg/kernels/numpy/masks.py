@@ -7,49 +7,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.kernels.numpy.labels import good_weights, rows_of
-from fastseg.kernels.protocols.labels import MaskTally, Span
+from fastseg.kernels.numpy.labels import good_weights
+from fastseg.kernels.protocols.labels import MaskBlock, MaskTally
 
 __all__ = ["MaskCounter"]
 
 
 class MaskCounter:
-    """Counts binary maps with C interleaved channels by boolean arithmetic."""
+    """Counts blocks of binary maps by boolean arithmetic."""
 
-    def __init__(self, channels: int, strict: tuple[bool, bool]) -> None:
-        self._channels, self._strict = channels, strict
+    def count(self, block: MaskBlock) -> MaskTally:
+        """Count a block."""
+        voxels = (block.y_true.shape[0], 1, *block.y_true.shape[2:])
+        inside = np.ones(voxels, bool) if block.mask is None else block.mask != 0
+        (t, good_true), (p, good_pred) = map(_is_one, (block.y_true, block.y_pred), block.bfloat16)
+        bad = (inside & ~(good_true & good_pred)).any()
+        weight: npt.NDArray[Any] = inside.astype(np.int64)
+        if block.weight is not None:
+            good = good_weights(block.weight)
+            bad |= (inside & ~good).any()
+            weight = np.where(inside & good, block.weight, 0).astype(np.float64)
+        parts = [(part * weight).sum((2, 3)) for part in (t & p, ~t & p, t & ~p, ~t & ~p)]
+        return MaskTally(np.stack(parts, axis=2), inside.sum((1, 2, 3)), bool(bad))
 
-    def __enter__(self) -> MaskCounter:
-        self._sums: npt.NDArray[Any] = np.zeros((self._channels, 4), np.int64)
-        self._voxels = self._outside = self._bad = 0
-        return self
 
-    def __exit__(self, *_: Any) -> None:
-        return None
-
-    def update(self, span: Span) -> bool:
-        """Count one span of whole voxels; always True."""
-        true, pred, mask, weight = rows_of(span)
-        assert true is not None
-        assert pred is not None
-        t, p = (a.view(np.uint8).reshape(-1, self._channels) for a in (true, pred))
-        inside = np.ones(len(t), bool) if mask is None else mask != 0
-        for values, strict in zip((t, p), self._strict, strict=True):
-            self._bad += int((values[inside] > 1).sum()) if strict else 0
-        t, p = t != 0, p != 0
-        if weight is None:
-            w: npt.NDArray[Any] = inside.astype(np.int64)
-        else:
-            self._bad += int((inside & ~good_weights(weight)).sum())
-            w = np.where(inside & good_weights(weight), weight, 0).astype(np.float64)
-        parts = [(a * w[:, None]).sum(0) for a in (t & p, ~t & p, t & ~p, ~t & ~p)]
-        self._sums = self._sums + np.stack(parts, axis=1)
-        self._voxels += len(t)
-        self._outside += int((~inside).sum())
-        return True
-
-    def take(self, classes: int | None = None) -> MaskTally:
-        """Return what was counted since the last call."""
-        tally = MaskTally(self._sums, self._voxels, self._outside, self._bad)
-        self.__enter__()
-        return tally
+def _is_one(values: npt.NDArray[Any], bfloat16: bool) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return which values are not 0, and which are what a mask may hold."""
+    if bfloat16:
+        values = (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    if values.dtype.kind == "b":  # bytes that may be anything
+        return values.view(np.uint8) != 0, np.ones(values.shape, bool)
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        return values != 0, (values == 0) | (values == 1)

@@ -80,28 +80,39 @@ class PairCounterProtocol(Protocol):
         ...
 
 
+class MaskBlock(NamedTuple):
+    """Binary maps that are counted in one call: N samples, C channels, R rows of L voxels each.
+
+    Either each row's voxels lie side by side in both maps, and in the mask; or each voxel's channels do, with the next voxel's
+    behind them, and there are no mask and no weights.
+    """
+
+    y_true: npt.NDArray[Any]
+    """(N, C, R, L) bool, or numbers of at most 64 bits, in any byte order."""
+    y_pred: npt.NDArray[Any]
+    """The same."""
+    mask: npt.NDArray[Any] | None
+    """(N, 1, R, L) bool or integers, not 0 inside, or None."""
+    weight: npt.NDArray[Any] | None
+    """(N, 1, R, L) numbers, or None."""
+    bfloat16: tuple[bool, bool]
+    """Whether the maps are bit patterns of bfloat16, as int16."""
+
+
 class MaskTally(NamedTuple):
-    """What a pair of binary maps with C interleaved channels amounts to."""
+    """What a block amounts to."""
 
     sums: npt.NDArray[Any]
-    """(C, 4): true positives, false positives, false negatives, true negatives; int64, or float64 sums of weights."""
-    voxels: int
-    """Voxels looked at, those outside the mask included."""
-    outside: int
-    """Voxels outside the mask."""
-    bad: int
-    """Values that are neither 0 nor 1, and bad weights."""
+    """(N, C, 4): true positives, false positives, false negatives, true negatives; int64, or float64 sums of weights."""
+    inside: npt.NDArray[np.int64]
+    """(N,) voxels inside the mask."""
+    bad: bool
+    """Whether there are values that are neither 0 nor 1, or bad weights, inside the mask."""
 
 
 class MaskCounterProtocol(Protocol):
-    """A backend's counter of binary maps: entered as a context manager and used by one thread."""
+    """A backend's counter of binary maps, used by one thread."""
 
-    def __enter__(self) -> MaskCounterProtocol: ...
-    def __exit__(self, *exc_info: Any) -> None: ...
-    def update(self, span: Span) -> bool:
-        """Count one span of whole voxels; always True."""
-        ...
-
-    def take(self, classes: int | None = None) -> MaskTally:
-        """Return what was counted since the last call."""
+    def count(self, block: MaskBlock) -> MaskTally:
+        """Count a block."""
         ...
