@@ -192,9 +192,12 @@ def machine() -> str:
     name = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo") as file:
-            name = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), name)
+            said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in file)}
     except OSError:
-        pass
+        said = {}
+    name = said.get("model name", name)
+    if "cpu family" in said:  # virtual processors leave their generation out of their names
+        name += f" (family {said['cpu family']}, model {said.get('model')})"
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0
     return (
         f"{name}, {fastseg.get_num_threads()} threads of {os.cpu_count()} processors, {memory:.0f} GiB; "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from harness import compare
+from shapes import label_pair
 
 import fastseg
 from fastseg.phantom import phantom_pair
@@ -81,6 +82,58 @@ def test_scikit_learn(benchmark: Any, phantom: Any) -> None:
 
     assert np.array_equal(peer(), fastseg.confusion_matrix(*pair, num_classes=K))
     _run(benchmark, "scikit-learn confusion_matrix, 64 slices of it", pair, peer, floor=400, rounds=3, warmup=0)
+
+
+def _exacta(t: Any, p: Any, classes: int, metric: str) -> Any:
+    """Return exacta's metric of one case, as a call without arguments."""
+    torch = pytest.importorskip("torch")
+    function = getattr(pytest.importorskip("exacta").functional, metric)
+    tensors = [torch.from_numpy(each)[None] for each in (p, t)]
+    return lambda: function(*tensors, num_classes=classes)[0]
+
+
+def _against_exacta(
+    benchmark: Any, name: str, t: Any, p: Any, classes: int, metric: str, times: int = 1, **goals: Any
+) -> None:
+    call, function = _exacta(t, p, classes, metric), getattr(fastseg, metric)
+    np.testing.assert_allclose(call().numpy(), function(t, p, num_classes=classes), rtol=1e-12)
+
+    def peer() -> Any:
+        for _ in range(times):
+            call()
+
+    def ours() -> Any:
+        for _ in range(times):
+            function(t, p, num_classes=classes)
+
+    compare(benchmark, f"exacta {metric}, {name}", ours, [peer], group=GROUP, **goals)
+
+
+@pytest.mark.parametrize("metric", ["dice", "iou"])
+def test_exacta(benchmark: Any, phantom: Any, metric: str) -> None:
+    _against_exacta(benchmark, "phantom 512³", *phantom, K, metric, rounds=5)
+
+
+@pytest.mark.parametrize(("dtype", "classes", "side", "floor"), [("int64", 150, 512, 2.5), ("uint8", 14, 256, 3.0)])
+def test_exacta_small(benchmark: Any, dtype: str, classes: int, side: int, floor: float) -> None:
+    t, p = (each[0].astype(dtype) for each in label_pair((1, side, side), classes))
+    name = f"{side}×{side} {dtype}, K={classes}, whole Python call (× 100)"
+    _against_exacta(benchmark, name, t, p, classes, "iou", times=100, floor=floor, aim=5, rounds=21)
+
+
+RAGGED = {("uint8", 1): (4.0, 8.0), ("uint8", 5): (3.0, 8.0), ("int64", 1): (2.0, 4.0), ("int64", 5): (1.5, 4.0)}
+
+
+@pytest.mark.parametrize(("dtype", "percent"), RAGGED)
+def test_exacta_ragged(benchmark: Any, dtype: str, percent: int) -> None:
+    t, p = (each.astype(dtype) for each in phantom_pair((256, 256, 256), K))
+    rng = np.random.default_rng(0)
+    wrong = rng.integers(0, t.size, t.size * percent // 100)
+    p.reshape(-1)[wrong] = rng.integers(0, K, wrong.size)
+    floor, aim = RAGGED[dtype, percent]
+    _against_exacta(
+        benchmark, f"256³ {dtype}, {percent}% of the voxels random", t, p, K, "dice", rounds=15, floor=floor, aim=aim
+    )
 
 
 def test_simpleitk(benchmark: Any, phantom: Any, expected: Any) -> None:

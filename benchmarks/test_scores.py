@@ -142,36 +142,47 @@ def test_torch_cross_entropy(benchmark: Any, batch: Any) -> None:
     compare(benchmark, name, ours, [lambda: loss(z, t)], group=PEERS, floor=4, rounds=5)
 
 
-def dice_ce(torch: Any) -> Any:
-    losses = pytest.importorskip("monai.losses")
+def _monai() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        losses = pytest.importorskip("monai.losses")
         return losses.DiceCELoss(to_onehot_y=True, softmax=True, smooth_nr=1e-6, smooth_dr=1e-6, squared_pred=True)
 
 
+def _exacta() -> Any:
+    loss = pytest.importorskip("exacta.losses").DiceCELoss(smooth=1e-6, squared_pred=True)
+    return lambda scores, truth: loss(scores, truth[:, 0])
+
+
+#: The same loss of others: floor and aim of the loss, and of the loss and its gradient.
+DICE_CE = {"MONAI": (_monai, (14, 50), (12, 30)), "exacta": (_exacta, (25, 50), (14, 30))}
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_monai_forward(benchmark: Any, batch: Any) -> None:
+@pytest.mark.parametrize("peer", DICE_CE)
+def test_dice_ce(benchmark: Any, batch: Any, peer: str) -> None:
     torch = pytest.importorskip("torch")
+    make, (floor, aim), _ = DICE_CE[peer]
     truth, scores = batch
-    loss = dice_ce(torch)
-    t, z = torch.from_numpy(truth)[:, None], torch.from_numpy(scores)
+    loss, t, z = make(), torch.from_numpy(truth)[:, None], torch.from_numpy(scores)
 
     def ours() -> float:
         return fastseg.dice_cross_entropy_loss(truth, scores, channel_axis=1, activation="softmax")
 
     assert ours() == pytest.approx(float(loss(z, t)), rel=1e-3)
-    name = "MONAI DiceCELoss, forward"
-    compare(benchmark, name, ours, [lambda: loss(z, t)], group=PEERS, floor=12, rounds=3, warmup=1)
+    name = f"{peer} DiceCELoss, forward"
+    compare(benchmark, name, ours, [lambda: loss(z, t)], group=PEERS, floor=floor, aim=aim, rounds=3, warmup=1)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_monai_gradient(benchmark: Any, batch: Any) -> None:
+@pytest.mark.parametrize("peer", DICE_CE)
+def test_dice_ce_gradient(benchmark: Any, batch: Any, peer: str) -> None:
     torch = pytest.importorskip("torch")
+    make, _, (floor, aim) = DICE_CE[peer]
     truth, scores = batch
-    loss = dice_ce(torch)
-    t, z = torch.from_numpy(truth)[:, None], torch.from_numpy(scores.copy()).requires_grad_()
+    loss, t, z = make(), torch.from_numpy(truth)[:, None], torch.from_numpy(scores.copy()).requires_grad_()
 
-    def peer() -> Any:
+    def theirs() -> Any:
         z.grad = None
         value = loss(z, t)
         value.backward()
@@ -182,11 +193,11 @@ def test_monai_gradient(benchmark: Any, batch: Any) -> None:
     def ours() -> Any:
         return dice_cross_entropy_with_gradient(truth, scores, channel_axis=1, out=room)
 
-    assert ours()[0] == pytest.approx(float(peer().detach()), rel=1e-3)
+    assert ours()[0] == pytest.approx(float(theirs().detach()), rel=1e-3)
     assert z.grad is not None
     np.testing.assert_allclose(room, z.grad.numpy(), atol=1e-3 * np.abs(room).max())
-    name = "loss and gradient: MONAI DiceCELoss, forward and backward by autograd"
-    compare(benchmark, name, ours, [peer], group=PEERS, floor=8, aim=20, rounds=3, warmup=1)
+    name = f"loss and gradient: {peer} DiceCELoss, forward and backward by autograd"
+    compare(benchmark, name, ours, [theirs], group=PEERS, floor=floor, aim=aim, rounds=3, warmup=1)
 
 
 FIRST = "t = np.ones((2, 128, 128, 128), np.uint8); p = np.zeros((2, 14, 128, 128, 128), np.float32); p += 1"
