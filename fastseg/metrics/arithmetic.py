@@ -47,7 +47,7 @@ def nan_mean(values: Floats, axis: int, zero_division: float = NAN) -> Floats:
 def weighted_mean(values: Floats, weights: Floats, zero_division: float = NAN) -> Floats:
     """Return the weighted means over the classes of (N, K) values that are not NaN, where these have weight."""
     weights = np.where(np.isnan(values), 0.0, weights)
-    return ratio((np.where(np.isnan(values), 0.0, values) * weights).sum(1), weights.sum(1), zero_division)
+    return ratio(times(weights, values).sum(1), weights.sum(1), zero_division)
 
 
 def exact(counts: Array) -> Array:

@@ -160,9 +160,7 @@ class Convention:
         return classes, ratio(totals[:, chosen].sum(1), numbers[:, chosen].sum(1), self.nothing)
 
     def _over_classes(self, classes: Floats) -> Floats:
-        if self.strict:
-            return np.mean(classes, 1) if classes.shape[1] else np.full(len(classes), NAN)
-        return nan_mean(classes, 1)
+        return np.mean(classes, 1) if self.strict else nan_mean(classes, 1)
 
 
 def worst_value(metric: registry.Metric) -> float | None:

@@ -18,7 +18,7 @@ def loss_terms(
     cases, classes = sums.num_cases, sums.num_classes
     weights = np.ones(classes) if sums.class_weight is None else sums.class_weight
     loss, nothing = 0.0, np.zeros((cases, classes))
-    slope, curve, level, base, hit = nothing, nothing, nothing, nothing[:1], nothing[:1]
+    slope = curve = level = base = hit = nothing
     if dice_weight:
         assert sums.true_pred is not None
         assert sums.pred is not None
@@ -41,7 +41,7 @@ def loss_terms(
         smoothing, value = sums.label_smoothing, sums.cross_entropy.sum(0)
         if smoothing:
             assert sums.negative_log is not None
-            other = sums.negative_log.sum(0) * (1.0 if sums.binary else 1 / classes)
+            other = sums.negative_log.sum(0) / classes  # of binary sums there is none: they are smoothed otherwise
             value = times(1 - smoothing, value) + times(smoothing, other)
         if sums.binary:
             number = float(sums.total.sum()) * classes

@@ -306,14 +306,14 @@ def _equal_mass(table: Floats, bins: int | None) -> Floats:
 def _gaps(
     sums: ScoreSums, bins: int | None, binning: Binning, per: Per, reduction: Literal["mean"] | None
 ) -> tuple[Floats, Floats]:
-    """Return |Σ correct − Σ p| and the number of voxels of each bin: (N, B), or (N, C, B) per class; of a mean N is 1."""
+    """Return |Σ correct − Σ p| and the number of voxels of each bin: (N, B), or (N, C, B) per class; of a mean without N."""
     one_of(binning, "binning", ("width", "mass"))
     one_of(per, "per", ("top", "class"))
     one_of(reduction, "reduction", ("mean", None))
     table = sums.top_bins if per == "top" else sums.class_bins
     assert table is not None
     if reduction == "mean":
-        table = table.sum(0, keepdims=True)
+        table = table.sum(0)
     table = _equal_mass(table, bins) if binning == "mass" else _united(table, bins)
     return np.abs(table[..., 2] - table[..., 1]), table[..., 0]
 

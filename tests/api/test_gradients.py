@@ -101,12 +101,29 @@ def test_autograd(case: str, last: bool, backend: str) -> None:
     np.testing.assert_allclose(ours, gradient, rtol=1e-5, atol=1e-6 * np.abs(gradient).max())
 
 
-@pytest.mark.parametrize("activation", [None, "softmax", "sigmoid"])
-def test_finite_differences(activation: str | None) -> None:
-    z = (PROBABILITIES if activation is None else LOGITS)[:, :, :2, :2, :2].astype(np.float64)
-    t = LABELS[:, :2, :2, :2]
-    options: dict[str, Any] = {"channel_axis": 1, "activation": activation, "backend": "numpy"}
-    _, gradient = dice_cross_entropy_with_gradient(t, z, **options)
+WEIGHTS = [1, 2, 0.5, 3, 0.1]
+DIFFERENCES: dict[str, dict[str, Any]] = {
+    "probabilities": {"activation": None},
+    "probabilities of which some are ignored": {"activation": None, "squared": False, "ignore_index": 3},
+    "softmax": {},
+    "softmax of everything else": {
+        "squared": False, "class_weight": WEIGHTS, "label_smoothing": 0.1, "include_background": False, "dice_weight": 0.3,
+        "ce_weight": 2.0, "epsilon": 0.5,
+    },
+    "softmax of a soft truth": {"soft": True, "class_weight": WEIGHTS, "label_smoothing": 0.2},
+    "sigmoid": {"activation": "sigmoid"},
+    "sigmoid of a soft truth": {"activation": "sigmoid", "soft": True, "class_weight": WEIGHTS, "squared": False},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DIFFERENCES)
+def test_finite_differences(case: str) -> None:
+    own = {"activation": "softmax", "soft": False, **DIFFERENCES[case]}
+    z = (PROBABILITIES if own["activation"] is None else LOGITS)[:, :, :2, :2, :2].astype(np.float64)
+    t = (SOFT[:, :, :2, :2, :2] if own.pop("soft") else LABELS[:, :2, :2, :2]).copy()
+    options: dict[str, Any] = {"channel_axis": 1, "backend": "numpy", **own}
+    loss, gradient = dice_cross_entropy_with_gradient(t, z, **options)
+    assert loss == pytest.approx(losses.dice_cross_entropy_loss(t, z, **options), rel=1e-12)
     for place in [(0, 0, 0, 0, 0), (1, 3, 1, 0, 1), (0, 4, 1, 1, 1)]:
         sides = []
         for step in (1e-6, -1e-6):
@@ -215,6 +232,26 @@ def test_probabilities_that_only_float64_tells_from_one(backend: str) -> None:
     for rest in (1e-7, 1e-9):
         _, gradient = cross_entropy_with_gradient(np.array([[0]]), np.array([[1 - rest]]), **options)
         assert gradient.item() == pytest.approx(1 / rest, rel=1e-5)
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_background_is_left_out_unless_it_is_all_there_is(classes: int) -> None:
+    t, z = LABELS[:, 0, 0] % 2, np.moveaxis(LOGITS[:, :classes, 0, 0], 1, -1)
+    options: dict[str, Any] = {"include_background": False, "activation": "sigmoid", "backend": "numpy"}
+    loss, gradient = soft_dice_loss_with_gradient(t, z, **options)
+    assert loss == pytest.approx(losses.soft_dice_loss(t, z, **options), rel=1e-12)
+    assert gradient.any((0, 1)).tolist() == [True] if classes == 1 else [False, True]
+
+
+def test_dice_without_epsilon() -> None:
+    """Of a class whose sums are 1, and one that has none: its loss is undefined, but it does not spoil the gradient."""
+    p = np.array([[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]])
+    options: dict[str, Any] = {"activation": None, "backend": "numpy"}
+    loss, gradient = soft_dice_loss_with_gradient([[0, 1]], p, 0.0, **options)
+    assert np.isnan(loss)
+    np.testing.assert_allclose(gradient, [[[-2 / 27, 0, 0], [4 / 27, -2 / 3, 0]]], rtol=1e-6)
+    loss, gradient = soft_dice_loss_with_gradient([[0, 1]], p[..., :2], 0.0, **options)
+    assert loss == pytest.approx((1 / 3 + 1) / 2)
 
 
 def test_out_must_not_overlap_an_input() -> None:

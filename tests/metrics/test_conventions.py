@@ -189,6 +189,20 @@ def test_by_hand(convention: str, dice: list[float], precision: list[float], val
     assert chosen.defined_cases(values, EMPTY).tolist() == [4 - int(np.isnan(dice).sum())]
 
 
+def test_a_single_voxel_counts() -> None:
+    one = counts((0, 0, 1, 9), (1, 0, 0, 9))
+    np.testing.assert_array_equal(CONVENTIONS["monai"].values("dice", one)[:, 0], [0, 1])
+    assert CONVENTIONS["sklearn"].defined_cases(np.zeros((2, 1)), one).tolist() == [2]
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_missed_cases_have_the_worst_value_where_the_reference_has_the_class(convention: str) -> None:
+    cells, missed = counts((0, 3, 0, 7), (0, 0, 1, 9), (2, 0, 0, 8)), np.array([True, True, False])
+    values = {name: CONVENTIONS[convention].values(name, cells, missed)[:, 0] for name in ("dice", "miss_rate")}
+    np.testing.assert_array_equal(values["dice"], [NAN, 0, 1])
+    np.testing.assert_array_equal(values["miss_rate"], [NAN, 1, 0])
+
+
 def test_fastsegs_own_values_are_the_metrics() -> None:
     for metric in REGISTRY:
         np.testing.assert_array_equal(CONVENTIONS["fastseg"].values(metric, EMPTY), get(metric)(EMPTY))

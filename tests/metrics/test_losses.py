@@ -113,6 +113,20 @@ def test_absent_classes() -> None:
     assert soft_dice_loss(nothing, include_background=False) == 0.0  # the only class stays
 
 
+def test_classes_that_weigh_as_none_is_there() -> None:
+    """Of generalised Dice: 1 where no class is there, else as much as the one that weighs most."""
+    nothing = sum_scores(np.zeros((1, 4), int), np.full((1, 4, 1), 0.5), sample_axis=0)
+    for weights in ("square", "simple", "uniform"):
+        assert generalized_dice_loss(nothing, epsilon=1, weights=weights) == close(1 - 1 / 3)
+    one = sum_scores(np.zeros((1, 4), int), np.full((1, 4, 2), 0.5), sample_axis=0)
+    assert generalized_dice_loss(one, epsilon=0) == close(1 - 4 / 8)
+
+
+def test_losses_are_at_most_one_where_a_probability_is_below_zero() -> None:
+    sums = sum_scores([[0]], [[[-1e-7, 1 + 1e-7]]], sample_axis=0)
+    assert soft_dice_loss(sums, epsilon=0, average=None).tolist() == [[1.0, 1.0]]
+
+
 # ---- PyTorch. Its tensors are (N, C, spatial...).
 
 

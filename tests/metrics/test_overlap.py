@@ -234,6 +234,19 @@ def test_defined_says_over_how_many_classes_the_mean_is_taken() -> None:
         get("iou")(TABLE, average="mean")
 
 
+def test_correlation_is_undefined_where_one_class_is_all_there_is() -> None:
+    """Whatever the rounding of sums of weights, which are not taken in the same order for both maps."""
+    weights = np.random.default_rng(0).random((100, 20))
+    matrix = np.zeros((100, 20, 20))
+    matrix[:, :, 0] = weights
+    voxels = np.full((100, 4), [20, 0, 0, 0])
+    for cells in (matrix, matrix.transpose(0, 2, 1)):
+        counts = LabelCounts(np.arange(20), True, cells, np.zeros((100, 20)), voxels)
+        assert np.isnan(get("mcc")(counts)).all()
+    assert get("mcc")(labelled([[5, 0], [0, 1]])).tolist() == [1.0]
+    assert np.isnan(get("mcc")(labelled([[5, 0], [0, 0]]))).tolist() == [True]
+
+
 def test_background_is_the_integer_0() -> None:
     iou = get("iou")
     shuffled = TABLE.rename({0: 7, 1: 0})  # labels 7, 0, 2

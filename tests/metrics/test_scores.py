@@ -134,3 +134,25 @@ def test_bins_of_equal_mass() -> None:
     assert error == close((1 - top).mean())
     with pytest.raises(ValueError, match="bins: expected at most the 60 bins that were summed, found 61"):
         expected_calibration_error(DATA.sums(), binning="mass", bins=61)
+
+
+def test_a_bin_goes_where_the_middle_of_its_mass_lies() -> None:
+    """Eight of ten voxels share a bin, whose middle is in the lower half; the others, all wrong, have the upper half."""
+    top, labels = np.repeat([0.6, 0.9], [8, 2]), np.repeat([0, 1], [8, 2])
+    p = np.stack([top, 1 - top], axis=1)
+    errors = both_errors(labels, p, binning="mass", bins=2)
+    assert errors == close([(8 * 0.4 + 2 * 0.9) / 10, 0.9])
+    weight = np.where(top > 0.8, 1e-20, 1.0)  # beyond all of the mass, as far as float64 can tell
+    assert both_errors(labels, p, binning="mass", bins=2, sample_weight=weight) == close([0.4, 0.4])
+
+
+def test_one_bin_is_of_any_width_and_mass() -> None:
+    sums = DATA.sums()
+    one = both_errors(sums, bins=1)
+    assert both_errors(sums, bins=1, binning="mass") == close(one)
+    assert both_errors(DATA.sums(bins=1), bins=1, binning="mass") == close(one)
+    for binning in ("width", "mass"):
+        with pytest.raises(ValueError, match="bins: expected an integer of at least 1, found 0"):
+            expected_calibration_error(sums, bins=0, binning=binning)
+    with pytest.raises(ValueError, match="reduction: expected 'mean' or None, found 'sum'"):
+        expected_calibration_error(sums, reduction="sum")  # type: ignore[arg-type]

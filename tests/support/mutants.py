@@ -3,10 +3,12 @@
     PYTHONPATH=tests python -m support.mutants fastseg/counts                 # or other folders of TESTS below; none means all
     PYTHONPATH=tests python -m support.mutants fastseg/counts --sample 100    # a hundred, drawn with a fixed seed
 
-All of it happens in a copy of the repository. The tests run once, which loads them and the package, and once more while
-`coverage` notes which reach what. Then each mutant gets a fork of that process, where the code of the function is exchanged;
-for a fault outside of functions, the package is loaded anew from a file that has it. Of the tests those run that reach the
-fault, the quickest first, until one fails. What is not about backends counts with NumPy's, so that little has to be compiled.
+All of it happens in a copy of the repository. The tests run once, which loads them and the package, while `coverage` notes
+which reach what, and once more in a fork, with the same functions compiled anew, to see that no test fails without a mutant.
+Then each mutant gets a fork of that process, where the code of the function is exchanged; for a fault outside of functions,
+the package is loaded anew from a file that has it. Of the tests those run that reach the fault, the quickest first and those
+that have found others, until one fails. Hypothesis tries few examples and shrinks none. What is not about backends counts
+with NumPy's, so that little has to be compiled.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import argparse
 import ast
 import contextlib
 import gc
-import itertools
 import math
 import os
 import pickle
@@ -28,9 +29,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import coverage
 import pytest
@@ -51,10 +53,13 @@ TESTS = {
     ],
     "fastseg/runs/results": ["runs/results/*.py", "runs/outputs/*.py", "runs/comparison/*.py", "runs/test_evaluate*.py"],
 }  # fmt: skip
-OPTIONS = ["-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow and not browser", "--tb=no"]
+#: Not with PyTorch, whose threads a fork lacks, and waits for.
+OPTIONS = ["-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow and not browser and not torch", "--tb=no"]
 #: Seconds of a processor after which a mutant is taken for one that does not end, beyond those that its tests should take;
 #: and how many times as many seconds of the clock, since others may be at work.
 PATIENCE, OTHERS = 20, 30
+#: Examples of Hypothesis, at most, for each test.
+EXAMPLES = 20
 #: Bytes of memory beyond which a mutant is stopped.
 ROOM = 2**34
 
@@ -78,11 +83,10 @@ def files(patterns: Sequence[str]) -> list[str]:
     return [file for each in found.values() for file in each if "conftest" not in file]
 
 
-def mutants(folder: str) -> Iterator[tuple[Mutant, ast.Module]]:
-    """Yield every mutant of a folder, each while its tree is changed."""
-    for path in sorted(Path(folder).glob("*.py")):
-        for change, tree in changes(path.read_text(encoding="utf-8")):
-            yield Mutant(path.as_posix(), change), tree
+def mutants(path: Path) -> Iterator[tuple[Mutant, ast.Module]]:
+    """Yield every mutant of a file, each while its tree is changed."""
+    for change, tree in changes(path.read_text(encoding="utf-8")):
+        yield Mutant(path.as_posix(), change), tree
 
 
 def reasons() -> dict[str, str]:
@@ -140,7 +144,8 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 def load(folder: str) -> None:
     """Load the package anew from the repository's copy, with NumPy's backend for both, but for tests of backends."""
     for name, module in list(sys.modules.items()):
-        if name != "__main__" and str(getattr(module, "__file__", None) or "").startswith(f"{Path.cwd()}{os.sep}"):
+        file = str(getattr(module, "__file__", None) or "")
+        if name != "__main__" and (file.startswith(f"{Path.cwd()}{os.sep}") or name.split(".")[0] == "support"):
             del sys.modules[name]
     from fastseg.kernels import BACKENDS
 
@@ -161,7 +166,23 @@ def written(path: Path, tree: ast.Module) -> Iterator[None]:
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # or else Numba would compile what is there
 
 
-class Judge:
+class FewExamples:
+    """A plugin of pytest that has Hypothesis try few examples, and does not shrink them."""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Change the settings of each test."""
+        from hypothesis import Phase, settings  # not before pytest, which warns of it
+
+        tests: list[Any] = [getattr(item, "obj", None) for item in items]
+        for test in tests:
+            if getattr(test, "is_hypothesis_test", False):
+                own: Any = getattr(test, "_hypothesis_internal_use_settings", None) or settings.default
+                few = min(own.max_examples, EXAMPLES)
+                phases = [phase for phase in own.phases if phase in (Phase.explicit, Phase.generate)]
+                test._hypothesis_internal_use_settings = settings(own, max_examples=few, phases=phases)
+
+
+class Judge(FewExamples):
     """A plugin of pytest that runs the tests of a folder not once, but for each of its mutants."""
 
     def __init__(self, folder: str, options: argparse.Namespace) -> None:
@@ -169,6 +190,8 @@ class Judge:
         self.out = os.fdopen(os.dup(1), "w", buffering=1)  # pytest is told to be silent
         self.seconds: dict[str, float] = {}
         self.failed: set[str] = set()
+        self.found = Counter[str]()
+        """How many mutants each test has found."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note which tests fail."""
@@ -183,8 +206,7 @@ class Judge:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Judge all mutants."""
         self.items = {item.nodeid: item for item in session.items}
-        self.run(self.items)
-        self.measure()
+        self.reach()
         gc.unfreeze()
         self.functions = [each for each in gc.get_objects() if type(each) is FunctionType]
         gc.freeze()
@@ -206,42 +228,42 @@ class Judge:
                 return False
         return not self.failed
 
-    def measure(self) -> None:
-        """Find out in a fork, as mutants have, which tests reach which lines, how long they take, and which pass."""
-        file = Path("reach.pickle")
+    def reach(self) -> None:
+        """Find out which tests reach which lines."""
+        measured = coverage.Coverage(data_file=None, config_file=False, source=[self.folder])
+        measured.start()
+        self.run(self.items, measured.switch_context)
+        measured.stop()
+        data = measured.get_data()
+        self.lines = {os.path.relpath(file): data.contexts_by_lineno(file) for file in data.measured_files()}
+
+    def check(self) -> None:
+        """Find out which tests pass in a fork where nothing is changed, and how long they take."""
+        file = Path("check.pickle")
 
         def work() -> bool:
-            measured = coverage.Coverage(data_file=None, config_file=False, source=[self.folder])
-            measured.start()
-            self.run(self.items, measured.switch_context)
-            measured.stop()
-            data = measured.get_data()
-            lines = {os.path.relpath(file): data.contexts_by_lineno(file) for file in data.measured_files()}
-            file.write_bytes(pickle.dumps((lines, self.seconds, self.failed)))
+            for path in sorted(Path(self.folder).glob("*.py")):
+                tree = ast.parse(path.read_text(encoding="utf-8"))
+                for function, code in exchanges(self.functions, tree, path.resolve()):
+                    function.__code__ = code
+            self.run(self.items, lambda test: None)
+            file.write_bytes(pickle.dumps((self.seconds, self.failed)))
             return True
 
         assert in_a_fork(work, 10_000), "the tests could not be run"
-        self.lines, self.seconds, failed = pickle.loads(file.read_bytes())
+        self.seconds, failed = pickle.loads(file.read_bytes())
         for test in failed:
-            print(f"left out, since it does not pass in a fork: {test}", file=self.out)
+            print(f"left out, since it does not pass where nothing is changed: {test}", file=self.out)
             del self.seconds[test]
-
-    def check(self) -> None:
-        """Check that tests pass where nothing is changed, so that it is the change that makes one fail."""
-        for path in sorted(Path(self.folder).glob("*.py")):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            for in_function in (True, False):
-                nothing = Mutant(path.as_posix(), Change(range(10**6), "nothing", in_function))
-                tests = self.tests(nothing)
-                assert not tests or self.survives(nothing, tree, tests), f"tests of {path} fail without a mutant"
+        print(f"  {len(self.seconds)} tests, {sum(self.seconds.values()):.0f} s", file=self.out)
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """Return the tests that reach a mutant, the quickest first, for as many seconds as there are."""
+        """Return the tests that reach a mutant, the quickest and keenest first, for as many seconds as there are."""
         lines = self.lines.get(mutant.path, {})
         reached = mutant.change.lines if mutant.change.in_function else lines
         found = {test for line in reached for test in lines.get(line, ())}
         chosen, left = [], self.options.seconds
-        for test in sorted(found & self.seconds.keys(), key=self.seconds.__getitem__):
+        for test in sorted(found & self.seconds.keys(), key=lambda test: self.seconds[test] / (1 + self.found[test])):
             left -= self.seconds[test]
             if chosen and left < 0:
                 break
@@ -257,24 +279,37 @@ class Judge:
         def with_new_code() -> bool:
             for function, code in changed:
                 function.__code__ = code
-            return self.run(tests)
+            passed = self.run(tests)
+            killer.write_text("".join(self.failed), encoding="utf-8")
+            return passed
 
         def loaded_anew() -> bool:
             load(self.folder)
-            return pytest.main([*OPTIONS, "-x", *tests]) == 0
+            return pytest.main([*OPTIONS, "-x", *tests], plugins=[FewExamples()]) == 0
 
         if changed:
-            return in_a_fork(with_new_code, patience)
+            killer = Path("killer")
+            killer.write_text("", encoding="utf-8")
+            survives = in_a_fork(with_new_code, patience)
+            self.found.update(filter(None, [killer.read_text(encoding="utf-8")]))
+            return survives
         with written(path, tree):
             return in_a_fork(loaded_anew, patience)
 
     def judge(self) -> None:
         """Say what survives, in a random order that is always the same: what there is at any time is a fair sample."""
         known, seen = reasons(), Counter[str]()
-        chosen = [i for i, (mutant, _) in enumerate(mutants(self.folder)) if self.options.only in mutant.key]
+        paths = sorted(Path(self.folder).glob("*.py"))
+        wanted = self.options.only
+        chosen = [
+            (path, i)
+            for path in paths
+            for i, (m, _) in enumerate(mutants(path))
+            if any(part in m.key for part in wanted)
+        ]
         random.Random(0).shuffle(chosen)
-        for i in chosen[: self.options.sample]:
-            mutant, tree = next(itertools.islice(mutants(self.folder), i, None))
+        for path, i in chosen[: self.options.sample]:
+            mutant, tree = next(islice(mutants(path), i, None))
             tests = self.tests(mutant)
             if mutant.key in known:
                 seen["no matter"] += 1
@@ -306,7 +341,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", default=list(TESTS), choices=[*TESTS], metavar="folder")
     parser.add_argument("--sample", type=int, help="how many mutants of each folder are drawn")
-    parser.add_argument("--only", default="", help="a part of what is printed of the mutants that are looked at")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="parts of what is printed of the mutants that are looked at"
+    )
     parser.add_argument("--tests", nargs="+", help="patterns of files below tests/, instead of those in TESTS")
     parser.add_argument("--seconds", type=float, default=10, help="that the tests of one mutant may take in all")
     options = parser.parse_args()

@@ -64,7 +64,7 @@ class PairCounter:
         times, weights = np.concatenate([self._times, times]), np.concatenate([self._weights, weights])
         self._true, i = np.unique(true, return_inverse=True)
         self._pred, j = np.unique(pred, return_inverse=True)
-        width = max(1, self._pred.size)
+        width = self._pred.size
         codes, pair = np.unique(i.astype(np.int64) * width + j, return_inverse=True)
         self._true, self._pred = self._true[codes // width], self._pred[codes % width]
         self._times, self._weights = np.zeros(codes.size, np.int64), np.zeros(codes.size)

@@ -186,7 +186,7 @@ class ScoreCounter:
         """Return (B, 3) sums of w, w · p and w · hits over the values of each bin of p."""
         p, hits, w = p.reshape(-1), hits.reshape(-1), w.reshape(-1)
         count = self._options.bins
-        places = np.minimum(np.floor(np.clip(p, 0, 1) * count), count - 1).astype(np.intp)
+        places = np.clip(np.floor(p * count), 0, count - 1).astype(np.intp)
         return np.stack([np.bincount(places, values, count) for values in (w, w * p, w * hits)], axis=1)
 
     def take(self) -> ScoreTally:

@@ -140,7 +140,9 @@ def summarise(run: RunNumbers, metrics: Sequence[str] | None = None) -> list[Sum
     """
     names = run.settings.metrics if metrics is None else tuple(metrics)
     parts, sums = _parts(run, names, run.scores if metrics is None else {})
-    low, high = _intervals(parts, sums, run.settings) if parts else (np.zeros(0),) * 2
+    if not parts:
+        return []
+    low, high = _intervals(parts, sums, run.settings)
     rows: list[Summary] = []
     for part in parts:
         columns = zip(part.names(), part.means(run.binary), part.defined(run.binary), part.spread().T, strict=True)
@@ -191,7 +193,7 @@ def _spread(defined: Floats, low: float, high: float) -> tuple[float, float, flo
 def _intervals(parts: Sequence[_Part], columns: Floats, settings: Settings) -> tuple[Floats, Floats]:
     """Return the ends of the bootstrap intervals of all columns of all parts, (rows,) each."""
     cases = len(columns)
-    if cases < 2 or settings.resamples < 1:
+    if cases < 2 or settings.resamples < 2:  # of one draw SciPy warns
         rows = sum(len(part.names()) for part in parts)
         return np.full(rows, NAN), np.full(rows, NAN)
     # What a convention puts for a mean over nothing, such as MONAI's 0, is not a value that the mean could have had.
@@ -255,7 +257,7 @@ def summable(columns: Floats) -> Floats:
     -----
     The sums are taken by matrix products, whose order of summation depends on the number of threads and the processor.
     The values become multiples of a power of 2 which is so large that every partial sum is a float: an absolute error of
-    at most N times the largest value, by 2^53. Counts stay as they are where their sums are below 2^52. (Pre-rounding:
+    at most N times the largest value, by 2^52. Counts stay as they are where their sums are below 2^52. (Pre-rounding:
     Demmel and Nguyen, Fast Reproducible Floating-Point Summation, ARITH (2013) 163.)
     """
     highest = np.abs(columns).max(0, initial=0.0)

@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 from fastseg import LabelCounts, metrics
 from fastseg.runs import CaseRecord, Run, Settings
 from fastseg.runs.comparison.compare import compare_runs
+from fastseg.runs.results.numbers import check_matrix
 
 LABELS = (0, 1, 2, 3, 7)
 #: Cases of voxels: true label, and predicted one, -1 for one that is unknown.
@@ -57,6 +58,24 @@ def test_labels_that_a_case_lacks_make_no_difference(cases: list[list[tuple[int,
     for metric in {metric.name: metric for metric in metrics.REGISTRY.values()}.values():
         if metric.overall is not None:
             np.testing.assert_allclose(run.values(metric.name)[:, 0], metric(run.counts()), rtol=1e-14)
+
+
+def test_labels_that_occur_and_values_that_are_kept() -> None:
+    run = run_of([[(3, 1), (3, 3)], [(7, -1)]])
+    assert run.labels.tolist() == [1, 3, 7]
+    assert not run.values("dice").flags.writeable
+    assert not run.counts().closed
+    assert run_of([[(3, 1)]], labels=LABELS).counts().closed
+
+
+def test_as_many_labels_as_a_matrix_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_matrix(np.arange(4096))
+    with pytest.raises(ValueError, match="labels: expected at most 4,096"):
+        check_matrix(np.arange(4097))
+    monkeypatch.setattr("fastseg.runs.results.numbers.MAX_CLASSES", 3)
+    cases = [[(0, 0), (1, 1), (2, 1)], [(2, 2)]]
+    assert run_of(cases, convention="sklearn").class_values("accuracy").tolist() == [0.75]
+    assert np.isnan(run_of([*cases, [(3, 3)]], convention="sklearn").class_values("accuracy")).tolist() == [True]
 
 
 def test_more_labels_than_a_matrix_can_have() -> None:

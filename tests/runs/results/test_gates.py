@@ -167,6 +167,7 @@ def test_a_name_that_is_the_label_of_another_class_without_a_name() -> None:
         (0.7999999, 0.8, ("0.7999999", "0.8")), (2 / 3, 0.5, ("0.666667", "0.5")), (0.8, 0.8, ("0.8", "0.8")),
         (float(np.nextafter(0.8, 0)), 0.8, ("0.7999999999999999", "0.8")),
         (float(np.nextafter(0.3, 1)), 0.3, ("0.30000000000000004", "0.3")),
+        (float(np.nextafter(0.3, 1)), 0.3000000000000003, ("0.30000000000000004", "0.3000000000000003")),
     ],
 )  # fmt: skip
 def test_numbers_that_differ_do_not_read_alike(value: float, bound: float, texts: tuple[str, str]) -> None:
@@ -184,6 +185,10 @@ def test_classes_are_checked_before_anything_is_scored() -> None:
         checked(name, regions={"whole": (1, 2)})
     for name in ("liver", "7", "-1"):
         checked(name, names=NAMES)
+    with pytest.raises(ValueError, match="no class '255'; expected a label; found"):
+        checked("255", ignore=(255,))
+    with pytest.raises(ValueError, match="no class 'livr'"):
+        check_classes([parse_gate("7:dice=0.5"), parse_gate("livr:dice=0.5")], Settings())
     with pytest.raises(
         ValueError, match=r"^gate: there is no class 'livr'; expected one of: 0, .*found 'livr:dice=0.5'"
     ):
@@ -209,6 +214,9 @@ def test_junit() -> None:
     results = check_gates(scored, [parse_gate(text) for text in ("dice=0.1", "liver:dice=1", "3:dice=0.5")])
     data = junit_xml(scored, results, suite="my <suite>\x00")
     assert data == junit_xml(scored, results, suite="my <suite>\x00")
+    assert data.startswith(b"<?xml version='1.0' encoding='utf-8'?>\n<testsuites ")
+    assert data.endswith(b"</testsuites>\n")
+    assert b"\n  <testsuite " in data
     root = ElementTree.fromstring(data)
     assert root.tag == "testsuites"
     assert [suite.get("name") for suite in root] == ["my <suite>\ufffd.gates", "my <suite>\ufffd.cases"]

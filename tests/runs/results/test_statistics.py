@@ -17,7 +17,7 @@ from scipy import stats
 
 from fastseg import metrics as registry
 from fastseg.metrics.conventions import CONVENTIONS
-from fastseg.runs.results.statistics import Summary, summable, summarise
+from fastseg.runs.results.statistics import Summary, at_once, summable, summarise
 from fastseg.runs.run import Run
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
@@ -196,11 +196,25 @@ def test_draws_without_a_value_are_left_out() -> None:
                 assert (row.defined, str(row.low), row.mean if convention == "monai" else 0) == (0, "nan", 0)
 
 
+def test_ends_are_quantiles_of_the_draws_that_have_a_value() -> None:
+    run = run_of(*[[(0, 0, 5)]] * 6, *([(2, 2, 5), (2, 0, k)] for k in range(4)), confidence=0.5)
+    column = run.values("dice")[:, 2]
+    rng = np.random.default_rng(run.settings.seed)
+    drawn = column[rng.integers(0, column.size, (run.settings.resamples, column.size))]
+    means = [np.nanmean(row) for row in drawn if not np.isnan(row).all()]
+    assert len(means) < len(drawn)
+    two = summarise(run)[2]
+    assert (two.low, two.high) == pytest.approx(tuple(np.quantile(means, [0.25, 0.75])), abs=1e-11)
+
+
 def test_equal_cases_and_no_resamples() -> None:
     one = summarise(run_of(*[CASES[0]] * 5))[1]
     assert one[3:-2] == (1, 1, 0, 1, 1, 1, 1, 1, 1)
-    one = summarise(run_of(*CASES, resamples=0))[1]
-    assert np.isnan([one.low, one.high]).all()
+    for resamples in (0, 1):
+        one = summarise(run_of(*CASES, resamples=resamples))[1]
+        assert np.isnan([one.low, one.high]).all()
+    background = summarise(run_of(*CASES, resamples=2))[0]
+    assert 0 < background.low <= background.high <= 1
 
 
 def test_seed_and_order_decide_and_nothing_else() -> None:
@@ -220,6 +234,12 @@ def test_how_much_is_in_memory_makes_no_difference(convention: str, monkeypatch:
     monkeypatch.setattr("fastseg.runs.results.statistics._MEANS_AT_ONCE", 1000)
     monkeypatch.setattr("fastseg.runs.results.statistics._DRAWN_AT_ONCE", 100)
     assert same(rows, summarise(run))
+
+
+def test_as_many_metrics_at_once_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastseg.runs.results.statistics._MEANS_AT_ONCE", 60)
+    assert list(at_once([3, 3, 3, 3, 1], 10)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert list(at_once([9, 1], 10)) == [slice(0, 1), slice(1, 2)]
 
 
 CHILD = """
@@ -245,7 +265,9 @@ def test_numbers_are_the_same_for_any_number_of_threads() -> None:
 @pytest.mark.parametrize("scale", [1e-300, 1e-3, 1.0, 1e15, 1e300])
 def test_sums_are_exact_in_any_order(scale: float) -> None:
     rng = np.random.default_rng(0)
-    columns = summable(scale * (rng.random((4097, 3)) - 0.3))
+    raw = scale * (rng.random((4097, 3)) - 0.3)
+    columns = summable(raw)
+    assert (np.abs(columns - raw) <= len(raw) * np.abs(raw).max(0) * 2.0**-52).all()
     assert (np.cumsum(columns, 0)[-1] == [math.fsum(column) for column in columns.T]).all()
     times = rng.multinomial(len(columns), np.full(len(columns), 1 / len(columns)), size=5).astype(float)
     assert (times @ columns == [[math.fsum(t * c) for c in columns.T] for t in times]).all()
@@ -253,6 +275,14 @@ def test_sums_are_exact_in_any_order(scale: float) -> None:
     counts = rng.integers(0, 2**39, (4097, 2)).astype(float)
     assert (summable(counts) == counts).all()
     assert summable(np.zeros((3, 2))).tolist() == [[0, 0]] * 3
+
+
+def test_sums_that_rounding_lifts_beyond_a_power_of_two_are_exact() -> None:
+    """3072 values just below 4/3 are rounded up, and their sum beyond 4096."""
+    raw = np.full((3072, 1), np.nextafter(4 / 3, 0))
+    raw[0] -= 2.0**-41
+    columns = summable(raw)
+    assert columns.sum() == math.fsum(columns[:, 0])
 
 
 def test_a_summary_has_the_fields_that_reports_name() -> None:
