@@ -175,7 +175,8 @@ def _draw_map(axes: Any, columns: list[tuple[str, str]]) -> None:
         for x, value in enumerate(line):
             if not math.isnan(value):
                 weight = "bold" if value < LEAST[0] else "normal"
-                axes.text(x, y, number(value), ha="center", va="center", fontsize=9, weight=weight)
+                colour = "white" if not LEAST[0] / 5 < value < LEAST[1] * 2.5 else "black"  # on dark red and green
+                axes.text(x, y, number(value), ha="center", va="center", fontsize=10, weight=weight, color=colour)
     axes.set_yticks(range(len(order)), [f"{shape}  K={classes:,}" for shape, classes in order])
     axes.set_xticks(range(len(columns)), [kind for _, kind in columns])
     axes.tick_params(top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
@@ -197,7 +198,7 @@ def _draw_worst(axes: Any, cells: list[Cell]) -> None:
     for bar, text in zip(bars, said, strict=True):
         axes.text(0.01, bar.get_y() + bar.get_height() / 2, " " + text, va="center", fontsize=9)
     for goal, name in zip(LEAST, ("floor", "aim"), strict=True):
-        axes.axvline(goal, color="grey", linestyle=":")
-        axes.text(goal, -0.9, f"{name} {goal:g}", ha="center", color="grey")
-    axes.set(xlim=(0, LEAST[1] * 1.02), ylim=(len(cells) - 0.4, -1.2), yticks=[])
+        axes.axvline(goal, color="lightgrey", linestyle=":", zorder=0)
+        axes.text(goal, -0.7, f"{name} {goal:g} ", ha="right", color="grey")
+    axes.set(xlim=(0, LEAST[1] * 1.02), ylim=(len(cells) - 0.4, -1.6), yticks=[])
     axes.set_title(f"the {len(cells)} worst cells")

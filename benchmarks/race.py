@@ -15,7 +15,7 @@ from shapes import agree
 #: Others are tried on parts before the whole, of at most so many voxels; those that take so many times as long as the
 #: fastest of them cannot be the fastest of the whole, and are left out.
 PARTS = {1 << 16: 10.0, 1 << 20: 3.0}
-WHOLE = 2.0
+WHOLE = 1.5
 ROOM = 1 << 30  # bytes of one-hot copies beyond which a peer is left out before
 TRIAL, LONG = 0.01, 0.1  # seconds that a call is repeated for to see how fast it is; of one that is not repeated
 FAVOURITE = "exacta"  # who is timed in every cell
@@ -53,11 +53,11 @@ class Cell:
 
 @dataclass
 class Budget:
-    """How long a cell is timed: until both at least are reached, or the most seconds."""
+    """How long a cell is timed: until both at least are reached, or for the most seconds."""
 
     rounds: int = 5
     least: float = 0.2
-    most: float = 1.5
+    most: float = 2.0
 
 
 CELLS: list[Cell] = []
@@ -79,8 +79,8 @@ def quickest(call: Call, first: float) -> float:
     return min(times)
 
 
-def try_out(cell: Cell, calls: Calls, right: Callable[[bool], Array], limit: float, where: str) -> None:
-    """Leave out of the cell who returns what is not right, and who is slow beside the fastest.
+def try_out(cell: Cell, calls: Calls, right: Callable[[bool], Array], limit: float, where: str) -> dict[str, float]:
+    """Leave out of the cell who returns what is not right, and who is slow beside the fastest; return the others' seconds.
 
     `right` says what is; of MONAI, which leaves out classes that are only predicted, if asked with True.
     """
@@ -99,15 +99,18 @@ def try_out(cell: Cell, calls: Calls, right: Callable[[bool], Array], limit: flo
         else:
             cell.left_out[name] = "wrong result"
     fastest = min(times.values())
-    for name, seconds in times.items():
+    for name, seconds in list(times.items()):
         if seconds > limit * fastest and name != FAVOURITE:
             cell.left_out[name] = f"{seconds / fastest:.1f}× the fastest on {where}"
+            del times[name]
+    return times
 
 
-def race(cell: Cell, ours: Call, others: Calls) -> None:
-    """Time ours and the others in turn, small calls in batches, and keep the cell."""
-    contenders = {**{name: call for name, call in others.items() if name not in cell.left_out}, "": ours}
-    repeats = {name: max(1, round(BATCH / quickest(call, timed(call)[0]))) for name, call in contenders.items()}
+def race(cell: Cell, ours: Call, others: Calls, tried: dict[str, float]) -> None:
+    """Time ours and those of the others that were tried in turn, small calls in batches, and keep the cell."""
+    contenders = {**{name: others[name] for name in tried}, "": ours}
+    seconds = {**tried, "": quickest(ours, timed(ours)[0])}
+    repeats = {name: max(1, round(BATCH / seconds[name])) for name in contenders}
     times: dict[str, list[float]] = {name: [] for name in contenders}
     begin = time.perf_counter()
     for done in range(1, 10_000):
@@ -118,11 +121,11 @@ def race(cell: Cell, ours: Call, others: Calls) -> None:
                 call()
             times[name].append((time.perf_counter() - start) / repeats[name])
         spent = time.perf_counter() - begin
-        if (done >= BUDGET.rounds and spent >= BUDGET.least) or (done >= 3 and spent >= BUDGET.most):
+        if (done >= BUDGET.rounds and spent >= BUDGET.least) or spent >= BUDGET.most:
             break
     mine = times.pop("")
     ratios = [min(theirs) / own for own, *theirs in zip(mine, *times.values(), strict=True)]
-    cell.low, _, cell.high = statistics.quantiles(ratios, n=4)
+    cell.low, _, cell.high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
     cell.ours, cell.others = min(mine), {name: min(taken) for name, taken in times.items()}
     cell.ratio = min(cell.others.values()) / cell.ours
     CELLS.append(cell)
