@@ -183,7 +183,8 @@ def _draw_map(axes: Any, columns: list[tuple[str, str]]) -> None:
     calls = list(dict.fromkeys(call for call, _ in columns))
     width = len(columns) // len(calls)
     for k, call in enumerate(calls):
-        axes.text(k * width + (width - 1) / 2, len(order) - 0.4, call, ha="center", va="top", weight="bold")
+        centre, below = k * width + (width - 1) / 2, axes.get_xaxis_transform()
+        axes.text(centre, -0.01, call, ha="center", va="top", weight="bold", transform=below)
         axes.axvline(k * width - 0.5, color="white", linewidth=5)
 
 
