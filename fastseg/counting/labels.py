@@ -25,6 +25,10 @@ Array = npt.NDArray[Any]
 
 #: What is added up of each label.
 TRUE, PRED, HITS, MISSED = range(4)
+#: Parts whose pairs wait for the matrix, which is large where there are many labels, and seldom asked for.
+_MOST_WAITING = 8
+#: Numbers of a matrix that can certainly be had later on.
+_MOST_LATE = 1 << 26
 
 
 class LabelTotals:
@@ -46,6 +50,7 @@ class LabelTotals:
         self.sums = self._zeros(4, samples, self.labels.size)  # as `Marginals`, and missed
         self.with_matrix = matrix or weighted
         self._matrix: Array | None = None
+        self._waiting: list[tuple[Array, Array]] = []  # places in the flat matrix, and what is to be added there
 
     @property
     def declared(self) -> Declared | None:
@@ -58,9 +63,12 @@ class LabelTotals:
 
     @property
     def matrix(self) -> Array:
-        """(N, K, K), made when it is first written to or asked for."""
+        """(N, K, K), made when it is first asked for."""
         if self._matrix is None:
             self._matrix = self._zeros(len(self.voxels), self.labels.size, self.labels.size)
+        for places, values in self._waiting:
+            np.add.at(self._matrix.reshape(-1), places, values)
+        self._waiting.clear()
         return self._matrix
 
     def _zeros(self, *shape: int) -> Array:
@@ -110,7 +118,10 @@ class LabelTotals:
             np.add.at(self.sums[PRED, sample], columns, values)
             np.add.at(self.sums[HITS, sample], rows[hits], values[hits])
         if self.with_matrix:
-            np.add.at(self.matrix[sample].reshape(-1), rows * self.labels.size + columns, values)
+            size = self.labels.size
+            self._waiting.append(((sample * size + rows) * size + columns, values))
+            if len(self._waiting) == _MOST_WAITING:
+                _ = self.matrix
 
     def _add_square(self, sample: int, square: Square) -> None:
         self.sums[:MISSED, sample] += square.sums
@@ -135,7 +146,8 @@ class LabelTotals:
                 f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "
                 f"(such as {union[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=)"
             )
-        where, matrix, sums = np.searchsorted(union, self.labels), self._matrix, self.sums
+        matrix = self.matrix if self._waiting else self._matrix
+        where, sums = np.searchsorted(union, self.labels), self.sums
         self.labels, self._matrix = union, None
         self.sums = self._zeros(4, len(self.voxels), union.size)
         self.sums[:, :, where] = sums
@@ -145,14 +157,16 @@ class LabelTotals:
     def finish(self, given: int) -> LabelCounts:
         """Return the counts, having checked that every voxel of each sample has gone somewhere."""
         self._check(given)
+        known: dict[str, Any] = {} if self.weighted else {"marginals": self._marginals()}
+        late = self._matrix is None and self.sums[TRUE].size * self.labels.size < _MOST_LATE and not self.weighted
         return LabelCounts._trusted(
             labels=self.labels,
             closed=self.classes.labels is not None,
-            matrix=self.matrix,
             unknown=self.sums[MISSED],
             voxels=self.voxels,
             ignored=self.classes.without_score,
-            **({} if self.weighted else {"marginals": self._marginals()}),
+            **known,
+            **({"_pairs": tuple(self._waiting)} if late else {"matrix": self.matrix}),
         )
 
     def finish_classes(self, given: int) -> BinaryCounts:

@@ -5,7 +5,8 @@
 
 from fastseg.counts.base import COUNTED, IGNORED, OUTSIDE, UNKNOWN
 from fastseg.counts.binary import BinaryCounts
-from fastseg.counts.labels import LabelCounts, Marginals, positions
+from fastseg.counts.labels import LabelCounts, positions
+from fastseg.counts.marginals import Marginals
 from fastseg.counts.scores import ScoreSums
 
 __all__ = [

@@ -5,41 +5,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts.base import COUNTED, IGNORED, UNKNOWN, Counts, Ints, Numbers, check_dtypes, numbers
 from fastseg.counts.binary import BinaryCounts
+from fastseg.counts.marginals import Marginals
 
-__all__ = ["LabelCounts", "Marginals", "positions"]
+__all__ = ["LabelCounts", "positions"]
 
 _NO_LABELS = np.empty(0, np.int64)
-
-
-class Marginals(NamedTuple):
-    """What is known of each label without the others: all that metrics of a class are made of."""
-
-    true: Numbers
-    """(N, K) voxels whose true label it is, those with unknown predictions included."""
-    pred: Numbers
-    """(N, K) voxels whose predicted label it is."""
-    hits: Numbers
-    """(N, K) voxels of which both are true."""
-
-    def one_vs_rest(self, labels: Ints, voxels: Ints) -> BinaryCounts:
-        """Return each label's counts against all others."""
-        true, pred, hits = self
-        fp = pred - hits
-        return BinaryCounts._trusted(
-            classes=tuple(labels.tolist()),
-            tp=hits,
-            fp=fp,
-            fn=true - hits,
-            tn=np.add.reduce(true, axis=1, keepdims=True) - true - fp,
-            voxels=voxels,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,12 +106,24 @@ class LabelCounts(Counts):
     @property
     def weighted(self) -> bool:
         """Whether the matrix holds sums of weights."""
-        return self.matrix.dtype.kind == "f"
+        return self.unknown.dtype.kind == "f"
 
     @property
     def num_cases(self) -> int:
         """N, the length of the case axis."""
-        return int(self.matrix.shape[0])
+        return int(self.voxels.shape[0])
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Make the matrix when it is first asked for, of counts that know the pairs that it is made of."""
+            if name != "matrix" or "_pairs" not in self.__dict__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            matrix = np.zeros((*self.unknown.shape, self.labels.size), self.unknown.dtype)
+            for places, numbers in self._pairs:
+                np.add.at(matrix.reshape(-1), places, numbers)
+            matrix.flags.writeable = False
+            return self.__dict__.setdefault("matrix", matrix)
 
     def merge(self, other: Self) -> Self:
         """Add the counts of another part of the same cases; a label that either ignored is ignored.
@@ -251,10 +240,7 @@ class LabelCounts(Counts):
     @functools.cached_property
     def marginals(self) -> Marginals:
         """True, predicted and right voxels of each label, (N, K) each; of counts of arrays they are known from the start."""
-        marginals = _marginals(self.matrix, self.unknown)
-        for array in marginals:
-            array.flags.writeable = False
-        return marginals
+        return Marginals.of(self.matrix, self.unknown)
 
     @functools.cached_property
     def _each_label(self) -> BinaryCounts:
@@ -345,13 +331,9 @@ class LabelCounts(Counts):
         return replace(self, labels=labels, matrix=matrix, unknown=unknown)
 
 
-def _marginals(matrix: Numbers, unknown: Numbers) -> Marginals:
-    return Marginals(matrix.sum(2) + unknown, matrix.sum(1), np.diagonal(matrix, axis1=1, axis2=2).copy())
-
-
 def _one_vs_rest(matrix: Numbers, unknown: Numbers) -> list[Numbers]:
     """Return tp, fp, fn and tn of each label, (N, K)."""
-    true, pred, tp = _marginals(matrix, unknown)
+    true, pred, tp = Marginals.of(matrix, unknown)
     return [tp, pred - tp, true - tp, true.sum(1)[:, None] - true - pred + tp]
 
 
