@@ -92,6 +92,17 @@ def test_perfect_predictions() -> None:
     sums = sum_scores(DATA.labels, DATA.t, sample_axis=0, **EVERYTHING)
     for name, value in values(sums).items():
         assert value == pytest.approx(1.0 if name == "top_k_accuracy" else 0.0, abs=1e-9), name
+        assert ENTRIES[name].range[name == "top_k_accuracy"] == round(value), name
+
+
+def test_the_worst_predictions_reach_the_other_end_of_the_range() -> None:
+    wrong = sum_scores(DATA.labels, np.roll(DATA.t, 1, axis=-1), sample_axis=0, **EVERYTHING)
+    for name, value in values(wrong).items():
+        if name == "top_k_accuracy":
+            value, end = top_k_accuracy(wrong, k=1), ENTRIES[name].range[0]
+        else:
+            end = ENTRIES[name].range[1]
+        assert value == pytest.approx(end, rel=1e-5, abs=0), name
 
 
 def test_nothing_counted() -> None:

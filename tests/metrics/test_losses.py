@@ -113,6 +113,19 @@ def test_absent_classes() -> None:
     assert soft_dice_loss(nothing, include_background=False) == 0.0  # the only class stays
 
 
+@pytest.mark.parametrize(("weights", "power"), [("square", 2), ("simple", 1), ("uniform", 0)])
+def test_generalised_dice_by_its_formula(weights: Any, power: int) -> None:
+    truth = np.array([[[0.9, 0.05, 0.05], [0.9, 0.1, 0.0], [0.95, 0.05, 0.0], [0.5, 0.3, 0.2]]])
+    scores = DATA.p[:1, 0, :4, :3] / DATA.p[:1, 0, :4, :3].sum(-1, keepdims=True)
+    both, p, t, _, _ = overlap_sums(scores, truth)
+    assert (t > 0).all()
+    assert (t < 1).any()
+    w = t ** -float(power)
+    expected = 1 - (2 * (w * both).sum() + 0.5) / ((w * (p + t)).sum() + 0.5)
+    sums = sum_scores(truth, scores, sample_axis=0)
+    assert generalized_dice_loss(sums, epsilon=0.5, weights=weights) == close(expected)
+
+
 def test_classes_that_weigh_as_none_is_there() -> None:
     """Of generalised Dice: 1 where no class is there, else as much as the one that weighs most."""
     nothing = sum_scores(np.zeros((1, 4), int), np.full((1, 4, 1), 0.5), sample_axis=0)

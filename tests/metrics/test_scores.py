@@ -146,6 +146,18 @@ def test_a_bin_goes_where_the_middle_of_its_mass_lies() -> None:
     assert both_errors(labels, p, binning="mass", bins=2, sample_weight=weight) == close([0.4, 0.4])
 
 
+@pytest.mark.parametrize("per", ["top", "class"])
+def test_bins_of_equal_mass_are_those_of_each_case_and_class(per: Any) -> None:
+    sums = DATA.sums()
+    options: dict[str, Any] = {"binning": "mass", "bins": 4, "per": per}
+    for together, *apart in zip(
+        both_errors(sums, reduction=None, **options),
+        *(both_errors(sums.cases([n]), **options) for n in range(N)),
+        strict=True,
+    ):
+        assert (together if per == "top" else together.mean(1)) == close(apart)
+
+
 def test_one_bin_is_of_any_width_and_mass() -> None:
     sums = DATA.sums()
     one = both_errors(sums, bins=1)

@@ -75,7 +75,15 @@ def test_as_many_labels_as_a_matrix_can_have(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("fastseg.runs.results.numbers.MAX_CLASSES", 3)
     cases = [[(0, 0), (1, 1), (2, 1)], [(2, 2)]]
     assert run_of(cases, convention="sklearn").class_values("accuracy").tolist() == [0.75]
-    assert np.isnan(run_of([*cases, [(3, 3)]], convention="sklearn").class_values("accuracy")).tolist() == [True]
+    more = run_of([*cases, [(3, 3)]], convention="sklearn")
+    assert np.isnan(more.class_values("accuracy")).tolist() == [True]
+    with pytest.raises(ValueError, match="labels: expected at most 3 for a confusion matrix, found 4"):
+        more.counts()
+
+
+def test_a_label_that_is_only_missed_is_a_label_of_its_case() -> None:
+    run = run_of([[(0, 0), (1, 1), (7, -1)]], labels=LABELS)
+    assert run.values("cohen_kappa")[:, 0].tolist() == metrics.get("cohen_kappa")(run.counts()).tolist()
 
 
 def test_more_labels_than_a_matrix_can_have() -> None:

@@ -197,14 +197,15 @@ def test_draws_without_a_value_are_left_out() -> None:
 
 
 def test_ends_are_quantiles_of_the_draws_that_have_a_value() -> None:
-    run = run_of(*[[(0, 0, 5)]] * 6, *([(2, 2, 5), (2, 0, k)] for k in range(4)), confidence=0.5)
-    column = run.values("dice")[:, 2]
+    cases = [[(0, 0, 5)]] * 6 + [[(0, 0, 5), (2, 2, 5), (2, 0, k)] for k in range(4)]
+    run = run_of(*cases, confidence=0.5, metrics=("dice", "cohen_kappa"))
+    rows = summarise(run)
     rng = np.random.default_rng(run.settings.seed)
-    drawn = column[rng.integers(0, column.size, (run.settings.resamples, column.size))]
-    means = [np.nanmean(row) for row in drawn if not np.isnan(row).all()]
-    assert len(means) < len(drawn)
-    two = summarise(run)[2]
-    assert (two.low, two.high) == pytest.approx(tuple(np.quantile(means, [0.25, 0.75])), abs=1e-11)
+    drawn = rng.integers(0, len(cases), (run.settings.resamples, len(cases)))
+    for row, column in ((rows[2], run.values("dice")[:, 2]), (rows[4], run.values("cohen_kappa")[:, 0])):
+        means = [np.nanmean(values) for values in column[drawn] if not np.isnan(values).all()]
+        assert len(means) < len(drawn)
+        assert (row.low, row.high) == pytest.approx(tuple(np.quantile(means, [0.25, 0.75])), abs=1e-11)
 
 
 def test_equal_cases_and_no_resamples() -> None:
