@@ -54,7 +54,10 @@ TESTS = {
     "fastseg/counts": [
         "counts/*.py", "laws/test_ignored_classes.py", "api/test_evaluator*.py",
     ],
-    "fastseg/runs/results": ["runs/results/*.py", "runs/outputs/*.py", "runs/comparison/*.py", "runs/test_evaluate*.py"],
+    "fastseg/runs/results": [
+        "runs/results/*.py", "runs/outputs/*.py", "runs/comparison/*.py", "runs/scoring/test_missing.py",
+        "runs/test_evaluate*.py",
+    ],
 }  # fmt: skip
 #: Not with PyTorch, whose threads a fork lacks, and waits for.
 OPTIONS = ["-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow and not browser and not torch", "--tb=no"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,13 @@ def test_as_many_labels_as_a_matrix_can_have(monkeypatch: pytest.MonkeyPatch) ->
     assert np.isnan(more.class_values("accuracy")).tolist() == [True]
     with pytest.raises(ValueError, match="labels: expected at most 3 for a confusion matrix, found 4"):
         more.counts()
+
+
+def test_a_missing_prediction_has_the_worst_of_the_numbers_for_all_classes() -> None:
+    missed, ignored = record("a", [(0, -1), (7, -1)]), replace(record("b", []), voxels=(0, 5, 0, 0))
+    run = Run(Settings(labels=LABELS), tuple(replace(each, status="missing") for each in (missed, ignored)))
+    for name, worst in (("accuracy", 0), ("cohen_kappa", -1), ("matthews_corrcoef", -1)):
+        np.testing.assert_array_equal(run.values(name), [[worst], [np.nan]])
 
 
 def test_a_label_that_is_only_missed_is_a_label_of_its_case() -> None:
