@@ -50,6 +50,8 @@ class BinaryCounts(Counts):
             raise ValueError(f"classes: expected a name for each, found {list(classes)}")
         object.__setattr__(self, "classes", classes)
         check_dtypes(self.voxels, tp=self.tp, fp=self.fp, fn=self.fn, tn=self.tn)
+        if self.voxels.shape[1:] != (4,):
+            raise ValueError(f"voxels: expected shape (cases, 4), found {self.voxels.shape}")
         expected = (self.voxels.shape[0], len(self.classes))
         found = {name: getattr(self, name).shape for name in ("tp", "fp", "fn", "tn")}
         if any(shape != expected for shape in found.values()):

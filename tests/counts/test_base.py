@@ -30,6 +30,11 @@ def test_numbers_that_would_wrap_or_round_are_refused(matrix: str, unknown: str,
         BinaryCounts(("a", "b"), *(ROW.astype(d) for d in (matrix, matrix, unknown, unknown)), VOXELS.astype(voxels))
 
 
+def test_voxels_are_told_apart_in_four() -> None:
+    with pytest.raises(ValueError, match=r"voxels: expected shape \(cases, 4\), found \(1, 3\)"):
+        BinaryCounts(("a", "b"), ROW, ROW, ROW, ROW, VOXELS[:, :3])
+
+
 def test_tables_are_arrays() -> None:
     with pytest.raises(TypeError, match=r"expected int64 or float64 arrays alike.*found .*'matrix': <class 'list'>"):
         LabelCounts(LABELS, True, TABLE.tolist(), ROW, VOXELS)

@@ -150,6 +150,7 @@ def test_table() -> None:
         assert convention.name == name
         assert convention.description.endswith(".")
         assert convention.description.count(". ") == 0
+        assert convention.background == ("foreground" not in convention.description)
         assert {*convention.verified, *(convention.left_out_of or ()), *convention.mean_over_of} <= {
             metric.name for metric in REGISTRY.values()
         }

@@ -82,6 +82,11 @@ def test_overlap_losses_by_their_formulas(squared: bool, background: bool, weigh
     assert focal == close((np.sqrt(1 - index) @ w / w.sum()).mean())
 
 
+def test_tversky_of_equal_halves_is_dice() -> None:
+    sums = DATA.sums()
+    assert tversky_loss(sums, epsilon=0) == close(soft_dice_loss(sums, epsilon=0, squared=False))
+
+
 def test_voxels_that_are_left_out_or_weighted() -> None:
     weight = np.random.default_rng(0).random(DATA.labels.shape)
     valid = DATA.ignored != 255

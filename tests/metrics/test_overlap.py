@@ -97,6 +97,7 @@ def test_no_metric_is_missing_here_and_aliases_are_the_metric_itself() -> None:
     with pytest.raises(ValueError, match=r"metrics: expected some of accuracy, .*; found 'jacard'"):
         get("jacard")
     for metric in METRICS.values():
+        assert inspect.cleandoc(metric.function.__doc__ or "") in metric.__doc__
         assert metric.formula in metric.__doc__
         assert metric.reference in metric.__doc__
 
