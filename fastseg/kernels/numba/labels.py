@@ -67,7 +67,7 @@ _LONG_ROW = U(16384)  # voxels: shorter rows are prefetched from row to row
 
 # `scratch`, in words: a block as bytes; 8 × 256 counters for pairs of 4-bit labels; 65,536 one-byte counters. There
 # are eight tables because an addition waits for the one before it at the same place.
-_HALF, _LAST = U(PACKED_WORDS // 2), U(63)
+_HALF, _LAST, _LAST_TWO = U(PACKED_WORDS // 2), U(63), U(62)
 _TABLES = U(8)
 _BYTE_COUNTERS = PACKED_WORDS + 8 * 256
 SCRATCH_WORDS = _BYTE_COUNTERS + 8192
@@ -196,10 +196,12 @@ def count_pairs(
                             same = match_lanes(true_bytes, _ZERO, np.uint8(current >> _EIGHT))
                             same &= match_lanes(predicted_bytes, _ZERO, np.uint8(current & _BYTE))
                         rest, kept, settled = ~same, popcount(same), False
-                        if popcount(rest) > _FEW and rest >> _LAST != _ZERO:  # the last pair is likely to go on
+                        if rest >> _LAST != _ZERO:
                             other = match_lanes(true_bytes, _ZERO, true_bytes[_LAST])
                             other &= match_lanes(predicted_bytes, _ZERO, predicted_bytes[_LAST]) & rest
-                            if popcount(other) >= _WORTH and popcount(rest ^ other) <= _MANY:
+                            # Likely a boundary, after which that pair goes on: the last two have it, or six.
+                            likely = other >> _LAST_TWO == U(3) or popcount(other) >= _WORTH
+                            if likely and popcount(rest ^ other) <= _MANY:
                                 counts[current] += np.int64(run + kept)
                                 true = y_true.dtype.type(true_bytes[_LAST])
                                 predicted = y_pred.dtype.type(predicted_bytes[_LAST])
