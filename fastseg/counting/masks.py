@@ -61,6 +61,8 @@ def count_mask_inputs(
     if (voxels.sum(1) != given.y_true.size // max(1, samples * channels)).any():
         raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
     tp, fp, fn, tn = (sums[:, :, k] for k in range(4))
+    if classes is None:
+        return BinaryCounts._trusted(classes=names, tp=tp, fp=fp, fn=fn, tn=tn, voxels=voxels)
     return BinaryCounts(names, tp, fp, fn, tn, voxels)
 
 
