@@ -53,12 +53,14 @@ def count_mask_inputs(
             _count(given, module, fold)
         except Rejected:
             explain_masks(given)
-    counted = voxels[:, :1]
+    conserved = (voxels.sum(1) == given.y_true.size // max(1, samples * channels)).all()
+    if given.mask is None:
+        conserved = conserved and not voxels[:, OUTSIDE].any()
     if given.weight is not None:
         check_sums(sums)
-    elif (sums.sum(2) != counted).any():
-        raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
-    if (voxels.sum(1) != given.y_true.size // max(1, samples * channels)).any():
+    else:
+        conserved = conserved and (sums.sum(2) == voxels[:, :1]).all()
+    if not conserved:
         raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
     tp, fp, fn, tn = (sums[:, :, k] for k in range(4))
     if classes is None:

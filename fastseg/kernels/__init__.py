@@ -12,6 +12,8 @@ import functools
 import importlib
 from typing import Any
 
+from fastseg.kernels.loading import loading
+
 __all__ = ["BACKENDS", "counter_of"]
 
 #: Name of each backend and its module.
@@ -32,4 +34,7 @@ def counter_of(backend: str) -> Any:
     return _load(BACKENDS[name])
 
 
-_load = functools.cache(importlib.import_module)
+@functools.cache
+def _load(name: str) -> Any:
+    with loading():
+        return importlib.import_module(name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastseg.kernels.loading import loading
+
 if TYPE_CHECKING:
     from fastseg.kernels.numba.gradients import GradientWriter
     from fastseg.kernels.numba.label_counter import PairCounter
@@ -33,5 +35,6 @@ def cache_folder() -> str | None:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    with loading():
+        value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
+from fastseg.kernels.loading import loading
 from fastseg.kernels.numba.switch import DISABLED
 
 __all__ = ["Kernel", "cache_folder", "device", "kernel"]
@@ -34,14 +34,6 @@ def kernel(function: Callable[..., Any]) -> Kernel:
     return Kernel(function)
 
 
-#: Held while a kernel is compiled or loaded, and during a fork: a child must not inherit Numba's lock in use.
-_compiling = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
-    )
-
-
 class Kernel:
     """A Numba function with explicit signatures, so that read-only, unaligned and plain arrays share one compilation.
 
@@ -60,12 +52,12 @@ class Kernel:
 
     def address(self, *signature: Any) -> int:
         """Return where the compiled function for one tuple of Numba types lies."""
-        with _compiling:
+        with loading():
             compiled = self.specialise(*signature).overloads[signature]  # type: ignore[attr-defined]
             return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
     def _compile(self, signature: tuple[Any, ...]) -> Callable[..., Any]:
-        with _compiling:
+        with loading():
             if signature not in self._compiled:
                 if DISABLED:  # NumPy's scalars warn where machine words wrap around
                     self._compiled[signature] = np.errstate(over="ignore", invalid="ignore")(self.function)

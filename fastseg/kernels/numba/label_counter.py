@@ -95,7 +95,7 @@ class _Workspace:
     def __init__(self) -> None:
         self.counts = np.zeros(NARROW + SLOTS, np.int64)
         self.sums: npt.NDArray[np.float64] | None = None
-        self.keys = np.zeros((SLOTS, 3), np.uint64)
+        self.keys = np.zeros((SLOTS, 4), np.uint64)
         self.scratch = np.zeros(SCRATCH_WORDS, np.uint64)
         self.state = np.zeros(STATE_WORDS, np.uint64)
 
@@ -188,7 +188,7 @@ class PairCounter:
             weights = sums[where]
             sums[where] = 0.0
         if used:
-            slots = np.flatnonzero(space.keys[:, 2])
+            slots = np.sort(space.keys[:used, 3]).astype(np.intp)
             codes = tuple(np.concatenate([low, space.keys[slots, k]]) for k, low in enumerate(codes))
             times = np.concatenate([times, counts[NARROW + slots]])
             if weights is not None and sums is not None:

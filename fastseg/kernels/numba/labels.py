@@ -120,6 +120,7 @@ def _slot(true_code: Any, predicted_code: Any, keys: Any, state: Any) -> Any:
     keys[slot, 0] = true_code
     keys[slot, 1] = predicted_code
     keys[slot, 2] = _ONE
+    keys[state[USED], 3] = slot  # so that what is taken need not be searched
     state[USED] += _ONE
     return _NARROW + slot
 
