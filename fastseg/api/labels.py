@@ -159,8 +159,9 @@ def confusion_matrix(
         sample_weight=sample_weight,
         sample_axis=sample_axis,
     )
-    matrix: npt.NDArray[Any] = (counts.matrix[0] if sample_axis is None else counts.matrix).copy()
-    return matrix
+    matrix: npt.NDArray[Any] = counts.matrix
+    matrix.flags.writeable = True  # nobody else has these counts
+    return matrix[0] if sample_axis is None else matrix
 
 
 def evaluate(
