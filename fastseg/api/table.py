@@ -15,7 +15,7 @@ from fastseg.api.text_table import table_in_blocks
 from fastseg.arrays.arguments import checked_number
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 from fastseg.labels.names import shown, shown_label
-from fastseg.metrics.arithmetic import nan_mean, ratio
+from fastseg.metrics.arithmetic import nan_mean
 from fastseg.metrics.choice import TITLES, chosen_metrics, classes_of, values_of, values_of_each
 
 __all__ = ["Scores"]
@@ -273,10 +273,8 @@ def _volumes(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[npt.NDArra
 
 def _means(names: Iterable[str], values: Floats) -> tuple[dict[str, float], dict[str, int]]:
     """Return for each row of (M, K) the mean of what is defined, and of how many numbers it is."""
-    defined = values == values
-    numbers = defined.sum(1)
-    means = ratio(np.where(defined, values, 0.0).sum(1), numbers)
-    return dict(zip(names, means.tolist(), strict=True)), dict(zip(names, numbers.tolist(), strict=True))
+    means, numbers = nan_mean(values, 1).tolist(), (values == values).sum(1).tolist()
+    return dict(zip(names, means, strict=True)), dict(zip(names, numbers, strict=True))
 
 
 def _plain(value: Any) -> float | None:

@@ -61,9 +61,8 @@ class LabelTotals:
         narrow = ignored[(ignored >= 0) & (ignored < 256)] if ignored.size else ignored
         return Declared(self.consecutive, narrow.astype(np.uint64), self.with_matrix)
 
-    @property
-    def matrix(self) -> Array:
-        """(N, K, K), made when it is first asked for."""
+    def _folded(self) -> Array:
+        """Return the matrix, (N, K, K), with all that waits for it."""
         if self._matrix is None:
             self._matrix = self._zeros(len(self.voxels), self.labels.size, self.labels.size)
         for places, values in self._waiting:
@@ -121,7 +120,7 @@ class LabelTotals:
             size = self.labels.size
             self._waiting.append(((sample * size + rows) * size + columns, values))
             if len(self._waiting) == _MOST_WAITING:
-                _ = self.matrix
+                self._folded()
 
     def _add_square(self, sample: int, square: Square) -> None:
         self.sums[:MISSED, sample] += square.sums
@@ -129,7 +128,7 @@ class LabelTotals:
         if self.with_matrix and self._matrix is None and len(self.voxels) == 1:
             self._matrix = square.counts[None]
         elif self.with_matrix:
-            self.matrix[sample] += square.counts
+            self._folded()[sample] += square.counts
 
     def _places(self, values: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
         if self.consecutive is not None:
@@ -146,13 +145,13 @@ class LabelTotals:
                 f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "
                 f"(such as {union[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=)"
             )
-        matrix = self.matrix if self._waiting else self._matrix
+        matrix = self._folded() if self._waiting else self._matrix
         where, sums = np.searchsorted(union, self.labels), self.sums
         self.labels, self._matrix = union, None
         self.sums = self._zeros(4, len(self.voxels), union.size)
         self.sums[:, :, where] = sums
         if matrix is not None:
-            self.matrix[:, where[:, None], where[None, :]] = matrix
+            self._folded()[:, where[:, None], where[None, :]] = matrix
 
     def finish(self, given: int) -> LabelCounts:
         """Return the counts, having checked that every voxel of each sample has gone somewhere."""
@@ -166,7 +165,7 @@ class LabelTotals:
             voxels=self.voxels,
             ignored=self.classes.without_score,
             **known,
-            **({"_pairs": tuple(self._waiting)} if late else {"matrix": self.matrix}),
+            **({"_pairs": tuple(self._waiting)} if late else {"matrix": self._folded()}),
         )
 
     def finish_classes(self, given: int) -> BinaryCounts:
@@ -183,7 +182,7 @@ class LabelTotals:
         gone = self.voxels.tolist()
         conserved = all(sum(row) == given for row in gone)
         if self.weighted:
-            check_sums(self.matrix)
+            check_sums(self._folded())
         else:
             true, pred, _, missed = np.add.reduce(self.sums, axis=2).tolist()
             counted, unknown = self.voxels[:, COUNTED].tolist(), self.voxels[:, UNKNOWN].tolist()

@@ -247,7 +247,7 @@ class LabelCounts(Counts):
         """What `one_vs_rest` returns: every metric asks for it, and the counts never change."""
         if not self.weighted:
             return self.marginals.one_vs_rest(self.labels, self.voxels)
-        tp, fp, fn, tn = self._binary(_one_vs_rest)
+        tp, fp, fn, tn = self._binary(lambda matrix, unknown: Marginals.of(matrix, unknown).quadruple())
         return BinaryCounts(tuple(self.labels.tolist()), tp, fp, fn, tn, self.voxels)
 
     def regions(self, regions: Mapping[str | int, Sequence[int]]) -> BinaryCounts:
@@ -278,7 +278,7 @@ class LabelCounts(Counts):
         tp, fp, fn, tn = self._binary(lambda matrix, unknown: _regions(matrix, unknown, columns))
         return BinaryCounts(tuple(regions), tp, fp, fn, tn, self.voxels)
 
-    def _binary(self, quadruple: Callable[[Numbers, Numbers], list[Numbers]]) -> list[Numbers]:
+    def _binary(self, quadruple: Callable[[Numbers, Numbers], Sequence[Numbers]]) -> Sequence[Numbers]:
         """Return tp, fp, fn and tn, by what makes them of a matrix and unknown predictions."""
         counts = quadruple(self.matrix, self.unknown)
         if self.weighted:
@@ -329,12 +329,6 @@ class LabelCounts(Counts):
         np.add.at(matrix, (slice(None), where[:, None], where[None, :]), self.matrix)  # type: ignore[arg-type]
         np.add.at(unknown, (slice(None), where), self.unknown)  # type: ignore[arg-type]
         return replace(self, labels=labels, matrix=matrix, unknown=unknown)
-
-
-def _one_vs_rest(matrix: Numbers, unknown: Numbers) -> list[Numbers]:
-    """Return tp, fp, fn and tn of each label, (N, K)."""
-    true, pred, tp = Marginals.of(matrix, unknown)
-    return [tp, pred - tp, true - tp, true.sum(1)[:, None] - true - pred + tp]
 
 
 def _regions(matrix: Numbers, unknown: Numbers, regions: Sequence[npt.NDArray[np.intp]]) -> list[Numbers]:

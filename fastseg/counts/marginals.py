@@ -31,15 +31,12 @@ class Marginals(NamedTuple):
             array.flags.writeable = False
         return found
 
+    def quadruple(self) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+        """Return tp, fp, fn and tn of each label against all others, (N, K) each."""
+        true, pred, hits = self
+        return hits, pred - hits, true - hits, true.sum(1, keepdims=True) - true - pred + hits
+
     def one_vs_rest(self, labels: Ints, voxels: Ints) -> BinaryCounts:
         """Return each label's counts against all others."""
-        true, pred, hits = self
-        fp = pred - hits
-        return BinaryCounts._trusted(
-            classes=tuple(labels.tolist()),
-            tp=hits,
-            fp=fp,
-            fn=true - hits,
-            tn=np.add.reduce(true, axis=1, keepdims=True) - true - fp,
-            voxels=voxels,
-        )
+        tp, fp, fn, tn = self.quadruple()
+        return BinaryCounts._trusted(classes=tuple(labels.tolist()), tp=tp, fp=fp, fn=fn, tn=tn, voxels=voxels)

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection, wait
@@ -50,24 +51,24 @@ class Processes:
         self.error: BaseException | None = None
         self.voxels = [0] * len(cases)
         self.done = self.failed = 0
-        self.running: dict[Connection, tuple[Any, list[int]]] = {}
+        self.running: dict[Connection, tuple[Any, deque[int]]] = {}  # what each has still to score
 
     def start(self) -> None:
         """Score a case here, so that all that it needs is loaded once, and share out the others."""
         self._keep(0, self._score(0))
         for first in range(1, self.number + 1):
-            self._fork(list(range(first, len(self.cases), self.number)))
+            self._fork(deque(range(first, len(self.cases), self.number)))
 
-    def _fork(self, share: list[int]) -> None:
+    def _fork(self, share: deque[int]) -> None:
         if share:
             context = get_context("fork")
             reader, writer = context.Pipe(duplex=False)
             process = context.Process(target=self._work, args=(share, reader, writer), daemon=True)
             process.start()
             writer.close()
-            self.running[reader] = process, share[::-1]
+            self.running[reader] = process, share
 
-    def _work(self, share: list[int], reader: Connection, writer: Connection) -> None:
+    def _work(self, share: deque[int], reader: Connection, writer: Connection) -> None:
         """Score a share of the cases in a process of its own; Ctrl-C is for the one that reads."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         reader.close()
@@ -98,10 +99,11 @@ class Processes:
             del self.running[reader]
             process.join()
             if left:  # a library that a hostile file has crashed, or a system that is out of memory
-                self._keep(left[-1], self._ended(left.pop(), process.exitcode))
-                self._fork(left[::-1])
+                number = left.popleft()
+                self._keep(number, self._ended(number, process.exitcode))
+                self._fork(left)
         else:
-            self._keep(left.pop(), record)
+            self._keep(left.popleft(), record)
 
     def _ended(self, number: int, code: int) -> CaseRecord:
         case, how = self.cases[number], signal.Signals(-code).name if code < 0 else f"code {code}"

@@ -104,16 +104,14 @@ def _crew(
     cases: Sequence[Case], settings: Settings, threads: int, hashing: Hashing, keep: Callable[[CaseRecord], None]
 ) -> _Crew | Processes:
     """Return who scores the cases: threads; of many small ones processes, where this one can be forked."""
-    if threads > 1 and len(cases) > 1 and not _large(cases):
-        from fastseg.runs.scoring.processes import (
-            LEAST_SHARE,
-            Processes,
-            can_fork,
-        )  # multiprocessing takes time to import
+    large = _large(cases)
+    if threads > 1 and len(cases) > 1 and not large:
+        # Here, since multiprocessing takes time to import.
+        from fastseg.runs.scoring.processes import LEAST_SHARE, Processes, can_fork
 
         if len(cases) >= 2 * LEAST_SHARE and can_fork():
             return Processes(cases, settings, threads, hashing, keep)
-    return _Crew(cases, settings, threads, hashing, keep)
+    return _Crew(cases, settings, threads, hashing, keep, at_once=threads if large else 1)
 
 
 class _Crew:
@@ -126,6 +124,7 @@ class _Crew:
         threads: int,
         hashing: Hashing,
         keep: Callable[[CaseRecord], None],
+        at_once: int,
     ) -> None:
         self.cases, self.settings, self.hashing, self.keep = cases, settings, hashing, keep
         self.processors = threads
@@ -136,7 +135,7 @@ class _Crew:
         self.next = self.done = self.failed = 0
         self.threads = [
             threading.Thread(target=self._work, name=f"fastseg-case-{number}", daemon=True)
-            for number in range(min(threads, len(cases)) if _large(cases) else min(1, len(cases)))
+            for number in range(min(at_once, len(cases)))
         ]
         self.working = len(self.threads)
 
