@@ -68,8 +68,6 @@ class Layout:
         What turns each array into a type that the kernel takes, or None where it has one.
     transpose
         A backend's transposition of planes, as in `fastseg.kernels.numba.transpose`; default NumPy's copy.
-    unit
-        Length of what must not be cut: every span of flat arrays starts at a multiple of it.
     samples
         How many inputs like this there are in all: many need not be cut into small jobs.
 
@@ -85,7 +83,6 @@ class Layout:
         arrays: Sequence[Array | None],
         conversions: Sequence[Conversion | None],
         transpose: Callable[..., None] | None = None,
-        unit: int = 1,
         samples: int = 1,
     ) -> None:
         flat = _flat(arrays)
@@ -95,13 +92,13 @@ class Layout:
             and not any(conversions)
             and max(a.nbytes for a in flat if a is not None) <= LEAST_JOB_BYTES
         ):  # small and simple
-            self.jobs, self.single = 1, Span(tuple(flat), 1, flat[0].size, (0, 0, 0, 0))
+            self.jobs, self.single = 1, _one_piece(flat)
             return
         views = in_memory_order(arrays) if flat is None else flat
         widest = max(v.itemsize for v in views if v is not None)
         size = max(v.nbytes for v in views if v is not None)
         job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, size * samples // 32))
-        job, block = max(1, job_bytes // widest // unit) * unit, BLOCK_BYTES // widest
+        job, block = max(1, job_bytes // widest), BLOCK_BYTES // widest
         self.shape = shape = next(v.shape for v in views if v is not None)
         self.sources = [
             None if v is None else _Source(v, c, transpose) for v, c in zip(views, conversions, strict=True)
@@ -167,7 +164,12 @@ class Whole:
 
     def spans(self, job: int) -> tuple[Span]:  # noqa: ARG002
         """Return the spans of the job."""
-        return (Span(self.arrays, 1, self.arrays[0].size, (0, 0, 0, 0)),)  # type: ignore[arg-type, union-attr]
+        return (_one_piece(self.arrays),)
+
+
+def _one_piece(flat: Sequence[Any]) -> Span:
+    """Return the span of flat arrays as they are."""
+    return Span(tuple(flat), 1, flat[0].size, (0, 0, 0, 0))
 
 
 def rows_of_samples(
