@@ -1,6 +1,6 @@
 """Made by tests/support/stubs.py, which is run again where a test says so."""
 
-from fastseg import losses as losses, metrics as metrics
+from fastseg import adapters as adapters, losses as losses, metrics as metrics
 from fastseg._version import __version__ as __version__
 from fastseg.api.encoding import (
     argmax_labels as argmax_labels,

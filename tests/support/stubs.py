@@ -39,7 +39,7 @@ def _definition(name: str, function: Callable[..., Any]) -> str:
 
 def stubs() -> dict[Path, str]:
     """Return what each stub has to say."""
-    init = _MADE + "from fastseg import losses as losses, metrics as metrics\n"
+    init = _MADE + "from fastseg import adapters as adapters, losses as losses, metrics as metrics\n"
     init += "from fastseg._version import __version__ as __version__\n"
     init += _imported("fastseg.api.functions", dir(functions))
     init += "".join(_imported(f"fastseg.{home}", names) for home, names in fastseg._HOMES.items())
