@@ -20,6 +20,7 @@ ROOM = 1 << 30  # bytes of one-hot copies beyond which a peer is left out before
 TRIAL, LONG = 0.01, 0.1  # seconds that a call is repeated for to see how fast it is; of one that is not repeated
 FAVOURITE = "exacta"  # who is timed in every cell
 BATCH = 1e-3  # seconds that calls are repeated for, without a pause
+SETTLE = 3e-3  # seconds of calls before: the threads of OpenMP spin for so long after the call before, on others' cores
 
 Call = Callable[[], Any]
 Calls = dict[str, Call]
@@ -79,6 +80,14 @@ def quickest(call: Call, first: float) -> float:
     return min(times)
 
 
+def settle(call: Call) -> None:
+    """Call what is timed next until the others' threads have gone to sleep and its own data are where they will be."""
+    end = time.perf_counter() + SETTLE
+    call()
+    while time.perf_counter() < end:
+        call()
+
+
 def try_out(cell: Cell, calls: Calls, right: Callable[[bool], Array], limit: float, where: str) -> dict[str, float]:
     """Leave out of the cell who returns what is not right, and who is slow beside the fastest; return the others' seconds.
 
@@ -115,6 +124,7 @@ def race(cell: Cell, ours: Call, others: Calls, tried: dict[str, float]) -> None
     begin = time.perf_counter()
     for done in range(1, 10_000):
         for name, call in contenders.items():
+            settle(call)
             number = range(repeats[name])
             start = time.perf_counter()
             for _ in number:
