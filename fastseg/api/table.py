@@ -118,7 +118,8 @@ class Scores:
             else:
                 self.values[name] = values[:, self._kept]
         background = [0, *(name for name, members in (regions or {}).items() if set(members) == {0})]
-        foreground = [k for k, name in enumerate(self.classes) if name not in background]
+        foreground = np.ones(len(self.classes), bool)
+        foreground[[self.classes.index(name) for name in background if name in self.classes]] = False
         self.class_values = {name: v[0] if len(v) == 1 else nan_mean(v, 0) for name, v in self.values.items()}
         every = np.array([*self.class_values.values()]).reshape(len(self.values), len(self.classes))
         self.mean, self.defined = _means(self.values, every)

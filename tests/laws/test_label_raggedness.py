@@ -71,6 +71,23 @@ def test_any_raggedness(
     check(t, p, num_classes=classes)
 
 
+@pytest.mark.parametrize("mean", [1, 2, 4, 40])
+@pytest.mark.parametrize("option", ["mask", "sample_weight"])
+def test_runs_of_wide_labels(option: str, mean: int) -> None:
+    """Few runs in a block are counted each, many voxel by voxel; what is not in the mask is in neither."""
+    rng = np.random.default_rng(mean)
+    runs = np.cumsum(rng.geometric(1 / mean, 5010))
+    t, p = (rng.integers(250, 300, 5010)[np.searchsorted(runs, np.arange(5000) + k, side="right")] for k in (0, 3))
+    t[2000:2300] = p[2000:2300] = 1 << 40
+    given = rng.random(5000) if option == "sample_weight" else ragged(rng, "patches", 5000, 2, 0.2)[1].astype(bool)
+    labels = [*range(250, 300), 1 << 40]
+    ours, reference = (
+        fastseg.count_labels(t, p, labels=labels, backend=backend, **{option: given}) for backend in ("numba", "numpy")
+    )
+    np.testing.assert_allclose(ours.matrix, reference.matrix, rtol=1e-12 if option == "sample_weight" else 0)
+    assert np.array_equal(ours.voxels, reference.voxels)
+
+
 @pytest.mark.parametrize("dtype", ["i8", "f4"])
 @pytest.mark.parametrize("odd", [-1, 256, 257, 2**23 + 1, -(2**31)])
 def test_one_wide_label_anywhere_in_noise(dtype: str, odd: int) -> None:

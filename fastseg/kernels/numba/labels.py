@@ -22,6 +22,7 @@ from fastseg.kernels.numba.jit import device, kernel
 from fastseg.kernels.numba.simd.lanes import (
     ALL,
     as_bits,
+    change_lanes,
     match_lanes,
     nonzero_lanes,
     popcount,
@@ -55,11 +56,10 @@ _NARROW, _SLOT_MASK, _SLOT_SHIFT = U(NARROW), U(SLOTS - 1), U(64 - 15)
 _MOST_USED = U(SLOTS // 2)  # above this load the kernel returns, to be emptied
 
 _FEW = U(12)  # pairs of a block unlike the one before that are counted one by one
-_FEWER = U(4)  # the same of wide labels, which are looked up
+_FEW_RUNS = U(24)  # runs in a block that are counted each; of more, voxels are
 _MANY = U(32)  # the same where the choice is between that and one-byte counters, which are slow where a pair repeats
 _WORTH = U(6)  # voxels that a comparison must take away from a block to be worth another one
 _ALMOST = U(64 - 6)  # voxels of the pair before a noisy stretch that end it
-_CANDIDATES = U(4)  # distinct pairs tried by comparison before what remains of a block is taken voxel by voxel
 _LONGEST_STRETCH = U(128)  # blocks counted as noise before the next look for runs
 _AHEAD = 2048  # bytes to prefetch ahead of the block in hand: the hardware prefetcher stops at each page
 
@@ -277,24 +277,26 @@ def count_pairs(
                 if weight is not None:
                     prefetch_lanes(weight, at_weight + i + U(_AHEAD // weight.itemsize))
                     state[BAD_WEIGHTS] += popcount(todo & ~weight_lanes(weight, at_weight + i))
-                same = match_lanes(y_true, at_true + i, true) & match_lanes(y_pred, at_pred + i, predicted) & todo
-                tried = _ZERO
-                while True:
-                    run += popcount(same)
-                    if weight is not None:
-                        weight_run += sum_lanes(weight, at_weight + i, same)
-                    todo ^= same
-                    if popcount(todo) <= _FEWER or tried == _CANDIDATES:
-                        break
-                    counts[current] += np.int64(run)
-                    if weight is not None:
-                        sums[current] += weight_run
-                    lane = i + trailing_zeros(todo)
-                    true, predicted = y_true[at_true + lane], y_pred[at_pred + lane]
-                    current = _slot(pair_code(true), pair_code(predicted), keys, state)
-                    run, weight_run = _ZERO, 0.0
-                    same = match_lanes(y_true, at_true + i, true) & match_lanes(y_pred, at_pred + i, predicted) & todo
-                    tried += _ONE
+                changes = change_lanes(y_true, at_true + i) | change_lanes(y_pred, at_pred + i)
+                first = _ZERO if popcount(changes) <= _FEW_RUNS else _BLOCK
+                while first < _BLOCK:
+                    after = trailing_zeros(changes) if changes != _ZERO else _BLOCK
+                    changes &= changes - _ONE
+                    here = todo & (ALL << first) & (ALL >> (_BLOCK - after))
+                    todo ^= here
+                    if here != _ZERO:
+                        new_true, new_predicted = y_true[at_true + i + first], y_pred[at_pred + i + first]
+                        if new_true != true or new_predicted != predicted:
+                            counts[current] += np.int64(run)
+                            if weight is not None:
+                                sums[current] += weight_run
+                            true, predicted = new_true, new_predicted
+                            current = _slot(pair_code(true), pair_code(predicted), keys, state)
+                            run, weight_run = _ZERO, 0.0
+                        run += popcount(here)
+                        if weight is not None:
+                            weight_run += sum_lanes(weight, at_weight + i, here)
+                    first = after
                 size = _BLOCK
             else:
                 if state[USED] > _MOST_USED:

@@ -18,6 +18,7 @@ from fastseg.kernels.numba.switch import DISABLED
 __all__ = [
     "ALL",
     "as_bits",
+    "change_lanes",
     "match_lanes",
     "nonzero_lanes",
     "popcount",
@@ -67,6 +68,19 @@ def match_lanes(typingctx: Any, array: Any, start: Any, value: Any) -> Any:
         return builder.bitcast(builder.icmp_unsigned("==", vector, value), _I64)
 
     return types.uint64(array, types.uint64, array.dtype), codegen
+
+
+@intrinsic
+def change_lanes(typingctx: Any, array: Any, start: Any) -> Any:
+    """Return a 64-bit word: bit k > 0 is set where array[start + k] and the item before it are of other bits; bit 0 is not."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        lanes = _load_lanes(context, builder, array, *args)
+        before = ir.Constant(ir.VectorType(_I32, LANES), [0, *range(LANES - 1)])
+        shifted = builder.shuffle_vector(lanes, ir.Constant(lanes.type, ir.Undefined), before)
+        return builder.bitcast(builder.icmp_unsigned("!=", lanes, shifted), _I64)
+
+    return types.uint64(array, types.uint64), codegen
 
 
 @intrinsic
@@ -236,6 +250,10 @@ if DISABLED:  # the same in Python, one lane after another
 
     def match_lanes(array: Any, start: Any, value: Any) -> np.uint64:
         return _word(_lane_bits(array, start) == array.dtype.type(value).view(f"u{array.dtype.itemsize}"))
+
+    def change_lanes(array: Any, start: Any) -> np.uint64:
+        lanes = _lane_bits(array, start)
+        return _word(np.append(False, lanes[1:] != lanes[:-1]))
 
     def nonzero_lanes(array: Any, start: Any) -> np.uint64:
         return _word(_lane_bits(array, start) != 0)
