@@ -25,8 +25,9 @@ __all__ = [
     "TO_FLOAT64",
     "Conversion",
     "Layout",
-    "Whole",
+    "Pieces",
     "in_memory_order",
+    "layout_of",
     "rows_of_samples",
     "trailing_block",
 ]
@@ -37,6 +38,10 @@ Array = npt.NDArray[Any]
 JOB_BYTES = 1 << 24
 #: The least, so that an input of some megabytes still occupies all threads.
 LEAST_JOB_BYTES = 1 << 22
+#: Voxels from which what is less is cut into some jobs, too, which other threads can join.
+_LEAST_CUT, _CUTS = 1 << 19, 8
+#: Voxels that the kernels look at together.
+_BLOCK = 64
 #: Bytes of the widest array in one block that is copied before it is counted: it stays in the second-level cache.
 BLOCK_BYTES = 1 << 18
 #: Rows shorter than this are copied together before they are counted.
@@ -85,20 +90,9 @@ class Layout:
         transpose: Callable[..., None] | None = None,
         samples: int = 1,
     ) -> None:
-        flat = _flat(arrays)
-        self.single: Span | None = None
-        if (
-            flat is not None
-            and not any(conversions)
-            and max(a.nbytes for a in flat if a is not None) <= LEAST_JOB_BYTES
-        ):  # small and simple
-            self.jobs, self.single = 1, _one_piece(flat)
-            return
-        views = in_memory_order(arrays) if flat is None else flat
+        views = in_memory_order(arrays)
         widest = max(v.itemsize for v in views if v is not None)
-        size = max(v.nbytes for v in views if v is not None)
-        job_bytes = min(JOB_BYTES, max(LEAST_JOB_BYTES, size * samples // 32))
-        job, block = max(1, job_bytes // widest), BLOCK_BYTES // widest
+        job, block = max(1, _job_bytes(views, samples) // widest), BLOCK_BYTES // widest
         self.shape = shape = next(v.shape for v in views if v is not None)
         self.sources = [
             None if v is None else _Source(v, c, transpose) for v, c in zip(views, conversions, strict=True)
@@ -125,9 +119,6 @@ class Layout:
 
     def spans(self, job: int) -> Iterator[Span]:
         """Return the spans of one job; a span is valid until the next is asked for."""
-        if self.single is not None:
-            yield self.single
-            return
         for number in range(job * self.per_job, min((job + 1) * self.per_job, self.blocks)):
             starts, rest = [], number
             for length, cells in zip(reversed(self.lengths), reversed(self.grid), strict=True):
@@ -154,28 +145,47 @@ class Layout:
         return Span(arrays, 1, prod(sizes), (0, 0, 0, 0))  # type: ignore[arg-type]
 
 
-class Whole:
-    """A way to walk through arrays that are small and lie in one piece: one job of one span."""
+class Pieces:
+    """A way to walk through flat arrays: each job is a piece of them, of whole blocks, where it lies."""
 
-    jobs = 1
-
-    def __init__(self, *arrays: Array | None) -> None:
+    def __init__(self, arrays: Sequence[Any], samples: int = 1) -> None:
         self.arrays = arrays
+        voxels, size = arrays[0].size, max(a.nbytes for a in arrays if a is not None)
+        jobs = -(-size // _job_bytes(arrays, samples))
+        if jobs == 1 and voxels >= _LEAST_CUT:
+            jobs = _CUTS
+        self.length = -(-voxels // (_BLOCK * jobs)) * _BLOCK
+        self.jobs = -(-voxels // self.length)
 
-    def spans(self, job: int) -> tuple[Span]:  # noqa: ARG002
-        """Return the spans of the job."""
-        return (_one_piece(self.arrays),)
+    def spans(self, job: int) -> tuple[Span]:
+        """Return the span of a job."""
+        arrays = self.arrays
+        if self.jobs > 1:
+            piece = slice(job * self.length, (job + 1) * self.length)
+            arrays = [None if a is None else a[piece] for a in arrays]
+        return (Span(tuple(arrays), 1, arrays[0].size, (0, 0, 0, 0)),)
 
 
-def _one_piece(flat: Sequence[Any]) -> Span:
-    """Return the span of flat arrays as they are."""
-    return Span(tuple(flat), 1, flat[0].size, (0, 0, 0, 0))
+def layout_of(
+    arrays: Sequence[Array | None],
+    conversions: Sequence[Conversion | None],
+    transpose: Callable[..., None] | None = None,
+    samples: int = 1,
+) -> Layout | Pieces:
+    """Return the way to walk through arrays, with the parameters of `Layout`: by far the most lie in one piece."""
+    flat = None if any(conversions) else _flat(arrays)
+    return Layout(arrays, conversions, transpose, samples) if flat is None else Pieces(flat, samples)
+
+
+def _job_bytes(arrays: Sequence[Any], samples: int) -> int:
+    size: int = max(a.nbytes for a in arrays if a is not None)
+    return min(JOB_BYTES, max(LEAST_JOB_BYTES, size * samples // 32))
 
 
 def rows_of_samples(
     arrays: Sequence[Array | None], conversions: Sequence[Conversion | None]
 ) -> list[Array | None] | None:
-    """Return arrays (N, …) as (N, V), where each sample can be a `Whole`; None where it cannot."""
+    """Return arrays (N, …) as (N, V), where each sample can be `Pieces`; None where it cannot."""
     present = [a for a in arrays if a is not None]
     if any(conversions) or not all(a.flags.c_contiguous and a[:1].nbytes <= LEAST_JOB_BYTES for a in present):
         return None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.arrays.label_spans import Layout, trailing_block
+from fastseg.arrays.label_spans import layout_of, trailing_block
 from fastseg.counting.jobs import LayoutWorker, inside
 from fastseg.counting.threads import run_jobs
 from fastseg.kernels import counter_of
@@ -181,7 +181,7 @@ class _Worker:
         start, stop = self.grid.box(index)
         arrays = [self._read(volume, start, stop) for volume in self.volumes]
         mask = inside(arrays[2]) if len(arrays) > 2 else None
-        layout = Layout([arrays[0], arrays[1], mask, None], (None,) * 4, counter_of("auto").transpose_into)
+        layout = layout_of([arrays[0], arrays[1], mask, None], (None,) * 4, counter_of("auto").transpose_into)
         return arrays[0].size, [pairs for _, pairs in self.worker.count(0, layout, None)]
 
     def _read(self, volume: Volume, start: tuple[int, ...], stop: tuple[int, ...]) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.diagnosis import Rejected
-from fastseg.arrays.label_spans import TO_BOOL, TO_FLOAT64, Conversion
+from fastseg.arrays.label_spans import TO_BOOL, TO_FLOAT64, Conversion, Pieces
 from fastseg.counting.threads import run_jobs
 from fastseg.kernels.protocols.labels import Declared
 
@@ -19,11 +19,11 @@ __all__ = ["SMALL", "LayoutWorker", "check_sums", "inside", "mask_conversion", "
 Array = npt.NDArray[Any]
 
 
-#: Below this much work the calling thread does it alone: a hand-over to another costs 50 to 100 µs. A unit is a byte of a
-#: label map, or a score, of which a thread does one to ten in a nanosecond.
+#: Below this much work the calling thread begins alone, and others join if it takes long: to hand over to another costs 50 to
+#: 100 µs. A unit is a byte of a label map, or a score, of which a thread does one to ten in a nanosecond.
 SMALL = 1 << 21
-#: Samples are handed out together until they make up this much work.
-_GROUP = 1 << 21
+#: Samples are handed out together until they make up this much work, or a part of what is small.
+_GROUP, _PARTS = 1 << 21, 8
 
 
 def run_layouts(
@@ -37,20 +37,20 @@ def run_layouts(
     threads: int | None = None,
 ) -> None:
     """Hand out jobs: parts of a large sample, or several small samples, of so much work each."""
-    if samples == 1 and work <= SMALL:
+    first, small = layout(0), samples * work <= SMALL
+    if samples == first.jobs == 1 and small:
         with counter() as one:
-            fold(LayoutWorker(one, declared, keep=False).count(0, layout(0), None))
+            fold(LayoutWorker(one, declared, keep=False).count(0, first, None))
         return
-    first = layout(0)
-    group = max(1, _GROUP // work) if first.jobs == 1 else 1
+    group = (-(-samples // _PARTS) if small else max(1, _GROUP // work)) if first.jobs == 1 else 1
     jobs = -(-samples // group) * first.jobs
 
     @contextmanager
     def open_worker() -> Iterator[_Jobs]:
         with counter() as one:
-            yield _Jobs(LayoutWorker(one, declared, keep), layout, samples, group, first.jobs)
+            yield _Jobs(LayoutWorker(one, declared, keep), layout, samples, group, first)
 
-    run_jobs(jobs, open_worker, fold, threads=1 if samples * work <= SMALL else threads)
+    run_jobs(jobs, open_worker, fold, threads=threads, alone=small)
 
 
 class LayoutWorker:
@@ -75,10 +75,11 @@ class _Jobs:
     """Jobs 0, 1, …: `parts` jobs for each sample, or one for each `group` of samples."""
 
     def __init__(
-        self, worker: LayoutWorker, layout: Callable[[int], Any], samples: int, group: int, parts: int
+        self, worker: LayoutWorker, layout: Callable[[int], Any], samples: int, group: int, first: Any
     ) -> None:
-        self.worker, self.layout, self.samples, self.group, self.parts = worker, layout, samples, group, parts
-        self.current: tuple[int, Any] | None = None
+        self.worker, self.layout, self.samples, self.group, self.parts = worker, layout, samples, group, first.jobs
+        # Others have buffers, so that each worker needs its own.
+        self.current: tuple[int, Any] | None = (0, first) if isinstance(first, Pieces) else None
 
     def job(self, index: int) -> list[tuple[int, Any]]:
         if self.parts > 1:

@@ -12,7 +12,7 @@ from fastseg.arrays import labels as inputs
 from fastseg.arrays.array_likes import float32_of_bits
 from fastseg.arrays.classes import MAX_CLASSES, Classes
 from fastseg.arrays.diagnosis import Rejected, explain_labels
-from fastseg.arrays.label_spans import Layout, Whole, rows_of_samples
+from fastseg.arrays.label_spans import Layout, Pieces, layout_of, rows_of_samples
 from fastseg.arrays.labels import LabelInputs
 from fastseg.counting.jobs import check_sums, mask_conversion, run_layouts, weight_conversion
 from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, LabelCounts, Marginals, positions
@@ -222,10 +222,10 @@ def _count(given: LabelInputs, totals: LabelTotals, backend: str) -> int:
         arrays = (given.y_true, given.y_pred, given.mask, given.weight)
         rows = rows_of_samples(arrays, conversions) if given.sample_axis == 0 else None
 
-        def layout(n: int) -> Layout | Whole:
+        def layout(n: int) -> Layout | Pieces:
             if rows is not None:
-                return Whole(*(None if row is None else row[n] for row in rows))
-            return Layout(given.sample(n), conversions, module.transpose_into, samples=given.num_samples)
+                return Pieces([None if row is None else row[n] for row in rows])
+            return layout_of(given.sample(n), conversions, module.transpose_into, samples=given.num_samples)
 
         def fold(results: list[tuple[int, Pairs | Square]]) -> None:
             for sample, pairs in results:

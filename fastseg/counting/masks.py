@@ -11,7 +11,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
 from fastseg.arrays.diagnosis import Rejected, explain_masks
-from fastseg.arrays.label_spans import Layout
+from fastseg.arrays.label_spans import Layout, Pieces, layout_of
 from fastseg.arrays.mask_blocks import MaskBlocks, mask_blocks
 from fastseg.arrays.masks import MaskInputs
 from fastseg.counting.jobs import check_sums, run_layouts
@@ -75,11 +75,11 @@ def _count(given: MaskInputs, module: Any, fold: Any) -> None:
         samples, channels = given.shape
         units = samples * channels
 
-        def layout(unit: int) -> Layout:
+        def layout(unit: int) -> Layout | Pieces:
             sample, channel = divmod(unit, channels)
             true, pred, mask, weight = given.sample(sample)
             arrays = [true[channel], pred[channel], mask, weight]
-            return Layout(arrays, [None] * 4, module.transpose_into, samples=units)
+            return layout_of(arrays, [None] * 4, module.transpose_into, samples=units)
 
         def fold_units(results: list[tuple[int, tuple[int, MaskTally]]]) -> None:
             for unit, (number, tally) in results:

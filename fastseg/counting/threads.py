@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,6 +25,8 @@ R_co = TypeVar("R_co", covariant=True)
 _chosen: int | None = None
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
+#: Seconds of work that are left to one thread beyond which others are worth waking.
+_WORTH = 150e-6
 
 
 def set_num_threads(n: int | None) -> None:
@@ -157,8 +160,12 @@ def run_jobs(
     consume: Callable[[R], None],
     *,
     threads: int | None = None,
+    alone: bool = False,
 ) -> None:
     """Run jobs 0..count-1 on up to `threads` workers and consume their results.
+
+    With `alone` the calling thread begins by itself, and the others join it once the jobs that it has done say that the rest
+    would take long.
 
     The results of jobs are consumed in the order of the jobs, whoever finished first, so that float sums do not depend on
     the number of threads; those of `finish` follow. `consume` is called by one thread at a time. The first exception stops
@@ -171,7 +178,7 @@ def run_jobs(
                 consume(worker.job(index))
             consume(worker.finish())
         return
-    _Run(count, open_worker, consume).on(wanted)
+    _Run(count, open_worker, consume).on(wanted, alone)
 
 
 class _Run:
@@ -186,14 +193,16 @@ class _Run:
         self.waiting: dict[int, object] = {}
         self.finished: list[object] = []
         self.error: BaseException | None = None
+        self.others: list[Future[None]] = []
+        self.to_call = 0  # threads that have not been asked to join
 
-    def on(self, threads: int) -> None:
-        others: list[Future[None]] = []
+    def on(self, threads: int, alone: bool) -> None:
+        others = self.others
         try:
-            for _ in range(threads - 1):
-                if (future := submit(self.work)) is not None:
-                    others.append(future)
-            self.work()
+            self.to_call = threads - 1
+            if not alone:
+                self.call()
+            self.work(first=True)
         except BaseException as error:  # Ctrl-C between two statements of `work`
             self.error = self.error or error
         while others:
@@ -208,11 +217,23 @@ class _Run:
         for result in self.finished:
             self.consume(result)  # type: ignore[arg-type]
 
-    def work(self) -> None:
+    def call(self) -> None:
+        """Ask the others to join."""
+        while self.to_call:
+            self.to_call -= 1
+            if (future := submit(self.work)) is not None:
+                self.others.append(future)
+
+    def work(self, first: bool = False) -> None:
         try:
+            start = time.perf_counter()
             with self.open_worker() as worker:
                 while (index := self.draw()) is not None:
                     self.hand_in(index, worker.job(index))
+                    if first and self.to_call:  # alone, so all that was drawn is done
+                        left = (time.perf_counter() - start) / self.drawn * (self.count - self.drawn)
+                        if left > _WORTH:
+                            self.call()
                 self.finished.append(worker.finish())
         except BaseException as error:
             self.error = self.error or error

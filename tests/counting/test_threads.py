@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -225,13 +226,33 @@ def test_a_failing_job_stops_the_call_and_nothing_else(number: int) -> None:
     assert set(results[5:]) == {-1}
 
 
+@pytest.mark.parametrize("seconds", [1e-6, 1e-3])
+def test_who_begins_alone_calls_the_others_if_it_takes_long(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    called, done = [], [0]
+    monkeypatch.setattr(threads, "submit", lambda work: called.append(work))
+    monkeypatch.setattr(threads, "time", SimpleNamespace(perf_counter=lambda: done[0] * seconds))
+
+    def job(index: int) -> int:
+        done[0] += 1
+        return index
+
+    @contextmanager
+    def worker() -> Iterator[Any]:
+        yield SimpleNamespace(job=job, finish=lambda: -1)
+
+    results: list[int] = []
+    threads.run_jobs(8, worker, results.append, threads=3, alone=True)
+    assert results == [*range(8), -1]
+    assert len(called) == (2 if seconds > 1e-4 else 0)
+
+
 @pytest.mark.parametrize("number", [1, 4])
 def test_an_exception_while_counting(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     y_true, y_pred = volumes("i8")
     fastseg.set_num_threads(number)
     expected = count_labels(y_true, y_pred)
     with monkeypatch.context() as patch:
-        patch.setattr(layout.Layout, "spans", lambda self, job: 1 / 0)
+        patch.setattr(layout.Pieces, "spans", lambda self, job: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             count_labels(y_true, y_pred)
     assert count_labels(y_true, y_pred) == expected
