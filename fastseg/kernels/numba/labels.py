@@ -1,9 +1,9 @@
 """Joint counts of two label maps, by Numba: how often each pair of labels occurs, in one read.
 
 Segmentations are long runs. Of every 64 voxels the kernel asks in two vector comparisons whether all of them hold the pair
-of labels seen last; if so, it adds 64. If not, the labels are packed to bytes, long runs in the block are found by the same
-comparisons and a bit count, and the few voxels that are left are counted one by one. Where they are many (noise), all 64
-voxels go through counters that stay in the first-level cache.
+of labels seen last; if so, it adds 64. If not, two more say where labels change, and the few runs between are counted each.
+Where changes are many, the labels are packed to bytes: what is unlike the pair seen last is counted one by one if it is
+little, and if not (noise), all 64 voxels go through counters that stay in the first-level cache.
 
 The kernel reads bit patterns, not labels: whatever the type, a pair of small whole numbers indexes a 256×256 table, and
 any other pair is a key of a small hash table. So no label can index outside a table, and what is a legal label is decided
@@ -55,11 +55,11 @@ SLOTS = 1 << 15  # further pairs: keys of an open-addressing hash table
 _NARROW, _SLOT_MASK, _SLOT_SHIFT = U(NARROW), U(SLOTS - 1), U(64 - 15)
 _MOST_USED = U(SLOTS // 2)  # above this load the kernel returns, to be emptied
 
+_FEW_CHANGES = U(12)  # changes in a block beyond which it may be noise
+_FEW_RUNS = U(24)  # runs that are counted each in a block that cannot be: of wide, weighted or masked labels
 _FEW = U(12)  # pairs of a block unlike the one before that are counted one by one
-_FEW_RUNS = U(24)  # runs in a block that are counted each; of more, voxels are
 _MANY = U(32)  # the same where the choice is between that and one-byte counters, which are slow where a pair repeats
-_WORTH = U(6)  # voxels that a comparison must take away from a block to be worth another one
-_ALMOST = U(64 - 6)  # voxels of the pair before a noisy stretch that end it
+_ALMOST = U(64) - _FEW  # voxels of the last pair of a noisy stretch that end it
 _LONGEST_STRETCH = U(128)  # blocks counted as noise before the next look for runs
 _AHEAD = 2048  # bytes to prefetch ahead of the block in hand: the hardware prefetcher stops at each page
 
@@ -67,7 +67,7 @@ _LONG_ROW = U(16384)  # voxels: shorter rows are prefetched from row to row
 
 # `scratch`, in words: a block as bytes; 8 × 256 counters for pairs of 4-bit labels; 65,536 one-byte counters. There
 # are eight tables because an addition waits for the one before it at the same place.
-_HALF, _LAST, _LAST_TWO = U(PACKED_WORDS // 2), U(63), U(62)
+_HALF, _LAST = U(PACKED_WORDS // 2), U(63)
 _TABLES = U(8)
 _BYTE_COUNTERS = PACKED_WORDS + 8 * 256
 SCRATCH_WORDS = _BYTE_COUNTERS + 8192
@@ -189,38 +189,17 @@ def count_pairs(
                 if mask is not None or weight is not None:
                     prefetch_lanes(y_true, at_true + i + true_ahead)
                     prefetch_lanes(y_pred, at_pred + i + predicted_ahead)
-                if weight is None and todo == ALL:
+                changes = change_lanes(y_true, at_true + i) | change_lanes(y_pred, at_pred + i)
+                if weight is None and todo == ALL and popcount(changes) > _FEW_CHANGES:
                     kind = pack_lanes(y_true, at_true + i, y_pred, at_pred + i, packed)
                     if kind < WIDE:
                         same = _ZERO
                         if current < _NARROW:
                             same = match_lanes(true_bytes, _ZERO, np.uint8(current >> _EIGHT))
                             same &= match_lanes(predicted_bytes, _ZERO, np.uint8(current & _BYTE))
-                        rest, kept, settled = ~same, popcount(same), False
-                        if rest >> _LAST != _ZERO:
-                            other = match_lanes(true_bytes, _ZERO, true_bytes[_LAST])
-                            other &= match_lanes(predicted_bytes, _ZERO, predicted_bytes[_LAST]) & rest
-                            # Likely a boundary, after which that pair goes on: the last two have it, or six.
-                            likely = other >> _LAST_TWO == U(3) or popcount(other) >= _WORTH
-                            if likely and popcount(rest ^ other) <= _MANY:
-                                counts[current] += np.int64(run + kept)
-                                true = y_true.dtype.type(true_bytes[_LAST])
-                                predicted = y_pred.dtype.type(predicted_bytes[_LAST])
-                                current = U(true_bytes[_LAST]) << _EIGHT | U(predicted_bytes[_LAST])
-                                run, kept, settled = popcount(other), _ZERO, True
-                                rest ^= other
-                        while popcount(rest) > _FEW:
-                            lane = trailing_zeros(rest)
-                            other = match_lanes(true_bytes, _ZERO, true_bytes[lane])
-                            other &= match_lanes(predicted_bytes, _ZERO, predicted_bytes[lane]) & rest
-                            if popcount(other) < _WORTH or popcount(rest ^ other) > _MANY:
-                                break
-                            place = U(true_bytes[lane]) << _EIGHT | U(predicted_bytes[lane])
-                            counts[place] += np.int64(popcount(other))
-                            rest ^= other
-                            settled = True
-                        if settled or popcount(rest) <= (_FEW if kind == NIBBLES else _MANY):
-                            run += kept
+                        rest = ~same
+                        if popcount(rest) <= (_FEW if kind == NIBBLES else _MANY):
+                            run += popcount(same)
                             while rest != _ZERO:
                                 lane = trailing_zeros(rest)
                                 rest &= rest - _ONE
@@ -228,7 +207,12 @@ def count_pairs(
                             i += _BLOCK
                             stretch = _ONE
                             continue
-                        # Noise: this block, and the next ones without another look, twice as many each time.
+                        # Noise: this block, and the next ones without another look, twice as many each time, until one is
+                        # almost all of the last pair here.
+                        counts[current] += np.int64(run)
+                        true = y_true.dtype.type(true_bytes[_LAST])
+                        predicted = y_pred.dtype.type(predicted_bytes[_LAST])
+                        current, run = U(true_bytes[_LAST]) << _EIGHT | U(predicted_bytes[_LAST]), _ZERO
                         blocks = min(stretch, (length - i) // _BLOCK)
                         stretch = min(stretch + stretch, _LONGEST_STRETCH)
                         while True:
@@ -266,7 +250,7 @@ def count_pairs(
                                 break
                             same = match_lanes(true_bytes, _ZERO, np.uint8(current >> _EIGHT))
                             same &= match_lanes(predicted_bytes, _ZERO, np.uint8(current & _BYTE))
-                            if current < _NARROW and popcount(same) >= _ALMOST:
+                            if popcount(same) >= _ALMOST:
                                 break
                         continue
                 if state[USED] > _MOST_USED:
@@ -277,7 +261,6 @@ def count_pairs(
                 if weight is not None:
                     prefetch_lanes(weight, at_weight + i + U(_AHEAD // weight.itemsize))
                     state[BAD_WEIGHTS] += popcount(todo & ~weight_lanes(weight, at_weight + i))
-                changes = change_lanes(y_true, at_true + i) | change_lanes(y_pred, at_pred + i)
                 first = _ZERO if popcount(changes) <= _FEW_RUNS else _BLOCK
                 while first < _BLOCK:
                     after = trailing_zeros(changes) if changes != _ZERO else _BLOCK
@@ -297,7 +280,7 @@ def count_pairs(
                         if weight is not None:
                             weight_run += sum_lanes(weight, at_weight + i, here)
                     first = after
-                size = _BLOCK
+                size, stretch = _BLOCK, _ONE
             else:
                 if state[USED] > _MOST_USED:
                     break
