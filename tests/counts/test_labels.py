@@ -199,6 +199,19 @@ def test_regions_and_one_vs_rest_are_counts_of_masks(weighted: bool, data: st.Da
             assert found == naive(true, pred, group, weight if weighted else 1)
 
 
+def test_what_no_voxel_contributes_to_is_zero_whatever_the_weights_round_to() -> None:
+    counts = count_labels([0, 0, 1], [0, 1, 0], sample_weight=[0.1, 0.2, 0.3])
+    for binary in (counts.one_vs_rest(), counts.regions({"0": [0], "1": [1]})):
+        found = np.array([binary.tp[0], binary.fp[0], binary.fn[0], binary.tn[0]])
+        assert found == pytest.approx(np.array([[0.1, 0], [0.3, 0.2], [0.2, 0.3], [0, 0.1]]), rel=1e-15, abs=0)
+
+
+def test_sums_of_labels_are_not_for_writing() -> None:
+    for array in LabelCounts.from_dict(count_labels([0, 1], [1, 1]).to_dict()).marginals:
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 5
+
+
 def test_regions_refuse_what_the_counts_do_not_have() -> None:
     with pytest.raises(ValueError, match=r"regions: 'a' names \[7, 9\], which are not among the labels .*\[0, 1\]"):
         CLOSED.regions({"a": [9, 0, 7]})

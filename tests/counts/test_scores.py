@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,14 @@ def test_unlike_sums_do_not_merge() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             sums.merge(other)
-    with pytest.raises(ValueError, match="1 and 3 cases"):
-        sums.merge(sum_scores(Y[:, None], P[:, None], sample_axis=0, backend="numpy"))
+    one = sum_scores([0], [[0.5]], class_weight=[0.0], backend="numpy")
+    for left, right in ((one, replace(one, class_weight=None)), (one, replace(one, class_weight=np.array([2.0])))):
+        for pair in ((left, right), (right, left)):
+            with pytest.raises(ValueError, match="sums differ in class_weight"):
+                pair[0].merge(pair[1])
+    for quantities in (None, "dice"):  # with an argmax matrix, which would complain too, and without
+        one = sum_scores(Y, P, quantities=quantities, backend="numpy")
+        with pytest.raises(ValueError, match="1 and 3 cases"):
+            one.merge(sum_scores(Y[:, None], P[:, None], sample_axis=0, quantities=quantities, backend="numpy"))
     with pytest.raises(TypeError, match="ScoreSums"):
         sums.merge(fastseg.count_labels(Y, Y))
