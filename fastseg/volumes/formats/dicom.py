@@ -15,6 +15,8 @@ from fastseg.volumes.planes import PLANES_LIMIT, common_step, fitted_step
 from fastseg.volumes.volume import Format, Geometry, Planes, Volume, require
 
 _SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # by segment, and as a label map
+#: By the type of a segmentation, what its PhotometricInterpretation may be.
+_COLOURS = {"BINARY": ("MONOCHROME2",), "LABELMAP": ("MONOCHROME2", "PALETTE COLOR")}
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0])
 #: How far beside the normal of the first plane another may lie, in parts of their distance: a lean of 2.5 degrees.
 _LEAN = 0.045
@@ -43,7 +45,7 @@ class DicomSegmentation(DecodedVolume):
     Raises
     ------
     VolumeError
-        If it is broken, its planes are not evenly spaced, or segments are fractional or overlap.
+        If it is broken, its planes are not evenly spaced, it is a negative, or segments are fractional or overlap.
     """
 
     order: Literal["F", "C"] = "F"
@@ -195,6 +197,11 @@ def _open(path: str) -> Volume:
         kind = dataset.SegmentationType
         if kind not in ("BINARY", "LABELMAP"):
             raise VolumeError(f"{path}: expected a segmentation of type BINARY or LABELMAP, found {kind}")
+        allowed, shown = _COLOURS[kind], dataset.get("PhotometricInterpretation")
+        if shown not in allowed:  # the standard knows no other: of a negative, who is to say what its 0 means?
+            raise VolumeError(
+                f"{path}: expected a segmentation whose PhotometricInterpretation is {' or '.join(allowed)}, found {shown}"
+            )
         if "TotalPixelMatrixColumns" in dataset:
             return SlideSegmentation(path, dataset, _names(dataset))
         return DicomSegmentation(path, dataset)

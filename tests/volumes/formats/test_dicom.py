@@ -212,6 +212,36 @@ def test_labels_of_no_segment_are_refused(tmp_path: Path) -> None:
         stream(volume)
 
 
+@pytest.mark.parametrize(
+    ("kind", "shown", "good"),
+    [
+        ("BINARY", "MONOCHROME2", True),
+        ("BINARY", "MONOCHROME1", False),
+        ("BINARY", "PALETTE COLOR", False),
+        ("LABELMAP", "MONOCHROME2", True),
+        ("LABELMAP", "PALETTE COLOR", True),
+        ("LABELMAP", "MONOCHROME1", False),
+        ("LABELMAP", "RGB", False),
+        ("LABELMAP", None, False),
+    ],
+)
+def test_negatives_and_colours_are_refused(tmp_path: Path, kind: str, shown: str | None, good: bool) -> None:
+    dataset = pydicom.dcmread(write(tmp_path / "case.dcm", labels(), kind))
+    if shown is None:
+        del dataset.PhotometricInterpretation
+    else:
+        dataset.PhotometricInterpretation = shown
+    dataset.save_as(tmp_path / "case.dcm")
+    if good:
+        with open_volume(tmp_path / "case.dcm") as volume:
+            np.testing.assert_array_equal(stream(volume), labels().transpose(2, 1, 0))
+        return
+    known = "MONOCHROME2" if kind == "BINARY" else "MONOCHROME2 or PALETTE COLOR"
+    message = f"case.dcm: expected a segmentation whose PhotometricInterpretation is {known}, found {shown}$"
+    with pytest.raises(VolumeError, match=message):
+        open_volume(tmp_path / "case.dcm")
+
+
 def test_other_dicom_is_refused(tmp_path: Path) -> None:
     ct(0).save_as(tmp_path / "case.dcm", enforce_file_format=True)
     with pytest.raises(
