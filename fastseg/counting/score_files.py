@@ -74,9 +74,11 @@ def sum_pair(
             raise ValueError(
                 f"axes: expected a letter for each of the {len(true.shape)} axes of labels, found {axes!r}"
             )
+        placed = scores_place(true, pred, channel_axis)
+        if placed is not None:
+            true.lie_among(placed, pred.name)
         shape, lies = true.shape, true.geometry
         mask = checked_mask(mask, shape)
-        placed = scores_place(true, pred, channel_axis)
         if reorient and placed is not None:  # the labels are turned: there is less of them, and sums have no order
             true.lie_as(placed)
             mask = None if mask is None else true.arranged(mask)

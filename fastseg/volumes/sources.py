@@ -20,6 +20,7 @@ from fastseg.volumes.geometry import Geometry
 from fastseg.volumes.open import open_volume
 from fastseg.volumes.paths import Path, split_inside
 from fastseg.volumes.plain import PlainVoxels
+from fastseg.volumes.planes import on_one_lattice
 from fastseg.volumes.same_place import GeometryError, reorientation
 from fastseg.volumes.views import Turned
 from fastseg.volumes.volume import Volume
@@ -65,11 +66,13 @@ def holds_scores(
         if not streams or len(shape) < 2 or (axes and (len(shape) != 4 or shape[-1] == 1)):
             return False
         with open_array(reference)[0] as true:
-            spatial = true.geometry.shape
+            spatial, planes = true.geometry.shape, true.planes
     except VolumeError:
         return False
     if len(shape) <= len(spatial):
         return False
+    if axes and planes is not None:  # perhaps without its empty planes
+        return all(n in shape[:-1] for n in spatial[:2])
     if axes:  # perhaps in another order: whether that is an error is for those to say who compare places
         return sorted(shape[:-1]) == sorted(spatial)
     return key == NNUNET or sum(n > 1 for n in shape) > sum(n > 1 for n in spatial)
@@ -144,6 +147,21 @@ class Source:
     def turned(self) -> bool:
         """Whether it lies otherwise than it is stored, so that only `anywhere`, mapped, reads it."""
         return self._turn is not None
+
+    def lie_among(self, geometry: Geometry, name: str) -> None:
+        """See the empty planes that the file has left out, where it lies among those of another one, of that name.
+
+        Raises
+        ------
+        GeometryError
+            If it reaches beyond them.
+        """
+        if self.volume.planes is None:
+            return
+        whole = Volume()
+        whole.path, whole.geometry = name, geometry
+        self.volume, _ = on_one_lattice([self.volume, whole])
+        self.geometry, self.shape = self.volume.geometry, self.volume.geometry.shape
 
     def lie_as(self, geometry: Geometry) -> None:
         """See the axes permuted and flipped to lie as another volume does, where that is all that differs; once at most."""

@@ -18,6 +18,7 @@ from support.volumes_on_disk import write as write_nifti
 import fastseg
 from fastseg import cli
 from fastseg.arrays.classes import label_classes
+from fastseg.counting import score_files
 from fastseg.counting.files import count_with_facts
 from fastseg.counting.stored_labels import label_blocks
 from fastseg.volumes import GeometryError, open_volume
@@ -245,6 +246,63 @@ def test_a_region_of_interest_that_leaves_planes_out(tmp_path: Path) -> None:
     assert fastseg.count_files(one, other, roi=full) == fastseg.count_labels(a, b, mask=inside != 0)
     blocks = list(label_blocks(one, other, roi=full))
     assert sum(int(block.inside.sum()) for block in blocks if block.inside is not None) == (inside != 0).sum()
+
+
+@ORIENTATIONS
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("single", [False, True])
+def test_beside_a_file_of_probabilities(
+    tmp_path: Path, orientation: Sequence[float], suffix: str, single: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = labels(2, 3, 6)
+    scores = RNG.dirichlet(np.ones(4), SHAPE).astype("f4")
+    if single:
+        a, scores = (a > 0).astype("u1"), scores[..., 1]
+    axes = (2, 1, 0) if single else (2, 1, 0, 3)
+    pred = write_nifti(tmp_path / f"p{suffix}", scores.transpose(axes), affine(orientation))
+    options: dict[str, Any] = {"quantities": ["dice", "cross_entropy", "argmax"]}
+    expected = fastseg.sum_scores(a, scores, channel_axis=None if single else -1, **options)
+    for slab, backwards in ((300, False), (16 << 20, True)):
+        monkeypatch.setattr(score_files, "SLAB_BYTES", slab)
+        true = seg(tmp_path / "a.dcm", a, orientation, backwards)
+        found = fastseg.sum_files(true, pred, **options)
+        assert found.argmax_counts == expected.argmax_counts
+        assert found.voxels.tolist() == expected.voxels.tolist()
+        np.testing.assert_allclose(found.cross_entropy, expected.cross_entropy, rtol=1e-6)
+        inside = RNG.random(SHAPE) < 0.5
+        part = fastseg.sum_files(true, pred, mask=inside.T, **options)
+        assert (
+            part.argmax_counts
+            == fastseg.sum_scores(a, scores, channel_axis=None if single else -1, mask=inside, **options).argmax_counts
+        )
+    if not single:
+        wanted = fastseg.evaluate(a, scores.argmax(-1).astype("u1")).mean["dice"]
+        found = fastseg.evaluate_files(true, pred)
+        assert found.mean["dice"] == pytest.approx(wanted, rel=1e-15)
+        assert (found.files["shape"], found.files["geometry"]) == ([10, 12, 9], "equal")
+        assert "soft_dice" in found.extra
+        (record,) = fastseg.evaluate_folder(true, pred).records
+        assert (record.status, record.shape, record.scores) == ("scored", (10, 12, 9), found.extra)
+
+
+def test_beside_probabilities_whose_axes_run_otherwise(tmp_path: Path) -> None:
+    a, scores = labels(2, 3, 6), RNG.dirichlet(np.ones(4), SHAPE).astype("f4")
+    axes, flips = (2, 0, 1), (False, True, False)
+    place = turned_affine(affine(), a.T.shape, axes, flips)
+    turned = scores.transpose(2, 1, 0, 3).transpose(*axes, 3)[:, ::-1]
+    pred, true = write_nifti(tmp_path / "p.nii.gz", turned, place), seg(tmp_path / "a.dcm", a)
+    assert fastseg.sum_files(true, pred, reorient=True).argmax_counts == fastseg.sum_scores(a, scores).argmax_counts
+    with pytest.raises(GeometryError, match="a pure flip or permutation of axes"):
+        fastseg.sum_files(true, pred)
+
+
+def test_probabilities_of_fewer_planes_are_refused(tmp_path: Path) -> None:
+    a, scores = labels(0, 4, 8), RNG.dirichlet(np.ones(4), SHAPE).astype("f4")
+    pred = write_nifti(tmp_path / "p.nii", scores[:5].transpose(2, 1, 0, 3), affine())
+    with pytest.raises(
+        GeometryError, match=r"a\.dcm: expected its planes among the 5 of .*p\.nii, found 1 beyond them"
+    ):
+        fastseg.evaluate_files(seg(tmp_path / "a.dcm", a), pred)
 
 
 def test_folders_and_the_command_line(
