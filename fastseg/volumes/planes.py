@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, Literal, NamedTuple
 
@@ -13,7 +14,7 @@ from fastseg.volumes.geometry import Geometry, difference, reorientation
 from fastseg.volumes.same_place import GeometryError
 from fastseg.volumes.volume import Volume
 
-__all__ = ["PLANES_LIMIT", "Spread", "common_step", "fitted_step", "on_one_lattice"]
+__all__ = ["PLANES_LIMIT", "Spread", "check_counterparts", "common_step", "fitted_step", "on_one_lattice"]
 
 Array = NDArray[np.float64]
 
@@ -174,6 +175,36 @@ def on_one_lattice(volumes: list[Volume]) -> list[Volume]:
         else Spread(volume, *laid[id(volume)])
         for volume in volumes
     ]
+
+
+def check_counterparts(volumes: list[Volume]) -> None:
+    """Refuse files that all leave out empty planes where an index need not be the same plane of all of them.
+
+    That is what it is where planes of equal index lie less than half a step apart, along the normal of the first file. One
+    that has all its planes says how many there are: files of as many have all of theirs, too, wherever they lie.
+
+    Parameters
+    ----------
+    volumes : list of Volume
+        Of one shape.
+
+    Raises
+    ------
+    GeometryError
+    """
+    if any(volume.planes is None for volume in volumes):
+        return
+    first, *others = volumes
+    affine = _affine(first.geometry)
+    normal, step = affine[:3, 2] / np.linalg.norm(affine[:3, 2]), float(np.linalg.norm(affine[:3, 2]))
+    corners = np.array([(*corner, 1) for corner in itertools.product(*((0, n - 1) for n in first.geometry.shape))])
+    for other in others:
+        apart = float(np.abs(corners @ (normal @ (_affine(other.geometry) - affine)[:3])).max())
+        if apart >= step / 2:
+            raise GeometryError(
+                f"{other.path}: its planes lie up to {apart:.4g} mm from those of {first.path}; expected them on one lattice "
+                f"of planes, as either file may have left out empty ones, or files that have all of theirs, such as NIfTI"
+            )
 
 
 class _Stack(NamedTuple):

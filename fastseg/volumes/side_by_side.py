@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.open import open_volume
 from fastseg.volumes.paths import Path
-from fastseg.volumes.planes import on_one_lattice
+from fastseg.volumes.planes import check_counterparts, on_one_lattice
 from fastseg.volumes.same_place import check_geometry
 from fastseg.volumes.views import align, in_blocks
 from fastseg.volumes.volume import Volume
@@ -38,11 +38,13 @@ def open_aligned(
         If a file cannot be read; GeometryError, a kind of it, if the volumes do not match.
     """
     with ExitStack() as stack:
-        true, *others = on_one_lattice([stack.enter_context(open_volume(path)) for path in paths])
+        volumes = on_one_lattice([stack.enter_context(open_volume(path)) for path in paths])
+        true, *others = volumes
         for _ in others:  # the last may have fewer axes than those before it, so that all are aligned once more
             for number, other in enumerate(others):
                 true, others[number] = align(true, other, axes=axes, reorient=reorient)
         notes = [check_geometry(true.geometry, each.geometry, geometry, (true.path, each.path)) for each in others]
+        check_counterparts(volumes)
         for mask in others[1:]:
             if mask.scaling is not None and mask.scaling[1] != 0:
                 raise VolumeError(

@@ -237,6 +237,48 @@ def test_planes_of_other_lattices_are_not_brought_together(tmp_path: Path, what:
                 fastseg.count_files(*pair, geometry=policy)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("geometry", ["warn", "ignore"])
+@pytest.mark.parametrize("what", ["orientation", "half a plane", "step"])
+@pytest.mark.filterwarnings("ignore:.*its corners lie up to")
+def test_planes_without_a_counterpart_are_refused_under_every_policy(tmp_path: Path, what: str, geometry: Any) -> None:
+    """There are as many in both files, but which of the grid they are nobody knows."""
+    a, b = labels(0, 1, 2), labels(3, 4, 5)
+    images = [ct(i) for i in range(9)]
+    if what == "orientation":
+        images = [ct(i, orientation=(1, 0, 0, 0, 0.6, 0.8)) for i in range(9)]
+    elif what == "half a plane":
+        for image in images:
+            image.ImagePositionPatient[2] -= 5
+    elif what == "step":
+        images = [ct(i, distance=1.0) for i in range(9)]
+    one, other = seg(tmp_path / "a.dcm", a), segmentations.write(tmp_path / "b.dcm", b, images=images)
+    for pair in ((one, other), (other, one)):
+        with pytest.raises(
+            GeometryError, match=r"its planes lie up to [\d.]+ mm from those of .*\.dcm; expected them on"
+        ):
+            fastseg.count_files(*pair, geometry=geometry)
+    full = write_nifti(tmp_path / "a.nii.gz", a[:3].T, affine())  # which has as many, so that none can be left out
+    for pair in ((full, other), (other, full)):
+        arrays = [{full: a[:3], other: b[3:6]}[path] for path in pair]
+        assert fastseg.count_files(*pair, geometry=geometry) == fastseg.count_labels(*arrays)
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0, 0.9), (3.0, 0.0, 0.0), (0.0, 0.0, 1.1)])
+def test_planes_less_than_half_a_step_apart_have_a_counterpart(tmp_path: Path, shift: tuple[float, ...]) -> None:
+    a, b = labels(1, 2, 4), labels(1, 3, 4)
+    images = [ct(i) for i in range(9)]
+    for image in images:
+        image.ImagePositionPatient = [float(at + by) for at, by in zip(image.ImagePositionPatient, shift, strict=True)]
+    one, other = seg(tmp_path / "a.dcm", a), segmentations.write(tmp_path / "b.dcm", b, images=images)
+    with pytest.raises(GeometryError, match="a pure translation"):
+        fastseg.count_files(one, other)
+    if shift[2] > 1:
+        with pytest.raises(GeometryError, match="its planes lie up to 1.1 mm"):
+            fastseg.count_files(one, other, geometry="ignore")
+    else:
+        assert fastseg.count_files(one, other, geometry="ignore") == fastseg.count_labels(a[1:5], b[1:5])
+
+
 def test_a_region_of_interest_that_leaves_planes_out(tmp_path: Path) -> None:
     a, b, inside = labels(1, 2, 4), labels(3, 4, 7), labels(2, 3)
     one, other, roi = (seg(tmp_path / f"{name}.dcm", data) for name, data in (("a", a), ("b", b), ("roi", inside)))
