@@ -17,7 +17,7 @@ from fastseg.counting.streams import stream_pairs
 from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.counts import LabelCounts
 from fastseg.kernels.protocols.labels import Declared, Pairs, Square
-from fastseg.volumes import Volume
+from fastseg.volumes import Volume, palettes
 from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import in_boxes, open_aligned, same_stream, side_by_side
 
@@ -52,9 +52,14 @@ def count_with_facts(
         voxels = prod(shape)
         totals = LabelTotals(1, classes, unknown, weighted=False)
         report = None if progress is None else lambda counted: progress(counted, voxels)
-        plain = mapping is None and true.scaling is None and pred.scaling is None
+        unlike = not mapping and palettes.unlike(true, pred)
+        plain = mapping is None and true.scaling is None and pred.scaling is None and not unlike
         try:
-            for part in _pairs(volumes, threads, totals.declared if plain else None, report) if voxels else []:
+            parts = _pairs(volumes, threads, totals.declared if plain else None, report) if voxels else []
+            if unlike:
+                stored = [part for part in parts if not isinstance(part, Square)]
+                palettes.check_order(true, pred, [part.true for part in stored], [part.pred for part in stored])
+            for part in parts:
                 totals.add(0, part if isinstance(part, Square) else _labelled(part, true, pred, mapping))
         except Rejected:
             aligned = open_aligned(paths, geometry="ignore", reorient=reorient, axes=axes)

@@ -43,7 +43,7 @@ class Turned(Volume):
     def __init__(self, volume: Volume, axes: tuple[int, ...], flips: tuple[bool, ...], names: str = "") -> None:
         self.volume, self._axes, self._flips, self._names = volume, axes, flips, names
         self.path, self.dtype, self.scaling = volume.path, volume.dtype, volume.scaling
-        self.parallel = volume.parallel
+        self.parallel, self.palette = volume.parallel, volume.palette
         given = volume.geometry
         shape = tuple(given.shape[axis] for axis in axes)
         self.geometry = Geometry(

@@ -54,6 +54,8 @@ class Volume:
     planes : Planes or None
         Of a format that leaves out empty planes: its files lie in (x, y, z), and are read in blocks of any shape. None of
         all others, whose every voxel counts.
+    palette : uint8 array (n, 3) or None
+        Red, green and blue of the stored values from 0 to n - 1, in files that give these colours.
     """
 
     path: str
@@ -65,6 +67,7 @@ class Volume:
     blocks: tuple[int, ...] | None = None
     parallel: bool = True
     planes: Planes | None = None
+    palette: NDArray[np.uint8] | None = None
 
     def read_into(self, buffer: WritableBytes) -> int:
         """Fill `buffer` with the next voxel bytes and return how many; fewer than it holds only at the last voxel."""

@@ -26,7 +26,8 @@ class Picture(DecodedVolume):
     """Read a picture; `fastseg.volumes.volume.Volume` describes the members.
 
     Opening reads the header only. Values are those that are stored: samples of 1, 2 or 4 bits and of a Netpbm file with a
-    maximum other than 255 are not stretched, palettes are not looked up (many writers of GIF renumber theirs: prefer PNG).
+    maximum other than 255 are not stretched, nor indexes looked up in their palette (many writers of GIF renumber theirs:
+    prefer PNG).
     A WebP file has no grey mode: it is read if it is lossless and its three channels are equal.
 
     Parameters
@@ -62,8 +63,10 @@ class Picture(DecodedVolume):
                 if self._kind == "BMP" and int.from_bytes(head[28:30], "little") not in _BMP_BITS[mode]:
                     # Pillow takes a short palette of greys for a picture of fewer bits, and reads noise.
                     raise VolumeError(f"{path}: expected a BMP file of 1 or 8 bits per pixel or with a full palette")
-                if mode == "P" and runs_from_white_to_black(_palette(self._picture.palette)):
-                    raise negative(path, "a palette that runs from white to black")
+                if mode == "P":
+                    self.palette = _palette(self._picture.palette)
+                    if runs_from_white_to_black(self.palette):
+                        raise negative(path, "a palette that runs from white to black")
                 self._stretched = self._unstretch()
         except BaseException:
             self.close()
@@ -109,10 +112,12 @@ class Picture(DecodedVolume):
 
 
 def _palette(stored: Any) -> NDArray[np.uint8]:
-    """Return the three colours of each index, before Pillow decodes the picture and puts them in an order of its own."""
-    entry = 4 if stored.rawmode == "BGRX" else 3
+    """Return red, green and blue of each index, before Pillow decodes the picture and puts them in an order of its own."""
+    backwards = stored.rawmode == "BGRX"  # of BMP
+    entry = 4 if backwards else 3
     values = np.frombuffer(bytes(stored.palette), np.uint8)
-    return values[: values.size // entry * entry].reshape(-1, entry)[:, :3]
+    colours = values[: values.size // entry * entry].reshape(-1, entry)[:, :3]
+    return colours[:, ::-1] if backwards else colours
 
 
 def _kind(head: bytes) -> str | None:

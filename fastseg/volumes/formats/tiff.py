@@ -83,6 +83,7 @@ class TiffVolume(Volume):
     def _lay_out(self, series: Any, dtype: np.dtype[Any]) -> None:
         """Find out how the voxels lie in the file."""
         page = series.keyframe
+        self.palette = _palette(page)
         names, sizes = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
         kept = [(name, n) for name, n in zip(names, sizes, strict=True) if name != "S"]
         kept = [axis for axis in kept[:-2] if axis[1] != 1] + kept[-2:]
@@ -257,7 +258,8 @@ def _checked_dtype(path: str, series: Any) -> np.dtype[Any]:
         raise VolumeError(f"{path}: expected a compression that keeps every label as it is, found JPEG, which is lossy")
     if page.photometric == _WHITE_IS_ZERO:
         raise negative(path, "PhotometricInterpretation 0 (WhiteIsZero)")
-    if page.colormap is not None and runs_from_white_to_black(page.colormap.T >> 8):
+    palette = _palette(page)
+    if palette is not None and runs_from_white_to_black(palette):
         raise negative(path, "a palette that runs from white to black")
     dtype: np.dtype[Any] | None = None if page.dtype is None else np.dtype(page.dtype)
     if dtype is None or dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype != series.dtype:
@@ -266,6 +268,11 @@ def _checked_dtype(path: str, series: Any) -> np.dtype[Any]:
             f"(sample format {page.sampleformat}, {page.bitspersample} bits)"
         )
     return dtype
+
+
+def _palette(page: Any) -> NDArray[np.uint8] | None:
+    """Return red, green and blue of each index, (n, 3), None where values are no indexes."""
+    return None if page.colormap is None else (page.colormap.T >> 8).astype(np.uint8)
 
 
 def _axis_letters(names: str) -> str:
