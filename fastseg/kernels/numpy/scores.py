@@ -170,7 +170,7 @@ class ScoreCounter:
         if options.soft:
             self._add("total", w.sum())
         if "ranks" in self._sums:
-            place = true.astype(np.intp) if options.channels > 1 else np.zeros(true.size, np.intp)
+            place = true.astype(np.intp)
             own = np.take_along_axis(z, place[None], axis=0)
             before = (z > own) | ((z == own) & (np.arange(options.channels)[:, None] < place))
             self._add("ranks", np.bincount(before.sum(0), w, options.channels))
