@@ -44,8 +44,9 @@ NUMPY = "fastseg/kernels/numpy"
 #: The tests of each folder that are to find its faults, as patterns of their files.
 TESTS = {
     NUMPY: [
-        "laws/test_label_*.py", "laws/test_score_*.py", "laws/test_far_logits.py", "api/test_gradients*.py",
-        "api/test_argmax.py", "api/test_encoding.py", "kernels/test_transpose.py",
+        "laws/test_label_*.py", "laws/test_mask_*.py", "laws/test_score_*.py", "laws/test_far_logits.py",
+        "api/test_gradients*.py", "api/test_argmax.py", "api/test_encoding.py", "kernels/test_spans.py",
+        "kernels/test_transpose.py",
     ],
     "fastseg/metrics": [
         "metrics/*.py", "laws/test_public.py", "laws/test_ignored_classes.py", "api/test_calls*.py", "api/test_gradients*.py",
