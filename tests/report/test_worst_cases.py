@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.reports import Page, checked, phantom, run_of, scored
+from support.reports import Page, checked, of_arrays, phantom, run_of, scored
 
 from fastseg.phantom import phantom_pair
 from fastseg.report import overlays, worst_cases, write_report
@@ -100,3 +101,12 @@ def test_real_files(tmp_path: Path) -> None:
     z = found.planes[0]
     assert z.index == found.voxel[2]
     assert (z.true != z.pred).sum() == (true != pred)[:, :, z.index].sum()
+
+
+@pytest.mark.parametrize(("labels", "more"), [(24, None), (25, "and 1 more"), (60, "and 36 more")])
+def test_a_legend_says_how_many_classes_it_does_not_name(
+    volumes: dict[str, Any], labels: int, more: str | None
+) -> None:
+    volume = np.repeat(np.arange(1, labels + 1), 8).reshape(4, -1)
+    text = checked(run_of(of_arrays(volumes, volume, volume))).text
+    assert re.findall(r"and \d+ more", text) == ([] if more is None else [more])
