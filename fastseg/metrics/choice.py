@@ -142,5 +142,5 @@ def values_of(name: str, counts: LabelCounts | BinaryCounts | ScoreSums, zero_di
     else:
         values = np.array([function(counts.cases([n])) for n in range(counts.num_cases)], np.float64)
     values = np.where(np.isnan(values), zero_division, values)
-    missing = len(classes_of(counts)) - values.shape[-1] if values.ndim > 1 else 0  # 1 for what has no value at class 0
+    missing = len(classes_of(counts)) - values.shape[1] if values.ndim > 1 else 0  # 1 for what has no value at class 0
     return np.pad(values, ((0, 0), (missing, 0)), constant_values=np.nan) if missing else values

@@ -252,7 +252,6 @@ class ThresholdCurve:
     "counts of p ≥ k/B against t, for k from 0 to B − 1",
     "Davis and Goadrich, ICML (2006) 233",
     needs=("bins",),
-    range=(0.0, 1.0),
     parameters={
         "bins": "B; default 256, and of sums as many as they have bins. Those are united, where that goes evenly."
     },

@@ -231,6 +231,8 @@ def test_every_mean_says_over_how_many_it_is(convention: str, mean: float, defin
     assert chosen.defined("dice", values, binary, in_means) == defined
     assert chosen.defined_cases(values, binary).tolist() == [3, 2, 1]
     assert chosen.over("dice") == ("cases" if convention == "torchmetrics" else "classes")
+    fewer = np.array([True, True, False])  # classes than cases
+    assert chosen.defined("dice", values, binary, fewer) == (3 if convention == "torchmetrics" else 2)
     if convention == "torchmetrics":  # IoU 1, 1/3, 1/3, 1, 1, 0
         values = chosen.values("jaccard", binary)
         assert chosen.over("jaccard") == "values"

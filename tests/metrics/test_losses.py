@@ -129,6 +129,9 @@ def test_generalised_dice_by_its_formula(weights: Any, power: int) -> None:
     expected = 1 - (2 * (w * both).sum() + 0.5) / ((w * (p + t)).sum() + 0.5)
     sums = sum_scores(truth, scores, sample_axis=0)
     assert generalized_dice_loss(sums, epsilon=0.5, weights=weights) == close(expected)
+    both, p, t, w = (a[..., 1:] for a in (both, p, t, w))
+    expected = 1 - (2 * (w * both).sum() + 0.5) / ((w * (p + t)).sum() + 0.5)
+    assert generalized_dice_loss(sums, epsilon=0.5, weights=weights, include_background=False) == close(expected)
 
 
 def test_classes_that_weigh_as_none_is_there() -> None:
@@ -138,6 +141,13 @@ def test_classes_that_weigh_as_none_is_there() -> None:
         assert generalized_dice_loss(nothing, epsilon=1, weights=weights) == close(1 - 1 / 3)
     one = sum_scores(np.zeros((1, 4), int), np.full((1, 4, 2), 0.5), sample_axis=0)
     assert generalized_dice_loss(one, epsilon=0) == close(1 - 4 / 8)
+
+
+def test_labels_may_be_smoothed_away() -> None:
+    sums = sum_scores([0, 1], [[0.5, 0.5], [0.25, 0.75]], quantities=["cross_entropy", "smoothing"])
+    assert cross_entropy(sums, label_smoothing=1) == close(-np.log([0.5, 0.5, 0.25, 0.75]).sum() / 4)
+    with pytest.raises(ValueError, match=r"label_smoothing: expected a number from 0 to 1, found 1.5"):
+        cross_entropy(sums, label_smoothing=1.5)
 
 
 def test_losses_are_at_most_one_where_a_probability_is_below_zero() -> None:

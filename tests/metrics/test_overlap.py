@@ -155,13 +155,40 @@ def test_ranges_and_symmetry(cells: list[int], table: np.ndarray) -> None:
                 np.testing.assert_allclose(values, metric(exchanged), rtol=1e-14, err_msg=metric.name)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not METRICS[name].symmetric])
-def test_metrics_that_are_not_symmetric_change_when_truth_and_prediction_are_exchanged(name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_metrics_change_when_truth_and_prediction_are_exchanged_unless_they_are_symmetric(name: str) -> None:
     metric, own = METRICS[name], OWN.get(name, {})
     if name == "frequency_weighted_iou":  # of binary counts it is IoU
-        assert abs(metric(TABLE) - metric(labelled(TABLE.matrix[0].T))) > 1e-4
+        change = abs(metric(TABLE) - metric(labelled(TABLE.matrix[0].T)))
     else:
-        assert abs(metric(CASE, **own) - metric(binary(6, 3, 2, 9), **own)) > 1e-4
+        change = abs(metric(CASE, **own) - metric(binary(6, 3, 2, 9), **own))
+    assert metric.symmetric == (change < 1e-15)
+    assert (change < 1e-15) == (change < 1e-4)
+
+
+def test_no_rounding_leads_out_of_the_range() -> None:
+    metric = METRICS["matthews_corrcoef"]
+    assert metric(labelled(np.diag([2464059690509, 9237453573751, 1365434143008]))).tolist() == [1.0]
+    assert metric(binary(0, 484498942346250, 898823765248484, 0)).tolist() == [[-1.0]]
+
+
+def test_an_entry_knows_its_own_parameters() -> None:
+    assert {name: [each.name for each in METRICS[name].own] for name in ("dice", "fbeta", "tversky")} == {
+        "dice": [],
+        "fbeta": ["beta"],
+        "tversky": ["alpha", "beta"],
+    }
+
+
+def test_what_is_no_statistic_or_no_weight_is_refused() -> None:
+    for name, own in OWN.items():
+        for parameter in own:
+            with pytest.raises(ValueError, match=f"{parameter}: expected a number that is not negative, found -1"):
+                METRICS[name](CASE, **{parameter: -1})
+    with pytest.raises(
+        TypeError, match=r"counts: expected LabelCounts or BinaryCounts, found ndarray \(of arrays: fastseg.dice"
+    ):
+        METRICS["dice"](np.zeros(3))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", NAMES)

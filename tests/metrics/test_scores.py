@@ -76,6 +76,20 @@ def test_curves_are_scikit_learns_of_scores_rounded_to_bins(weighted: bool) -> N
     assert halves.tp == close(threshold_curve(DATA.labels, DATA.p, bins=bins // 2, sample_axis=0).tp)
 
 
+def test_a_curve_has_256_thresholds_unless_another_number_is_said() -> None:
+    rng = np.random.default_rng(0)
+    truth, scores = rng.integers(0, 2, 50), rng.random(50)
+    assert threshold_curve(truth, scores, channel_axis=None).thresholds.tolist() == [k / 256 for k in range(256)]
+    assert threshold_curve(truth, scores, channel_axis=None, bins=3).thresholds.tolist() == [0, 1 / 3, 2 / 3]
+    with pytest.raises(ValueError, match="bins: expected a divisor of the 7 bins"):
+        threshold_curve(DATA.sums(bins=7), bins=3)
+
+
+def test_of_the_most_probable_classes_two_count_unless_another_number_is_said() -> None:
+    p = [[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.5, 0.3, 0.2]]
+    assert [top_k_accuracy([0, 1, 2], p, **k) for k in ({"k": 1}, {}, {"k": 3})] == [1 / 3, 2 / 3, 1]
+
+
 def test_best_threshold_where_no_threshold_has_a_value() -> None:
     curve = threshold_curve([0, 0], [0.0, 0.2], channel_axis=None, bins=4)
     assert np.isnan(curve.best_threshold("recall")).all()
