@@ -8,5 +8,4 @@ from fastseg.metrics import overlap
 from fastseg.metrics.overlap import *  # noqa: F403
 from fastseg.metrics.registry import REGISTRY, Average, Metric, get
 
-__all__ = ["REGISTRY", "Average", "Metric", "get"]
-__all__ += overlap.__all__
+__all__ = ["REGISTRY", "Average", "Metric", "get", *overlap.__all__]

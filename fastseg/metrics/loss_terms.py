@@ -55,8 +55,8 @@ def averaged_losses(
         denominator[:, first:],
     )
     if average == "micro":
-        numerator, denominator = ((weights * a).sum(1, keepdims=True) for a in (numerator, denominator))
-        weights = np.ones(1)
+        numerator, denominator = ((weights * a).sum(1) for a in (numerator, denominator))
+        weights = np.ones(())
     losses = complement(numerator, denominator, epsilon) ** exponent
     if average is None:
         return losses

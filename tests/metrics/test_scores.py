@@ -141,6 +141,8 @@ def test_bins_of_equal_mass() -> None:
     p, labels = np.stack([top, 1 - top], axis=1), np.where(hits, 0, 1)
     groups = np.arange(top.size) * 16 // top.size
     assert both_errors(labels, p, binning="mass", bins=16) == close(naive_calibration(top, hits, groups))
+    fine = both_errors(DATA.sums(bins=count), binning="mass", bins=7)
+    assert both_errors(DATA.labels, DATA.p, binning="mass", bins=7, sample_axis=0) == fine
     # A third of all voxels share a value: their bin is one group, and nothing is lost.
     top = np.concatenate([np.full(100, 0.9), np.linspace(0.51, 0.89, 200)])
     p, labels = np.stack([top, 1 - top], axis=1), np.zeros(300, int)
