@@ -269,6 +269,9 @@ class Judge(FewExamples):
         lines = self.lines.get(mutant.path, {})
         reached = mutant.change.lines if mutant.change.in_function else lines
         found = {test for line in reached for test in lines.get(line, ())}
+        if not mutant.change.in_function:  # its own tests may read what it holds without running a line
+            own = f"/test_{Path(mutant.path).stem}.py::"
+            found |= {test for test in self.seconds if own in test}
         chosen, left = [], self.options.seconds
         for test in sorted(found & self.seconds.keys(), key=lambda test: self.seconds[test] / (1 + self.found[test])):
             left -= self.seconds[test]
