@@ -209,7 +209,7 @@ def _drawn(parts: Sequence[_Part], columns: Floats, settings: Settings) -> tuple
     """Return the ends of the intervals of some of the parts."""
     cases = len(columns)
 
-    def statistic(drawn: npt.NDArray[np.int64], axis: int = -1) -> Floats:  # (B, N) places of cases -> (rows, B)
+    def statistic(drawn: npt.NDArray[np.int64], axis: int) -> Floats:  # (B, N) places of cases -> (rows, B)
         assert axis == -1
         draws = len(drawn)
         places = drawn + cases * np.arange(draws)[:, None]

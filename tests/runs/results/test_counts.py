@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 from fastseg import LabelCounts, metrics
 from fastseg.runs import CaseRecord, Run, Settings
 from fastseg.runs.comparison.compare import compare_runs
+from fastseg.runs.results import numbers
 from fastseg.runs.results.numbers import check_matrix
 
 LABELS = (0, 1, 2, 3, 7)
@@ -32,6 +33,12 @@ def record(name: str, voxels: list[tuple[int, int]]) -> CaseRecord:
 
 def run_of(cases: list[list[tuple[int, int]]], **settings: Any) -> Run:
     return Run(Settings(**settings), tuple(record(f"{n}", voxels) for n, voxels in enumerate(cases)))
+
+
+def test_numbers_of_voxels_are_not_taken_for_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbers, "MAX_CLASSES", 3)  # there would be more
+    run = run_of([[(0, 0)] * 5 + [(1, 1)] * 6 + [(2, 1)] * 9])
+    assert run.values("accuracy").tolist() == [[pytest.approx(11 / 20)]]
 
 
 @given(CASES, REGIONS, st.booleans())
