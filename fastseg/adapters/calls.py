@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, TypeVar
 
 from fastseg.adapters.hosts import HOSTS, load, resolve
@@ -18,7 +18,7 @@ from fastseg.adapters.tally import went_fast, went_to_host
 from fastseg.metrics.conventions import CONVENTIONS, Convention
 from fastseg.metrics.registry import REGISTRY
 
-__all__ = ["ROWS", "NotCovered", "Row", "attempt", "counted", "drop_in", "drop_in_class"]
+__all__ = ["ROWS", "NotCovered", "Row", "Smaller", "attempt", "counted", "drop_in", "drop_in_class", "hand_over"]
 
 Function = Callable[..., Any]
 T = TypeVar("T")
@@ -37,6 +37,24 @@ class NotCovered(Exception):  # noqa: N818 — no error: the host answers
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+@dataclass(frozen=True)
+class Smaller:
+    """What a fast path returns where the host has something to say: arguments with the same meaning, but few of them.
+
+    The host is called with them, so that its warnings, and what it makes of undefined values, are its own.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    value: Any = None
+    """What is returned then; None: what the host returns."""
+
+    def said_by(self, theirs: Function) -> Any:
+        """Ask the host."""
+        answer = theirs(*self.args, **self.kwargs)
+        return answer if self.value is None else self.value
 
 
 @dataclass(frozen=True)
@@ -106,6 +124,8 @@ def drop_in(path: str, *, statistic: Statistic = "labels", metric: str | None = 
                 if other_signature:
                     raise NotCovered("this version of the host has another signature")
                 value = fast(*args, **kwargs)
+                if type(value) is Smaller:
+                    value = value.said_by(theirs)
             except NotCovered as error:
                 reason = error.reason
             except TypeError as error:
@@ -125,6 +145,17 @@ def drop_in(path: str, *, statistic: Statistic = "labels", metric: str | None = 
         return ours
 
     return enter
+
+
+def hand_over(path: str, reason: str, *, module: str) -> Function:
+    """Return the drop-in for a function that is the host's to compute, for a `module`: so that one import serves for all."""
+
+    def never(*_: Any, **__: Any) -> NoReturn:
+        raise NotCovered(reason)
+
+    never.__module__, never.__doc__ = module, f"The host computes it: {reason}."
+    never.__signature__ = inspect.signature(_theirs(path))  # type: ignore[attr-defined]
+    return drop_in(path, statistic="none")(never)
 
 
 def drop_in_class(path: str, *, statistic: Statistic = "labels", metric: str | None = None) -> Callable[[T], T]:
