@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastseg.adapters.calls import NotCovered
 from fastseg.arrays.classes import MAX_CLASSES
 
-__all__ = ["as_array", "as_codes", "as_numbers", "as_summed", "as_weight", "is_text"]
+__all__ = ["as_array", "as_codes", "as_numbers", "as_summed", "as_weight", "is_text", "likely_classes"]
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -20,6 +20,8 @@ Ints = npt.NDArray[np.int64]
 _SCALARS = (bool, int, float, str, np.bool_, np.integer, np.floating)
 #: Columns up to this length get types that the kernels for them are compiled for already.
 _SHORT = 1 << 16
+#: Classes up to which `likely_classes` guesses.
+_FEW = 64
 #: Labels of a column of text that are taken for all its words, until another is seen.
 _BEGINNING = 1 << 10
 #: Strings that become codes at once: what is beside the codes stays small.
@@ -52,11 +54,16 @@ def is_text(labels: Array) -> bool:
 
 def as_numbers(labels: Array) -> Array:
     """Return labels for counting: short columns in the one type that is compiled first."""
-    return labels.astype(np.int64) if labels.dtype.kind in "biu" and _is_narrow(labels) else labels
+    wide = labels.dtype.kind == "u" and labels.dtype.itemsize == 8
+    return labels if labels.dtype.kind == "f" or wide or labels.size > _SHORT else labels.astype(np.int64)
 
 
-def _is_narrow(labels: Array) -> bool:
-    return labels.size <= _SHORT and not (labels.dtype.kind == "u" and labels.dtype.itemsize == 8)
+def likely_classes(*columns: Array) -> int | None:
+    """Return K where short columns have labels 0..K-1 of a small K: they are counted sooner if that is said."""
+    if any(column.dtype != np.int64 or column.size > _SHORT for column in columns):
+        return None
+    most = max(int(column.view(np.uint64).max()) for column in columns)  # negative ones are large then
+    return most + 1 if most < _FEW else None
 
 
 def as_codes(*columns: Array) -> tuple[Array, list[Array]]:

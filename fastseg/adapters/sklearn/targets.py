@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.adapters.calls import NotCovered, Smaller, counted
-from fastseg.adapters.sklearn.columns import as_array, as_codes, as_numbers, as_summed, as_weight, is_text
+from fastseg.adapters.sklearn.columns import (
+    as_array,
+    as_codes,
+    as_numbers,
+    as_summed,
+    as_weight,
+    is_text,
+    likely_classes,
+)
 from fastseg.api.labels import count_labels
 from fastseg.api.masks import count_masks
 from fastseg.counts import BinaryCounts, LabelCounts, positions
@@ -217,14 +225,17 @@ def _columns(true: Array, pred: Array, sample_weight: Any) -> Columns:
     if is_text(pred) != text:
         raise NotCovered("text and numbers")
     weight, dtypes = as_weight(sample_weight, true.size), (true.dtype, pred.dtype)
-    words = None
+    summed = as_summed(weight)
     if text:
         words, (true, pred) = as_codes(true, pred)
-    else:
-        true, pred = as_numbers(true), as_numbers(pred)
-    classes = None if words is None else len(words)
-    counts = counted(count_labels, true, pred, num_classes=classes, sample_weight=as_summed(weight))
-    return Columns(counts, words, dtypes, weight)
+        counts = counted(count_labels, true, pred, num_classes=len(words), sample_weight=summed)
+        return Columns(counts, words, dtypes, weight)
+    true, pred = as_numbers(true), as_numbers(pred)
+    classes = likely_classes(true, pred)
+    counts = counted(count_labels, true, pred, num_classes=classes, sample_weight=summed)
+    if classes is not None and not (counts.marginals.true + counts.marginals.pred).all():  # not all of them occur
+        counts = counted(count_labels, true, pred, sample_weight=summed)
+    return Columns(counts, None, dtypes, weight)
 
 
 def _indicators(true: Array, pred: Array, sample_weight: Any) -> Indicators:
