@@ -53,9 +53,10 @@ def is_text(labels: Array) -> bool:
 
 
 def as_numbers(labels: Array) -> Array:
-    """Return labels for counting: short columns in the one type that is compiled first."""
-    wide = labels.dtype.kind == "u" and labels.dtype.itemsize == 8
-    return labels if labels.dtype.kind == "f" or wide or labels.size > _SHORT else labels.astype(np.int64)
+    """Return labels for counting: short columns in the two types that are compiled first."""
+    if labels.size > _SHORT or (labels.dtype == np.uint64 and labels.max() >= 2**63):
+        return labels
+    return labels.astype(np.float64 if labels.dtype.kind == "f" else np.int64)
 
 
 def likely_classes(*columns: Array) -> int | None:
