@@ -78,41 +78,49 @@ def test_weights_that_are_counted_here(weight: Any, monkeypatch: pytest.MonkeyPa
         assert_same_call(getattr(host, name), getattr(ours, name), TRUE, PRED, sample_weight=given)
 
 
-HANDED_OVER: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-    "columns of other or different shapes, or without samples": (TRUE, PRED[1:], {}),
-    "labels of dtype object": (TRUE.astype(object), PRED, {}),
-    "labels of dtype |S6": (WORDS.astype("S"), WORDS.astype("S"), {}),
-    "a Series": (pd.Series(TRUE, dtype="Int64"), PRED, {}),
-    "a csr_array": (csr_array(np.eye(3, dtype=int)), np.eye(3, dtype=int), {}),
-    "text and numbers": (WORDS[TRUE], PRED, {}),
-    "fastseg refuses y_true": (TRUE + 0.5, PRED, {}),
-    "fastseg refuses y_pred": (TRUE, np.where(PRED == 0, np.nan, PRED), {}),
-    "fastseg refuses labels": (np.arange(5_000), np.arange(5_000), {}),
-    "more labels than are counted": (np.arange(5_000).astype(str), np.arange(5_000).astype(str), {}),
-    "a list of other than one type of numbers or text": ([1, "a"], ["a", "a"], {}),
-    "fastseg refuses sample_weight": (TRUE, PRED, {"sample_weight": TRUE - 1.0}),
-    "weights of another shape": (TRUE, PRED, {"sample_weight": np.ones(299)}),
-    "weights that are all 0": (TRUE, PRED, {"sample_weight": np.zeros(300)}),
-    "weights of dtype float16": (TRUE, PRED, {"sample_weight": np.ones(300, np.float16)}),
-    "weights of dtype <U1": (TRUE, PRED, {"sample_weight": ["1"] * 300}),
-    "a float": (TRUE, PRED, {"sample_weight": 2.0}),
-    "labels= with a label twice": (TRUE, PRED, {"labels": [1, 1, 0]}),
-    "labels= of another kind": (TRUE, PRED, {"labels": [0.0, 1.0]}),
-    "labels= beyond 64 bits": (TRUE, PRED, {"labels": np.array([1, 2**63], np.uint64)}),
-    "labels= beyond the columns": (np.eye(3, dtype=int), np.eye(3, dtype=int), {"labels": [3]}),
-    "arrays of two dimensions that are no indicators": (np.eye(3), np.eye(3), {}),
-    "average='binary' of several classes": (TRUE, PRED, {"average": "binary"}),
-    "average='samples' of columns": (TRUE, PRED, {"average": "samples"}),
-    "average= that is not known": (TRUE, PRED, {"average": "mean"}),
-    "pos_label= that does not occur": (TRUE > 1, PRED > 1, {"average": "binary", "pos_label": 2}),
-    "pos_label= of another kind": (TRUE > 1, PRED > 1, {"average": "binary", "pos_label": "1"}),
-    "zero_division= that is not known": (TRUE, PRED, {"zero_division": 0.5}),
-}
+INDICATOR = np.eye(3, dtype=int)
+#: Why, and what is handed over.
+HANDED_OVER: list[tuple[str, Any, Any, dict[str, Any]]] = [
+    ("columns of other or different shapes, or without samples", TRUE, PRED[1:], {}),
+    ("labels of dtype object", TRUE.astype(object), PRED, {}),
+    ("labels of dtype |S6", WORDS.astype("S"), WORDS.astype("S"), {}),
+    ("a Series", pd.Series(TRUE, dtype="Int64"), PRED, {}),
+    ("a csr_array", csr_array(INDICATOR), INDICATOR, {}),
+    ("text and numbers", WORDS[TRUE], PRED, {}),
+    ("fastseg refuses y_true", TRUE + 0.5, PRED, {}),
+    ("fastseg refuses y_pred", TRUE, np.where(PRED == 0, np.nan, PRED), {}),
+    ("fastseg refuses labels", np.arange(5_000), np.arange(5_000), {}),
+    ("more labels than are counted", np.arange(5_000).astype(str), np.arange(5_000).astype(str), {}),
+    ("a list of other than one type of numbers or text", [1, "a"], ["a", "a"], {}),
+    ("fastseg refuses sample_weight", TRUE, PRED, {"sample_weight": TRUE - 1.0}),
+    ("weights of another shape", TRUE, PRED, {"sample_weight": np.ones(299)}),
+    ("weights that are all 0", TRUE, PRED, {"sample_weight": np.zeros(300)}),
+    ("weights of dtype float16", TRUE, PRED, {"sample_weight": np.ones(300, np.float16)}),
+    ("weights of dtype <U1", TRUE, PRED, {"sample_weight": ["1"] * 300}),
+    ("a float", TRUE, PRED, {"sample_weight": 2.0}),
+    ("labels= with a label twice", TRUE, PRED, {"labels": [1, 1, 0]}),
+    ("labels= of another kind", TRUE, PRED, {"labels": [0.0, 1.0]}),
+    ("labels= beyond 64 bits", TRUE, PRED, {"labels": np.array([1, 2**63], np.uint64)}),
+    ("labels= beyond the columns", INDICATOR, INDICATOR, {"labels": [3]}),
+    ("arrays of two dimensions that are no indicators", np.eye(3), np.eye(3), {}),
+    ("average='binary' of several classes", TRUE, PRED, {"average": "binary"}),
+    ("average='samples' of columns", TRUE, PRED, {"average": "samples"}),
+    ("average= that is not known", TRUE, PRED, {"average": "mean"}),
+    ("pos_label= that does not occur", TRUE > 1, PRED > 1, {"average": "binary", "pos_label": 2}),
+    ("pos_label= of another kind", TRUE > 1, PRED > 1, {"average": "binary", "pos_label": "1"}),
+    ("zero_division= that is not known", TRUE, PRED, {"zero_division": 0.5}),
+    ("more labels than are counted", np.arange(6_000).astype(str), np.arange(6_000).astype(str), {}),
+    ("pos_label= of another kind", TRUE, PRED, {"pos_label": [1]}),
+    ("labels= of another kind", INDICATOR, INDICATOR, {"labels": [0.0]}),
+    ("average='binary' of several labels, pos_label=int", INDICATOR, INDICATOR, {"average": "binary"}),
+    ("fastseg refuses y_true", 2 * INDICATOR, INDICATOR, {}),
+]
 
 
-@pytest.mark.parametrize("reason", HANDED_OVER)
-def test_what_is_handed_over(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    true, pred, options = HANDED_OVER[reason]
+@pytest.mark.parametrize(("reason", "true", "pred", "options"), HANDED_OVER, ids=[each[0] for each in HANDED_OVER])
+def test_what_is_handed_over(
+    reason: str, true: Any, pred: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = {"average": None, **options}
     with went("sklearn.f1_score", host=1):
         assert_same_call(host.f1_score, ours.f1_score, true, pred, **options)
