@@ -35,5 +35,6 @@ def test_a_single_class_has_no_value_of_its_background() -> None:
     sums = fastseg.sum_scores([[0, 1, 1]] * 2, [p, p], sample_axis=0)
     found = values_of("soft_dice", sums, 0.0)
     assert found.shape == (2, 2)
+    assert values_of("cross_entropy", sums, 0.0).shape == (2,)  # of all classes together
     assert np.isnan(found[:, 0]).all()
     assert found[:, 1].tolist() == [pytest.approx(2 * 0.75 / (0.875 + 2), rel=1e-6)] * 2
