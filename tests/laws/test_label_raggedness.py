@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +9,6 @@ import pytest
 from hypothesis import given, strategies as st
 
 import fastseg
-from fastseg.kernels.numba.switch import DISABLED
 
 # Types that other tests compile too.
 PAIRS = [("u1", "u1"), ("i8", "i8"), ("f4", "f4"), ("i2", "i2"), ("u1", "i8")]
@@ -123,34 +118,3 @@ def test_counters_of_noise_wrap_around() -> None:
         t, p = (rng.choice(labels, 64 * 300).astype("u1") for _ in range(2))
         t[::2], p[::2] = rng.integers(0, max(labels), (2, t.size // 2))
         check(t, p)
-
-
-# Counts of data of every kind, as a digest: here, and in a process that imitates another processor.
-SOURCE = """
-import hashlib, numpy as np, fastseg
-def digest():
-    found = hashlib.sha256()
-    rng = np.random.default_rng(7)
-    for dtype, classes in (("u1", 14), ("u1", 256), ("i8", 14), ("i8", 300)):
-        t = np.repeat(rng.integers(0, classes, 400), 50).astype(dtype)
-        for wrong in (0.01, 0.2, 1.0):
-            p = t.copy()
-            where = rng.random(t.size) < wrong
-            p[where] = rng.integers(0, classes, where.sum())
-            found.update(fastseg.count_labels(t, p, num_classes=classes).matrix.tobytes())
-    return found.hexdigest()
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(DISABLED or sys.platform != "linux", reason="compares machine code on Linux")
-@pytest.mark.parametrize("processor", ["haswell", "x86-64-v2"])
-def test_other_processors_count_alike(processor: str, tmp_path: Path) -> None:
-    if processor == "haswell" and "avx2" not in Path("/proc/cpuinfo").read_text():
-        pytest.skip("this processor has no AVX2")
-    here: dict[str, Any] = {}
-    exec(SOURCE, here)
-    environment = {**os.environ, "NUMBA_CPU_NAME": processor, "NUMBA_CACHE_DIR": str(tmp_path)}
-    command = [sys.executable, "-c", SOURCE + "print(digest())"]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert run.stdout.split() == [here["digest"]()]
