@@ -357,10 +357,10 @@ def test_a_million_labels(backend: str, dtype: str) -> None:
     image = np.arange(10**6).astype(dtype)
     count_labels(image[:9], image[:9], backend=backend)  # compiled outside the measurement
     for y_true in (image, np.zeros_like(image)):
-        start = time.perf_counter()
+        start = time.process_time()  # of this process: nothing that others do makes it longer
         with refused(ValueError, "labels: expected at most 4096 distinct labels", "labels="):
             count_labels(y_true, image, backend=backend)
-        assert time.perf_counter() - start < 5
+        assert time.process_time() - start < 5
 
 
 def test_a_rejected_batch_leaves_the_evaluator_as_it_was() -> None:
