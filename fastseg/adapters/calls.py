@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, TypeVar
 
-from fastseg.adapters.hosts import HOSTS, load, resolve
+from fastseg.adapters.hosts import HOSTS, host_of, load, resolve
 from fastseg.adapters.tally import went_fast, went_to_host
 from fastseg.metrics.conventions import CONVENTIONS, Convention
 from fastseg.metrics.registry import REGISTRY
@@ -114,7 +114,7 @@ def drop_in(path: str, *, statistic: Statistic = "labels", metric: str | None = 
     """
 
     def enter(fast: Function) -> Function:
-        host, theirs = path.partition(".")[0], _theirs(path)
+        host, theirs = host_of(path), _theirs(path)
         name = f"{host}.{theirs.__name__}"
         other_signature = _parameters(fast) != _parameters(theirs)
 
@@ -166,7 +166,7 @@ def drop_in_class(path: str, *, statistic: Statistic = "labels", metric: str | N
         if not (inspect.isclass(ours) and issubclass(ours, theirs)):
             raise TypeError(f"{path}: expected a subclass of it, found {ours!r}")
         ours.__name__ = ours.__qualname__ = theirs.__name__
-        _enter(Row(path.partition(".")[0], path, ours, statistic, metric), ours)
+        _enter(Row(host_of(path), path, ours, statistic, metric), ours)
         return ours
 
     return enter
@@ -207,7 +207,7 @@ def _refused(error: Exception) -> NoReturn:
 
 
 def _theirs(path: str) -> Any:
-    load(path.partition(".")[0])
+    load(host_of(path))
     return resolve(path)
 
 

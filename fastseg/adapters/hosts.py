@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import re
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-__all__ = ["HOSTS", "Host", "load", "resolve"]
+__all__ = ["HOSTS", "Host", "host_of", "load", "resolve", "version"]
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,34 @@ def load(name: str) -> ModuleType:
         raise ImportError(
             f"fastseg.adapters.{name} needs {host.distribution}: pip install {host.distribution}", name=host.module
         ) from None
-    found = str(module.__version__)
+    found = version(name)
     if _numbers(found) < _numbers(host.oldest):
         raise ImportError(
             f"fastseg.adapters.{name} needs {host.distribution} {host.oldest} or later, found {found}", name=host.module
         )
     return module
+
+
+def version(name: str) -> str:
+    """Return the version of a host that is installed; some say it only in what is known of the distribution."""
+    host = HOSTS[name]
+    module = importlib.import_module(host.module)
+    return str(getattr(module, "__version__", None) or importlib.metadata.version(host.distribution))
+
+
+def host_of(path: str) -> str:
+    """Return which of `HOSTS` has what a dotted path names; ValueError if none has.
+
+    Examples
+    --------
+    >>> host_of("sklearn.metrics.f1_score")
+    'sklearn'
+    """
+    module = path.partition(".")[0]
+    found = next((name for name, host in HOSTS.items() if host.module == module), None)
+    if found is None:
+        raise ValueError(f"path: expected one in {', '.join(host.module for host in HOSTS.values())}; found {path!r}")
+    return found
 
 
 def resolve(path: str) -> Any:

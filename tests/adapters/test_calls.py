@@ -208,6 +208,25 @@ def test_a_host_that_is_missing_or_too_old_is_named(host: ModuleType, monkeypatc
         hosts.load("madeup")
 
 
+def test_a_host_may_be_imported_by_another_name_than_our_module(
+    host: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(hosts.HOSTS, "ours", hosts.HOSTS.pop("madeup"))
+    assert calls.drop_in("madeup.double")(fast_double)(1.0) == 2
+    assert calls.ROWS["madeup.double"].name == "ours.double"
+    with pytest.raises(ValueError, match=r"path: expected one in .*; found 'unknown\.double'"):
+        calls.drop_in("unknown.double")(fast_double)
+
+
+def test_the_version_of_a_host_that_does_not_say_it_is_that_of_its_distribution(
+    host: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del host.__version__
+    monkeypatch.setattr("importlib.metadata.version", {"made-up": "2.1.4"}.__getitem__)
+    assert hosts.version("madeup") == "2.1.4"
+    assert hosts.load("madeup") is host
+
+
 def test_what_a_host_itself_misses_is_not_blamed_on_it(host: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(name: str) -> None:
         raise ModuleNotFoundError("No module named 'other'", name="other")
