@@ -12,10 +12,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import fastseg
+from fastseg.adapters.hosts import HOSTS
 
 pytest.register_assert_rewrite("support")  # so that asserts in there say what they found
 
 # Programs that tests start take the same package, what tests share, and the kernels that others have compiled for it.
+from support.drop_ins import host_is_there  # noqa: E402
+
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, (str(Path(fastseg.__file__).parents[1]), str(Path(__file__).parent), os.environ.get("PYTHONPATH")))
 )
@@ -40,6 +43,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its own import
             pytest.importorskip("torch", reason="needs PyTorch, which is too large for the extra: pip install torch")
+    for marker in item.iter_markers("host"):
+        name = marker.args[0]
+        if not host_is_there(name):
+            pytest.skip(f"needs a host of drop-ins: pip install {HOSTS[name].distribution}")
     if item.get_closest_marker("browser") and _chromium() is None:
         pytest.skip("needs Chromium, which pip does not install")
 

@@ -12,7 +12,10 @@ from fastseg.adapters.calls import ROWS, Row
 from fastseg.adapters.hosts import HOSTS, load, version
 
 #: Hosts that there is a module of drop-ins for; those but scikit-learn need PyTorch, and are installed where that is.
-MODULES = [pytest.param("sklearn")]
+MODULES = [
+    pytest.param("sklearn"),
+    pytest.param("medpy", marks=pytest.mark.host("medpy")),
+]
 
 
 def rows(host: str) -> list[Row]:

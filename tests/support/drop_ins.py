@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,9 +16,16 @@ import pytest
 
 from fastseg.adapters import report
 from fastseg.adapters.calls import Row
+from fastseg.adapters.hosts import HOSTS
 
 #: Floats agree to this: sums may be taken in another order.
 TOLERANCE = 1e-12
+
+
+@functools.cache
+def host_is_there(name: str) -> bool:
+    """Tell whether a host is installed."""
+    return importlib.util.find_spec(HOSTS[name].module) is not None
 
 
 @dataclass
