@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from harness import compare
+from support.drop_ins import host_is_there
 
 from fastseg.phantom import phantom_pair
 
@@ -35,4 +36,48 @@ def test_medpy(benchmark: Any, name: str, shape: tuple[int, ...], times: int, fl
         [calls(lambda: theirs(result, reference), times)],
         group=GROUP,
         floor=floor,
+    )
+
+
+def need(host: str) -> Any:
+    """Return our module of drop-ins, where the host is installed."""
+    if not host_is_there(host):
+        pytest.skip(f"{host} is not installed")
+    return importlib.import_module(f"fastseg.adapters.{host}")
+
+
+#: Shape, mode, classes, calls a round, floor, aim.
+STATS = {
+    "multiclass 16×1024²": ((16, 1024, 1024), "multiclass", 14, 1, 20, 60),
+    "multiclass 1×4096²": ((1, 4096, 4096), "multiclass", 14, 1, 20, 60),
+    "multiclass 8×256²": ((8, 256, 256), "multiclass", 14, 3, 3, None),
+    "multiclass 1×32²": ((1, 32, 32), "multiclass", 4, 50, 1, None),
+    "binary 16×1×1024²": ((16, 1, 1024, 1024), "binary", 2, 1, 5, None),
+    "binary 1×1×32²": ((1, 1, 32, 32), "binary", 2, 50, 1, None),
+}
+
+
+@pytest.mark.parametrize("scores", [False, True], ids=["int64", "float32"])
+@pytest.mark.parametrize("case", STATS)
+def test_get_stats(benchmark: Any, case: str, scores: bool) -> None:
+    shape, mode, classes, times, floor, aim = STATS[case]
+    if scores and mode == "multiclass":
+        pytest.skip("labels are integers")
+    ours = need("segmentation_models").get_stats
+    torch, theirs = (importlib.import_module(name) for name in ("torch", "segmentation_models_pytorch.metrics"))
+    pair = phantom_pair((shape[0], *shape[-2:]), classes)
+    target, output = (torch.from_numpy(each.reshape(shape)).long() for each in pair)
+    options = {"num_classes": classes} if mode == "multiclass" else {"threshold": 0.5} if scores else {}
+    output = output.float() if scores else output
+    call = lambda function: lambda: function(output, target, mode, **options)  # noqa: E731
+    for found, wanted in zip(call(ours)(), call(theirs.get_stats)(), strict=True):
+        assert torch.equal(found, wanted)
+    compare(
+        benchmark,
+        f"SMP get_stats, {case}, {'float32' if scores else 'int64'}",
+        calls(call(ours), times),
+        [calls(call(theirs.get_stats), times)],
+        group=GROUP,
+        floor=floor,
+        aim=aim,
     )

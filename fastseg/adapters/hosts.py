@@ -34,6 +34,9 @@ class Host:
 HOSTS = {
     "medpy": Host("medpy", "medpy", oldest="0.4", tested=("0.5",)),
     "monai": Host("monai", "monai", oldest="1.5", tested=("1.6",)),
+    "segmentation_models": Host(
+        "segmentation_models_pytorch", "segmentation-models-pytorch", oldest="0.3", tested=("0.6",)
+    ),
     "sklearn": Host("sklearn", "scikit-learn", oldest="1.7", tested=("1.7", "1.9")),
     "torchmetrics": Host("torchmetrics", "torchmetrics", oldest="1.4", tested=("1.9",)),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,8 +25,36 @@ TOLERANCE = 1e-12
 
 @functools.cache
 def host_is_there(name: str) -> bool:
-    """Tell whether a host is installed."""
-    return importlib.util.find_spec(HOSTS[name].module) is not None
+    """Tell whether a host is installed; those that need torchvision can be imported from then on."""
+    if importlib.util.find_spec(HOSTS[name].module) is None:
+        return False
+    if name in _WITH_TORCHVISION:
+        _let_torchvision_be_imported()
+    return True
+
+
+#: Hosts that import torchvision.
+_WITH_TORCHVISION = ("segmentation_models",)
+
+
+@functools.cache
+def _let_torchvision_be_imported() -> Any:
+    """Declare two operators that it asks PyTorch for, where its own were built for another PyTorch, as beside one of a CPU."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of their own imports
+        try:
+            importlib.import_module("torchvision")
+        except RuntimeError:
+            library = torch.library.Library("torchvision", "DEF")
+            library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            for module in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+                del sys.modules[module]
+            importlib.import_module("torchvision")
+            return library  # operators are gone when it is
+    return None
 
 
 @dataclass

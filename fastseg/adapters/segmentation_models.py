@@ -1,0 +1,143 @@
+"""Drop-ins for `segmentation_models_pytorch.metrics`: `get_stats` counts here; scores of its counts are the host's own.
+
+Counts are exact. The host counts classes in 32-bit floats (`torch.histc`), which hold no odd number beyond 16,777,216, and may
+stop there (pytorch#96613).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from segmentation_models_pytorch.metrics import (
+    accuracy,
+    balanced_accuracy,
+    f1_score,
+    false_discovery_rate,
+    false_negative_rate,
+    false_omission_rate,
+    false_positive_rate,
+    fbeta_score,
+    iou_score,
+    negative_likelihood_ratio,
+    negative_predictive_value,
+    positive_likelihood_ratio,
+    positive_predictive_value,
+    precision,
+    recall,
+    sensitivity,
+    specificity,
+)
+
+from fastseg.adapters.calls import NotCovered, counted, drop_in
+from fastseg.api.labels import count_each_label
+from fastseg.api.masks import count_masks
+from fastseg.counts import BinaryCounts, LabelCounts
+
+__all__ = [
+    "accuracy",
+    "balanced_accuracy",
+    "f1_score",
+    "false_discovery_rate",
+    "false_negative_rate",
+    "false_omission_rate",
+    "false_positive_rate",
+    "fbeta_score",
+    "get_stats",
+    "iou_score",
+    "negative_likelihood_ratio",
+    "negative_predictive_value",
+    "positive_likelihood_ratio",
+    "positive_predictive_value",
+    "precision",
+    "recall",
+    "sensitivity",
+    "specificity",
+]
+
+#: Voxels below which PyTorch has counted a pair of masks before ours has begun.
+_FEW = 1 << 15
+#: How many labels 0..K-1 a type has room for beside −1, which the host writes where labels are ignored or differ.
+_ROOM = {
+    torch.bool: 2,
+    torch.uint8: 255,
+    torch.int8: 128,
+    torch.int16: 1 << 15,
+    torch.int32: 1 << 31,
+    torch.int64: 1 << 63,
+}
+
+
+@drop_in("segmentation_models_pytorch.metrics.get_stats")
+def get_stats(
+    output: Any,
+    target: Any,
+    mode: Any,
+    ignore_index: Any = None,
+    threshold: Any = None,
+    num_classes: Any = None,
+) -> Any:
+    """Counted here: tensors on the CPU: labels that are classes, or ignored; masks of 0 and 1; scores and a threshold."""
+    for each in (output, target):
+        if type(each) is not torch.Tensor or each.device.type != "cpu" or each.layout is not torch.strided:
+            raise NotCovered("no tensors on the CPU")
+    if output.shape != target.shape or not output.numel() or target.dtype not in _ROOM:
+        raise NotCovered("tensors that are no maps of labels or masks")
+    if mode == "multiclass" and threshold is None:
+        return _tensors(_of_labels(output, target, ignore_index, num_classes))
+    if mode in ("binary", "multilabel") and ignore_index is None:
+        return _of_masks(output, target, threshold)
+    raise NotCovered("a mode, or options that it does not have")
+
+
+def _tensors(counts: BinaryCounts) -> Any:
+    return tuple(torch.from_numpy(each.copy()) for each in (counts.tp, counts.fp, counts.fn, counts.tn))
+
+
+def _of_labels(output: Any, target: Any, ignore_index: Any, num_classes: Any) -> BinaryCounts:
+    if output.dtype not in _ROOM or type(num_classes) is not int:
+        raise NotCovered("tensors that are no maps of labels, or no number of classes")
+    if not 2 <= num_classes <= min(_ROOM[output.dtype], _ROOM[target.dtype]):
+        raise NotCovered("a number of classes that the host does not count right")
+    if ignore_index is not None:
+        if type(ignore_index) is not int or 0 <= ignore_index < num_classes:
+            raise NotCovered("ignore_index among the classes")
+        if target.dtype is torch.bool or not _holds(target.dtype, ignore_index) or not target.is_contiguous():
+            raise NotCovered("ignore_index that the target cannot hold, or a target that is not contiguous")
+    return counted(
+        _each_label,
+        target.numpy(),
+        output.numpy(),
+        num_classes=num_classes,
+        ignore_index=ignore_index,
+        sample_axis=0,
+    )
+
+
+def _each_label(true: Any, pred: Any, **options: Any) -> BinaryCounts:
+    counts = count_each_label(true, pred, **options)
+    return counts.one_vs_rest() if isinstance(counts, LabelCounts) else counts
+
+
+def _of_masks(output: Any, target: Any, threshold: Any) -> Any:
+    if target.ndim < 3 or not (output.is_contiguous() and target.is_contiguous()):
+        raise NotCovered("masks without voxels' axes, or that are not contiguous")
+    if threshold is None:
+        if output.dtype not in _ROOM:
+            raise NotCovered("scores without a threshold")
+    elif type(threshold) not in (int, float) or output.is_complex():
+        raise NotCovered("a threshold that is no number")
+    else:
+        output = output >= threshold
+        if not 0.001 < threshold <= 1:  # which leaves 0 and 1 as they are
+            target = target >= threshold
+    if output.numel() >= _FEW:
+        return _tensors(counted(count_masks, target.numpy(), output.numpy(), channel_axis=1, sample_axis=0))
+    pred, true = output.flatten(2), target.flatten(2)
+    tp, positives, support = (pred * true).sum(2), pred.sum(2), true.sum(2)
+    return tp, positives - tp, support - tp, true.shape[2] - positives - support + tp
+
+
+def _holds(dtype: Any, value: int) -> bool:
+    info = torch.iinfo(dtype)
+    return bool(info.min <= value <= info.max)
