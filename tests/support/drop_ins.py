@@ -29,7 +29,7 @@ def host_is_there(name: str) -> bool:
     if importlib.util.find_spec(HOSTS[name].module) is None:
         return False
     if name in _WITH_TORCHVISION:
-        _let_torchvision_be_imported()
+        let_torchvision_be_imported()
     return True
 
 
@@ -38,10 +38,12 @@ _WITH_TORCHVISION = ("segmentation_models",)
 
 
 @functools.cache
-def _let_torchvision_be_imported() -> Any:
+def let_torchvision_be_imported() -> Any:
     """Declare two operators that it asks PyTorch for, where its own were built for another PyTorch, as beside one of a CPU."""
     import torch
 
+    if importlib.util.find_spec("torchvision") is None:
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of their own imports
         try:
