@@ -81,3 +81,28 @@ def test_get_stats(benchmark: Any, case: str, scores: bool) -> None:
         floor=floor,
         aim=aim,
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "times", "floor", "aim"),
+    [((512, 1024), 19, 3, 3, 8), ((512, 512), 150, 3, 3, None), ((32, 32), 4, 50, 1, None)],
+)
+def test_intersect_and_union(
+    benchmark: Any, shape: tuple[int, int], classes: int, times: int, floor: float, aim: float | None
+) -> None:
+    ours = need("mmseg").IoUMetric.intersect_and_union
+    torch, mmseg = (importlib.import_module(name) for name in ("torch", "mmseg.evaluation.metrics"))
+    theirs = mmseg.IoUMetric.intersect_and_union
+    label, pred = (torch.from_numpy(each.reshape(shape)).long() for each in phantom_pair((1, *shape), classes))
+    label[: shape[0] // 16] = 255
+    for found, wanted in zip(ours(pred, label, classes, 255), theirs(pred, label, classes, 255), strict=True):
+        assert torch.equal(found, wanted)
+    compare(
+        benchmark,
+        f"mmseg intersect_and_union, {'×'.join(map(str, shape))}, K={classes}, int64",
+        calls(lambda: ours(pred, label, classes, 255), times),
+        [calls(lambda: theirs(pred, label, classes, 255), times)],
+        group=GROUP,
+        floor=floor,
+        aim=aim,
+    )

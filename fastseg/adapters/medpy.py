@@ -11,8 +11,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from medpy.metric import binary
-from medpy.metric.binary import (
+
+from fastseg.adapters.calls import NotCovered, drop_in
+from fastseg.adapters.hosts import load
+from fastseg.api.masks import count_masks
+
+load("medpy")  # or say what to install
+
+from medpy.metric import binary  # noqa: E402
+from medpy.metric.binary import (  # noqa: E402
     asd,
     assd,
     hd,
@@ -24,9 +31,6 @@ from medpy.metric.binary import (
     volume_change_correlation,
     volume_correlation,
 )
-
-from fastseg.adapters.calls import NotCovered, drop_in
-from fastseg.api.masks import count_masks
 
 __all__ = [
     "asd",

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from segmentation_models_pytorch.metrics import (
+from fastseg.adapters.calls import NotCovered, counted, drop_in
+from fastseg.adapters.hosts import load
+from fastseg.api.labels import count_each_label
+from fastseg.api.masks import count_masks
+from fastseg.counts import BinaryCounts, LabelCounts
+
+load("segmentation_models")  # or say what to install
+
+import torch  # noqa: E402
+from segmentation_models_pytorch.metrics import (  # noqa: E402
     accuracy,
     balanced_accuracy,
     f1_score,
@@ -28,11 +36,6 @@ from segmentation_models_pytorch.metrics import (
     sensitivity,
     specificity,
 )
-
-from fastseg.adapters.calls import NotCovered, counted, drop_in
-from fastseg.api.labels import count_each_label
-from fastseg.api.masks import count_masks
-from fastseg.counts import BinaryCounts, LabelCounts
 
 __all__ = [
     "accuracy",

@@ -234,3 +234,12 @@ def test_what_a_host_itself_misses_is_not_blamed_on_it(host: ModuleType, monkeyp
     monkeypatch.setattr(importlib, "import_module", fail)
     with pytest.raises(ModuleNotFoundError, match="other"):
         hosts.load("madeup")
+
+
+@pytest.mark.parametrize("name", ["medpy", "mmseg", "segmentation_models"])
+def test_a_module_of_drop_ins_says_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = hosts.HOSTS[name]
+    monkeypatch.setitem(sys.modules, host.module, None)
+    monkeypatch.delitem(sys.modules, f"fastseg.adapters.{name}", raising=False)
+    with pytest.raises(ImportError, match=f"fastseg.adapters.{name} needs {host.distribution}: pip install"):
+        importlib.import_module(f"fastseg.adapters.{name}")
