@@ -227,6 +227,6 @@ def _enter(row: Row, documented: Any) -> None:
     )  # of a class: not inherited
     note = inspect.cleandoc(own or "")
     ours.__doc__ = (
-        f"{head}\n\nThis is the drop-in for `{row.path}`: same arguments, results, warnings and errors. {note}".rstrip()
+        f"{head}\n\nThis is the drop-in for `{row.path}`: same arguments, results, warnings and errors. {note}".strip()
     )
     ROWS[row.path] = row

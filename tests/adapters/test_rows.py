@@ -14,7 +14,7 @@ from fastseg.adapters.hosts import HOSTS, load, version
 #: Hosts that there is a module of drop-ins for; those but scikit-learn need PyTorch, and are installed where that is.
 MODULES = [
     pytest.param("sklearn"),
-    *(pytest.param(name, marks=pytest.mark.host(name)) for name in ("medpy", "mmseg", "segmentation_models")),
+    *(pytest.param(name, marks=pytest.mark.host(name)) for name in ("medpy", "mmseg", "nnunet", "segmentation_models")),
 ]
 
 
@@ -52,5 +52,6 @@ def test_drop_ins_are_found_where_they_say_that_they_are(host: str) -> None:
 def test_drop_ins_are_documented(host: str) -> None:
     for row in rows(host):
         text = inspect.getdoc(row.ours) or ""
-        assert text.splitlines()[0] == (inspect.getdoc(row.theirs) or "").splitlines()[0]
+        head = (inspect.getdoc(row.theirs) or "").splitlines()[:1]
+        assert text.splitlines()[: len(head)] == head
         assert f"drop-in for `{row.path}`" in text
