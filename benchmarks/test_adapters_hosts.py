@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +45,9 @@ def need(host: str) -> Any:
     """Return our module of drop-ins, where the host is installed."""
     if not host_is_there(host):
         pytest.skip(f"{host} is not installed")
-    return importlib.import_module(f"fastseg.adapters.{host}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the host's own imports
+        return importlib.import_module(f"fastseg.adapters.{host}")
 
 
 #: Shape, mode, classes, calls a round, floor, aim.
@@ -105,4 +109,30 @@ def test_intersect_and_union(
         group=GROUP,
         floor=floor,
         aim=aim,
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "times", "floor"), [((2, 14, 64, 64, 64), 1, 2), ((4, 19, 256, 512), 1, 2), ((2, 4, 32, 32), 20, 0.8)]
+)
+def test_ignite(benchmark: Any, shape: tuple[int, ...], times: int, floor: float) -> None:
+    ours = need("ignite").ConfusionMatrix
+    torch, theirs = importlib.import_module("torch"), importlib.import_module("ignite.metrics").ConfusionMatrix
+    torch.manual_seed(0)
+    truth, wanted = (
+        torch.from_numpy(each.reshape(shape[0], *shape[2:])).long()
+        for each in phantom_pair((shape[0], shape[2], math.prod(shape[3:])), shape[1])
+    )
+    scores = torch.nn.functional.one_hot(wanted, shape[1]).movedim(-1, 1) + 0.4 * torch.rand(shape)
+    pair = [each(shape[1]) for each in (ours, theirs)]
+    for each in pair:
+        each.update((scores, truth))
+    assert torch.equal(pair[0].compute(), pair[1].compute())
+    compare(
+        benchmark,
+        f"Ignite ConfusionMatrix.update, {'×'.join(map(str, shape))}",
+        calls(lambda: pair[0].update((scores, truth)), times),
+        [calls(lambda: pair[1].update((scores, truth)), times)],
+        group=GROUP,
+        floor=floor,
     )

@@ -81,6 +81,8 @@ def get_stats(
     num_classes: Any = None,
 ) -> Any:
     """Counted here: tensors on the CPU: labels that are classes, or ignored; masks of 0 and 1; scores and a threshold."""
+    if torch.compiler.is_compiling():
+        raise NotCovered("torch.compile")
     for each in (output, target):
         if type(each) is not torch.Tensor or each.device.type != "cpu" or each.layout is not torch.strided:
             raise NotCovered("no tensors on the CPU")

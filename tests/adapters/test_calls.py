@@ -236,7 +236,7 @@ def test_what_a_host_itself_misses_is_not_blamed_on_it(host: ModuleType, monkeyp
         hosts.load("madeup")
 
 
-@pytest.mark.parametrize("name", ["medpy", "mmseg", "nnunet", "segmentation_models"])
+@pytest.mark.parametrize("name", ["ignite", "medpy", "mmseg", "nnunet", "segmentation_models"])
 def test_a_module_of_drop_ins_says_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     host = hosts.HOSTS[name]
     monkeypatch.setitem(sys.modules, host.module, None)

@@ -143,6 +143,19 @@ def test_what_is_the_hosts_to_answer_or_to_refuse() -> None:
     compare(zeros + 2, zeros + 1, "multilabel")  # few enough to be no labels, but numbers
 
 
+@pytest.mark.filterwarnings("ignore")  # of the compiler's, about the host's own operations
+def test_in_a_compiled_function_the_host_counts() -> None:
+    torch, _, ours = modules()
+    output, target = torch.arange(24).reshape(2, 12) % 4, torch.arange(24).reshape(2, 12) % 3
+
+    def function(output: Any, target: Any) -> Any:
+        return ours.get_stats(output * 1, target, "multiclass", num_classes=4)
+
+    with went("segmentation_models.get_stats", fast=1, host=1):
+        found = torch.compile(function, backend="eager")(output, target)
+        assert_same(found, function(output, target))
+
+
 def test_counts_beyond_what_a_float_counts() -> None:
     """The host's bins hold no odd number beyond 2²⁴, and may stop there (pytorch#96613): a difference that is meant."""
     torch, theirs, ours = modules()

@@ -1,0 +1,67 @@
+"""The drop-in for Ignite's `ConfusionMatrix`; what Ignite makes of one, such as `mIoU`, is its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastseg.adapters.calls import NotCovered, attempt, counted, drop_in_class
+from fastseg.adapters.hosts import load
+from fastseg.api.encoding import argmax_labels
+from fastseg.api.labels import count_labels
+
+load("ignite")  # or say what to install
+
+import torch  # noqa: E402
+from ignite.metrics import (  # noqa: E402
+    ConfusionMatrix as _ConfusionMatrix,
+    DiceCoefficient,
+    IoU,
+    JaccardIndex,
+    mIoU,
+)
+from ignite.metrics.confusion_matrix import cmAccuracy, cmPrecision, cmRecall  # noqa: E402
+from ignite.metrics.metric import reinit__is_reduced  # noqa: E402
+
+__all__ = [
+    "ConfusionMatrix",
+    "DiceCoefficient",
+    "IoU",
+    "JaccardIndex",
+    "cmAccuracy",
+    "cmPrecision",
+    "cmRecall",
+    "mIoU",
+]
+
+#: Scores below which PyTorch has counted a batch before ours has begun.
+_FEW = 1 << 14
+_LABELS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+@drop_in_class("ignite.metrics.ConfusionMatrix")
+class ConfusionMatrix(_ConfusionMatrix):
+    """Counted here: scores on the CPU, of some thousand values and without NaN, and true labels that are integers."""
+
+    @reinit__is_reduced
+    def update(self, output: Sequence[Any]) -> None:
+        """Add a batch of scores (B, K, …) and true labels (B, …); those outside 0..K-1 are not looked at."""
+        attempt("ignite.ConfusionMatrix", self._fast_update, super().update, output)
+
+    def _fast_update(self, output: Sequence[Any]) -> None:
+        if torch.compiler.is_compiling():
+            raise NotCovered("torch.compile")
+        self._check_shape(output)
+        scores, labels = output[0].detach(), output[1].detach()
+        for each in (scores, labels, self.confusion_matrix):
+            if type(each) is not torch.Tensor or each.device.type != "cpu":
+                raise NotCovered("no tensors on the CPU")
+        if labels.dtype not in _LABELS or scores.dtype is torch.bool or scores.numel() < _FEW:
+            raise NotCovered("few scores, or labels that are no integers")
+        counts = counted(count_labels, labels.numpy(), counted(argmax_labels, scores, channel_axis=1))
+        among = (counts.labels >= 0) & (counts.labels < self.num_classes)
+        where = counts.labels[among]
+        self.confusion_matrix.numpy()[np.ix_(where, where)] += counts.matrix[0][np.ix_(among, among)]
+        self._num_examples += scores.shape[0]
