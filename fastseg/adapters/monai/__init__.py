@@ -1,0 +1,33 @@
+"""Drop-ins for metrics and losses of MONAI: change where they are imported from, and nothing else.
+
+Counted here are tensors of the CPU, MetaTensors and lists of them too. All else goes to MONAI: tensors on other devices, soft
+maps, maps of 16 bits, `per_component`, derivatives of metrics, `torch.compile`; `fastseg.adapters.report` says what, and why.
+"""
+
+from fastseg.adapters.hosts import load
+
+load("monai")
+
+from fastseg.adapters.monai.metrics import DiceHelper, DiceMetric, compute_dice  # noqa: E402
+from fastseg.adapters.monai.one_hot_metrics import (  # noqa: E402
+    ConfusionMatrixMetric,
+    GeneralizedDiceScore,
+    MeanIoU,
+    compute_confusion_matrix_metric,
+    compute_generalized_dice,
+    compute_iou,
+    get_confusion_matrix,
+)
+
+__all__ = [
+    "ConfusionMatrixMetric",
+    "DiceHelper",
+    "DiceMetric",
+    "GeneralizedDiceScore",
+    "MeanIoU",
+    "compute_confusion_matrix_metric",
+    "compute_dice",
+    "compute_generalized_dice",
+    "compute_iou",
+    "get_confusion_matrix",
+]

@@ -1,0 +1,109 @@
+"""What MONAI's metrics are made of: how many voxels of each sample and class are true, predicted, and both."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.adapters.calls import NotCovered, counted
+from fastseg.adapters.monai.tensors import as_array
+from fastseg.api.labels import count_labels
+from fastseg.api.masks import count_masks
+from fastseg.api.scores import sum_scores
+from fastseg.counts import LabelCounts
+
+__all__ = ["Overlaps", "divided", "of_labels", "of_most_probable", "of_one_hot", "valid_voxels"]
+
+Ints = npt.NDArray[np.int64]
+
+
+class Overlaps(NamedTuple):
+    """Voxels of B samples and C classes, each (B, C)."""
+
+    both: Ints
+    """True and predicted."""
+    true: Ints
+    pred: Ints
+    counted: Ints
+    """(B, 1): all that were looked at."""
+
+    def of_classes(self, which: Any) -> Self:
+        """Return those of some classes: a slice, or a mask."""
+        return self._replace(both=self.both[:, which], true=self.true[:, which], pred=self.pred[:, which])
+
+
+def of_one_hot(y_pred: Any, y: Any, mask: npt.NDArray[np.bool_] | None = None) -> Overlaps:
+    """Count binary maps (B, C, ...), where a mask (B, ...) is not zero."""
+    true, pred = as_array(y), as_array(y_pred)
+    if true.shape != pred.shape:
+        raise NotCovered("maps of two shapes")
+    counts = counted(count_masks, true, pred, channel_axis=1, sample_axis=0)
+    if mask is not None:  # only now is it known that nothing outside is NaN or between 0 and 1
+        counts = counted(count_masks, true, pred, channel_axis=1, sample_axis=0, mask=mask)
+    both = counts.tp
+    return Overlaps(both, both + counts.fn, both + counts.fp, counts.voxels[:, :1])
+
+
+def of_labels(y_pred: Any, y: Any, num_classes: int, ignore_index: int | None) -> Overlaps:
+    """Count label maps (B, 1, ...); labels that were predicted beyond the classes are misses."""
+    counts = counted(
+        count_labels,
+        as_array(y),
+        as_array(y_pred),
+        num_classes=num_classes,
+        ignore_index=ignore_index,
+        sample_axis=0,
+        unknown="count",
+    )
+    return _of_counts(counts)
+
+
+def of_most_probable(scores: Any, y: Any, ignore_index: int | None) -> Overlaps:
+    """Count the most probable classes of scores (B, C, ...) against a label map (B, 1, ...)."""
+    sums = counted(
+        sum_scores,
+        as_array(y)[:, 0],
+        as_array(scores),
+        channel_axis=1,
+        sample_axis=0,
+        activation="softmax",
+        ignore_index=ignore_index,
+        quantities="argmax",
+    )
+    return _of_counts(sums.argmax_counts)
+
+
+def _of_counts(counts: LabelCounts | None) -> Overlaps:
+    assert counts is not None
+    true, pred, both = counts.marginals
+    return Overlaps(both, true, pred, counts.voxels[:, :1])
+
+
+def valid_voxels(y: Any, ignore_index: int | None) -> npt.NDArray[np.bool_] | None:
+    """Return where one-hot maps (B, C, ...) of at least two classes are not to be ignored: (B, ...), None for everywhere.
+
+    A class is ignored where its channel says so; any other number stands for voxels that are of no class.
+    """
+    if ignore_index is None:
+        return None
+    channels = as_array(y)
+    if not isinstance(ignore_index, int):
+        raise NotCovered("ignore_index that is no integer")
+    if channels.shape[1] < 2:
+        raise NotCovered("ignore_index of one channel")
+    if 0 <= ignore_index < channels.shape[1]:
+        if channels.dtype == np.bool_:
+            raise NotCovered("ignore_index of boolean maps")  # which the host refuses
+        valid = channels[:, ignore_index] == 0
+    else:
+        valid = np.logical_or.reduce(channels, axis=1)
+    return np.asarray(valid, bool)
+
+
+def divided(numerator: Any, denominator: Any, defined: Any, otherwise: Any) -> npt.NDArray[np.float64]:
+    """Divide where that is defined."""
+    result = np.full(defined.shape, otherwise, np.float64)
+    np.divide(numerator, denominator, out=result, where=defined)
+    return result

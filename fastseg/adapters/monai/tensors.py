@@ -1,0 +1,95 @@
+"""Tensors of MONAI's callers: which of them are arrays that can be counted, and results that look as the host's would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from monai.data import MetaTensor
+
+from fastseg.adapters.calls import NotCovered
+
+__all__ = [
+    "as_array",
+    "check_batch",
+    "check_tensor",
+    "has_metadata",
+    "is_half",
+    "like",
+    "of_sample",
+    "plain",
+    "result_dtype",
+]
+
+Array = npt.NDArray[Any]
+_HALVES = (torch.float16, torch.bfloat16)
+_NO_NUMBERS = "tensors of another type"
+
+
+def check_tensor(tensor: Any) -> None:
+    """Raise `NotCovered` unless the values of a tensor can be read here, and nobody differentiates by them."""
+    if type(tensor) is not torch.Tensor and type(tensor) is not MetaTensor:
+        raise NotCovered("another kind of tensor")
+    if torch.compiler.is_compiling():
+        raise NotCovered("torch.compile")
+    if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
+        raise NotCovered("tensors on another device, or sparse ones")
+    if tensor.requires_grad and torch.is_grad_enabled():
+        raise NotCovered("derivatives of a metric")
+
+
+def check_batch(y_pred: Any, y: Any, least_axes: int) -> None:
+    """Raise `NotCovered` unless two tensors have values, and so many axes."""
+    check_tensor(y_pred)
+    check_tensor(y)
+    if min(y_pred.ndim, y.ndim) < least_axes or not y_pred.numel():
+        raise NotCovered("tensors without axes or values")
+
+
+def plain(tensor: Any) -> Any:
+    """Return a tensor without what MONAI or autograd knows of it."""
+    return (tensor if type(tensor) is torch.Tensor else tensor.as_subclass(torch.Tensor)).detach()
+
+
+def as_array(tensor: Any) -> Array:
+    """Return a view of a tensor that `check_tensor` has let pass."""
+    try:
+        array: Array = plain(tensor).numpy()
+    except (TypeError, RuntimeError):  # bfloat16 and other types that NumPy does not know; tensors of torch.func
+        raise NotCovered(_NO_NUMBERS) from None
+    if array.dtype.kind not in "biuf":
+        raise NotCovered(_NO_NUMBERS)
+    return array
+
+
+def is_half(tensor: Any) -> bool:
+    """Tell whether the host would take sums in 16 bits, whose rounding we do not repeat."""
+    return tensor.dtype in _HALVES
+
+
+def result_dtype(*tensors: Any) -> Any:
+    """Return the type of a ratio of sums of these tensors; `NotCovered` if it is none of ours."""
+    if any(map(is_half, tensors)) or torch.get_default_dtype() is not torch.float32:
+        raise NotCovered("results of another type than float32 and float64")
+    return torch.float64 if any(tensor.dtype is torch.float64 for tensor in tensors) else torch.float32
+
+
+def like(values: npt.NDArray[np.float64], dtype: Any, given: Sequence[Any]) -> Any:
+    """Return values as a tensor, with the metadata of the first of the given tensors that has any, as the host's would."""
+    result = torch.from_numpy(values if dtype is torch.float64 else values.astype(np.float32))
+    if not any(map(has_metadata, given)):
+        return result
+    return MetaTensor.update_meta([result.as_subclass(MetaTensor)], torch.add, tuple(given), {})[0]
+
+
+def has_metadata(tensor: Any) -> bool:
+    """Tell whether what is computed of a tensor is a MetaTensor again."""
+    return type(tensor) is MetaTensor
+
+
+def of_sample(tensor: Any, sample: int) -> Any:
+    """Return something with the metadata of one sample: in a batch of MetaTensors, each has its own."""
+    return tensor[sample, 0] if tensor.is_batch else tensor
