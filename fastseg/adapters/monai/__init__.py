@@ -8,6 +8,7 @@ from fastseg.adapters.hosts import load
 
 load("monai")
 
+from fastseg.adapters.monai.losses import DiceCELoss, DiceLoss, GeneralizedDiceLoss, TverskyLoss  # noqa: E402
 from fastseg.adapters.monai.metrics import DiceHelper, DiceMetric, compute_dice  # noqa: E402
 from fastseg.adapters.monai.one_hot_metrics import (  # noqa: E402
     ConfusionMatrixMetric,
@@ -21,10 +22,14 @@ from fastseg.adapters.monai.one_hot_metrics import (  # noqa: E402
 
 __all__ = [
     "ConfusionMatrixMetric",
+    "DiceCELoss",
     "DiceHelper",
+    "DiceLoss",
     "DiceMetric",
+    "GeneralizedDiceLoss",
     "GeneralizedDiceScore",
     "MeanIoU",
+    "TverskyLoss",
     "compute_confusion_matrix_metric",
     "compute_dice",
     "compute_generalized_dice",

@@ -79,7 +79,11 @@ def result_dtype(*tensors: Any) -> Any:
 
 def like(values: npt.NDArray[np.float64], dtype: Any, given: Sequence[Any]) -> Any:
     """Return values as a tensor, with the metadata of the first of the given tensors that has any, as the host's would."""
-    result = torch.from_numpy(values if dtype is torch.float64 else values.astype(np.float32))
+    return with_metadata(torch.from_numpy(values if dtype is torch.float64 else values.astype(np.float32)), given)
+
+
+def with_metadata(result: Any, given: Sequence[Any]) -> Any:
+    """Return a result with the metadata of the first of the tensors that it came from, if one of them has any."""
     if not any(map(has_metadata, given)):
         return result
     return MetaTensor.update_meta([result.as_subclass(MetaTensor)], torch.add, tuple(given), {})[0]

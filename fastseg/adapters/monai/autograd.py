@@ -1,0 +1,80 @@
+"""Losses of fastseg as operations of PyTorch's autograd: one pass forward, one backward, nothing of the scores' size kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastseg.adapters.calls import counted
+from fastseg.arrays.scores import score_inputs
+from fastseg.counting.gradients import room_for_gradient, write_gradient
+from fastseg.counting.scores import sum_score_inputs
+from fastseg.counts import ScoreSums
+from fastseg.metrics.loss_derivatives import Differentiated
+
+__all__ = ["differentiable_loss"]
+
+Loss = Callable[[ScoreSums], Differentiated]
+
+
+def differentiable_loss(
+    scores: Any, truth: Any, loss: Loss, theirs: Callable[[Any, Any], Any], dtype: Any, **options: Any
+) -> Any:
+    """Return a loss of scores and truth, plain tensors of the CPU, that autograd can differentiate by the scores.
+
+    Parameters
+    ----------
+    loss
+        What is computed of their sums.
+    theirs
+        The host's own loss of the same two tensors, for whoever differentiates the derivative again.
+    dtype
+        Of the result.
+    **options
+        Of `fastseg.sum_scores`; channels are axis 1, samples axis 0.
+    """
+    detached = truth.detach()
+    if options.pop("label_map"):
+        detached = detached[:, 0]
+    given = counted(score_inputs, _array(detached), _array(scores.detach()), channel_axis=1, sample_axis=0, **options)
+    values, by_values = loss(counted(sum_score_inputs, given))
+    result = torch.from_numpy(np.asarray(values, np.float64)).to(dtype)
+    if not (scores.requires_grad and torch.is_grad_enabled()):
+        return result
+
+    def backward(upstream: Any) -> Any:
+        """Return the derivatives by the scores."""
+        terms = by_values(upstream.detach().double().numpy()).terms(given.num_samples, given.options.channels)
+        gradient = room_for_gradient(given, np.float32, None)
+        if given.voxels:
+            write_gradient(given, terms, gradient, "auto")
+        return torch.from_numpy(gradient).to(scores.dtype)
+
+    return _Loss.apply(scores, truth, result, backward, theirs)
+
+
+def _array(tensor: Any) -> Any:
+    """Return what fastseg takes: NumPy has no bfloat16."""
+    return tensor if tensor.dtype is torch.bfloat16 else tensor.numpy()
+
+
+class _Loss(torch.autograd.Function):
+    """A loss that was computed already, and how to go back from it."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Any, truth: Any, result: Any, backward: Any, theirs: Any) -> Any:
+        ctx.save_for_backward(scores, truth)  # so that autograd sees it when one of them is changed in between
+        ctx.back, ctx.theirs = backward, theirs
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Any) -> Any:
+        scores, truth = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph: whoever asks for it may differentiate again, which the host can
+            gradient = torch.autograd.grad(ctx.theirs(scores, truth), scores, upstream[0], create_graph=True)[0]
+        else:
+            gradient = ctx.back(upstream[0])
+        return gradient, None, None, None, None

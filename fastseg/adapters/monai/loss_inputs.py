@@ -1,0 +1,90 @@
+"""What the losses of MONAI are given: whether it can be counted here, and what the host's result would look like."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from fastseg.adapters.calls import NotCovered
+from fastseg.adapters.monai.autograd import differentiable_loss
+from fastseg.adapters.monai.tensors import has_metadata, is_half, with_metadata
+
+__all__ = ["Given", "class_weights"]
+
+#: Fewer scores than these are the host's, which has its result before a call of ours has begun to count.
+FEW = 1 << 18
+
+
+class Given:
+    """Scores and truth of a loss, if they are what can be counted here."""
+
+    def __init__(self, scores: Any, truth: Any, *, onehot: bool, softmax: bool) -> None:
+        for tensor in (scores, truth):
+            if type(tensor) is not torch.Tensor and not has_metadata(tensor):
+                raise NotCovered("another kind of tensor")
+            if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
+                raise NotCovered("tensors on another device, or sparse ones")
+        if scores.numel() < FEW and os.environ.get("FASTSEG_ADAPTERS") != "strict":
+            raise NotCovered("few scores")
+        if torch.compiler.is_compiling():
+            raise NotCovered("torch.compile")
+        if truth.requires_grad and torch.is_grad_enabled():
+            raise NotCovered("derivatives by the truth")
+        if scores.ndim < 3 or not scores.numel():
+            raise NotCovered("scores without axes or values")
+        self.channels = int(scores.shape[1])
+        if onehot:
+            if self.channels == 1 or truth.shape != (scores.shape[0], 1, *scores.shape[2:]):
+                raise NotCovered("one channel, or a truth that is no label map")
+        elif truth.shape != scores.shape:
+            raise NotCovered("a truth of another shape")
+        if truth.is_complex() or is_half(truth):
+            raise NotCovered("a truth of 16 bits")
+        # In a region of automatic casts the host's softmax is of 32 bits, as is all that follows; else its sums are of 16.
+        cast = softmax and is_half(scores) and torch.is_autocast_enabled("cpu")
+        if scores.dtype not in (torch.float32, torch.float64) and not cast:
+            raise NotCovered("scores of 16 bits")
+        self.label_map = onehot
+        self.scores, self.truth = scores, truth
+        self.plain = [each.as_subclass(torch.Tensor) if has_metadata(each) else each for each in (scores, truth)]
+
+    @property
+    def dtype(self) -> Any:
+        """The type of the host's result."""
+        scores = torch.promote_types(self.scores.dtype, torch.float32)
+        return (
+            scores
+            if self.label_map or not self.truth.is_floating_point()
+            else torch.promote_types(scores, self.truth.dtype)
+        )
+
+    def per_class(self, first: int, pooled: bool) -> tuple[int, ...]:
+        """Return the shape of a value for each class from the first on, and each sample unless they are pooled."""
+        classes = self.channels - first
+        return (classes,) if pooled else (self.scores.shape[0], classes)
+
+    def loss(self, loss: Any, theirs: Callable[[Any, Any], Any], shape: Any, **options: Any) -> Any:
+        """Return a loss of these."""
+        label_map = self.label_map
+        truth = self.plain[1]
+        if not label_map and self.channels == 1 and not truth.is_floating_point():
+            label_map = True
+        result = differentiable_loss(self.plain[0], truth, loss, theirs, self.dtype, label_map=label_map, **options)
+        return with_metadata(result if shape is None else result.view(shape), (self.scores, self.truth))
+
+
+def class_weights(weight: Any, classes: int) -> Any:
+    """Return weights of classes as an array; `NotCovered` where the host changes or refuses them."""
+    if weight is None:
+        return None
+    if (
+        weight.shape != (classes,)
+        or weight.device.type != "cpu"
+        or weight.requires_grad
+        or not bool((weight >= 0).all())
+    ):
+        raise NotCovered("weights that are not one a class")
+    return weight.detach().double().numpy()

@@ -1,0 +1,173 @@
+"""Drop-ins for losses of `monai.losses`: modules with the host's options, state and names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from monai import losses as host
+from monai.utils import Weight
+
+from fastseg.adapters.calls import NotCovered, attempt, drop_in_class
+from fastseg.adapters.monai.loss_inputs import Given, class_weights
+from fastseg.metrics.loss_derivatives import CrossEntropy, GeneralizedDice, Overlap, Weighted
+
+__all__ = ["DiceCELoss", "DiceLoss", "GeneralizedDiceLoss", "TverskyLoss"]
+
+
+def _options(module: Any, given: Given) -> tuple[int, dict[str, Any]]:
+    """Return the first class of a host's overlap loss, and its options of sums."""
+    if module.other_act is not None or module.soft_label:
+        raise NotCovered("other_act or soft_label")
+    first = int(not module.include_background)
+    if given.channels == 1 and (module.softmax or first or module.to_onehot_y):
+        raise NotCovered("options that one channel ignores")
+    ignore_index = getattr(module, "ignore_index", None)
+    if ignore_index is not None and not given.label_map:
+        raise NotCovered("ignore_index of a truth with channels")
+    activation = "softmax" if module.softmax else "sigmoid" if module.sigmoid else None
+    return first, {"activation": activation, "quantities": ["dice"], "ignore_index": ignore_index}
+
+
+def _dice(module: Any, given: Given, first: int) -> Overlap:
+    """Return the loss of a host's DiceLoss."""
+    classes = given.channels - first
+    return Overlap(
+        *((2.0, 2.0, 2.0, -2.0) if module.jaccard else (2.0, 1.0, 1.0, 0.0)),
+        numerator=module.smooth_nr,
+        denominator=module.smooth_dr,
+        squared=bool(module.squared_pred),
+        pooled=bool(module.batch),
+        first=first,
+        class_weight=None if classes == 1 else class_weights(module.class_weight, classes),
+        reduction=module.reduction,
+    )
+
+
+def _broadcastable(module: Any, given: Given, values: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape of a result that is not reduced, None of a number."""
+    return (*values, *(1,) * (given.scores.ndim - 2)) if module.reduction == "none" else None
+
+
+@drop_in_class("monai.losses.DiceLoss", statistic="scores")
+class DiceLoss(host.DiceLoss):
+    """Counted here: scores of the CPU and a label map or one-hot truth, also with `jaccard`, `batch` and weights."""
+
+    _theirs = host.DiceLoss.forward
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the loss, as the host does."""
+        if torch.jit.is_scripting():
+            return self._theirs(input, target)
+        return self._ours(input, target)
+
+    @torch.jit.unused
+    def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return attempt("monai.DiceLoss", self._fast, self._theirs, input, target)
+
+    @torch.jit.unused
+    def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        given = Given(input, target, onehot=self.to_onehot_y, softmax=self.softmax)
+        first, options = _options(self, given)
+        values = given.per_class(first, self.batch)
+        return given.loss(_dice(self, given, first), self._theirs, _broadcastable(self, given, values), **options)
+
+
+@drop_in_class("monai.losses.DiceCELoss", statistic="scores")
+class DiceCELoss(host.DiceCELoss):
+    """Counted here: what `DiceLoss` counts, in the same pass where both take the softmax, or there is one channel."""
+
+    _theirs = host.DiceCELoss.forward
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the loss, as the host does."""
+        if torch.jit.is_scripting():
+            return self._theirs(input, target)
+        return self._ours(input, target)
+
+    @torch.jit.unused
+    def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return attempt("monai.DiceCELoss", self._fast, self._theirs, input, target)
+
+    @torch.jit.unused
+    def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        given = Given(input, target, onehot=self.dice.to_onehot_y, softmax=self.dice.softmax)
+        first, options = _options(self.dice, given)
+        entropy = self.cross_entropy if given.channels > 1 else self.binary_cross_entropy
+        wanted = "softmax" if given.channels > 1 else "sigmoid"
+        weight = entropy.weight if given.channels > 1 else entropy.pos_weight
+        if options["activation"] != wanted or self.dice.reduction != entropy.reduction:
+            raise NotCovered("Dice and cross-entropy of other options")
+        if not given.label_map and target.is_floating_point() and target.dtype != input.dtype:
+            raise NotCovered("a truth of another type than the scores")
+        if given.channels == 1 and (weight is not None or self.cross_entropy.label_smoothing):
+            raise NotCovered("weights or smoothing of one channel")
+        smoothing = float(self.cross_entropy.label_smoothing)
+        ce = CrossEntropy(class_weights(weight, given.channels), smoothing, entropy.reduction)
+        options["quantities"] += ["cross_entropy", *(["smoothing"] if smoothing else [])]
+        both = Weighted(_dice(self.dice, given, first), ce, (self.lambda_dice, self.lambda_ce))
+        return given.loss(both, self._theirs, None, **options)
+
+
+@drop_in_class("monai.losses.TverskyLoss", statistic="scores")
+class TverskyLoss(host.TverskyLoss):
+    """Counted here: what `DiceLoss` counts."""
+
+    _theirs = host.TverskyLoss.forward
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the loss, as the host does."""
+        if torch.jit.is_scripting():
+            return self._theirs(input, target)
+        return self._ours(input, target)
+
+    @torch.jit.unused
+    def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return attempt("monai.TverskyLoss", self._fast, self._theirs, input, target)
+
+    @torch.jit.unused
+    def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        given = Given(input, target, onehot=self.to_onehot_y, softmax=self.softmax)
+        first, options = _options(self, given)
+        a, b = float(self.alpha), float(self.beta)
+        loss = Overlap(
+            *(1.0, a, b, 1.0 - a - b),
+            numerator=self.smooth_nr,
+            denominator=self.smooth_dr,
+            pooled=bool(self.batch),
+            first=first,
+            reduction=self.reduction,
+        )
+        return given.loss(loss, self._theirs, None, **options)
+
+
+@drop_in_class("monai.losses.GeneralizedDiceLoss", statistic="scores")
+class GeneralizedDiceLoss(host.GeneralizedDiceLoss):
+    """Counted here: what `DiceLoss` counts."""
+
+    _theirs = host.GeneralizedDiceLoss.forward
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the loss, as the host does."""
+        if torch.jit.is_scripting():
+            return self._theirs(input, target)
+        return self._ours(input, target)
+
+    @torch.jit.unused
+    def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return attempt("monai.GeneralizedDiceLoss", self._fast, self._theirs, input, target)
+
+    @torch.jit.unused
+    def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        given = Given(input, target, onehot=self.to_onehot_y, softmax=self.softmax)
+        first, options = _options(self, given)
+        loss = GeneralizedDice(
+            {Weight.SQUARE: 2, Weight.SIMPLE: 1}.get(self.w_type, 0),
+            numerator=self.smooth_nr,
+            denominator=self.smooth_dr,
+            pooled=bool(self.batch),
+            first=first,
+            reduction=self.reduction,
+        )
+        values = (1,) if self.batch else (given.scores.shape[0], 1)
+        return given.loss(loss, self._theirs, _broadcastable(self, given, values), **options)
