@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -12,16 +13,19 @@ from fastseg.adapters.calls import NotCovered
 from fastseg.adapters.monai.autograd import differentiable_loss
 from fastseg.adapters.monai.tensors import has_metadata, is_half, with_metadata
 
-__all__ = ["Given", "class_weights"]
+__all__ = ["Given", "class_weights", "forward_of"]
 
 #: Fewer scores than these are the host's, which has its result before a call of ours has begun to count.
 FEW = 1 << 18
 
 
 class Given:
-    """Scores and truth of a loss, if they are what can be counted here."""
+    """Scores and truth of a loss, if they are what can be counted here.
 
-    def __init__(self, scores: Any, truth: Any, *, onehot: bool, softmax: bool) -> None:
+    Sums of scores of 16 bits are taken in 64 bits; the host's are of 16 too, where a float16 is infinite from 65,520 on.
+    """
+
+    def __init__(self, scores: Any, truth: Any, *, onehot: bool) -> None:
         for tensor in (scores, truth):
             if type(tensor) is not torch.Tensor and not has_metadata(tensor):
                 raise NotCovered("another kind of tensor")
@@ -43,10 +47,8 @@ class Given:
             raise NotCovered("a truth of another shape")
         if truth.is_complex() or is_half(truth):
             raise NotCovered("a truth of 16 bits")
-        # In a region of automatic casts the host's softmax is of 32 bits, as is all that follows; else its sums are of 16.
-        cast = softmax and is_half(scores) and torch.is_autocast_enabled("cpu")
-        if scores.dtype not in (torch.float32, torch.float64) and not cast:
-            raise NotCovered("scores of 16 bits")
+        if not scores.is_floating_point() or scores.itemsize < 2:
+            raise NotCovered("scores that are no floats")
         self.label_map = onehot
         self.scores, self.truth = scores, truth
         self.plain = [each.as_subclass(torch.Tensor) if has_metadata(each) else each for each in (scores, truth)]
@@ -74,6 +76,14 @@ class Given:
             label_map = True
         result = differentiable_loss(self.plain[0], truth, loss, theirs, self.dtype, label_map=label_map, **options)
         return with_metadata(result if shape is None else result.view(shape), (self.scores, self.truth))
+
+
+def forward_of(kind: Any) -> Any:
+    """Return the forward method of a host's class by a name that scripts, which have one `forward` already, can call it by."""
+    forward = kind.forward
+    copied = FunctionType(forward.__code__, forward.__globals__, "_theirs", forward.__defaults__, forward.__closure__)
+    copied.__annotations__ = dict(forward.__annotations__)
+    return copied
 
 
 def class_weights(weight: Any, classes: int) -> Any:

@@ -9,7 +9,7 @@ from monai import losses as host
 from monai.utils import Weight
 
 from fastseg.adapters.calls import NotCovered, attempt, drop_in_class
-from fastseg.adapters.monai.loss_inputs import Given, class_weights
+from fastseg.adapters.monai.loss_inputs import Given, class_weights, forward_of
 from fastseg.metrics.loss_derivatives import CrossEntropy, GeneralizedDice, Overlap, Weighted
 
 __all__ = ["DiceCELoss", "DiceLoss", "GeneralizedDiceLoss", "TverskyLoss"]
@@ -53,7 +53,7 @@ def _broadcastable(module: Any, given: Given, values: tuple[int, ...]) -> tuple[
 class DiceLoss(host.DiceLoss):
     """Counted here: scores of the CPU and a label map or one-hot truth, also with `jaccard`, `batch` and weights."""
 
-    _theirs = host.DiceLoss.forward
+    _theirs = forward_of(host.DiceLoss)
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the loss, as the host does."""
@@ -63,11 +63,13 @@ class DiceLoss(host.DiceLoss):
 
     @torch.jit.unused
     def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_compiling():
+            return self._theirs(input, target)
         return attempt("monai.DiceLoss", self._fast, self._theirs, input, target)
 
     @torch.jit.unused
     def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        given = Given(input, target, onehot=self.to_onehot_y, softmax=self.softmax)
+        given = Given(input, target, onehot=self.to_onehot_y)
         first, options = _options(self, given)
         values = given.per_class(first, self.batch)
         return given.loss(_dice(self, given, first), self._theirs, _broadcastable(self, given, values), **options)
@@ -77,7 +79,7 @@ class DiceLoss(host.DiceLoss):
 class DiceCELoss(host.DiceCELoss):
     """Counted here: what `DiceLoss` counts, in the same pass where both take the softmax, or there is one channel."""
 
-    _theirs = host.DiceCELoss.forward
+    _theirs = forward_of(host.DiceCELoss)
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the loss, as the host does."""
@@ -87,11 +89,13 @@ class DiceCELoss(host.DiceCELoss):
 
     @torch.jit.unused
     def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_compiling():
+            return self._theirs(input, target)
         return attempt("monai.DiceCELoss", self._fast, self._theirs, input, target)
 
     @torch.jit.unused
     def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        given = Given(input, target, onehot=self.dice.to_onehot_y, softmax=self.dice.softmax)
+        given = Given(input, target, onehot=self.dice.to_onehot_y)
         first, options = _options(self.dice, given)
         entropy = self.cross_entropy if given.channels > 1 else self.binary_cross_entropy
         wanted = "softmax" if given.channels > 1 else "sigmoid"
@@ -113,7 +117,7 @@ class DiceCELoss(host.DiceCELoss):
 class TverskyLoss(host.TverskyLoss):
     """Counted here: what `DiceLoss` counts."""
 
-    _theirs = host.TverskyLoss.forward
+    _theirs = forward_of(host.TverskyLoss)
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the loss, as the host does."""
@@ -123,11 +127,13 @@ class TverskyLoss(host.TverskyLoss):
 
     @torch.jit.unused
     def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_compiling():
+            return self._theirs(input, target)
         return attempt("monai.TverskyLoss", self._fast, self._theirs, input, target)
 
     @torch.jit.unused
     def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        given = Given(input, target, onehot=self.to_onehot_y, softmax=self.softmax)
+        given = Given(input, target, onehot=self.to_onehot_y)
         first, options = _options(self, given)
         a, b = float(self.alpha), float(self.beta)
         loss = Overlap(
@@ -145,7 +151,7 @@ class TverskyLoss(host.TverskyLoss):
 class GeneralizedDiceLoss(host.GeneralizedDiceLoss):
     """Counted here: what `DiceLoss` counts."""
 
-    _theirs = host.GeneralizedDiceLoss.forward
+    _theirs = forward_of(host.GeneralizedDiceLoss)
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the loss, as the host does."""
@@ -155,11 +161,13 @@ class GeneralizedDiceLoss(host.GeneralizedDiceLoss):
 
     @torch.jit.unused
     def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_compiling():
+            return self._theirs(input, target)
         return attempt("monai.GeneralizedDiceLoss", self._fast, self._theirs, input, target)
 
     @torch.jit.unused
     def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        given = Given(input, target, onehot=self.to_onehot_y, softmax=self.softmax)
+        given = Given(input, target, onehot=self.to_onehot_y)
         first, options = _options(self, given)
         loss = GeneralizedDice(
             {Weight.SQUARE: 2, Weight.SIMPLE: 1}.get(self.w_type, 0),

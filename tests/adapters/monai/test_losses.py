@@ -206,7 +206,7 @@ def _not_covered() -> dict[str, tuple[str, Any, Any, dict[str, Any]]]:
         "too many weights": ("DiceLoss", logits, labels, {"weight": [1.0, 2.0], **softmax}),
         "negative weights": ("DiceLoss", logits, labels, {"weight": [1.0, 2.0, -1.0, 1.0], **softmax}),
         "one weight for all": ("DiceLoss", logits, labels, {"weight": 2.0, **softmax}),
-        "half precision": ("DiceLoss", logits.bfloat16(), labels, softmax),
+        "integers": ("DiceLoss", labels, labels.clone(), {}),
         "half of a truth": ("DiceLoss", logits, hot.half(), {"softmax": True}),
         "ignored one-hot": ("DiceLoss", logits, hot, {"softmax": True, "ignore_index": 1}),
         "sigmoid beside cross-entropy": ("DiceCELoss", logits, labels, {"sigmoid": True, "to_onehot_y": True}),
@@ -225,7 +225,7 @@ def _not_covered() -> dict[str, tuple[str, Any, Any, dict[str, Any]]]:
 CASES = [
     "other_act", "soft_label", "logits as they are", "NaN", "labels beyond the classes", "a truth of another shape",
     "a truth without channels", "one channel", "one channel without background", "too many weights", "negative weights",
-    "one weight for all", "half precision", "half of a truth", "ignored one-hot", "sigmoid beside cross-entropy",
+    "one weight for all", "integers", "half of a truth", "ignored one-hot", "sigmoid beside cross-entropy",
     "weight of one channel", "no axes", "no voxels", "no tensor",
 ]  # fmt: skip
 
