@@ -16,7 +16,16 @@ import numpy.typing as npt
 from fastseg.counts import ScoreSums
 from fastseg.kernels.protocols.scores import GradientTerms
 
-__all__ = ["CrossEntropy", "Derivatives", "Differentiated", "GeneralizedDice", "Overlap", "Weighted", "reduced_loss"]
+__all__ = [
+    "CrossEntropy",
+    "Derivatives",
+    "Differentiated",
+    "Focal",
+    "GeneralizedDice",
+    "Overlap",
+    "Weighted",
+    "reduced_loss",
+]
 
 Floats = npt.NDArray[np.float64]
 Reduction = Literal["mean", "sum", "none"]
@@ -191,6 +200,35 @@ class CrossEntropy:
         return np.asarray(value), lambda upstream: Derivatives(
             cross_entropy=upstream * hit, negative_log=upstream * miss
         )
+
+
+@dataclass(frozen=True)
+class Focal:
+    """The focal loss over all voxels and classes, whose derivatives no kernel writes yet.
+
+    Parameters
+    ----------
+    class_weight : (C,), optional
+        Of the true classes; of binary sums each class's own.
+    reduction
+        "mean" (over voxels and classes), or "sum" over cases and classes of the mean over the voxels.
+    """
+
+    class_weight: Any = None
+    reduction: Literal["mean", "sum"] = "mean"
+
+    def __call__(self, sums: ScoreSums) -> Differentiated:
+        """Return the loss; of its derivatives, a refusal."""
+        assert sums.focal is not None
+        weight = 1.0 if self.class_weight is None else np.asarray(self.class_weight, np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means = weight * sums.focal / sums.total[:, None]
+        value = means.mean() if self.reduction == "mean" else means.sum()
+
+        def by_values(upstream: Floats) -> Derivatives:
+            raise NotImplementedError("no derivatives of the focal loss")
+
+        return np.asarray(value), by_values
 
 
 @dataclass(frozen=True)

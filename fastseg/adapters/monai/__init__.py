@@ -8,7 +8,14 @@ from fastseg.adapters.hosts import load
 
 load("monai")
 
-from fastseg.adapters.monai.losses import DiceCELoss, DiceLoss, GeneralizedDiceLoss, TverskyLoss  # noqa: E402
+from fastseg.adapters.monai.losses import (  # noqa: E402
+    DiceCELoss,
+    DiceFocalLoss,
+    DiceLoss,
+    FocalLoss,
+    GeneralizedDiceLoss,
+    TverskyLoss,
+)
 from fastseg.adapters.monai.metrics import DiceHelper, DiceMetric, compute_dice  # noqa: E402
 from fastseg.adapters.monai.one_hot_metrics import (  # noqa: E402
     ConfusionMatrixMetric,
@@ -23,9 +30,11 @@ from fastseg.adapters.monai.one_hot_metrics import (  # noqa: E402
 __all__ = [
     "ConfusionMatrixMetric",
     "DiceCELoss",
+    "DiceFocalLoss",
     "DiceHelper",
     "DiceLoss",
     "DiceMetric",
+    "FocalLoss",
     "GeneralizedDiceLoss",
     "GeneralizedDiceScore",
     "MeanIoU",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 
 from fastseg.adapters.calls import NotCovered
 from fastseg.adapters.monai.autograd import differentiable_loss
-from fastseg.adapters.monai.tensors import has_metadata, is_half, with_metadata
+from fastseg.adapters.monai.tensors import few, has_metadata, is_half, with_metadata
 
 __all__ = ["Given", "class_weights", "forward_of"]
 
@@ -31,7 +30,7 @@ class Given:
                 raise NotCovered("another kind of tensor")
             if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
                 raise NotCovered("tensors on another device, or sparse ones")
-        if scores.numel() < FEW and os.environ.get("FASTSEG_ADAPTERS") != "strict":
+        if few(scores, FEW):
             raise NotCovered("few scores")
         if torch.compiler.is_compiling():
             raise NotCovered("torch.compile")
@@ -63,6 +62,11 @@ class Given:
             else torch.promote_types(scores, self.truth.dtype)
         )
 
+    @property
+    def differentiated(self) -> bool:
+        """Whether somebody may ask for derivatives by the scores."""
+        return bool(self.scores.requires_grad and torch.is_grad_enabled())
+
     def per_class(self, first: int, pooled: bool) -> tuple[int, ...]:
         """Return the shape of a value for each class from the first on, and each sample unless they are pooled."""
         classes = self.channels - first
@@ -74,7 +78,8 @@ class Given:
         truth = self.plain[1]
         if not label_map and self.channels == 1 and not truth.is_floating_point():
             label_map = True
-        result = differentiable_loss(self.plain[0], truth, loss, theirs, self.dtype, label_map=label_map, **options)
+        dtype = options.pop("dtype", None) or self.dtype
+        result = differentiable_loss(self.plain[0], truth, loss, theirs, dtype, label_map=label_map, **options)
         return with_metadata(result if shape is None else result.view(shape), (self.scores, self.truth))
 
 

@@ -10,9 +10,9 @@ from monai.utils import Weight
 
 from fastseg.adapters.calls import NotCovered, attempt, drop_in_class
 from fastseg.adapters.monai.loss_inputs import Given, class_weights, forward_of
-from fastseg.metrics.loss_derivatives import CrossEntropy, GeneralizedDice, Overlap, Weighted
+from fastseg.metrics.loss_derivatives import CrossEntropy, Focal, GeneralizedDice, Overlap, Weighted
 
-__all__ = ["DiceCELoss", "DiceLoss", "GeneralizedDiceLoss", "TverskyLoss"]
+__all__ = ["DiceCELoss", "DiceFocalLoss", "DiceLoss", "FocalLoss", "GeneralizedDiceLoss", "TverskyLoss"]
 
 
 def _options(module: Any, given: Given) -> tuple[int, dict[str, Any]]:
@@ -47,6 +47,19 @@ def _dice(module: Any, given: Given, first: int) -> Overlap:
 def _broadcastable(module: Any, given: Given, values: tuple[int, ...]) -> tuple[int, ...] | None:
     """Return the shape of a result that is not reduced, None of a number."""
     return (*values, *(1,) * (given.scores.ndim - 2)) if module.reduction == "none" else None
+
+
+def _focal(module: Any, given: Given) -> tuple[Focal, dict[str, Any]]:
+    """Return the loss of a host's FocalLoss, and its options of sums."""
+    if given.differentiated:
+        raise NotCovered("derivatives of the focal loss")
+    if not given.label_map or module.alpha is not None or module.ignore_index is not None:
+        raise NotCovered("options of the focal loss")
+    if not module.include_background or module.reduction == "none":
+        raise NotCovered("a focal loss of some classes, or of each voxel")
+    activation = "softmax" if module.use_softmax else "sigmoid"
+    options: dict[str, Any] = {"activation": activation, "quantities": ["focal"], "focal_gamma": float(module.gamma)}
+    return Focal(class_weights(module.class_weight, given.channels), module.reduction), options
 
 
 @drop_in_class("monai.losses.DiceLoss", statistic="scores")
@@ -179,3 +192,58 @@ class GeneralizedDiceLoss(host.GeneralizedDiceLoss):
         )
         values = (1,) if self.batch else (given.scores.shape[0], 1)
         return given.loss(loss, self._theirs, _broadcastable(self, given, values), **options)
+
+
+@drop_in_class("monai.losses.FocalLoss", statistic="scores")
+class FocalLoss(host.FocalLoss):
+    """Counted here: without derivatives, label maps with the sigmoid, or all classes with the softmax."""
+
+    _theirs = forward_of(host.FocalLoss)
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the loss, as the host does."""
+        if torch.jit.is_scripting():
+            return self._theirs(input, target)
+        return self._ours(input, target)
+
+    @torch.jit.unused
+    def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_compiling():
+            return self._theirs(input, target)
+        return attempt("monai.FocalLoss", self._fast, self._theirs, input, target)
+
+    @torch.jit.unused
+    def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        given = Given(input, target, onehot=self.to_onehot_y)
+        loss, options = _focal(self, given)
+        return given.loss(loss, self._theirs, None, dtype=torch.float32, **options)
+
+
+@drop_in_class("monai.losses.DiceFocalLoss", statistic="scores")
+class DiceFocalLoss(host.DiceFocalLoss):
+    """Counted here: without derivatives, label maps with the sigmoid, in one pass."""
+
+    _theirs = forward_of(host.DiceFocalLoss)
+
+    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the loss, as the host does."""
+        if torch.jit.is_scripting():
+            return self._theirs(input, target)
+        return self._ours(input, target)
+
+    @torch.jit.unused
+    def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_compiling():
+            return self._theirs(input, target)
+        return attempt("monai.DiceFocalLoss", self._fast, self._theirs, input, target)
+
+    @torch.jit.unused
+    def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        given = Given(input, target, onehot=self.to_onehot_y)
+        first, options = _options(self.dice, given)
+        focal, own = _focal(self.focal, given)
+        if self.dice.reduction != self.focal.reduction or options["activation"] != own["activation"]:
+            raise NotCovered("Dice and focal loss of other options")
+        own["quantities"] += options["quantities"]
+        both = Weighted(_dice(self.dice, given, first), focal, (self.lambda_dice, self.lambda_focal))
+        return given.loss(both, self._theirs, None, **own)

@@ -25,6 +25,10 @@ __all__ = [
 ]
 
 
+#: Fewer values than these are the host's.
+FEW_FOR_IOU, FEW_FOR_MATRIX = 1 << 17, 1 << 14
+
+
 def _counted(y_pred: Any, y: Any, include_background: bool, ignore_index: int | None) -> Overlaps:
     """Count one-hot maps by the rules of IoU and confusion matrices: a class that is ignored is empty, and has its voxels."""
     if y.shape != y_pred.shape:
@@ -47,7 +51,7 @@ def _counted(y_pred: Any, y: Any, include_background: bool, ignore_index: int | 
 
 
 def _iou(y_pred: Any, y: Any, include_background: bool, ignore_empty: bool, ignore_index: int | None) -> Any:
-    check_batch(y_pred, y, 3)
+    check_batch(y_pred, y, 3, FEW_FOR_IOU)
     dtype = result_dtype(y_pred, y)
     both, true, pred, _ = _counted(y_pred, y, include_background, ignore_index)
     union = true + pred - both
@@ -86,7 +90,7 @@ def _generalized_dice(
 
 
 def _matrix(y_pred: Any, y: Any, include_background: bool, ignore_index: int | None) -> Any:
-    check_batch(y_pred, y, 2)
+    check_batch(y_pred, y, 2, FEW_FOR_MATRIX)
     result_dtype(y_pred, y)
     if y_pred.dtype is torch.bool and y.dtype is torch.bool:
         raise NotCovered("two boolean maps")

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from fastseg.adapters.calls import NotCovered, counted
 from fastseg.adapters.monai.tensors import as_array
 from fastseg.api.labels import count_labels
-from fastseg.api.masks import count_masks
 from fastseg.api.scores import sum_scores
+from fastseg.arrays.masks import MaskInputs
+from fastseg.counting.masks import count_mask_inputs
 from fastseg.counts import LabelCounts
 
 __all__ = ["Overlaps", "divided", "of_labels", "of_most_probable", "of_one_hot", "valid_voxels"]
@@ -39,9 +40,9 @@ def of_one_hot(y_pred: Any, y: Any, mask: npt.NDArray[np.bool_] | None = None) -
     true, pred = as_array(y), as_array(y_pred)
     if true.shape != pred.shape:
         raise NotCovered("maps of two shapes")
-    counts = counted(count_masks, true, pred, channel_axis=1, sample_axis=0)
+    counts = counted(count_mask_inputs, MaskInputs(true, pred, None, None, 1, 0))
     if mask is not None:  # only now is it known that nothing outside is NaN or between 0 and 1
-        counts = counted(count_masks, true, pred, channel_axis=1, sample_axis=0, mask=mask)
+        counts = counted(count_mask_inputs, MaskInputs(true, pred, mask, None, 1, 0))
     both = counts.tp
     return Overlaps(both, both + counts.fn, both + counts.fp, counts.voxels[:, :1])
 

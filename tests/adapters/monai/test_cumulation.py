@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
+import runpy
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -191,3 +193,9 @@ def test_handlers_of_ignite(monkeypatch: pytest.MonkeyPatch) -> None:
         found = run()
     assert found == pytest.approx(wanted, rel=1e-6)
     assert found.keys() == {"dice", "iou", "f1"}
+
+
+def test_example(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(Path(__file__).parents[3] / "docs/examples/monai_drop_in.py"), run_name="__main__")
+    theirs, ours, *_ = capsys.readouterr().out.splitlines()
+    assert theirs.replace("monai", "fastseg").split() == ours.split()

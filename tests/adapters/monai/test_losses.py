@@ -126,6 +126,28 @@ def test_dice_cross_entropy(onehot: bool, monkeypatch: pytest.MonkeyPatch) -> No
             assert_same_loss("DiceCELoss", logits, hot if onehot else labels, **options)
 
 
+@pytest.mark.parametrize("name", ["FocalLoss", "DiceFocalLoss"])
+def test_focal_losses_without_derivatives(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    logits, labels, _ = example()
+    weights: list[Any] = [None, [1.0, 2.0, 0.5, 3.0]]
+    for gamma, reduction, weight, flag in itertools.product([2.0, 0.0, 1.5], ["mean", "sum"], weights, [False, True]):
+        own = (
+            {"use_softmax": flag}
+            if name == "FocalLoss"
+            else {"sigmoid": True, "squared_pred": flag, "lambda_focal": 0.7}
+        )
+        options = {"gamma": gamma, "reduction": reduction, "weight": weight, "to_onehot_y": True, **own}
+        theirs, ours = (kind(**options) for kind in both(name))
+        with strictly(monkeypatch), torch.no_grad():
+            assert_same_call(theirs, ours, logits, labels, rtol=2e-6)
+    monkeypatch.setattr("fastseg.adapters.monai.loss_inputs.FEW", 0)
+    with went(f"monai.{name}", host=3):  # two values, and a gradient
+        assert_same_loss(name, logits, labels, to_onehot_y=True, alpha=0.25)
+        both(name)[1](to_onehot_y=True)(logits.clone().requires_grad_(), labels).backward()
+
+
 def test_far_logits_and_certain_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, labels, hot = example()
     with strictly(monkeypatch):

@@ -27,6 +27,13 @@ NAMES = [
 ]  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def never_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count here, however few voxels there are."""
+    for name in ("FEW_FOR_IOU", "FEW_FOR_MATRIX"):
+        monkeypatch.setattr(f"fastseg.adapters.monai.one_hot_metrics.{name}", 0)
+
+
 def both(name: str) -> tuple[Any, Any]:
     """Return the host's and ours."""
     import monai.metrics
@@ -138,6 +145,15 @@ def test_ignored_classes_differ_among_metrics() -> None:
     dice = assert_same_call(*both("compute_dice"), pred, true, ignore_index=1, rtol=1e-6).value
     np.testing.assert_allclose(iou, [[1 / 2, np.nan, 1 / 2]])
     np.testing.assert_allclose(dice, [[2 / 3, np.nan, 1]])
+
+
+@pytest.mark.parametrize(("name", "few", "many"), [("compute_iou", 40, 60), ("get_confusion_matrix", 16, 32)])
+def test_few_voxels_are_the_hosts(name: str, few: int, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    rng = np.random.default_rng(9)
+    with went(f"monai.{name}", host=1, fast=1):
+        for side in (few, many):
+            assert_same_call(*both(name), *masks(rng, (1, side, side, side), 1), rtol=1e-6)
 
 
 def test_a_class_without_voxels_has_the_largest_weight() -> None:
