@@ -14,7 +14,7 @@ from fastseg.adapters.hosts import HOSTS, load, version
 #: Hosts that there is a module of drop-ins for; those but scikit-learn need PyTorch, and are installed where that is.
 MODULES = [
     pytest.param("sklearn"),
-    pytest.param("monai", marks=pytest.mark.torch),
+    *(pytest.param(name, marks=pytest.mark.torch) for name in ("monai", "torchmetrics")),
     *(
         pytest.param(name, marks=pytest.mark.host(name))
         for name in ("ignite", "medpy", "mmseg", "nnunet", "segmentation_models")

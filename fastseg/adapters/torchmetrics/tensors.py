@@ -1,0 +1,103 @@
+"""Tensors in the memory of the CPU as arrays of labels, without a copy; all others go to the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from fastseg.adapters.calls import NotCovered, counted
+from fastseg.api.encoding import argmax_labels
+
+__all__ = ["check_plain", "class_labels", "exceeding", "ignored_label", "label_array", "scores"]
+
+Array = npt.NDArray[Any]
+
+_LABELS = frozenset((torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64))
+#: Up to so many scores PyTorch's own argmax is the quicker one.
+_FEW_SCORES = 1 << 14
+
+
+def label_array(tensor: Any) -> Array:
+    """Return a view of labels."""
+    check_plain(tensor)
+    if tensor.dtype not in _LABELS:
+        raise NotCovered("labels that are no integers")
+    return _view(tensor)
+
+
+def scores(tensor: Any) -> Any:
+    """Return scores as a tensor without gradients."""
+    check_plain(tensor)
+    if not tensor.is_floating_point() or not tensor.numel():
+        raise NotCovered("scores that are no real numbers, or none")
+    return tensor.detach()
+
+
+def class_labels(preds: Any, true: Array, num_classes: int) -> Array:
+    """Return predicted labels of the shape of the true ones: as they are given, or where the scores of classes are largest."""
+    check_plain(preds)
+    if preds.ndim == true.ndim + 1:
+        if preds.shape[1] != num_classes or (preds.shape[0], *preds.shape[2:]) != true.shape:
+            raise NotCovered("shapes that do not fit")
+        found = scores(preds)
+        if found.numel() <= _FEW_SCORES:
+            return _view(found.argmax(dim=1))
+        labels: Array = counted(argmax_labels, found, channel_axis=1)
+        return labels
+    labels = label_array(preds)
+    if labels.shape != true.shape:
+        raise NotCovered("shapes that do not fit")
+    return labels
+
+
+def exceeding(preds: Any, threshold: float, kept: Any = None) -> Array:
+    """Return where scores exceed a threshold, of their sigmoid if they are no probabilities.
+
+    Parameters
+    ----------
+    preds : tensor of floats
+        Probabilities or logits.
+    threshold
+        As the host takes it.
+    kept : tensor of bool, optional
+        Those that decide whether all are probabilities; without it, all do.
+    """
+    found = scores(preds)
+    if not _probabilities(found) and (kept is None or not _probabilities(found[kept])):
+        found = found.sigmoid()
+    return _view(found > threshold)
+
+
+def ignored_label(ignore_index: Any, true: Array) -> int | None:
+    """Return the label that is ignored: PyTorch compares an integer with labels as one of their own type."""
+    if ignore_index is None:
+        return None
+    if type(ignore_index) is not int or not -(2**63) <= ignore_index < 2**63 or true.dtype.kind == "b":
+        raise NotCovered("an ignore_index that is no integer, or of labels that are none")
+    return int(np.int64(ignore_index).astype(true.dtype))
+
+
+def check_plain(tensor: Any) -> None:
+    """Leave to the host what is no plain tensor in the memory of the CPU."""
+    if type(tensor) is not torch.Tensor:
+        raise NotCovered("arguments that are no plain tensors")
+    if tensor.device.type != "cpu":
+        raise NotCovered("tensors on another device")
+
+
+def _view(tensor: Any) -> Array:
+    try:
+        array: Array = tensor.numpy()
+    except (RuntimeError, TypeError):  # sparse, or of a transformation of functions
+        raise NotCovered("tensors that are no strided memory") from None
+    return array
+
+
+def _probabilities(found: Any) -> bool:
+    if not found.numel():
+        return True
+    low, high = torch.aminmax(found)
+    return bool(low >= 0) and bool(high <= 1)  # NaN is none
