@@ -2,10 +2,13 @@
 
 from fastseg.adapters.hosts import load
 
-load("torchmetrics")
+load("torchmetrics")  # so that its absence is said of it, not of PyTorch
 
-from fastseg.adapters.torchmetrics.functions import FUNCTIONS
-from fastseg.adapters.torchmetrics.metrics import CLASSES
+from fastseg.adapters.torchmetrics.calibration import CALIBRATION_ERRORS  # noqa: E402
+from fastseg.adapters.torchmetrics.functions import FUNCTIONS  # noqa: E402
+from fastseg.adapters.torchmetrics.metrics import CLASSES  # noqa: E402
+from fastseg.adapters.torchmetrics.segmentation import SEGMENTATION  # noqa: E402
 
-globals().update(FUNCTIONS, **CLASSES)
-__all__ = [*FUNCTIONS, *CLASSES]
+_DROP_INS = {**FUNCTIONS, **CLASSES, **SEGMENTATION, **CALIBRATION_ERRORS}
+globals().update(_DROP_INS)
+__all__ = [*_DROP_INS]

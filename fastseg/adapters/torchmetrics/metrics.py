@@ -15,7 +15,7 @@ from fastseg.adapters.torchmetrics.matrices import Binary, Matrix, Multiclass
 from fastseg.adapters.torchmetrics.states import COUNTS, View, named
 from fastseg.adapters.torchmetrics.table import CLASSIFICATION, PUBLIC, Family
 
-__all__ = ["CLASSES"]
+__all__ = ["CLASSES", "of_any_task"]
 
 Tensor = Any
 
@@ -189,7 +189,7 @@ def _of_task(family: Family, task: str) -> Any:
     return drop_in_class(path, metric=family.metric)(made)
 
 
-def _of_any_task(family: Family, made: dict[str, Any]) -> Any:
+def of_any_task(family: Family, made: dict[str, Any]) -> Any:
     """Return our class that makes those of a task by name: what it does is the host's, with our names."""
     name = family.metric_class
     path = f"torchmetrics.classification.{name}"
@@ -205,7 +205,7 @@ def _of_any_task(family: Family, made: dict[str, Any]) -> Any:
 
 def _family(family: Family) -> dict[str, Any]:
     made = {f"{task.capitalize()}{family.metric_class}": _of_task(family, task) for task in family.tasks}
-    return {**made, family.metric_class: _of_any_task(family, made)}
+    return {**made, family.metric_class: of_any_task(family, made)}
 
 
 #: The drop-ins by name.

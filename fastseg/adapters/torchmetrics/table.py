@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["CLASSIFICATION", "PUBLIC", "Family"]
+__all__ = ["CALIBRATION", "CLASSIFICATION", "PUBLIC", "Family"]
 
 #: The module that drop-ins are imported from.
 PUBLIC = "fastseg.adapters.torchmetrics"
@@ -48,3 +48,5 @@ CLASSIFICATION = (
     Family("recall", "Recall", "recall"),
     Family("specificity", "Specificity", "specificity"),
 )
+
+CALIBRATION = Family("calibration_error", "CalibrationError", None, _TWO)

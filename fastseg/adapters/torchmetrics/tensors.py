@@ -11,7 +11,7 @@ import torch
 from fastseg.adapters.calls import NotCovered, counted
 from fastseg.api.encoding import argmax_labels
 
-__all__ = ["check_plain", "class_labels", "exceeding", "ignored_label", "label_array", "scores"]
+__all__ = ["check_plain", "class_labels", "exceeding", "ignored_label", "label_array", "score_labels", "scores"]
 
 Array = npt.NDArray[Any]
 
@@ -42,14 +42,19 @@ def class_labels(preds: Any, true: Array, num_classes: int) -> Array:
     if preds.ndim == true.ndim + 1:
         if preds.shape[1] != num_classes or (preds.shape[0], *preds.shape[2:]) != true.shape:
             raise NotCovered("shapes that do not fit")
-        found = scores(preds)
-        if found.numel() <= _FEW_SCORES:
-            return _view(found.argmax(dim=1))
-        labels: Array = counted(argmax_labels, found, channel_axis=1)
-        return labels
+        return score_labels(preds)
     labels = label_array(preds)
     if labels.shape != true.shape:
         raise NotCovered("shapes that do not fit")
+    return labels
+
+
+def score_labels(preds: Any) -> Array:
+    """Return the class with the largest score, of scores (N, C, ...)."""
+    found = scores(preds)
+    if found.numel() <= _FEW_SCORES:
+        return _view(found.argmax(dim=1))
+    labels: Array = counted(argmax_labels, found, channel_axis=1)
     return labels
 
 
