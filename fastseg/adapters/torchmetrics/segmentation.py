@@ -130,9 +130,8 @@ class _Rows(Counted):
             super().add_state(name, default, *args, **kwargs)  # type: ignore[misc]
         elif not self._state:
             options = {"classes": self.num_classes, "background": self.include_background, "format": self.input_format}
-            # Of labels, all metrics have the same sums; of masks that are no masks, the host's metrics have not.
-            kind = "voxels" if self.input_format == "index" else f"voxels_{type(self).__name__}"
-            self._state = named(kind, **options)
+            # Each class of metrics has its own: they take labels of two axes, and masks that are none, in different ways.
+            self._state = named(f"voxels_{type(self).__name__}", **options)
             super().add_state(self._state, [], "cat")  # type: ignore[misc]
 
     def _keep(self, hits: Tensor, true: Tensor, pred: Tensor) -> None:
