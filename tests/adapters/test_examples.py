@@ -1,27 +1,35 @@
-"""The examples of drop-ins run."""
+"""The examples of drop-ins run, and what they are about goes fast."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import re
+import runpy
 from pathlib import Path
 
 import pytest
+from support.drop_ins import let_torchvision_be_imported
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*_drop_in.py"))
-#: Hosts that need no PyTorch.
-LIGHT = ("sklearn",)
+from fastseg.adapters.hosts import HOSTS
+
+EXAMPLES = sorted(Path(__file__).parents[2].glob("docs/examples/*_drop_in.py"))
+#: What the hosts need besides.
+PYTORCH = {name: () if name in ("medpy", "sklearn") else (pytest.mark.torch,) for name in HOSTS}
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, id=path.stem, marks=() if path.stem.startswith(LIGHT) else pytest.mark.torch)
-        for path in EXAMPLES
-    ],
-)
-def test_example(path: Path, tmp_path: Path) -> None:
-    result = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert result.returncode == 0, result.stderr
-    assert "fast" in result.stdout
-    assert "Traceback" not in result.stderr
+def example(path: Path) -> pytest.param:
+    host = path.stem.removesuffix("_drop_in")
+    marks = [pytest.mark.host(host), *PYTORCH[host]] if host in HOSTS else []
+    return pytest.param(path, marks=marks, id=host)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the hosts
+@pytest.mark.parametrize("path", [example(path) for path in EXAMPLES])
+def test_example(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if "torch" in path.read_text():
+        let_torchvision_be_imported()
+    runpy.run_path(str(path), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert printed
+    for line in re.findall(r"^[a-z_]+\.\w+ +\d+ +\d+", printed, re.MULTILINE):  # of the report
+        name, fast, to_host = line.split()
+        assert (int(fast) > 0, int(to_host)) == (True, 0), name
