@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd import forward_ad
 
-from fastseg.adapters.calls import counted
-from fastseg.arrays.scores import score_inputs
+from fastseg.adapters.calls import NotCovered, counted
+from fastseg.arrays.scores import ScoreInputs, score_inputs
 from fastseg.counting.gradients import room_for_gradient, write_gradient
 from fastseg.counting.scores import sum_score_inputs
 from fastseg.counts import ScoreSums
@@ -36,29 +38,40 @@ def differentiable_loss(
     **options
         Of `fastseg.sum_scores`; channels are axis 1, samples axis 0.
     """
-    detached = truth.detach()
-    if options.pop("label_map"):
-        detached = detached[:, 0]
-    given = counted(score_inputs, _array(detached), _array(scores.detach()), channel_axis=1, sample_axis=0, **options)
+    if forward_ad.unpack_dual(scores).tangent is not None:
+        raise NotCovered("derivatives in forward mode")
+    inputs = functools.partial(_inputs, options.pop("label_map"), options)
+    given = counted(inputs, scores, truth)
     values, by_values = loss(counted(sum_score_inputs, given))
     result = torch.from_numpy(np.asarray(values, np.float64)).to(dtype)
     if not (scores.requires_grad and torch.is_grad_enabled()):
         return result
 
-    def backward(upstream: Any) -> Any:
-        """Return the derivatives by the scores."""
+    def backward(upstream: Any, scores: Any, truth: Any) -> Any:
+        """Return the derivatives by the scores; the tensors are those of above, which autograd has kept."""
+        given = inputs(scores, truth)
         terms = by_values(upstream.detach().double().numpy()).terms(given.num_samples, given.options.channels)
         gradient = room_for_gradient(given, np.float32, None)
-        if given.voxels:
-            write_gradient(given, terms, gradient, "auto")
+        write_gradient(given, terms, gradient, "auto")
         return torch.from_numpy(gradient).to(scores.dtype)
 
     return _Loss.apply(scores, truth, result, backward, theirs)
 
 
+def _inputs(label_map: bool, options: dict[str, Any], scores: Any, truth: Any) -> ScoreInputs:
+    """Return what is summed of two tensors; fastseg takes their memory."""
+    truth = truth.detach()
+    arrays = [_array(each) for each in (truth[:, 0] if label_map else truth, scores.detach())]
+    return score_inputs(*arrays, channel_axis=1, sample_axis=0, **options)
+
+
 def _array(tensor: Any) -> Any:
-    """Return what fastseg takes: NumPy has no bfloat16."""
-    return tensor if tensor.dtype is torch.bfloat16 else tensor.numpy()
+    if tensor.dtype is torch.bfloat16:
+        return tensor  # which NumPy does not know
+    try:
+        return tensor.numpy()
+    except RuntimeError:  # of torch.func, without memory of its own
+        raise NotCovered("tensors without memory") from None
 
 
 class _Loss(torch.autograd.Function):
@@ -76,5 +89,5 @@ class _Loss(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: whoever asks for it may differentiate again, which the host can
             gradient = torch.autograd.grad(ctx.theirs(scores, truth), scores, upstream[0], create_graph=True)[0]
         else:
-            gradient = ctx.back(upstream[0])
+            gradient = ctx.back(upstream[0], scores, truth)
         return gradient, None, None, None, None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import pickle
+import weakref
 from typing import Any
 
 import numpy as np
@@ -240,3 +242,32 @@ def test_derivatives_by_the_truth_are_the_hosts() -> None:
     with went("monai.DiceLoss", host=1):
         both("DiceLoss")[1](softmax=True)(scores, truth).backward()
     assert truth.grad is not None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch imports for it
+def test_other_ways_to_differentiate_are_the_hosts() -> None:
+    import torch
+    from torch.autograd import forward_ad
+
+    scores, labels = example()
+    theirs, ours = (kind(**OPTIONS) for kind in both("DiceLoss"))
+    with went("monai.DiceLoss", host=2):
+        found = torch.func.grad(lambda z: ours(z, labels))(scores)
+        with forward_ad.dual_level():
+            along = forward_ad.unpack_dual(ours(forward_ad.make_dual(scores, torch.ones_like(scores)), labels)).tangent
+    torch.testing.assert_close(found, torch.func.grad(lambda z: theirs(z, labels))(scores))
+    torch.testing.assert_close(along, found.sum(), rtol=1e-4, atol=1e-6)
+
+
+def test_scores_are_freed_after_the_gradient() -> None:
+    """As the host's are, although somebody keeps the losses of a whole epoch."""
+    scores, labels = example()
+    z = scores.clone().requires_grad_()
+    given = z * 2
+    kept = weakref.ref(given)
+    loss = both("DiceCELoss")[1](**OPTIONS)(given, labels)
+    loss.backward()
+    del given
+    gc.collect()
+    assert kept() is None
+    assert loss.requires_grad
