@@ -28,7 +28,7 @@ _HOMES = {
     "runs.evaluate": ("evaluate_folder",),
     "runs.run": ("Run",),
 }
-_FOLDERS = ("adapters", "losses", "metrics")
+_FOLDERS = ("adapters", "losses", "metrics", "patch")
 _HOME_OF = {name: f"fastseg.{home}" for home, names in _HOMES.items() for name in names}
 
 

@@ -90,6 +90,9 @@ from fastseg.counts import (
 from fastseg.metrics.scores import (
     ThresholdCurve as ThresholdCurve,
 )
+from fastseg.patch.patching import (
+    patch as patch,
+)
 from fastseg.runs.comparison.compare import (
     compare_runs as compare_runs,
 )

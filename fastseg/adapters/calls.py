@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, TypeVar
 
+from fastseg.adapters.asking import ask
 from fastseg.adapters.hosts import HOSTS, host_of, load, resolve
 from fastseg.adapters.tally import went_fast, went_to_host
 from fastseg.metrics.conventions import CONVENTIONS, Convention
@@ -53,7 +54,7 @@ class Smaller:
 
     def said_by(self, theirs: Function) -> Any:
         """Ask the host."""
-        answer = theirs(*self.args, **self.kwargs)
+        answer = ask(theirs, *self.args, **self.kwargs)
         return answer if self.value is None else self.value
 
 
@@ -138,7 +139,7 @@ def drop_in(path: str, *, statistic: Statistic = "labels", metric: str | None = 
                 went_fast(name)
                 return value
             went_to_host(name, reason)
-            return theirs(*args, **kwargs)
+            return ask(theirs, *args, **kwargs)
 
         ours.__signature__ = inspect.signature(theirs)  # type: ignore[attr-defined]
         _enter(Row(host, path, ours, statistic, metric), fast)
@@ -190,7 +191,7 @@ def attempt(name: str, fast: Function, theirs: Function, *args: Any, **kwargs: A
         went_fast(name)
         return value
     went_to_host(name, reason)
-    return theirs(*args, **kwargs)
+    return ask(theirs, *args, **kwargs)
 
 
 def counted(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:

@@ -35,7 +35,7 @@ def test_the_stub_has_all_names_and_no_others() -> None:
     found = {alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert found == set(NAMES)
     assert set(fastseg.__all__) == found - {"__version__"}
-    assert set(NAMES) == {*FUNCTIONS, *CLASSES, "__version__", "adapters", "losses", "metrics"}
+    assert set(NAMES) == {*FUNCTIONS, *CLASSES, "__version__", "adapters", "losses", "metrics", "patch"}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -41,6 +41,7 @@ def stubs() -> dict[Path, str]:
     """Return what each stub has to say."""
     init = _MADE + "from fastseg import adapters as adapters, losses as losses, metrics as metrics\n"
     init += "from fastseg._version import __version__ as __version__\n"
+    init += _imported("fastseg.patch.patching", ["patch"])  # a module that is called: to type checkers, a function
     init += _imported("fastseg.api.functions", dir(functions))
     init += "".join(_imported(f"fastseg.{home}", names) for home, names in fastseg._HOMES.items())
     made = _MADE + "from collections.abc import Sequence\nfrom typing import Any, Literal\n\nimport numpy as np\n"

@@ -1,0 +1,42 @@
+"""The hosts that can be patched: one module each, whose `steps` says which functions count, and what is called instead."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+from fastseg.adapters.hosts import HOSTS, load, version
+from fastseg.patch.swaps import Step
+
+__all__ = ["PATCHED", "check", "steps"]
+
+#: By name, as in `fastseg.adapters.hosts.HOSTS`: the module that says how.
+PATCHED = {"sklearn": "fastseg.patch.hosts.sklearn"}
+
+
+def check(names: Sequence[str]) -> None:
+    """Raise ValueError for names that are no hosts, or if there are none."""
+    wrong = [name for name in names if name not in PATCHED]
+    if wrong or not names:
+        found = ", ".join(map(repr, wrong)) or "none"
+        raise ValueError(f"hosts: expected some of {', '.join(map(repr, PATCHED))}, found {found}")
+
+
+def steps(name: str) -> tuple[str, Sequence[Step]]:
+    """Return the version of a host, and its steps.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed, or is not of a version whose steps are known.
+    """
+    load(name)
+    host, found = HOSTS[name], version(name)
+    if not host.tested_with(found):
+        raise ImportError(
+            f"fastseg.patch({name!r}): expected {host.distribution} {' or '.join(host.tested)}, whose inner steps are known, "
+            f"found {found}; fastseg.adapters.{name} takes that version",
+            name=host.module,
+        )
+    its_steps: Sequence[Step] = importlib.import_module(PATCHED[name]).steps()
+    return found, its_steps

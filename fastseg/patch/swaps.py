@@ -1,0 +1,73 @@
+"""A function of a host that does something else for a while, and stays the function that it is.
+
+What is swapped is its code, not its name: names imported earlier, registries, partials and bound methods all hold the same
+function, so that all of them reach what is put into it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType, FunctionType
+from typing import Any
+
+from fastseg.adapters.asking import asked
+
+__all__ = ["Step", "Swap"]
+
+#: Stands in the code where the function will, that is called instead.
+_HERE = "the step"
+_CALL = (lambda *args, **kwargs: (step := "the step")(*args, **kwargs)).__code__  # type: ignore[operator] # noqa: F841
+
+
+@dataclass(frozen=True)
+class Step:
+    """A function of the host that counts, and ours for it."""
+
+    theirs: FunctionType
+    """A function written in Python, without variables of a function around it."""
+    ours: Callable[..., Any]
+    """Called with the same arguments; through `fastseg.adapters.asking.ask` it reaches what the host did."""
+
+    def __post_init__(self) -> None:
+        if self.theirs.__code__.co_freevars:
+            raise ValueError(f"{self.theirs.__qualname__}: expected a function that uses no variables of one around it")
+
+
+class Swap:
+    """A step that is put in now, until `undo`."""
+
+    def __init__(self, step: Step) -> None:
+        self._function = function = step.theirs
+        self._code = code = function.__code__
+        ours, theirs = step.ours, _copy(function)
+
+        def instead(*args: Any, **kwargs: Any) -> Any:
+            return theirs(*args, **kwargs) if asked() else ours(*args, **kwargs)
+
+        # First the signature, which is that of the code else: what is seen in between is right too.
+        function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+        function.__code__ = _calling(instead, code)
+
+    def undo(self) -> None:
+        """Put back what the function did."""
+        self._function.__code__ = self._code
+        del self._function.__signature__  # type: ignore[attr-defined]
+
+
+def _calling(function: Callable[..., Any], code: CodeType) -> CodeType:
+    """Return code that calls a function, and says of itself what other code does: who reads its source reads the host's."""
+    return _CALL.replace(
+        co_consts=tuple(function if each == _HERE else each for each in _CALL.co_consts),
+        co_name=code.co_name,
+        co_qualname=code.co_qualname,
+        co_filename=code.co_filename,
+        co_firstlineno=code.co_firstlineno,
+    )
+
+
+def _copy(function: FunctionType) -> FunctionType:
+    copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
