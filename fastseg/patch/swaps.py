@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
-from fastseg.adapters.asking import asked
+from fastseg.adapters.asking import ask, asked
+from fastseg.adapters.calls import ROWS
 
-__all__ = ["Step", "Swap"]
+__all__ = ["Step", "Swap", "steps_of_rows"]
 
 #: Stands in the code where the function will, that is called instead.
 _HERE = "the step"
@@ -28,11 +29,19 @@ class Step:
     theirs: FunctionType
     """A function written in Python, without variables of a function around it."""
     ours: Callable[..., Any]
-    """Called with the same arguments; through `fastseg.adapters.asking.ask` it reaches what the host did."""
+    """Called with the same arguments; all functions of the host do meanwhile, in this thread, as they did."""
+    leave: Callable[[], bool] | None = None
+    """Tells when a call is left to the host at once."""
 
     def __post_init__(self) -> None:
         if self.theirs.__code__.co_freevars:
             raise ValueError(f"{self.theirs.__qualname__}: expected a function that uses no variables of one around it")
+
+
+def steps_of_rows(host: str, leave: Callable[[], bool] | None = None) -> list[Step]:
+    """Return a step for each function of a host that there is a drop-in for; its module was imported."""
+    rows = [row for row in ROWS.values() if row.host == host and row.statistic != "none"]
+    return [Step(inspect.unwrap(row.theirs), row.ours, leave) for row in rows if inspect.isfunction(row.theirs)]
 
 
 class Swap:
@@ -41,10 +50,12 @@ class Swap:
     def __init__(self, step: Step) -> None:
         self._function = function = step.theirs
         self._code = code = function.__code__
-        ours, theirs = step.ours, _copy(function)
+        ours, theirs, leave = step.ours, _copy(function), step.leave
 
         def instead(*args: Any, **kwargs: Any) -> Any:
-            return theirs(*args, **kwargs) if asked() else ours(*args, **kwargs)
+            if (leave is not None and leave()) or asked():
+                return theirs(*args, **kwargs)
+            return ask(ours, *args, **kwargs)
 
         # First the signature, which is that of the code else: what is seen in between is right too.
         function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]

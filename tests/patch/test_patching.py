@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -32,7 +30,7 @@ def _made_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, function, version in (("one", first, "1.2.3"), ("two", second, "1.2.9"), ("old", first, "0.9")):
         host, ours = ModuleType(name), ModuleType(f"patches_{name}")
         host.__version__ = version  # type: ignore[attr-defined]
-        ours.steps = lambda function=function: [Step(function, lambda: "ours")]  # type: ignore[attr-defined]
+        ours.STEPS = [Step(function, lambda: "ours")]  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, name, host)
         monkeypatch.setitem(sys.modules, ours.__name__, ours)
         monkeypatch.setitem(HOSTS, name, Host(name, f"made-up-{name}", oldest="0.1", tested=("1.2",)))
@@ -133,7 +131,7 @@ def test_status() -> None:
 
 def test_unknown_hosts_are_named_and_those_that_there_are() -> None:
     for call in (fastseg.patch, fastseg.patch.undo):
-        with pytest.raises(ValueError, match=r"hosts: expected some of 'sklearn'.*'one'.*, found 'three', 'four'"):
+        with pytest.raises(ValueError, match=r"hosts: expected some of .*'sklearn'.*'one'.*, found 'three', 'four'"):
             call("one", "three", "four")
     with pytest.raises(ValueError, match="found none"):
         fastseg.patch()
@@ -151,20 +149,6 @@ def test_a_host_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "one", None)
     with pytest.raises(ImportError, match="pip install made-up-one"):
         fastseg.patch("one")
-
-
-def test_a_step_that_cannot_be_put_in_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def closure() -> Any:
-        return monkeypatch
-
-    def steps() -> list[Step]:
-        return [Step(second, lambda: "ours"), Step(closure, lambda: "ours")]  # type: ignore[arg-type]
-
-    monkeypatch.setattr(sys.modules["patches_two"], "steps", steps)
-    with pytest.raises(ValueError, match="closure"):
-        fastseg.patch("one", "two")
-    assert (first(), second()) == ("theirs", "theirs")
-    assert not any(each.patched for each in fastseg.patch.status().values())
 
 
 def test_threads_that_enter_and_leave() -> None:
@@ -202,4 +186,4 @@ def test_it_is_a_module_that_is_called() -> None:
 
     assert fastseg.patch is module is sys.modules["fastseg.patch"]
     assert {"Patch", "status", "undo"} <= set(module.__all__)
-    assert list(itertools.islice(module.status(), 1)) == ["sklearn"]
+    assert {"monai", "sklearn", "torchmetrics"} <= set(module.status())

@@ -1,4 +1,7 @@
-"""The hosts that can be patched: one module each, whose `steps` says which functions count, and what is called instead."""
+"""The hosts that can be patched: one module each, whose `STEPS` say which functions count, and what is called instead.
+
+They are made when the module is imported: once, and before anything is swapped.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from fastseg.patch.swaps import Step
 __all__ = ["PATCHED", "check", "steps"]
 
 #: By name, as in `fastseg.adapters.hosts.HOSTS`: the module that says how.
-PATCHED = {"sklearn": "fastseg.patch.hosts.sklearn"}
+PATCHED = {name: f"fastseg.patch.hosts.{name}" for name in ("monai", "sklearn", "torchmetrics")}
 
 
 def check(names: Sequence[str]) -> None:
@@ -38,5 +41,5 @@ def steps(name: str) -> tuple[str, Sequence[Step]]:
             f"found {found}; fastseg.adapters.{name} takes that version",
             name=host.module,
         )
-    its_steps: Sequence[Step] = importlib.import_module(PATCHED[name]).steps()
+    its_steps: Sequence[Step] = importlib.import_module(PATCHED[name]).STEPS
     return found, its_steps

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-
 import fastseg.adapters.sklearn  # noqa: F401 — its rows
-from fastseg.adapters.calls import ROWS
-from fastseg.patch.swaps import Step
+from fastseg.patch.swaps import steps_of_rows
 
-__all__ = ["steps"]
+__all__ = ["STEPS"]
 
-
-def steps() -> list[Step]:
-    """Return the drop-ins, each for what the host calls when it has checked parameters."""
-    rows = [row for row in ROWS.values() if row.host == "sklearn" and row.statistic != "none"]
-    return [Step(inspect.unwrap(row.theirs), row.ours) for row in rows]
+STEPS = steps_of_rows("sklearn")
