@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.drop_ins import let_torchvision_be_imported
 
+from fastseg.adapters import report
 from fastseg.adapters.hosts import HOSTS
 
 EXAMPLES = sorted(Path(__file__).parents[2].glob("docs/examples/*_drop_in.py"))
@@ -27,6 +28,7 @@ def example(path: Path) -> pytest.param:
 def test_example(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if "torch" in path.read_text():
         let_torchvision_be_imported()
+    report(reset=True)  # of what other tests called
     runpy.run_path(str(path), run_name="__main__")
     printed = capsys.readouterr().out
     assert printed

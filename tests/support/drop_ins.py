@@ -17,7 +17,7 @@ import pytest
 
 from fastseg.adapters import report
 from fastseg.adapters.calls import Row
-from fastseg.adapters.hosts import HOSTS
+from fastseg.adapters.hosts import HOSTS, load
 
 #: Floats agree to this: sums may be taken in another order.
 TOLERANCE = 1e-12
@@ -25,11 +25,14 @@ TOLERANCE = 1e-12
 
 @functools.cache
 def host_is_there(name: str) -> bool:
-    """Tell whether a host is installed; those that need torchvision can be imported from then on."""
+    """Tell whether a host is installed; it is imported from then on, whatever it and what it needs warn of."""
     if importlib.util.find_spec(HOSTS[name].module) is None:
         return False
     if name in _WITH_TORCHVISION:
         let_torchvision_be_imported()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        load(name)
     return True
 
 
