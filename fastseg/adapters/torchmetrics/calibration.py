@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -75,12 +75,14 @@ _STEPS = {"_binning_bucketize": _binning_bucketize}
 class _Calibration(Counted):
     """A metric of a calibration error: bins, whatever norm is taken of them."""
 
-    n_bins: int
-    norm: str
-    ignore_index: int | None
-    validate_args: bool
-    device: Any
-    update_count: int
+    if TYPE_CHECKING:  # not for torch.jit, which reads annotations
+        n_bins: int
+        norm: str
+        ignore_index: int | None
+        validate_args: bool
+        device: Any
+        update_count: int
+
     _confidence_dtype = torch.float32
 
     def add_state(self, name: str, default: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002

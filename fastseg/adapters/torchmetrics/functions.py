@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -66,6 +67,7 @@ def _names(function: Function, among: Mapping[str, Any]) -> set[str]:
     return found
 
 
+@functools.cache
 def _fits(step: Function, theirs: Function) -> bool:
     """Tell whether a step takes what the host's own does."""
     ours = inspect.signature(step).parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -45,8 +45,9 @@ class Matrix(Counted):
 class Binary(Matrix):
     """Of two classes."""
 
-    threshold: float
-    ignore_index: int | None
+    if TYPE_CHECKING:  # not for torch.jit, which reads annotations
+        threshold: float
+        ignore_index: int | None
 
     def _matrix_name(self) -> str:
         # The host looks for logits among all scores, but for its matrices only among those that are not ignored.
@@ -64,9 +65,10 @@ class Binary(Matrix):
 class Multilabel(Matrix):
     """Of two classes for each label."""
 
-    num_labels: int
-    threshold: float
-    ignore_index: int | None
+    if TYPE_CHECKING:  # not for torch.jit, which reads annotations
+        num_labels: int
+        threshold: float
+        ignore_index: int | None
 
     def _matrix_name(self) -> str:
         return named("confmat", labels=self.num_labels, threshold=self.threshold, ignored=self.ignore_index)
@@ -84,8 +86,10 @@ class Multilabel(Matrix):
 class Multiclass(Matrix):
     """Of several classes. The state ends with the hits and misses of labels that are no class, which micro averages count."""
 
-    num_classes: int
-    ignore_index: int | None
+    if TYPE_CHECKING:  # not for torch.jit, which reads annotations
+        num_classes: int
+        ignore_index: int | None
+
     #: Whether nothing but the total of hits and misses matters.
     _of_totals = False
 

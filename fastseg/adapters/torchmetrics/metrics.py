@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -60,13 +60,14 @@ class _StatScores(Matrix):
     where classes are many; of each sample, of tables (N, K, 4) in a list.
     """
 
-    average: str | None
-    num_labels: int
-    threshold: float
-    ignore_index: int | None
-    validate_args: bool
-    device: Any
-    add_state: Any
+    if TYPE_CHECKING:  # not for torch.jit, which reads annotations
+        average: str | None
+        num_labels: int
+        threshold: float
+        ignore_index: int | None
+        validate_args: bool
+        device: Any
+        add_state: Any
 
     _of_matrices = False
     _kind = "host"

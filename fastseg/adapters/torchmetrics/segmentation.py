@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -119,10 +119,11 @@ class _Rows(Counted):
 
     #: The states of the host that are replaced.
     _replaced: tuple[str, ...] = ()
-    num_classes: int | None
-    include_background: bool
-    input_format: str
-    device: Any
+    if TYPE_CHECKING:  # not for torch.jit, which reads annotations
+        num_classes: int | None
+        include_background: bool
+        input_format: str
+        device: Any
 
     def add_state(self, name: str, default: Any, *args: Any, **kwargs: Any) -> None:
         """Add our state for the first of the host's."""
@@ -177,8 +178,9 @@ class _Dice(_Rows):
 class _MeanIoU(_Rows):
     _replaced = ("score", "num_batches")
     score, num_batches = View(), View()
-    per_class: bool
-    dtype: Any
+    if TYPE_CHECKING:  # not for torch.jit, which reads annotations
+        per_class: bool
+        dtype: Any
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Count a batch, the first of which may tell the number of classes."""
@@ -223,11 +225,12 @@ class _GeneralizedDice(Counted):
     """A score depends on the batch that it is in, so the host's sums of scores are kept, under names of their own."""
 
     score, samples = View(), View()
-    num_classes: int
-    include_background: bool
-    per_class: bool
-    weight_type: str
-    input_format: str
+    if TYPE_CHECKING:  # not for torch.jit, which reads annotations
+        num_classes: int
+        include_background: bool
+        per_class: bool
+        weight_type: str
+        input_format: str
 
     def add_state(self, name: str, default: Any, *args: Any, **kwargs: Any) -> None:
         """Add the host's state under our name."""
