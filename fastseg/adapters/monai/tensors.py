@@ -49,10 +49,10 @@ def few(tensor: Any, number: int) -> bool:
 
 def check_batch(y_pred: Any, y: Any, least_axes: int, least_values: int = 1) -> None:
     """Raise `NotCovered` unless two tensors have so many axes, and enough values to be worth it."""
+    if isinstance(y_pred, torch.Tensor) and few(y_pred, least_values):
+        raise NotCovered("few values")
     check_tensor(y_pred)
     check_tensor(y)
-    if few(y_pred, least_values):
-        raise NotCovered("few values")
     if min(y_pred.ndim, y.ndim) < least_axes or not y_pred.numel():
         raise NotCovered("tensors without axes or values")
 
