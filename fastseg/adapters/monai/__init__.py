@@ -4,8 +4,9 @@ Counted here are tensors of the CPU, MetaTensors and lists of them too. All else
 maps, maps of 16 bits, `per_component`, derivatives of metrics, gradients of the focal loss, second derivatives, scripts,
 `torch.compile`, and small inputs where MONAI is quicker; `fastseg.adapters.report` says what, and why.
 
-Two differences are meant. Sums of scores of 16 bits are exact in losses, where MONAI's are of 16 bits (and infinite, in float16,
-beyond 65,504). Counts are exact at any size, where MONAI's float32 end at 2²⁴.
+Three differences are meant. Scores of 16 bits are summed exactly in losses, where MONAI's sums are of 16 bits, and infinite in
+float16 beyond 65,504. Scores at ignored voxels do not matter to a loss, even if they are NaN. Counts are integers, where MONAI
+adds up in float32.
 """
 
 from fastseg.adapters.hosts import load

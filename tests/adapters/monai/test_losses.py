@@ -170,6 +170,18 @@ def test_ignored_labels(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
                 assert_same_loss(name, logits, labels, softmax=True, to_onehot_y=True, **options)
 
 
+def test_ignored_scores_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An intended difference: the host multiplies them by 0, which leaves NaN what it is."""
+    logits, labels, _ = example()
+    labels[:, :, 0] = 255
+    spoilt = logits.clone()
+    spoilt[:, :, 0] = float("nan")
+    theirs, ours = (kind(softmax=True, to_onehot_y=True, ignore_index=255) for kind in both("DiceLoss"))
+    with strictly(monkeypatch):
+        assert float(ours(spoilt, labels)) == pytest.approx(float(theirs(logits, labels)), rel=1e-6)
+    assert theirs(spoilt, labels).isnan()
+
+
 def test_soft_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, _, _ = example()
     soft = example(seed=1)[0].softmax(1)
