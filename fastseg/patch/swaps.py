@@ -17,9 +17,18 @@ from fastseg.adapters.calls import ROWS
 
 __all__ = ["Step", "Swap", "steps_of_rows"]
 
-#: Stands in the code where the function will, that is called instead.
-_HERE = "the step"
-_CALL = (lambda *args, **kwargs: (step := "the step")(*args, **kwargs)).__code__  # type: ignore[operator] # noqa: F841
+#: What is called instead of each function that was ever swapped, by its module and name: calls may be on their way here still
+#: when the function is put back.
+INSTEAD: dict[str, Callable[..., Any]] = {}
+
+#: Stands in the code below where the key in `INSTEAD` will.
+_KEY = "module.name"
+
+
+# In one line, for tracebacks, and with nothing but literals among its constants, for PyTorch's compiler.
+# fmt: off
+def _call(*args: Any, **kwargs: Any) -> Any: from fastseg.patch.swaps import INSTEAD; return INSTEAD["module.name"](*args, **kwargs)  # noqa: E501, E702
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,10 @@ class Swap:
                 return theirs(*args, **kwargs)
             return ask(ours, *args, **kwargs)
 
+        INSTEAD[_key(function)] = instead
         # First the signature, which is that of the code else: what is seen in between is right too.
         function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-        function.__code__ = _calling(instead, code)
+        function.__code__ = _calling(_key(function), code)
 
     def undo(self) -> None:
         """Put back what the function did."""
@@ -67,10 +77,15 @@ class Swap:
         del self._function.__signature__  # type: ignore[attr-defined]
 
 
-def _calling(function: Callable[..., Any], code: CodeType) -> CodeType:
-    """Return code that calls a function, and says of itself what other code does: who reads its source reads the host's."""
-    return _CALL.replace(
-        co_consts=tuple(function if each == _HERE else each for each in _CALL.co_consts),
+def _key(function: FunctionType) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def _calling(key: str, code: CodeType) -> CodeType:
+    """Return code that calls what is under a key, and says of itself what other code does: its source is the host's."""
+    made = _call.__code__
+    return made.replace(
+        co_consts=tuple(key if each == _KEY else each for each in made.co_consts),
         co_name=code.co_name,
         co_qualname=code.co_qualname,
         co_filename=code.co_filename,

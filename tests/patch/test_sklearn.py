@@ -16,7 +16,8 @@ from sklearn import metrics
 from sklearn.metrics import accuracy_score, classification_report, f1_score, get_scorer, make_scorer
 from sklearn.model_selection import cross_validate
 from sklearn.neighbors import KNeighborsClassifier
-from support.drop_ins import TOLERANCE, assert_same, outcome, strictly, went
+from support.drop_ins import TOLERANCE, strictly, went
+from support.patched import assert_same_patched
 from support.sklearn_cases import OPTIONS, columns, indicators, options, weights
 
 import fastseg
@@ -53,13 +54,8 @@ def test_answers_are_those_of_before(path: str) -> None:
         true, pred, labels = (indicators if multilabel else columns)(rng)
         given = options(rng, name, labels, multilabel=multilabel)
         given["sample_weight"] = weights(rng, len(true))
-        wanted = outcome(function, true, pred, **given)
-        with fastseg.patch("sklearn"):
-            found = outcome(function, true, pred, **given)
-        assert (type(found.error), str(found.error)) == (type(wanted.error), str(wanted.error))
-        assert found.warnings == wanted.warnings
         narrow = getattr(given["sample_weight"], "dtype", None) == np.float32  # which scikit-learn adds up as such
-        assert_same(found.value, wanted.value, 1e-6 if narrow else TOLERANCE)
+        assert_same_patched("sklearn", function, true, pred, rtol=1e-6 if narrow else TOLERANCE, **given)
     after = report()[f"sklearn.{name}"]
     assert after.fast - (before.fast if before else 0) > 2
 
