@@ -4,6 +4,8 @@ What is swapped is its code, not its name: names imported earlier, registries, p
 function, so that all of them reach what is put into it.
 """
 
+# ruff: noqa: I001 — an import in one line with other things, below
+
 from __future__ import annotations
 
 import inspect
