@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import inspect
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 from fastseg.adapters import report
 from fastseg.adapters.calls import Row
-from fastseg.adapters.hosts import HOSTS, load
+from fastseg.adapters.hosts import HOSTS
 
 #: Floats agree to this: sums may be taken in another order.
 TOLERANCE = 1e-12
@@ -25,19 +26,19 @@ TOLERANCE = 1e-12
 
 @functools.cache
 def host_is_there(name: str) -> bool:
-    """Tell whether a host is installed; it is imported from then on, whatever it and what it needs warn of."""
+    """Tell whether a host is installed; if so, import it and its drop-ins, whatever warnings that means."""
     if importlib.util.find_spec(HOSTS[name].module) is None:
         return False
     if name in _WITH_TORCHVISION:
         let_torchvision_be_imported()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        load(name)
+        importlib.import_module(f"fastseg.adapters.{name}")
     return True
 
 
 #: Hosts that import torchvision.
-_WITH_TORCHVISION = ("segmentation_models",)
+_WITH_TORCHVISION = ("ignite", "segmentation_models")
 
 
 @functools.cache
