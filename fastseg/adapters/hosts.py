@@ -35,13 +35,13 @@ HOSTS = {
     "ignite": Host("ignite", "pytorch-ignite", oldest="0.5", tested=("0.5",)),
     "medpy": Host("medpy", "medpy", oldest="0.4", tested=("0.5",)),
     "mmseg": Host("mmseg", "mmsegmentation", oldest="1.0", tested=("1.2",)),
-    "monai": Host("monai", "monai", oldest="1.5", tested=("1.6",)),
+    "monai": Host("monai", "monai", oldest="1.6", tested=("1.6",)),
     "nnunet": Host("nnunetv2", "nnunetv2", oldest="2.2", tested=("2.8",)),
     "segmentation_models": Host(
         "segmentation_models_pytorch", "segmentation-models-pytorch", oldest="0.3", tested=("0.6",)
     ),
     "sklearn": Host("sklearn", "scikit-learn", oldest="1.7", tested=("1.7", "1.9")),
-    "torchmetrics": Host("torchmetrics", "torchmetrics", oldest="1.4", tested=("1.9",)),
+    "torchmetrics": Host("torchmetrics", "torchmetrics", oldest="1.9", tested=("1.9",)),
 }
 
 

@@ -12,7 +12,9 @@ Metrics keep their counts under a name that says what was counted: in a `MetricC
 share one matrix, and no others do. They differ from torchmetrics' in a few things: calibration errors keep bins, not
 every score; states have other names, so `state_dict` of the one is none of the other; and with
 ``multidim_average="samplewise"`` a batch of one sample is a row for multilabel metrics, too, where torchmetrics loses
-the axis.
+the axis. Integers as predictions of a `BinaryCalibrationError` are refused without validation, too; `DiceScore` refuses
+masks of other than `num_classes` channels, which torchmetrics broadcasts; and where a metric with ``average="micro"`` has let
+labels outside the classes into what it shares in a collection, the others raise RuntimeError.
 
 Examples
 --------
