@@ -82,7 +82,10 @@ def test_an_error_of_the_script(folder: Path) -> None:
         ([], "expected hosts, and a script"),
         (["sklearn"], "expected hosts, and a script"),
         (["sklearn", "-m"], "expected hosts, and a script"),
-        (["sklern,torch", "scripts/train.py"], "expected some of 'sklearn'"),
+        (
+            ["sklern,torch", "scripts/train.py"],
+            "expected some of 'monai', 'sklearn', 'torchmetrics', found 'sklern', 'torch'",
+        ),
         (["scripts/train.py", "x"], "found 'scripts/train.py'"),
         ([",", "scripts/train.py"], "found none"),
         (["sklearn", "scripts/tran.py"], "no such file: 'scripts/tran.py'"),
