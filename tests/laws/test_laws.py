@@ -39,6 +39,7 @@ LIBRARIES = {
     "runs.comparison": "numpy scipy matplotlib",
     "report": "numpy jinja2 markupsafe matplotlib",
     "cli": "click rich numpy nibabel numba llvmlite scipy",
+    "patch.hosts": "monai torch torchmetrics",
     "phantom": "numpy",
 }
 MODULES = sorted(".".join(file.relative_to(ROOT).with_suffix("").parts) for file in ROOT.rglob("*.py"))
