@@ -52,7 +52,9 @@ class Step:
 def steps_of_rows(host: str, leave: Callable[[], bool] | None = None) -> list[Step]:
     """Return a step for each function of a host that there is a drop-in for; its module was imported."""
     rows = [row for row in ROWS.values() if row.host == host and row.statistic != "none"]
-    return [Step(inspect.unwrap(row.theirs), row.ours, leave) for row in rows if inspect.isfunction(row.theirs)]
+    # Another name of the same function is no other step.
+    functions = {inspect.unwrap(row.theirs): row.ours for row in reversed(rows) if inspect.isfunction(row.theirs)}
+    return [Step(theirs, ours, leave) for theirs, ours in functions.items()]
 
 
 class Swap:

@@ -6,12 +6,13 @@ import functools
 import inspect
 import pickle
 import traceback
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fastseg.adapters.asking import ask
+from fastseg.patch import swaps
 from fastseg.patch.swaps import Step, Swap
 
 
@@ -110,3 +111,16 @@ def test_a_closure_is_refused_and_left_alone() -> None:
         Swap(Step(inner, ours))
     assert inner() == 3
     assert "__signature__" not in vars(inner)
+
+
+def test_another_name_of_a_function_is_no_other_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be put back to what the other name's step had put in."""
+    row = {"host": "madeup", "statistic": "labels", "theirs": total}
+    rows = {
+        "madeup.total": SimpleNamespace(**row, ours=ours),
+        "madeup.total_as_well": SimpleNamespace(**row, ours=Metric.update),
+        "madeup.Metric": SimpleNamespace(**{**row, "theirs": Metric}, ours=Metric),
+        "madeup.update": SimpleNamespace(**{**row, "theirs": Metric.update, "statistic": "none"}, ours=ours),
+    }
+    monkeypatch.setattr(swaps, "ROWS", rows)
+    assert swaps.steps_of_rows("madeup") == [Step(total, ours)]

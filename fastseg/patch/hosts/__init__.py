@@ -14,7 +14,7 @@ from fastseg.patch.swaps import Step
 __all__ = ["PATCHED", "check", "steps"]
 
 #: By name, as in `fastseg.adapters.hosts.HOSTS`: the module that says how.
-PATCHED = {name: f"fastseg.patch.hosts.{name}" for name in ("monai", "sklearn", "torchmetrics")}
+PATCHED = {name: f"fastseg.patch.hosts.{name}" for name in ("medpy", "monai", "sklearn", "torchmetrics")}
 
 
 def check(names: Sequence[str]) -> None:
