@@ -16,7 +16,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from harness import record
+from harness import record, timed
 from zlib_ng import gzip_ng
 
 import fastseg
@@ -77,12 +77,6 @@ def part(both: tuple[Path, Path], base: Path, cases: int) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def forty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folders(tmp_path_factory.mktemp("forty"), 40, (512, 512, 200), 4)
-
-
-def timed(call: Any) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def test_forty_pairs(benchmark: Any, forty: tuple[Path, Path], tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ class Pieces:
         self.arrays = arrays
         voxels, size = arrays[0].size, max(a.nbytes for a in arrays if a is not None)
         jobs = -(-size // _job_bytes(arrays, samples))
-        if jobs == 1 and voxels >= _LEAST_CUT:
+        if jobs == samples == 1 and voxels >= _LEAST_CUT:
             jobs = _CUTS
         self.length = -(-voxels // (_BLOCK * jobs)) * _BLOCK
         self.jobs = -(-voxels // self.length)

@@ -224,7 +224,7 @@ def _count(given: LabelInputs, totals: LabelTotals, backend: str) -> int:
 
         def layout(n: int) -> Layout | Pieces:
             if rows is not None:
-                return Pieces([None if row is None else row[n] for row in rows])
+                return Pieces([None if row is None else row[n] for row in rows], given.num_samples)
             return layout_of(given.sample(n), conversions, module.transpose_into, samples=given.num_samples)
 
         def fold(results: list[tuple[int, Pairs | Square]]) -> None:

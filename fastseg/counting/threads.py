@@ -26,7 +26,7 @@ _chosen: int | None = None
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
 #: Seconds of work that are left to one thread beyond which others are worth waking.
-_WORTH = 150e-6
+_WORTH = 400e-6
 
 
 def set_num_threads(n: int | None) -> None:
