@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from monai import losses as host
@@ -62,11 +62,13 @@ def _focal(module: Any, given: Given) -> tuple[Focal, dict[str, Any]]:
     return Focal(class_weights(module.class_weight, given.channels), module.reduction), options
 
 
-@drop_in_class("monai.losses.DiceLoss", statistic="scores")
-class DiceLoss(host.DiceLoss):
-    """Counted here: scores of the CPU and a label map or one-hot truth, also with `jaccard`, `batch` and weights."""
+class _Counted:
+    """Says where a loss comes from: `_fast`, or the host's own forward, `_theirs`."""
 
-    _theirs = forward_of(host.DiceLoss)
+    if TYPE_CHECKING:  # not for torch.jit, which reads annotations
+        _name: ClassVar[str]  # what a report calls it
+        _theirs: Any
+        _fast: Any
 
     def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Return the loss, as the host does."""
@@ -78,7 +80,14 @@ class DiceLoss(host.DiceLoss):
     def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if torch.compiler.is_compiling():
             return self._theirs(input, target)
-        return attempt("monai.DiceLoss", self._fast, self._theirs, input, target)
+        return attempt(self._name, self._fast, self._theirs, input, target)
+
+
+@drop_in_class("monai.losses.DiceLoss", statistic="scores")
+class DiceLoss(_Counted, host.DiceLoss):
+    """Counted here: scores of the CPU and a label map or one-hot truth, also with `jaccard`, `batch` and weights."""
+
+    _name, _theirs = "monai.DiceLoss", forward_of(host.DiceLoss)
 
     @torch.jit.unused
     def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -89,22 +98,10 @@ class DiceLoss(host.DiceLoss):
 
 
 @drop_in_class("monai.losses.DiceCELoss", statistic="scores")
-class DiceCELoss(host.DiceCELoss):
+class DiceCELoss(_Counted, host.DiceCELoss):
     """Counted here: what `DiceLoss` counts, in the same pass where both take the softmax, or there is one channel."""
 
-    _theirs = forward_of(host.DiceCELoss)
-
-    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return the loss, as the host does."""
-        if torch.jit.is_scripting():
-            return self._theirs(input, target)
-        return self._ours(input, target)
-
-    @torch.jit.unused
-    def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        if torch.compiler.is_compiling():
-            return self._theirs(input, target)
-        return attempt("monai.DiceCELoss", self._fast, self._theirs, input, target)
+    _name, _theirs = "monai.DiceCELoss", forward_of(host.DiceCELoss)
 
     @torch.jit.unused
     def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -127,22 +124,10 @@ class DiceCELoss(host.DiceCELoss):
 
 
 @drop_in_class("monai.losses.TverskyLoss", statistic="scores")
-class TverskyLoss(host.TverskyLoss):
+class TverskyLoss(_Counted, host.TverskyLoss):
     """Counted here: what `DiceLoss` counts."""
 
-    _theirs = forward_of(host.TverskyLoss)
-
-    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return the loss, as the host does."""
-        if torch.jit.is_scripting():
-            return self._theirs(input, target)
-        return self._ours(input, target)
-
-    @torch.jit.unused
-    def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        if torch.compiler.is_compiling():
-            return self._theirs(input, target)
-        return attempt("monai.TverskyLoss", self._fast, self._theirs, input, target)
+    _name, _theirs = "monai.TverskyLoss", forward_of(host.TverskyLoss)
 
     @torch.jit.unused
     def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -161,22 +146,10 @@ class TverskyLoss(host.TverskyLoss):
 
 
 @drop_in_class("monai.losses.GeneralizedDiceLoss", statistic="scores")
-class GeneralizedDiceLoss(host.GeneralizedDiceLoss):
+class GeneralizedDiceLoss(_Counted, host.GeneralizedDiceLoss):
     """Counted here: what `DiceLoss` counts."""
 
-    _theirs = forward_of(host.GeneralizedDiceLoss)
-
-    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return the loss, as the host does."""
-        if torch.jit.is_scripting():
-            return self._theirs(input, target)
-        return self._ours(input, target)
-
-    @torch.jit.unused
-    def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        if torch.compiler.is_compiling():
-            return self._theirs(input, target)
-        return attempt("monai.GeneralizedDiceLoss", self._fast, self._theirs, input, target)
+    _name, _theirs = "monai.GeneralizedDiceLoss", forward_of(host.GeneralizedDiceLoss)
 
     @torch.jit.unused
     def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -195,22 +168,10 @@ class GeneralizedDiceLoss(host.GeneralizedDiceLoss):
 
 
 @drop_in_class("monai.losses.FocalLoss", statistic="scores")
-class FocalLoss(host.FocalLoss):
+class FocalLoss(_Counted, host.FocalLoss):
     """Counted here: without derivatives, label maps with the sigmoid, or all classes with the softmax."""
 
-    _theirs = forward_of(host.FocalLoss)
-
-    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return the loss, as the host does."""
-        if torch.jit.is_scripting():
-            return self._theirs(input, target)
-        return self._ours(input, target)
-
-    @torch.jit.unused
-    def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        if torch.compiler.is_compiling():
-            return self._theirs(input, target)
-        return attempt("monai.FocalLoss", self._fast, self._theirs, input, target)
+    _name, _theirs = "monai.FocalLoss", forward_of(host.FocalLoss)
 
     @torch.jit.unused
     def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -220,22 +181,10 @@ class FocalLoss(host.FocalLoss):
 
 
 @drop_in_class("monai.losses.DiceFocalLoss", statistic="scores")
-class DiceFocalLoss(host.DiceFocalLoss):
+class DiceFocalLoss(_Counted, host.DiceFocalLoss):
     """Counted here: without derivatives, label maps with the sigmoid, in one pass."""
 
-    _theirs = forward_of(host.DiceFocalLoss)
-
-    def forward(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return the loss, as the host does."""
-        if torch.jit.is_scripting():
-            return self._theirs(input, target)
-        return self._ours(input, target)
-
-    @torch.jit.unused
-    def _ours(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        if torch.compiler.is_compiling():
-            return self._theirs(input, target)
-        return attempt("monai.DiceFocalLoss", self._fast, self._theirs, input, target)
+    _name, _theirs = "monai.DiceFocalLoss", forward_of(host.DiceFocalLoss)
 
     @torch.jit.unused
     def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
