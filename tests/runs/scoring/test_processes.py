@@ -28,11 +28,11 @@ def twelve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]
     return folders(tmp_path, 12)
 
 
-def ids_of_processes(monkeypatch: pytest.MonkeyPatch, folder: Path, dying: str = "") -> None:
-    """Let each case write by which process it is scored, and kill that of the case `dying`."""
+def note_processes(monkeypatch: pytest.MonkeyPatch, folder: Path, dying: str = "") -> None:
+    """Let each case note by which process it is scored, in the name of a file, and kill that of the case `dying`."""
 
     def noted(case: Any, *args: Any, **kwargs: Any) -> Any:
-        (folder / f"{case.id}.process").write_text(str(os.getpid()))
+        (folder / f"{case.id}.{os.getpid()}.process").touch()
         if case.id == dying:
             os.kill(os.getpid(), signal.SIGKILL)
         return score_case(case, *args, **kwargs)
@@ -40,22 +40,26 @@ def ids_of_processes(monkeypatch: pytest.MonkeyPatch, folder: Path, dying: str =
     monkeypatch.setattr(processes, "score_case", noted)
 
 
+def noted_processes(folder: Path) -> set[int]:
+    return {int(file.name.split(".")[-2]) for file in folder.glob("*.process")}
+
+
 def test_the_same_files_as_with_one_thread(twelve: Any, tmp_path: Path, monkeypatch: Any) -> None:
     (twelve[1] / "case_05.nii.gz").write_bytes(b"")
-    ids_of_processes(monkeypatch, tmp_path)
+    note_processes(monkeypatch, tmp_path)
     alone = evaluate_folder(*twelve, tmp_path / "alone", threads=1)
-    assert not [*tmp_path.glob("*.process")]
+    assert not noted_processes(tmp_path)
     seen: list[Any] = []
     run = evaluate_folder(*twelve, tmp_path / "shared", threads=3, progress=seen.append)
     assert contents(tmp_path / "shared") == contents(tmp_path / "alone")
     assert [record.to_json() for record in run.records] == [record.to_json() for record in alone.records]
-    assert len({file.read_text() for file in tmp_path.glob("*.process")} - {str(os.getpid())}) == 3
+    assert len(noted_processes(tmp_path) - {os.getpid()}) == 3
     voxels = sum(sum(record.voxels) for record in run.records)
     assert (seen[-1].cases, seen[-1].failed, seen[-1].voxels) == (12, 1, voxels)
 
 
 def test_a_case_that_ends_its_process_fails_alone(twelve: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    ids_of_processes(monkeypatch, tmp_path, dying="case_04")
+    note_processes(monkeypatch, tmp_path, dying="case_04")
     run = evaluate_folder(*twelve, threads=2)
     failed = [record for record in run.records if record.status != "scored"]
     assert [(record.id, record.reason) for record in failed] == [
@@ -67,7 +71,7 @@ def test_a_case_that_ends_its_process_fails_alone(twelve: Any, tmp_path: Path, m
 def test_what_progress_raises_ends_the_processes(
     twelve: Any, tmp_path: Path, error: BaseException, monkeypatch: Any
 ) -> None:
-    ids_of_processes(monkeypatch, tmp_path)
+    note_processes(monkeypatch, tmp_path)
     monkeypatch.setattr("fastseg.runs.scoring.threads._LOOK_SECONDS", 0.0)
 
     def stop(_: Any) -> None:
@@ -75,8 +79,8 @@ def test_what_progress_raises_ends_the_processes(
 
     with pytest.raises(type(error)):
         evaluate_folder(*twelve, tmp_path / "out", progress=stop, threads=2)
-    for file in tmp_path.glob("*.process"):
-        assert int(file.read_text()) == os.getpid() or not Path(f"/proc/{file.read_text()}").exists()
+    for process in noted_processes(tmp_path) - {os.getpid()}:
+        assert not Path(f"/proc/{process}").exists()
 
 
 SCRIPT = """
