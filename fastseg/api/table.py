@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -117,14 +118,52 @@ class Scores:
                 self._overall[name] = values
             else:
                 self.values[name] = values[:, self._kept]
-        background = [0, *(name for name, members in (regions or {}).items() if set(members) == {0})]
+        self._background = [0, *(name for name, members in (regions or {}).items() if set(members) == {0})]
+
+    # What not everybody asks for takes longer than to count a small image, so it is made when it is asked for.
+    @functools.cached_property
+    def class_values(self) -> dict[str, Floats]:
+        """Each metric's values of the classes, (K,): of several cases the means over those where it is defined."""
+        return {name: v[0] if len(v) == 1 else nan_mean(v, 0) for name, v in self.values.items()}
+
+    @functools.cached_property
+    def mean(self) -> dict[str, float]:
+        """Each metric's mean over the classes where it is defined."""
+        return self._means[0]
+
+    @functools.cached_property
+    def defined(self) -> dict[str, int]:
+        """Over how many classes `mean` is."""
+        return self._means[1]
+
+    @functools.cached_property
+    def foreground_mean(self) -> dict[str, float]:
+        """Each metric's mean over the classes but 0 where it is defined."""
+        return self._foreground_means[0]
+
+    @functools.cached_property
+    def foreground_defined(self) -> dict[str, int]:
+        """Over how many classes `foreground_mean` is."""
+        return self._foreground_means[1]
+
+    @functools.cached_property
+    def overall(self) -> dict[str, float]:
+        """Metrics that are one number for all classes together."""
+        return {name: float(nan_mean(v, 0)) for name, v in self._overall.items()}
+
+    @functools.cached_property
+    def _means(self) -> tuple[dict[str, float], dict[str, int]]:
+        return _means(self.values, self._every)
+
+    @functools.cached_property
+    def _foreground_means(self) -> tuple[dict[str, float], dict[str, int]]:
         foreground = np.ones(len(self.classes), bool)
-        foreground[[self.classes.index(name) for name in background if name in self.classes]] = False
-        self.class_values = {name: v[0] if len(v) == 1 else nan_mean(v, 0) for name, v in self.values.items()}
-        every = np.array([*self.class_values.values()]).reshape(len(self.values), len(self.classes))
-        self.mean, self.defined = _means(self.values, every)
-        self.foreground_mean, self.foreground_defined = _means(self.values, every[:, foreground])
-        self.overall = {name: float(nan_mean(v, 0)) for name, v in self._overall.items()}
+        foreground[[self.classes.index(name) for name in self._background if name in self.classes]] = False
+        return _means(self.values, self._every[:, foreground])
+
+    @functools.cached_property
+    def _every(self) -> Floats:
+        return np.array([*self.class_values.values()]).reshape(len(self.values), len(self.classes))
 
     def __getitem__(self, metric: str) -> Floats:
         """Return a metric's values: (K,) for one case, (N, K) for several; of overall metrics () or (N,)."""

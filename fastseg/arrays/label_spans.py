@@ -269,6 +269,8 @@ def _flat(arrays: Sequence[Array | None]) -> list[Any] | None:
 def in_memory_order(arrays: Sequence[Array | None]) -> list[Any]:
     """Return views with the axes in the memory order of the first array, merged where all arrays allow it."""
     present = [a for a in arrays if a is not None]
+    if all(_one_line(a.shape, a.strides) for a in present):  # the common case, and quick to tell
+        return [None if a is None else a.reshape(-1) for a in arrays]
     first = present[0]
     flips = tuple(slice(None, None, -1) if stride < 0 else slice(None) for stride in first.strides)
     axes = [axis for axis in range(first.ndim) if first.shape[axis] != 1]
@@ -285,6 +287,17 @@ def in_memory_order(arrays: Sequence[Array | None]) -> list[Any]:
             views = [_merge(v, axis) for v in views]
     remaining = iter(views)
     return [None if a is None else next(remaining) for a in arrays]
+
+
+def _one_line(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Tell whether each axis goes on where the next has ended, so that they can be seen as one."""
+    step = 0
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if size != 1:
+            if (step and stride != step) or stride <= 0:
+                return False
+            step = stride * size
+    return bool(step)
 
 
 def _merge(array: Array, axis: int) -> Array:

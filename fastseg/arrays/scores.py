@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -67,27 +68,31 @@ class ScoreInputs:
 
     def sample(self, n: int) -> tuple[Array, Array, Array | None, Array | None]:
         """Return views of sample n: (C, spatial...) for scores and soft truth, (spatial...) for the others."""
+        scores, truth, mask, weight = self._samples
+        return scores[n], truth[n], None if mask is None else mask[n], None if weight is None else weight[n]
+
+    @functools.cached_property
+    def _samples(self) -> tuple[Array, Array, Array | None, Array | None]:
+        """Views with the samples first: (N, C, spatial...) or (N, spatial...)."""
         channel, sample = self.channel_axis, self.sample_axis
-        scores = self.channels_first(self.y_score, n)
         plain = None if sample is None else sample - (channel is not None and channel < sample)
 
         def flat(array: Array | None) -> Array | None:
-            where: tuple[Any, ...] = (...,) if plain is None else (*(slice(None),) * plain, n, ...)
-            return None if array is None else array[where]
+            return None if array is None else array[None] if plain is None else np.moveaxis(array, plain, 0)
 
-        truth = self.channels_first(self.y_true, n) if self.options.soft else flat(self.y_true)
+        truth = self.channels_first(self.y_true) if self.options.soft else flat(self.y_true)
         assert truth is not None
-        return scores, truth, flat(self.mask), flat(self.weight)
+        return self.channels_first(self.y_score), truth, flat(self.mask), flat(self.weight)
 
-    def channels_first(self, array: Array, n: int) -> Array:
-        """Return a view of sample n of an array of the scores' shape as (C, spatial...)."""
-        channel, sample = self.channel_axis, self.sample_axis
-        if sample is not None:
-            where: tuple[Any, ...] = (*(slice(None),) * sample, n, ...)
-            array = array[where]
-        if channel is None:
-            return array[None]
-        return np.moveaxis(array, channel - (sample is not None and sample < channel), 0)
+    def channels_first(self, array: Array) -> Array:
+        """Return a view of an array of the scores' shape as (N, C, spatial...)."""
+        if self.sample_axis is None:
+            array, sample, shift = array[None], 0, 1
+        else:
+            sample, shift = self.sample_axis, 0
+        if self.channel_axis is None:
+            return np.moveaxis(array, sample, 0)[:, None]
+        return np.moveaxis(array, (sample, self.channel_axis + shift), (0, 1))
 
 
 def score_inputs(

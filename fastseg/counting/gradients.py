@@ -42,6 +42,7 @@ def room_for_gradient(given: ScoreInputs, dtype: npt.DTypeLike | None, out: Arra
 def write_gradient(given: ScoreInputs, terms: list[GradientTerms], gradient: Array, backend: str) -> None:
     """Write the gradient of the scores, whose terms are those of each sample."""
     options, module = given.options, counter_of(backend)
+    outs = given.channels_first(gradient)
 
     def layout(n: int) -> _Layout:
         return _Layout(
@@ -51,7 +52,7 @@ def write_gradient(given: ScoreInputs, terms: list[GradientTerms], gradient: Arr
                 given.scale,
                 (options.score_bfloat16, options.true_bfloat16),
                 samples=given.num_samples,
-                out=given.channels_first(gradient, n),
+                out=outs[n],
             ),
         )
 

@@ -45,10 +45,12 @@ def run_layouts(
     group = (-(-samples // _PARTS) if small else max(1, _GROUP // work)) if first.jobs == 1 else 1
     jobs = -(-samples // group) * first.jobs
 
+    spare = [first]  # one worker's: each needs its own, as a layout may have buffers
+
     @contextmanager
     def open_worker() -> Iterator[_Jobs]:
         with counter() as one:
-            yield _Jobs(LayoutWorker(one, declared, keep), layout, samples, group, first)
+            yield _Jobs(LayoutWorker(one, declared, keep), layout, samples, group, first.jobs, spare)
 
     run_jobs(jobs, open_worker, fold, threads=threads, alone=small)
 
@@ -75,20 +77,27 @@ class _Jobs:
     """Jobs 0, 1, …: `parts` jobs for each sample, or one for each `group` of samples."""
 
     def __init__(
-        self, worker: LayoutWorker, layout: Callable[[int], Any], samples: int, group: int, first: Any
+        self, worker: LayoutWorker, layout: Callable[[int], Any], samples: int, group: int, parts: int, spare: list[Any]
     ) -> None:
-        self.worker, self.layout, self.samples, self.group, self.parts = worker, layout, samples, group, first.jobs
-        # Others have buffers, so that each worker needs its own.
-        self.current: tuple[int, Any] | None = (0, first) if isinstance(first, Pieces) else None
+        self.worker, self.layout, self.samples, self.group, self.parts = worker, layout, samples, group, parts
+        try:
+            self.sample, self.current = 0, spare.pop()  # which is atomic
+        except IndexError:
+            self.sample, self.current = -1, None
+        if isinstance(self.current, Pieces):
+            spare.append(self.current)  # has no buffers
 
     def job(self, index: int) -> list[tuple[int, Any]]:
         if self.parts > 1:
             sample, part = divmod(index, self.parts)
-            if self.current is None or self.current[0] != sample:
-                self.current = (sample, self.layout(sample))
-            return self.worker.count(sample, self.current[1], part)
+            return self.worker.count(sample, self._layout_of(sample), part)
         several = range(index * self.group, min((index + 1) * self.group, self.samples))
-        return [result for n in several for result in self.worker.count(n, self.layout(n), None)]
+        return [result for n in several for result in self.worker.count(n, self._layout_of(n), None)]
+
+    def _layout_of(self, sample: int) -> Any:
+        if self.sample != sample:
+            self.sample, self.current = sample, self.layout(sample)
+        return self.current
 
     def finish(self) -> list[tuple[int, Any]]:
         counter = self.worker.counter

@@ -15,7 +15,7 @@ from fastseg.arrays.scores import ScoreInputs
 from fastseg.counting.jobs import SMALL, check_sums, run_layouts
 from fastseg.counting.labels import LabelTotals
 from fastseg.counts import COUNTED, OUTSIDE, LabelCounts
-from fastseg.counts.scores import ScoreSums
+from fastseg.counts.scores import ScoreSums, zeros_of
 from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.labels import Declared, Pairs, Span, Square
 from fastseg.kernels.protocols.scores import ScoreOptions, ScoreSpan, ScoreTally
@@ -127,20 +127,13 @@ class ScoreTotals:
         options = given.options
         self.options, self.weighted = options, given.weight is not None
         self.labels = LabelTotals(given.num_samples, given.classes, "raise", self.weighted)
-        self.sums = ScoreSums.zeros(
-            options.channels,
-            quantities=sorted(options.quantities - {"argmax"}),
-            cases=given.num_samples,
-            binary=options.binary,
-            soft=options.soft,
-            bins=options.bins,
-            class_weight=given.class_weight,
-            label_smoothing=given.label_smoothing,
-            focal_gamma=options.focal_gamma if "focal" in options.quantities else None,
-        )
-        options_too = {"class_weight", "ignored"}
-        names = (f for f in vars(self.sums) if isinstance(getattr(self.sums, f), np.ndarray) and f not in options_too)
-        self.arrays: dict[str, Array] = {name: getattr(self.sums, name).copy() for name in names}
+        self.arrays: dict[str, Array] = zeros_of(options.quantities, given.num_samples, options.channels, options.bins)
+        self.arrays["voxels"] = np.zeros((given.num_samples, 4), np.int64)
+        self.kept = {
+            "class_weight": given.class_weight,
+            "label_smoothing": given.label_smoothing,
+            "focal_gamma": options.focal_gamma if "focal" in options.quantities else None,
+        }
 
     def add(self, results: list[tuple[int, tuple[ScoreTally, list[Pairs | Square]]]]) -> None:
         """Fold in the parts of some samples; raise `Rejected` if something in them is not allowed."""
@@ -175,7 +168,11 @@ class ScoreTotals:
             raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
         if self.weighted:
             check_sums(arrays["total"])
-        values = {name: getattr(self.sums, name) for name in vars(self.sums)}
-        values["ignored"] = self.labels.classes.without_score
-        values["argmax_counts"] = counts if "argmax" in options.quantities else None
-        return ScoreSums(**{**values, **arrays})
+        return ScoreSums._trusted(
+            **arrays,
+            **self.kept,
+            binary=options.binary,
+            soft=options.soft,
+            ignored=self.labels.classes.without_score,
+            argmax_counts=counts if "argmax" in options.quantities else None,
+        )

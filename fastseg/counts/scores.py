@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastseg.counts.base import Counts, Ints, Numbers
 from fastseg.counts.labels import LabelCounts
 
-__all__ = ["QUANTITIES", "ScoreSums"]
+__all__ = ["QUANTITIES", "ScoreSums", "zeros_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -164,15 +164,10 @@ class ScoreSums(Counts):
         focal_gamma: float | None = None,
     ) -> Self:
         """Return the identity of merge for sums of those quantities."""
-        sizes = {"N": cases, "C": num_classes, "B": bins or 0, "3": 3}
-        wanted = {"true", "total", *(name for quantity in quantities for name in QUANTITIES[quantity])}
-        arrays: dict[str, Any] = {
-            name: np.zeros([sizes[axis] for axis in axes]) for name, axes in _AXES.items() if name in wanted
-        }
-        if "argmax_counts" in wanted:
-            arrays["argmax_counts"] = LabelCounts.zeros(max(2, num_classes), cases=cases, weighted=weighted)
+        counts = LabelCounts.zeros(max(2, num_classes), cases=cases, weighted=weighted)
         return cls(
-            **arrays,
+            **zeros_of(quantities, cases, num_classes, bins or 0),
+            argmax_counts=counts if "argmax" in quantities else None,
             voxels=np.zeros((cases, 4), np.int64),
             binary=binary,
             soft=soft,
@@ -291,6 +286,13 @@ class ScoreSums(Counts):
                 changed[name] = counts(*values) if name == "argmax_counts" else numbers(*values)
         ignored = np.unique(np.concatenate([part.ignored for part in (self, *others)]))
         return replace(self, **changed, ignored=ignored)
+
+
+def zeros_of(quantities: Collection[str], cases: int, num_classes: int, bins: int) -> dict[str, Any]:
+    """Return the arrays of sums of those quantities, by name."""
+    sizes = {"N": cases, "C": num_classes, "B": bins, "3": 3}
+    names = ["true", "total", *(name for quantity in quantities for name in QUANTITIES[quantity] if name in _AXES)]
+    return {name: np.zeros([sizes[axis] for axis in _AXES[name]]) for name in names}
 
 
 def _rebuild(values: dict[str, Any]) -> ScoreSums:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Sequence
 
@@ -101,6 +102,11 @@ def _needs(name: str) -> tuple[str, ...]:
     return functions[name].needs
 
 
+@functools.cache
+def _has_average(function: ScoreFunction) -> bool:
+    return "average" in inspect.signature(function.function).parameters
+
+
 def classes_of(counts: LabelCounts | BinaryCounts | ScoreSums) -> tuple[str | int, ...]:
     """Return the names of the classes that a statistic has rows for."""
     if isinstance(counts, BinaryCounts):
@@ -117,7 +123,11 @@ def values_of_each(
 ) -> dict[str, Floats]:
     """Return the values of metrics by name, as `values_of` does, but for ignored labels, where they may be anything."""
     if isinstance(counts, ScoreSums):
-        return {name: values_of(name, counts, zero_division) for name in names}
+        of_labels = [name for name in names if name in registry.REGISTRY]
+        found = (
+            values_of_each(of_labels, counts.argmax_counts, zero_division) if counts.argmax_counts is not None else {}
+        )
+        return {name: found[name] if name in found else values_of(name, counts, zero_division) for name in names}
     metrics = {name: registry.get(name) for name in names}
     of_classes = [metric for metric in metrics.values() if not metric.is_overall(counts)]
     together = iter(registry.values_of_classes(of_classes, counts, zero_division) if of_classes else ())
@@ -137,10 +147,11 @@ def values_of(name: str, counts: LabelCounts | BinaryCounts | ScoreSums, zero_di
     function = score_functions()["soft_dice_loss" if name == "soft_dice" else name]
     if name == "soft_dice":
         values = 1 - function(counts, average=None)
-    elif name != "soft_dice_loss" and "average" in inspect.signature(function.function).parameters:
+    elif name != "soft_dice_loss" and _has_average(function):
         values = function(counts, average=None)
     else:
-        values = np.array([function(counts.cases([n])) for n in range(counts.num_cases)], np.float64)
+        cases = [counts] if counts.num_cases == 1 else [counts.cases([n]) for n in range(counts.num_cases)]
+        values = np.array([function(case) for case in cases], np.float64)
     values = np.where(np.isnan(values), zero_division, values)
     missing = len(classes_of(counts)) - values.shape[1] if values.ndim > 1 else 0  # 1 for what has no value at class 0
     return np.pad(values, ((0, 0), (missing, 0)), constant_values=np.nan) if missing else values

@@ -11,7 +11,8 @@ from numba import types
 
 from fastseg.kernels.numba.jit import device, kernel
 from fastseg.kernels.numba.probabilities import TO_PROBABILITIES, gather, softmax_tile, transpose
-from fastseg.kernels.numba.score_counter import NO_SCORES, ScoreCounter, aligned
+from fastseg.kernels.numba.score_counter import NO_SCORES
+from fastseg.kernels.numba.score_room import borrow, give_back
 from fastseg.kernels.numba.score_rows import (
     DETAILS,
     FAR_LOG,
@@ -23,6 +24,7 @@ from fastseg.kernels.numba.score_rows import (
     STAGE_GATHER_TRUTH,
     STAGE_PROBABILITIES,
     STAGE_SUMS,
+    STATE_WORDS,
 )
 from fastseg.kernels.numba.score_stages import copies, probabilities, read_as, tile_type
 from fastseg.kernels.numba.simd.vector_memory import load, load_integers, store
@@ -229,17 +231,18 @@ class GradientWriter:
         self.options = options
 
     def __enter__(self) -> GradientWriter:
-        self.counter = ScoreCounter(self.options).__enter__()
-        self.q = aligned(self.counter.p.shape, np.float32)
+        self.room, self.state = borrow(self.options.channels), np.zeros(STATE_WORDS, np.uint64)
         return self
 
-    def __exit__(self, *_: Any) -> None:
-        return None
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is None:
+            give_back(self.room)
+        del self.room
 
     def write(self, span: ScoreSpan, terms: GradientTerms) -> None:
         """Write the gradient of a span to span.out."""
-        options, room = self.options, self.counter
-        scores, soft, codes = room.prepare(span)
+        options, room = self.options, self.room
+        scores, soft, codes = room.prepare(span, options)
         out = span.out
         assert out is not None
         tile, truth_tile = room.tile(0, scores), NO_SCORES if soft is None else room.tile(1, soft)
@@ -251,7 +254,7 @@ class GradientWriter:
         _compiled()(
             untyped(scores), NO_SCORES if soft is None else untyped(soft), codes, stages,
             options.activation == "softmax", options.soft, tile, tile, truth_tile, truth_tile, room.tile_codes, room.index,
-            room.p, self.q, room.logs, room.voxel, room.best, room.state, table, out, side_by_side(out),
+            room.p, room.q, room.logs, room.voxel, room.best, self.state, table, out, side_by_side(out),
         )  # fmt: skip
 
 

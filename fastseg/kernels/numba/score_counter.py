@@ -1,9 +1,8 @@
-"""The Numba backend's counter of scores: the room that the kernels of `scores` work in, and what is read from their sums."""
+"""The Numba backend's counter of scores: what the kernels of `scores` are called with, and what is read from their sums."""
 
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,10 @@ import numpy.typing as npt
 from numba import types
 
 from fastseg.kernels.numba import score_rows as k
-from fastseg.kernels.numba.score_stages import sum_stages, tile_type
+from fastseg.kernels.numba.score_room import borrow, give_back
+from fastseg.kernels.numba.score_stages import sum_stages
 from fastseg.kernels.numba.score_sums_interleaved import PERIOD_ROWS, sum_interleaved
-from fastseg.kernels.numba.scores import classify, sum_tiles, weigh
+from fastseg.kernels.numba.scores import sum_tiles, weigh
 from fastseg.kernels.numba.stages import (
     FLOATS,
     SCORES,
@@ -29,7 +29,7 @@ from fastseg.kernels.numba.stages import (
 from fastseg.kernels.numba.switch import WIDTH
 from fastseg.kernels.protocols.scores import ScoreOptions, ScoreSpan, ScoreTally
 
-__all__ = ["NO_SCORES", "ScoreCounter", "aligned"]
+__all__ = ["NO_SCORES", "ScoreCounter"]
 
 Array = npt.NDArray[Any]
 
@@ -48,28 +48,9 @@ _ROWS = {
     "focal": {"focal": k.FOCAL},
     "ranks": {"ranks": k.RANKS},
 }
-#: Numbers in a tile: it and what is computed from it stay in the second-level cache, mostly in the first.
-_TILE = 1 << 15
-_LEAST_TILE, _MOST_TILE = 64, 512
-#: Bytes between rows: with a power of two from row to row they would all map to a few sets of the cache.
-_PAD = 64
 #: What stands for a truth or weights where there are none.
 _NOTHING = np.zeros((1, 0), np.float32)
 NO_SCORES = untyped(_NOTHING)
-
-
-def stored(array: Array) -> Array:
-    """Return scores as the kernel takes them: bool as bytes, float16 as its bits."""
-    code = array.dtype.str[1:]
-    return array.view(np.uint16) if code == "f2" else array.view(np.uint8) if code == "b1" else array
-
-
-def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return zeros that begin with a cache line: a vector across two lines costs twice."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    room = np.zeros(size + 64, np.uint8)
-    first = -room.ctypes.data % 64
-    return room[first : first + size].view(dtype).reshape(shape)
 
 
 class ScoreCounter:
@@ -77,55 +58,38 @@ class ScoreCounter:
 
     def __init__(self, options: ScoreOptions) -> None:
         self.options = options
-        self.wanted = int(np.bitwise_or.reduce([np.uint64(0), *(_WANTED[name] for name in options.quantities)]))
-        if "cross_entropy" in options.quantities and (options.soft or options.binary):
-            self.wanted = (self.wanted | int(k.LOGS | k.LOG_LOSSES)) & ~int(k.LOSSES)
-        if options.sum_tolerance is not None:
-            self.wanted |= int(k.UNIT_SUM)
+        self.wanted, self.details = _wanted_of(options)
 
     def __enter__(self) -> ScoreCounter:
         options, c = self.options, self.options.channels
-        size = self.size = max(_LEAST_TILE, min(_MOST_TILE, _TILE // c // 32 * 32))
-        self.details = bool(self.wanted & int(k.DETAILS | k.LOGS)) or (options.soft and "argmax" in options.quantities)
-        label = np.uint8 if options.labels <= 256 else np.uint16
-        self.ignored = np.array([i for i in options.ignored if 0 <= i < options.labels], np.int64)
-        room = size + _PAD // 4
-        self.p = aligned((c, room), np.float32)
-        self.p_view = untyped(self.p)
-        self.q, self.logs, self.others, self.truth = (
-            aligned((c, room if self.details else 1), np.float32) for _ in range(4)
-        )
-        self.voxel = aligned((k.VOXEL_ROWS, room), np.float32)
-        self.best, self.true_best, self.tile_codes = (aligned((size,), np.int16) for _ in range(3))
-        self.index = np.zeros(size, np.uint64)
-        self.codes = np.empty(0, np.int16)
-        self.weights = np.empty(0, np.float32)
-        self.labels = [np.empty(0, label), np.empty(0, label)]
-        self.tiles: list[Array | None] = [None, None]
+        self.room = borrow(c)
         self.sums = np.zeros((k.SUM_ROWS, c))
         self.total = np.zeros(1)
         self.top_bins, self.class_bins = np.zeros((options.bins, 3)), np.zeros((c, options.bins, 3))
         self.state = np.zeros(k.STATE_WORDS, np.uint64)
         self.voxels = 0
+        self.rejected = False
         return self
 
-    def __exit__(self, *_: Any) -> None:
-        return None
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is None and not self.rejected:  # else the room may hold what no score may be
+            give_back(self.room)
+        del self.room
 
     def update(self, span: ScoreSpan) -> tuple[Array | None, Array | None]:
         """Add up a span; return the true labels of a soft truth and the predicted labels, where they are wanted."""
-        options, size = self.options, span.scores.shape[1]
+        options, size, room = self.options, span.scores.shape[1], self.room
         if self._interleaved(span):
             return None, None
-        scores, soft, codes = self.prepare(span)
+        scores, soft, codes = room.prepare(span, options)
         argmax = "argmax" in options.quantities
-        predicted = self._labels(0, size) if argmax else None
-        true_labels = self._labels(1, size) if argmax and options.soft else None
+        predicted = room.labels(0, size) if argmax else None
+        true_labels = room.labels(1, size) if argmax and options.soft else None
         for labels in (predicted, true_labels):
             if labels is not None and (span.mask is not None or soft is None):
                 labels[:] = 0
         weights = _NOTHING if span.weight is None else self._weigh(span.weight, codes)
-        tile, truth_tile = self.tile(0, scores), NO_SCORES if soft is None else self.tile(1, soft)
+        tile, truth_tile = room.tile(0, scores), NO_SCORES if soft is None else room.tile(1, soft)
         stages = sum_stages(
             scores.dtype,
             side_by_side(scores),
@@ -136,13 +100,13 @@ class ScoreCounter:
             self.details,
             self.wanted,
         )
-        none = self.labels[0][:0]
+        none = room.labels(0, 0)
         _compiled_sum(none.dtype)(
             untyped(scores), NO_SCORES if soft is None else untyped(soft), codes, weights, stages,
             options.activation == "softmax", options.activation == "sigmoid", options.soft, span.weight is not None,
             self.wanted, options.sum_tolerance or 0.0, options.focal_gamma,
-            tile, tile, truth_tile, truth_tile, self.tile_codes, self.index,
-            self.p, self.p_view, self.q, self.logs, self.others, self.truth, self.voxel, self.best, self.true_best,
+            tile, tile, truth_tile, truth_tile, room.tile_codes, room.index,
+            room.p, room.p_view, room.q, room.logs, room.others, room.truth, room.voxel, room.best, room.true_best,
             none if predicted is None else predicted, none if true_labels is None else true_labels,
             self.sums, self.total, self.top_bins, self.class_bins, self.state,
         )  # fmt: skip
@@ -151,9 +115,7 @@ class ScoreCounter:
 
     def _weigh(self, weight: Array, codes: Array) -> Array:
         """Return a span's weights as the kernel takes them, and sum them."""
-        if self.weights.size < weight.size:
-            self.weights = aligned((weight.size,), np.float32)
-        weights = self.weights[None, : weight.size]
+        weights = self.room.weights(weight.size)
         _compiled_weigh(weight.dtype)(weight[None], codes, weights, self.total, self.state)
         return weights
 
@@ -183,34 +145,6 @@ class ScoreCounter:
         self.voxels += voxels
         return True
 
-    def prepare(self, span: ScoreSpan) -> tuple[Array, Array | None, Array]:
-        """Return the scores and the soft truth as kernels take them, and each voxel's label, -1 where it is not looked at."""
-        scores, soft = stored(span.scores), stored(span.truth) if self.options.soft else None
-        size = scores.shape[1]
-        if self.codes.size < size:
-            self.codes = aligned((size,), np.int16)
-        codes = self.codes[:size]
-        labels = np.broadcast_to(np.uint8(0), (size,)) if soft is not None else span.truth
-        labels = labels.view(np.uint8) if labels.dtype.kind == "b" else labels
-        mask = None if span.mask is None else span.mask.view(np.uint8)
-        compiled = _compiled_classify(labels.dtype, mask is not None)
-        compiled(labels, mask, self.ignored, self.options.labels, codes)
-        return scores, soft, codes
-
-    def _labels(self, which: int, size: int) -> Array:
-        if self.labels[which].size < size:
-            self.labels[which] = np.zeros(size, self.labels[which].dtype)
-        return self.labels[which][:size]
-
-    def tile(self, which: int, like: Array) -> Array:
-        """Return room for a tile of the scores (0) or of the truth (1)."""
-        tile = self.tiles[which]
-        if tile is None:
-            dtype = tile_type(like.dtype)
-            shape = (-(-like.shape[0] // 16) * 16, self.size + _PAD // dtype.itemsize)
-            tile = self.tiles[which] = untyped(np.zeros(shape, dtype))
-        return tile
-
     def take(self) -> ScoreTally:
         """Return what was summed since the last call."""
         options = self.options
@@ -227,16 +161,22 @@ class ScoreCounter:
         if "bins" in options.quantities:
             sums["top_bins"], sums["class_bins"] = self.top_bins.copy(), self.class_bins.copy()
         tally = ScoreTally(sums, int(self.state[k.BAD]))
+        self.rejected = self.rejected or tally.bad > 0
         for array in (self.sums, self.total, self.top_bins, self.class_bins, self.state):
             array[:] = 0
         self.voxels = 0
         return tally
 
 
-@functools.cache
-def _compiled_classify(labels: np.dtype[Any], masked: bool) -> Any:
-    mask = given(np.uint8, 1) if masked else types.none
-    return classify.specialise(given(labels, 1), mask, own(np.int64, 1), types.int64, own(np.int16, 1))
+@functools.lru_cache(maxsize=64)
+def _wanted_of(options: ScoreOptions) -> tuple[int, bool]:
+    """Return what the kernel is asked for, and whether that needs details of every class."""
+    wanted = int(np.bitwise_or.reduce([np.uint64(0), *(_WANTED[name] for name in options.quantities)]))
+    if "cross_entropy" in options.quantities and (options.soft or options.binary):
+        wanted = (wanted | int(k.LOGS | k.LOG_LOSSES)) & ~int(k.LOSSES)
+    if options.sum_tolerance is not None:
+        wanted |= int(k.UNIT_SUM)
+    return wanted, bool(wanted & int(k.DETAILS | k.LOGS)) or (options.soft and "argmax" in options.quantities)
 
 
 @functools.cache
