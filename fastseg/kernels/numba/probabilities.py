@@ -135,11 +135,13 @@ def softmax_tile(
         inverse = select(live, one / (others + top), zero)
         bad += bits_count(inverse != inverse)
         rest = others * inverse
-        log = minus_log_of(top * inverse, rest)
+        log = zero
         store(voxel, INVERSE, i, inverse)
-        loss = select(live, narrow(largest - true) + log, zero)
-        beyond += bits_count((loss > most) & finite(true))
-        store(voxel, LOSS, i, loss)
+        if wanted & (LOSSES | LOGS) != _ZERO:
+            log = minus_log_of(top * inverse, rest)
+            loss = select(live, narrow(largest - true) + log, zero)
+            beyond += bits_count((loss > most) & finite(true))
+            store(voxel, LOSS, i, loss)
         store(voxel, REST, i, rest)
         store_labels(best, i, first)
         if details is not None:

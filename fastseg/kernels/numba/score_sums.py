@@ -69,49 +69,42 @@ def sum_labels(
     least, most = floats(LEAST), floats(MOST)
     first = _ONE if channels == _ONE else _ZERO
     for c in range(channels):
-        if wanted & DICE != _ZERO or checked is not None:
-            total, squares = nothing, nothing
-            good = zero == zero
-            i = _ZERO
-            while i < n:
-                y = narrow(load(p, c, at + i))
-                if checked is not None:
-                    prefetch(p, c, at + i + _AHEAD)
-                    good = good & (y >= least) & (y <= most)
-                if scaled is not None:
-                    y = y * load(voxel, INVERSE, i)
-                z = widen(y)
-                if weighted is not None:
-                    weight = widen(load(voxel, WEIGHT, i)) * z
-                    total = total + weight
-                    squares = multiply_add(weight, z, squares)
-                else:
-                    total = total + z
-                    squares = multiply_add(z, z, squares)
-                i += W
-            sums[PRED, c] += sum_of(total)
-            sums[PRED_SQUARED, c] += sum_of(squares)
+        code = np.int64(c + first)
+        seen = code >= low and code <= high
+        if not seen and wanted & DICE == _ZERO and checked is None:
+            continue
+        target = integers(code)
+        total, squares, both, losses = nothing, nothing, nothing, nothing
+        good = zero == zero
+        i = _ZERO
+        while i < n:
+            y = narrow(load(p, c, at + i))
             if checked is not None:
-                state[BAD] += W - bits_count(good)
-        if np.int64(c + first) >= low and np.int64(c + first) <= high:
-            target = integers(c + first)
-            total, losses = nothing, nothing
-            i = _ZERO
-            while i < n:
+                prefetch(p, c, at + i + _AHEAD)
+                good = good & (y >= least) & (y <= most)
+            if scaled is not None:
+                y = y * load(voxel, INVERSE, i)
+            z = widen(y)
+            weighted_z = z
+            if weighted is not None:
+                weight = widen(load(voxel, WEIGHT, i))
+                weighted_z = weight * z
+            total = total + weighted_z
+            squares = multiply_add(weighted_z, z, squares)
+            if seen:
                 here = load_integers(codes, code_at + i) == target
-                y = narrow(load(p, c, at + i))
-                if scaled is not None:
-                    y = y * load(voxel, INVERSE, i)
-                loss = load(voxel, LOSS, i)
-                y, loss = widen(select(here, y, zero)), widen(select(here, loss, zero))
+                loss = widen(load(voxel, LOSS, i))
                 if weighted is not None:
-                    weight = widen(load(voxel, WEIGHT, i))
-                    y = y * weight
                     loss = select(weight > nothing, loss * weight, nothing)
-                total = total + y
-                losses = losses + loss
-                i += W
-            sums[TRUE_PRED, c] += sum_of(total)
+                both = both + select(here, weighted_z, nothing)
+                losses = losses + select(here, loss, nothing)
+            i += W
+        sums[PRED, c] += sum_of(total)
+        sums[PRED_SQUARED, c] += sum_of(squares)
+        if checked is not None:
+            state[BAD] += W - bits_count(good)
+        if seen:
+            sums[TRUE_PRED, c] += sum_of(both)
             if wanted & LOSSES != _ZERO:
                 sums[CROSS_ENTROPY, c] += sum_of(losses)
 
