@@ -9,6 +9,7 @@ import matrix
 import pytest
 from harness import RESULTS, markdown
 from race import BUDGET, CELLS
+from tables import ROOT, excerpt, page_of, write_table
 
 #: The folder of pytest-benchmark's own files.
 OUTPUT = Path(".benchmarks")
@@ -21,7 +22,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--table", metavar="FILE", help="write the tables to FILE, between their markers if it has them")
+    parser.addoption(
+        "--table",
+        metavar="FILE",
+        help="write the tables to FILE, between their markers if it has them; of a folder, to the site's pages in it",
+    )
     parser.addoption("--quick", action="store_true", help="of the matrix of shapes only some, each timed for less long")
 
 
@@ -44,16 +49,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"{tables['shapes']}\n{matrix.worst_cells()}")
         matrix.write_json(OUTPUT / "shapes.json")
         matrix.write_picture(OUTPUT / "shapes.png")
-    if path := config.getoption("--table"):
+    if given := config.getoption("--table"):
+        where = Path(given)
         for name, table in tables.items():
-            write_table(Path(path), name, table)
-
-
-def write_table(file: Path, name: str, table: str) -> None:
-    """Write a table between its markers in a file, or at the end of a file without them."""
-    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
-    text = file.read_text() if file.exists() else ""
-    if start not in text:
-        text = f"{text}{start}\n{end}\n"
-    head, rest = text.split(start, 1)
-    file.write_text(f"{head}{start}\n{table}\n{end}{rest.split(end, 1)[1]}")
+            write_table(page_of(where, name), name, table)
+        if where.is_dir() and RESULTS:
+            readme = ROOT / "README.md"
+            figures = page_of(where, "benchmarks").read_text(encoding="utf-8")
+            readme.write_text(excerpt(readme.read_text(encoding="utf-8"), figures), encoding="utf-8")

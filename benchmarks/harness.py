@@ -224,7 +224,7 @@ def markdown() -> str:
     lines = [f"Machine: {machine()}.", ""]
     for group in dict.fromkeys(result.group for result in RESULTS):
         lines += [
-            f"**{group}**",
+            f"## {group}",
             "",
             "| what | ratio (quartiles) | time | floor | aim | reached |",
             "| --- | --- | --- | --- | --- | --- |",

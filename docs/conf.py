@@ -21,12 +21,17 @@ extensions = [
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
+    "ext.adapter_modules",
+    "ext.command_line",
+    "ext.docstrings",
     "ext.mathml",
 ]
 root_doc = "index"
 exclude_patterns = ["build", "examples", "ext", "gallery", "**/GALLERY_HEADER.rst", "_templates"]
 templates_path = ["_templates"]
-nitpicky = True  # a link to a name that has no page is an error under -W
+default_role = "py:known"  # single backticks in docstrings: a link to a name that has a page, else code
+nitpicky = True  # any other link to what is not there is an error under -W
+nitpick_ignore_regex = [("py:known", ".*")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
 myst_heading_anchors = 3
@@ -35,8 +40,8 @@ myst_heading_anchors = 3
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say types, shapes and units
 numpydoc_show_class_members = False
-numpydoc_validation_checks = {"GL01", "GL03", "GL07", "GL08", "PR02", "PR03", "SS01"}
-numpydoc_xref_param_type = False
+numpydoc_validation_checks = {"GL03", "GL07", "GL08", "SS01"}
+numpydoc_validation_exclude = {r"\.REGISTRY$", r"\.Metric\.overall$"}  # data, whose comments say what they are
 
 sphinx_gallery_conf = {
     "examples_dirs": ["gallery"],
@@ -52,12 +57,14 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "fastseg"
+html_favicon = "_static/icon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_math_renderer = "mathml"  # formulas as MathML: no script, and none to fetch
 html_theme_options = {
+    "logo": {"image_light": "_static/icon.svg", "image_dark": "_static/icon.svg", "text": "fastseg"},
     "navbar_align": "left",
     "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
@@ -69,4 +76,5 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
     "back_to_top_button": False,
 }
+html_context = {"default_mode": "auto"}  # dark where the reader's system is
 html_sidebars = {"index": [], "start": []}

@@ -18,6 +18,7 @@ pytest.register_assert_rewrite("support")  # so that asserts in there say what t
 
 # Programs that tests start take the same package, what tests share, and the kernels that others have compiled for it.
 from support.drop_ins import host_is_there  # noqa: E402
+from support.pages import BUILT  # noqa: E402
 
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, (str(Path(fastseg.__file__).parents[1]), str(Path(__file__).parent), os.environ.get("PYTHONPATH")))
@@ -49,13 +50,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(f"needs a host of drop-ins: pip install {HOSTS[name].distribution}")
     if item.get_closest_marker("browser") and _chromium() is None:
         pytest.skip("needs Chromium, which pip does not install")
+    if item.get_closest_marker("site") and not (BUILT / "index.html").exists():
+        pytest.skip("needs the site: python docs/serve.py --build")
 
 
 def _chromium() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """Return the path of the browser, of tests that are marked to need one."""
     found = _chromium()

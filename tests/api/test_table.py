@@ -7,17 +7,14 @@ import json
 import math
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.volumes_on_disk import write
 
 import fastseg
 from fastseg import Scores, count_labels, evaluate
 from fastseg.metrics import REGISTRY
-from fastseg.phantom import phantom_pair
 
 # The matrix [[5, 1, 0], [2, 6, 1], [0, 1, 4]].
 TRUE, PRED = np.repeat([0, 1, 2], [6, 9, 5]), np.repeat([0, 1, 0, 1, 2, 1, 2], [5, 1, 2, 6, 1, 1, 4])
@@ -192,19 +189,3 @@ def test_getitem_names_and_errors() -> None:
         evaluate(TRUE, PRED, classes=4)
     assert list(evaluate(TRUE, PRED).values) == ["dice", "iou", "precision", "recall"]
     assert evaluate(TRUE, PRED, metrics="iou")["iou"].tolist() == [5 / 8, 6 / 11, 4 / 6]
-
-
-def test_what_the_readme_shows_runs(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    readme = Path(__file__).parents[2] / "README.md"
-    monkeypatch.chdir(tmp_path)
-    for seed, folder in enumerate(("labelsTs", "predictions", "others")):
-        (tmp_path / folder).mkdir()
-        for number in range(4):
-            pair = phantom_pair((16, 16, 16), 4, foreground=0.3, seed=number)
-            write(tmp_path / folder / f"case_{number}.nii.gz", np.roll(pair[seed > 0], seed > 1))
-    fastseg.evaluate_folder("labelsTs", "others", "other_results")
-    for block in readme.read_text(encoding="utf-8").split("```python\n")[1:]:
-        exec(compile(block.split("```")[0], str(readme), "exec"), {})
-    assert "foreground mean" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What patching cannot reach: a test for each line of the README's list."""
+"""What patching cannot reach: a test for each line of the guide's list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What patching torchmetrics and MONAI cannot reach: a test for each line of the README's list that the others have not."""
+"""What patching torchmetrics and MONAI cannot reach: a test for each line of the guide's list that the others have not."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from fastseg.runs.cases.find import Case, find_cases
 
 
 def test_the_layout_of_cityscapes(tmp_path: Path) -> None:
-    """With the patterns that the README names."""
+    """With the patterns that the guide names."""
     kinds = ("color.png", "instanceIds.png", "labelIds.png", "polygons.json")
     places = ("ulm/ulm_000000_000019", "ulm/ulm_000001_000019", "bonn/bonn_000000_000019")
     references = [f"val/{place}_gtFine_{kind}" for place in places for kind in kinds]

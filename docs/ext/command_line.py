@@ -1,0 +1,48 @@
+"""The directive `command-line`: every command of the program with its arguments and options, as the program knows them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+from fastseg.cli import cli
+
+
+def described() -> Iterator[str]:
+    """Yield the lines of the page, in reStructuredText: a section for each command."""
+    for name, command in cli.commands.items():
+        title = f"fastseg {name}"
+        context = click.Context(command, info_name=title)
+        usage = " ".join(["fastseg", name, *command.collect_usage_pieces(context)])
+        yield from (title, "-" * len(title), "", ".. code-block:: text", "", f"   {usage}", "")
+        yield from inspect.cleandoc(command.help or "").splitlines()
+        yield ""
+        for parameter in command.get_params(context):
+            record = parameter.get_help_record(context)
+            if record is not None:
+                options, text = record
+                yield from (f"``{options}``", f"   {text}", "")
+
+
+class CommandLine(SphinxDirective):
+    """Write what `described` says."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the sections."""
+        found = nodes.section()
+        found.document = self.state.document
+        lines = StringList([*described()], source="fastseg --help")
+        self.state.nested_parse(lines, self.content_offset, found, match_titles=True)
+        return found.children
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("command-line", CommandLine)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
