@@ -55,6 +55,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
 }
 
+language = "en"
 html_theme = "pydata_sphinx_theme"
 html_title = "fastseg"
 html_favicon = "_static/icon.svg"

@@ -23,11 +23,15 @@ class Page(HTMLParser):
         super().__init__()
         self.path, self.links, self.fetched = path, set[str](), set[str]()
         self.ids: set[str] = set()
+        self.language, self.silent = "", 0
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attributes}
         self.ids |= {found[name] for name in ("id", "name") if name in found}
+        if tag == "html":
+            self.language = found.get("lang", "")
+        self.silent += tag == "img" and "alt" not in found
         if tag == "a" and "href" in found:
             self.links.add(found["href"])
         if tag in ("script", "img", "iframe", "source") and "src" in found:
@@ -64,6 +68,11 @@ def test_every_link_within_the_site_leads_somewhere(site: dict[Path, Page]) -> N
 
 def test_nothing_is_fetched_from_elsewhere(site: dict[Path, Page]) -> None:
     assert {link for page in site.values() for link in page.fetched if external(link) and "data:" not in link} == set()
+
+
+def test_pages_can_be_read_aloud(site: dict[Path, Page]) -> None:
+    assert {page.language for page in site.values()} == {"en"}
+    assert [page.path.name for page in site.values() if page.silent] == []
 
 
 def test_a_newcomer_finds_it_in_two_clicks(site: dict[Path, Page]) -> None:
