@@ -109,7 +109,8 @@ def opened(browser: Any, width: int = 1280, scheme: str = "light") -> tuple[Any,
     tab, wrong = context.new_page(), []
     tab.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
     tab.on("pageerror", lambda error: wrong.append(str(error)))
-    tab.on("requestfailed", lambda request: wrong.append(request.url))
+    # What was given up, since the tab has gone on to the next page, is no failure.
+    tab.on("requestfailed", lambda it: wrong.append(it.url) if it.failure != "net::ERR_ABORTED" else None)
     return tab, wrong
 
 
