@@ -25,6 +25,7 @@ extensions = [
     "ext.command_line",
     "ext.docstrings",
     "ext.mathml",
+    "ext.metric_pages",
 ]
 root_doc = "index"
 exclude_patterns = ["build", "examples", "ext", "gallery", "**/GALLERY_HEADER.rst", "_templates"]
