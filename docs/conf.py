@@ -25,6 +25,7 @@ extensions = [
     "ext.command_line",
     "ext.docstrings",
     "ext.mathml",
+    "ext.host_pages",
     "ext.metric_pages",
 ]
 root_doc = "index"

@@ -49,7 +49,7 @@ print(fastseg.metrics.dice(whole, average="macro", include_background=False))
 # In blocks, from wherever they come
 # ----------------------------------
 # A generator stands for anything that hands out blocks: a reader of chunks, a network that predicts patch by
-# patch, a queue. An `Evaluator` adds them up.
+# patch, a queue. An ``Evaluator`` adds them up.
 
 
 def blocks():

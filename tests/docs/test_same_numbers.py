@@ -14,12 +14,13 @@ from ext.metric_pages import EXPLAINED
 
 ENTRIES = metric_pages.entries()
 PAIR = np.stack([1 - example.PROBABILITY, example.PROBABILITY], axis=-1)
+EXACTA = importlib.util.find_spec("exacta") is not None  # of the extra `bench`
 #: In the test extra, and what the drop-ins' tests have; exacta where it is.
 PACKAGES = [
     "sklearn",
     pytest.param("torchmetrics", marks=[pytest.mark.torch, pytest.mark.host("torchmetrics")]),
     pytest.param("monai", marks=[pytest.mark.torch, pytest.mark.host("monai")]),
-    *(["exacta"] if importlib.util.find_spec("exacta") else []),
+    *(["exacta"] if EXACTA else []),
 ]
 #: What they are called with, beside the arrays.
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -129,3 +130,43 @@ def test_monai_of_confusion_matrices(name: str) -> None:
     maps = (torch.from_numpy(np.stack([1 - array, array])[None]) for array in (example.PREDICTION, example.TRUTH))
     metric(*maps)
     assert float(metric.aggregate()[0]) == pytest.approx(example.value(ENTRIES[name], EXPLAINED[name]))
+
+
+def of_exacta(kind: str) -> list[str]:
+    """Return what there is to compare; nothing without exacta."""
+    return [name for name in EXPLAINED if EXACTA and path_of(name, "exacta").startswith(f"exacta.{kind}.")]
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [name for name in of_exacta("functional") if name != "threshold_curve"])
+def test_exacta_of_metrics(name: str) -> None:
+    import torch
+
+    function, truth = resolved(path_of(name, "exacta")), torch.from_numpy(example.TRUTH[None])
+    if EXPLAINED[name].term is None:
+        theirs = function(torch.from_numpy(example.PREDICTION[None]), truth, num_classes=2)[0, 1]
+    else:
+        bins = {"bins": 5} if "calibration" in name else {}
+        theirs = function(torch.from_numpy(np.moveaxis(PAIR, -1, 0)[None].astype(np.float32)), truth, **bins)
+    assert float(theirs) == pytest.approx(example.value(ENTRIES[name], EXPLAINED[name]), abs=1e-5)
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", of_exacta("losses"))
+def test_exacta_of_losses(name: str) -> None:
+    import torch
+
+    import fastseg
+
+    own: dict[str, Any] = {"alpha": 0.3, "beta": 0.7} if "tversky" in name else {}
+    their_own = {**own, "gamma": 0.5} if name == "focal_tversky_loss" else dict(own)
+    _, words = split_name(EXPLAINED[name].peers["exacta"])
+    their_own |= {"squared_pred": True} if "squared_pred" in words else {}
+    their_own |= {"lambda_dice": 0} if "lambda_dice" in words else {}
+    logits = torch.from_numpy(np.log(np.moveaxis(PAIR, -1, 0)[None]))
+    theirs = resolved(path_of(name, "exacta"))(**their_own)(logits, torch.from_numpy(example.TRUTH[None]))
+    one_case = {"sample_axis": None} if ENTRIES[name].defaults else {}
+    own |= {"gamma": 2} if name == "focal_tversky_loss" else {}
+    assert float(theirs) == pytest.approx(getattr(fastseg, name)(example.TRUTH, PAIR, **one_case, **own), abs=1e-5)
