@@ -24,8 +24,8 @@ extensions = [
     "ext.adapter_modules",
     "ext.command_line",
     "ext.docstrings",
-    "ext.mathml",
     "ext.host_pages",
+    "ext.mathml",
     "ext.metric_pages",
 ]
 root_doc = "index"

@@ -10,6 +10,7 @@ import pytest
 from support.pages import DOCS, ROOT, blocks, hosts_of, pages, run_page
 
 import fastseg
+from fastseg.adapters import report
 
 
 def marked(path: Path) -> object:
@@ -33,6 +34,7 @@ def threads() -> Iterator[None]:
 @pytest.mark.parametrize("path", [marked(path) for path in pages() if has(path, "python", "console")])
 def test_blocks_run_and_print_what_is_shown(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    report(reset=True)  # of what other pages called
     assert run_page(path) > 0
 
 
