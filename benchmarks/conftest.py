@@ -7,7 +7,7 @@ from typing import Any
 
 import matrix
 import pytest
-from harness import RESULTS, markdown
+from harness import RESULTS, markdown, write_json
 from race import BUDGET, CELLS
 from tables import ROOT, excerpt, page_of, write_table
 
@@ -54,6 +54,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         for name, table in tables.items():
             write_table(page_of(where, name), name, table)
         if where.is_dir() and RESULTS:
+            write_json(where / "run.json")
             readme = ROOT / "README.md"
             figures = page_of(where, "benchmarks").read_text(encoding="utf-8")
             readme.write_text(excerpt(readme.read_text(encoding="utf-8"), figures), encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import os
 import platform
 import statistics
@@ -10,7 +12,8 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -217,6 +220,12 @@ def machine() -> str:
         f"{name}, {fastseg.get_num_threads()} threads of {os.cpu_count()} processors, {memory:.0f} GiB; "
         f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {numba.__version__}, fastseg {fastseg.__version__}"
     )
+
+
+def write_json(path: Path) -> None:
+    """Write all results, where they were taken and when, for the pictures of the site."""
+    whole = {"machine": machine(), "date": datetime.date.today().isoformat(), "results": list(map(asdict, RESULTS))}
+    path.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def markdown() -> str:

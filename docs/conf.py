@@ -22,6 +22,7 @@ extensions = [
     "myst_parser",
     "sphinx_gallery.gen_gallery",
     "ext.adapter_modules",
+    "ext.benchmark_plots",
     "ext.command_line",
     "ext.docstrings",
     "ext.host_pages",

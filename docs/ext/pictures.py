@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ext import example
 from ext.explanation import Explanation
 
-__all__ = ["of_counts", "of_curve", "of_scores"]
+__all__ = ["of_counts", "of_curve", "of_scores", "svg"]
 
 Array = npt.NDArray[Any]
 
@@ -40,7 +40,7 @@ def of_counts() -> str:
         _panel(axes, title, np.where(labels == 1, _CLASS, _NOTHING), labels.astype(str))
     colours = np.vectorize(_OUTCOMES.get)(outcome)
     _panel(figure.axes[2], "counted as", colours, outcome)
-    return _svg(figure)
+    return svg(figure)
 
 
 def of_scores(explanation: Explanation) -> str:
@@ -55,7 +55,7 @@ def of_scores(explanation: Explanation) -> str:
         wrong = np.array(example.TRUTH != example.PREDICTION)
         texts = np.where(wrong, np.char.add(texts, "\n✗"), texts)
     _panel(figure.axes[2], _TERMS[explanation.term or "overlap"], _shades(terms / max(1.0, terms.max())), texts)
-    return _svg(figure)
+    return svg(figure)
 
 
 def of_curve(thresholds: Array, curves: dict[str, Array]) -> str:
@@ -67,7 +67,7 @@ def of_curve(thresholds: Array, curves: dict[str, Array]) -> str:
     axes.set(xlabel="threshold", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)
-    return _svg(figure)
+    return svg(figure)
 
 
 def _figure(panels: int) -> Figure:
@@ -102,7 +102,7 @@ def _texts(values: Array, digits: int) -> Array:
     return np.array([[f"{value:.{digits}f}" for value in row] for row in values])
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """Return a figure as SVG without a date, its identifiers the same every time."""
     with mpl.rc_context({"svg.hashsalt": "fastseg", "svg.fonttype": "path"}):
         out = io.StringIO()
