@@ -48,6 +48,7 @@ def page(entry: Metric | ScoreFunction) -> str:
         f"`fastseg.{entry.name}` returns {summary}",
         f"$$\n{typeset(explanation.formula)}\n$$",
         f"In plain text, as `help(fastseg.{entry.name})` has it: `{entry.formula}`",
+        f"What goes in, what comes out and what is refused: {{py:func}}`fastseg.{entry.name}`",
         _facts(entry, explanation),
         "## How to read it",
         explanation.reading,
