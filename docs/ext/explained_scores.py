@@ -53,8 +53,8 @@ SCORES = {
         r"^{1 / GAMMA}",
         reading=_SUMS
         + "γ > 1 raises the loss of cases and classes that are nearly right, and so their weight in the gradient. In "
-        "the paper α goes with what is missed; here α always is the weight of false positives, and the defaults are "
-        "the paper's weights: 0.7, 0.3, 4/3. For the paper's emphasis on recall exchange them.",
+        "the paper α goes with what is missed; here α always is the weight of false positives, so that the defaults "
+        "are the paper's weights: 0.3 of what is invented, 0.7 of what is missed, γ = 4/3.",
         options={"alpha": 0.3, "beta": 0.7, "gamma": 2},
         term="overlap",
         peers={"exacta": "exacta.losses.FocalTverskyLoss, whose `gamma` is the exponent, 1/γ"},

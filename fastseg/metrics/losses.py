@@ -202,8 +202,8 @@ def focal_tversky_loss(
     sums: ScoreSums,
     epsilon: float = 1e-6,
     *,
-    alpha: float = 0.7,
-    beta: float = 0.3,
+    alpha: float = 0.3,
+    beta: float = 0.7,
     gamma: float = 4 / 3,
     average: Average = "macro",
     include_background: bool = True,
@@ -211,7 +211,8 @@ def focal_tversky_loss(
 ) -> float | Floats:
     """Return the focal Tversky loss: of each case and class the Tversky loss to the power 1/γ, averaged.
 
-    The paper sums over the classes; this is the mean.
+    The paper sums over the classes; this is the mean. α is of what is invented and β of what is missed, as in the Tversky loss;
+    the paper's α, 0.7 too, is of what is missed.
 
     Examples
     --------

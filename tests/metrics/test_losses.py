@@ -100,7 +100,7 @@ def test_voxels_that_are_left_out_or_weighted() -> None:
 
 def test_focal_tversky_defaults_and_single_case() -> None:
     both, p, t, _, _ = overlap_sums(DATA.p[None], DATA.t[None])
-    index = (both + EPS) / (both + 0.7 * (p - both) + 0.3 * (t - both) + EPS)
+    index = (both + EPS) / (both + 0.3 * (p - both) + 0.7 * (t - both) + EPS)
     loss = focal_tversky_loss(DATA.labels, DATA.p, sample_axis=None)
     assert loss == close(((1 - index) ** 0.75).mean())
 
