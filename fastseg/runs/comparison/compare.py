@@ -16,9 +16,10 @@ from fastseg.counts import BinaryCounts, LabelCounts, positions
 from fastseg.metrics.arithmetic import nan_mean
 from fastseg.runs.comparison.pairing import alike, paired, scored_settings
 from fastseg.runs.comparison.result import Comparison, Row
-from fastseg.runs.comparison.statistics import drawn, holm, interval, signed_rank
+from fastseg.runs.comparison.statistics import holm, signed_rank
+from fastseg.runs.results.bootstrap import drawn, interval, summable
 from fastseg.runs.results.numbers import RunNumbers, check_matrix
-from fastseg.runs.results.statistics import at_once, summable
+from fastseg.runs.results.statistics import at_once
 from fastseg.runs.scoring.records import triples
 
 __all__ = ["compare_runs"]

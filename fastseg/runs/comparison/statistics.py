@@ -1,4 +1,4 @@
-"""Statistics of paired values: the signed-rank test, Holm's correction, and bootstrap intervals over cases.
+"""Statistics of paired values: the signed-rank test and Holm's correction.
 
 Nothing here knows what the values are. The tests are written out, since SciPy's answers for small samples with ties or
 zeros depend on its version; where SciPy is exact, these are equal to it.
@@ -7,12 +7,12 @@ zeros depend on its version; where SciPy is exact, these are equal to it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["drawn", "holm", "interval", "least_pairs", "signed_rank"]
+__all__ = ["holm", "least_pairs", "signed_rank"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -20,9 +20,6 @@ NAN = float("nan")
 
 #: Up to so many differences that are not zero, the signed-rank test is exact.
 _EXACT = 50
-
-#: Numbers in memory at once while cases are drawn.
-_AT_ONCE = 2**21
 
 
 def signed_rank(differences: Floats) -> tuple[float, float]:
@@ -106,27 +103,3 @@ def holm(p: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(tested) - before) * value))
         corrected[place] = least
     return corrected
-
-
-def drawn(cases: int, resamples: int, seed: int, size: int = 1) -> Iterator[Floats]:
-    """Yield how often each case is drawn, (some resamples, cases), in all as many as asked for.
-
-    The same numbers draw the same cases, those that `scipy.stats.bootstrap` draws. Each resample stands for ``size``
-    numbers in the caller's memory, if these are more than its cases.
-    """
-    generator = np.random.default_rng(seed)
-    at_once = max(1, _AT_ONCE // max(cases, size, 1))
-    for first in range(0, resamples, at_once):
-        rows = min(at_once, resamples - first)
-        places = generator.integers(0, cases, (rows, cases)) + cases * np.arange(rows)[:, None]
-        yield np.bincount(places.reshape(-1), minlength=rows * cases).reshape(rows, cases).astype(np.float64)
-
-
-def interval(values: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Return the ends of the percentile intervals of the columns of (resamples, M) values, leaving out NaN: (M,) each."""
-    tail, ends = (1 - confidence) / 2, np.full((values.shape[1], 2), NAN)
-    for k, column in enumerate(values.T):
-        defined = column[np.isfinite(column)]
-        if defined.size:
-            ends[k] = np.quantile(defined, [tail, 1 - tail])
-    return ends[:, 0], ends[:, 1]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,19 +13,17 @@ from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts
 from fastseg.metrics.arithmetic import nan_mean
 from fastseg.metrics.conventions import CONVENTIONS, Convention
+from fastseg.runs.results.bootstrap import drawn, interval, summable
 from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["Summary", "at_once", "summable", "summarise"]
+__all__ = ["Summary", "at_once", "summarise"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 NAN = float("nan")
-
-#: Drawn cases, and sums of them, that are in memory at once; there are about 40 bytes for each.
-_DRAWN_AT_ONCE = 2**20
 
 #: Drawn means that are in memory at once, if several metrics have them.
 _MEANS_AT_ONCE = 2**22
@@ -193,7 +189,7 @@ def _spread(defined: Floats, low: float, high: float) -> tuple[float, float, flo
 def _intervals(parts: Sequence[_Part], columns: Floats, settings: Settings) -> tuple[Floats, Floats]:
     """Return the ends of the bootstrap intervals of all columns of all parts, (rows,) each."""
     cases = len(columns)
-    if cases < 2 or settings.resamples < 2:  # of one draw SciPy warns
+    if cases < 2 or settings.resamples < 2:  # there is no interval of one draw
         rows = sum(len(part.names()) for part in parts)
         return np.full(rows, NAN), np.full(rows, NAN)
     # What a convention puts for a mean over nothing, such as MONAI's 0, is not a value that the mean could have had.
@@ -206,37 +202,16 @@ def _intervals(parts: Sequence[_Part], columns: Floats, settings: Settings) -> t
 
 
 def _drawn(parts: Sequence[_Part], columns: Floats, settings: Settings) -> tuple[Floats, Floats]:
-    """Return the ends of the intervals of some of the parts."""
-    cases = len(columns)
-
-    def statistic(drawn: npt.NDArray[np.int64], axis: int) -> Floats:  # (B, N) places of cases -> (rows, B)
-        assert axis == -1
-        draws = len(drawn)
-        places = drawn + cases * np.arange(draws)[:, None]
-        times = np.bincount(places.reshape(-1), minlength=draws * cases).reshape(draws, cases).astype(np.float64)
-        sums = {(part.columns.start, part.columns.stop): times @ columns[:, part.columns] for part in parts}
-        found = [part.of_sums(sums[part.columns.start, part.columns.stop]) for part in parts]
-        return np.concatenate(found, 1).T
-
-    from scipy import stats
-
-    named = inspect.signature(stats.bootstrap).parameters
-    options: dict[str, Any] = {
-        "rng" if "rng" in named else "random_state": np.random.default_rng(settings.seed),  # SciPy 1.15 renamed it
-        "n_resamples": settings.resamples,
-        "batch": max(1, _DRAWN_AT_ONCE // max(cases, *(part.columns.stop - part.columns.start for part in parts))),
-        "confidence_level": settings.confidence,
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # of draws that are undefined: see below
-        found = stats.bootstrap((np.arange(cases),), statistic, vectorized=True, method="percentile", **options)
-    low, high = (np.array(end, np.float64) for end in found.confidence_interval)
-    tail = (1 - settings.confidence) / 2
-    for row in np.flatnonzero(np.isnan(low)).tolist():
-        means = found.bootstrap_distribution[row]
-        means = means[~np.isnan(means)]
-        low[row], high[row] = np.quantile(means, [tail, 1 - tail]) if means.size else (NAN, NAN)
-    return low, high
+    """Return the ends of the intervals of some of the parts, which lie one after another."""
+    first, last = min(part.columns.start for part in parts), max(part.columns.stop for part in parts)
+    own = columns[:, first:last]
+    found = []
+    for times in drawn(len(columns), settings.resamples, settings.seed, last - first):
+        sums = times @ own
+        places = (slice(part.columns.start - first, part.columns.stop - first) for part in parts)
+        means = [part.of_sums(sums[:, place]) for part, place in zip(parts, places, strict=True)]
+        found.append(np.concatenate(means, 1))
+    return interval(np.concatenate(found), settings.confidence)
 
 
 def at_once(rows: Sequence[int], resamples: int) -> Iterator[slice]:
@@ -248,18 +223,3 @@ def at_once(rows: Sequence[int], resamples: int) -> Iterator[slice]:
             first, taken = place, 0
         taken += number
     yield slice(first, len(rows))
-
-
-def summable(columns: Floats) -> Floats:
-    """Round each column (N,) so that sums of N of its values, in any order, are exact.
-
-    Notes
-    -----
-    The sums are taken by matrix products, whose order of summation depends on the number of threads and the processor.
-    The values become multiples of a power of 2 which is so large that every partial sum is a float: an absolute error of
-    at most N times the largest value, by 2^52. Counts stay as they are where their sums are below 2^52. (Pre-rounding:
-    Demmel and Nguyen, Fast Reproducible Floating-Point Summation, ARITH (2013) 163.)
-    """
-    highest = np.abs(columns).max(0, initial=0.0)
-    quantum = np.ldexp(1.0, np.frexp(len(columns) * highest)[1] - 52)
-    return np.asarray(np.rint(columns / quantum) * quantum, np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fastseg.runs.comparison.statistics import drawn, holm, interval, signed_rank
+from fastseg.runs.comparison.statistics import holm, signed_rank
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 13, 30, 50, 51, 400])
@@ -77,19 +77,6 @@ def test_holm_leaves_out_what_was_not_tested() -> None:
     corrected = holm([math.nan, 0.01, 0.03])
     assert math.isnan(corrected[0])
     assert corrected[1:] == pytest.approx([0.02, 0.03])
-
-
-def test_cases_are_drawn_as_scipy_draws_them() -> None:
-    values = np.random.default_rng(1).normal(size=30)
-    times = np.concatenate(list(drawn(30, 500, seed=7, size=2**15)))
-    assert times.shape == (500, 30)
-    assert (times.sum(1) == 30).all()
-    low, high = interval((times @ values / 30)[:, None], 0.9)
-    generator = np.random.default_rng(7)
-    expected = stats.bootstrap(
-        (values,), np.mean, n_resamples=500, confidence_level=0.9, method="percentile", random_state=generator
-    )
-    assert [low[0], high[0]] == pytest.approx(list(expected.confidence_interval), rel=1e-12)
 
 
 def test_a_test_under_the_null_rejects_as_often_as_it_says() -> None:

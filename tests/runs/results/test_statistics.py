@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from scipy import stats
 
 from fastseg import metrics as registry
 from fastseg.metrics.conventions import CONVENTIONS
-from fastseg.runs.results.statistics import Summary, at_once, summable, summarise
+from fastseg.runs.results.statistics import Summary, at_once, summarise
 from fastseg.runs.run import Run
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
@@ -234,7 +233,7 @@ def test_how_much_is_in_memory_makes_no_difference(convention: str, monkeypatch:
     run = random_run(20, metrics=("dice", "iou", "accuracy", "recall"), convention=convention)
     rows = summarise(run)
     monkeypatch.setattr("fastseg.runs.results.statistics._MEANS_AT_ONCE", 1000)
-    monkeypatch.setattr("fastseg.runs.results.statistics._DRAWN_AT_ONCE", 100)
+    monkeypatch.setattr("fastseg.runs.results.bootstrap._AT_ONCE", 100)
     assert same(rows, summarise(run))
 
 
@@ -262,29 +261,6 @@ def test_numbers_are_the_same_for_any_number_of_threads() -> None:
         assert child.returncode == 0, child.stderr
         found.add(child.stdout)
     assert len(found) == 1
-
-
-@pytest.mark.parametrize("scale", [1e-300, 1e-3, 1.0, 1e15, 1e300])
-def test_sums_are_exact_in_any_order(scale: float) -> None:
-    rng = np.random.default_rng(0)
-    raw = scale * (rng.random((4097, 3)) - 0.3)
-    columns = summable(raw)
-    assert (np.abs(columns - raw) <= len(raw) * np.abs(raw).max(0) * 2.0**-52).all()
-    assert (np.cumsum(columns, 0)[-1] == [math.fsum(column) for column in columns.T]).all()
-    times = rng.multinomial(len(columns), np.full(len(columns), 1 / len(columns)), size=5).astype(float)
-    assert (times @ columns == [[math.fsum(t * c) for c in columns.T] for t in times]).all()
-    np.testing.assert_allclose(columns, summable(columns), rtol=0, atol=scale * 1e-12)
-    counts = rng.integers(0, 2**39, (4097, 2)).astype(float)
-    assert (summable(counts) == counts).all()
-    assert summable(np.zeros((3, 2))).tolist() == [[0, 0]] * 3
-
-
-def test_sums_that_rounding_lifts_beyond_a_power_of_two_are_exact() -> None:
-    """3072 values just below 4/3 are rounded up, and their sum beyond 4096."""
-    raw = np.full((3072, 1), np.nextafter(4 / 3, 0))
-    raw[0] -= 2.0**-41
-    columns = summable(raw)
-    assert Fraction(columns.sum()) == sum(map(Fraction, columns[:, 0].tolist()))
 
 
 def test_a_summary_has_the_fields_that_reports_name() -> None:
