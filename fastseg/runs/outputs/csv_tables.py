@@ -11,7 +11,11 @@ import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from fastseg import metrics as registry
 from fastseg.runs.results.numbers import RunNumbers
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cases_csv", "classes_csv", "csv_table", "label_cell", "number_cell", "text_cell"]
 
-_CASES = ("case", "class", "label", "metric", "value", "reason")
+_HEADER = ("case", "class", "label", "metric", "value", "reason")
 _NUMBERS = ("mean", "median", "std", "q1", "q3", "min", "max", "low", "high", "defined", "cases")
 
 #: What spreadsheets take for the beginning of a formula, behind what they skip. Apostrophes are skipped too, so that no two
@@ -32,6 +36,8 @@ _INTEGER = re.compile(r"-?[0-9]+")
 
 #: The name of what belongs to no single class.
 _ALL = "all"
+#: Where a template has the cell of the case; no text cell has this character.
+_CASE = "\0"
 
 
 def cases_csv(run: RunNumbers) -> bytes:
@@ -45,7 +51,7 @@ def cases_csv(run: RunNumbers) -> bytes:
         no prediction has a row with nothing but the reason, in the place of its numbers or, where it was scored as the worst
         possible, before them.
     """
-    return (csv_row(_CASES) + "".join(_case_lines(run))).encode("utf-8")
+    return (csv_row(_HEADER) + "".join(_case_lines(run))).encode("utf-8")
 
 
 def classes_csv(run: RunNumbers, summaries: Sequence[Summary] | None = None) -> bytes:
@@ -83,16 +89,18 @@ def classes_csv(run: RunNumbers, summaries: Sequence[Summary] | None = None) -> 
 
 
 def _case_lines(run: RunNumbers) -> Iterator[str]:
-    """Yield the lines of all cases. They are many: what repeats is made fit for a cell once."""
+    """Yield the lines of all cases. They are many: one template has all classes of a case."""
     names = list(dict.fromkeys(run.settings.metrics))
-    values = {name: run.values(name).tolist() for name in names}
+    values = {name: run.values(name) for name in names}
     single = [name for name in names if registry.get(name).overall is None]
-    heads = [
-        (k, name, csv_row([text_cell(each.name), label_cell(each.key), name])[:-1])
-        for k, each in enumerate(run.classes)
-        for name in single
-    ]
-    true, pred = ((run.binary.tp + other).tolist() for other in (run.binary.fn, run.binary.fp))
+    together = {name: values[name][:, 0].tolist() for name in names if name not in single}
+    lines, columns = [], _Columns(run)
+    for k, each in enumerate(run.classes):
+        for name in single:
+            head = csv_row([text_cell(each.name), label_cell(each.key), name])[:-1]
+            lines.append(f"{_CASE},{head.replace('%', '%%')},%s,%s\n")
+            columns.add(k, values[name][:, k])
+    template, rows = "".join(lines), columns.rows()
     place = 0
     for record in run.records:
         case, trouble = csv_row([text_cell(record.id)])[:-1], why_not_scored(record)
@@ -100,25 +108,41 @@ def _case_lines(run: RunNumbers) -> Iterator[str]:
             yield f"{case},{csv_row(['', '', '', '', text_cell(trouble)])}"
         if not record.counted:
             continue
-        for k, name, head in heads:
-            value = values[name][place][k]
-            if value == value:
-                yield f"{case},{head},{value!r},\n"
-            else:
-                yield f"{case},{head},,{csv_row([_absent(run, true[place][k], pred[place][k])])}"
-        together: dict[str, float | None] = {name: values[name][place][0] for name in names if name not in single}
-        for name, score in {**together, **record.scores}.items():
+        yield (template % next(rows)).replace(_CASE, case)
+        scores = {**{name: of[place] for name, of in together.items()}, **record.scores}
+        for name, score in scores.items():
             cell = number_cell(score)
             reason = "" if cell else why_no_mean(run) if name in together else "undefined"
             yield f"{case},{csv_row([_ALL, '', text_cell(name), cell, reason])}"
         place += 1
 
 
-def _absent(run: RunNumbers, true: int, pred: int) -> str:
-    """Return why a value is undefined where the class has so many true and predicted voxels."""
+class _Columns:
+    """Values of all cases and why some are undefined: two columns of cells for each metric of each class."""
+
+    def __init__(self, run: RunNumbers) -> None:
+        self.columns: list[list[Any]] = []
+        binary = run.binary
+        self.true, self.pred = ((binary.tp + other > 0).astype(np.intp) for other in (binary.fn, binary.fp))
+        self.absent = [[csv_row([_absent(run, true, pred)])[:-1] for pred in (False, True)] for true in (False, True)]
+
+    def add(self, k: int, values: npt.NDArray[np.float64]) -> None:
+        """Add a metric of class k, (N,)."""
+        cells, reasons = values.tolist(), [""] * len(values)
+        for n in np.isnan(values).nonzero()[0].tolist():
+            cells[n], reasons[n] = "", self.absent[self.true[n, k]][self.pred[n, k]]
+        self.columns += cells, reasons
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Return the cells of each case."""
+        return zip(*self.columns, strict=True) if self.columns else repeat(())
+
+
+def _absent(run: RunNumbers, true: bool, pred: bool) -> str:
+    """Return why a value is undefined where the class is in the truth, in the prediction, or in neither."""
     if true and pred:
         return why_no_mean(run)
-    where = [name for name, voxels in (("reference", true), ("prediction", pred)) if not voxels]
+    where = [name for name, there in (("reference", true), ("prediction", pred)) if not there]
     return f"absent from {' and '.join(where)}"
 
 

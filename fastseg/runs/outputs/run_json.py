@@ -42,7 +42,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -94,13 +94,17 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "inputs": (dict,),
 }
 
+_encode = json.JSONEncoder(allow_nan=False).encode
+
 
 def run_to_dict(run: RunNumbers) -> dict[str, Any]:
     """Return what ``run.json`` says of a run, and the rows of ``classes.csv`` as ``classes``; JSON can hold it."""
-    return {**_run_plain(run), "classes": [_plain(each._asdict()) for each in summarise(run)]}
+    cases = [_plain(_case(record)) for record in run.records]
+    return {**_run_plain(run), "cases": cases, "classes": [_plain(each._asdict()) for each in summarise(run)]}
 
 
 def _run_plain(run: RunNumbers) -> dict[str, Any]:
+    """Return all of ``run.json`` but the cases, in whose place is an empty list, and `confusion`."""
     values = [run.values(name) for name in dict.fromkeys(run.settings.metrics)]
     voxels = np.array([record.voxels for record in run.counted], np.int64).reshape(-1, 4).sum(0).tolist()
     machine = {"python": platform.python_version(), "numpy": np.__version__, "system": platform.system()}
@@ -113,7 +117,7 @@ def _run_plain(run: RunNumbers) -> dict[str, Any]:
         "counts": {**_counts(run), "undefined": sum(int(np.isnan(each).sum()) for each in values)},
         "voxels": dict(zip(_VOXELS, voxels, strict=True)),
         "mean": {name: _mean(run, name) for name in run.settings.metrics},
-        "cases": [_case(record) for record in run.records],
+        "cases": [],
         "facts": {name: value for name, value in run.facts.items() if name not in _APART},
         "machine": run.facts.get("machine", machine),
         "times": run.facts.get("times", {}),
@@ -127,8 +131,8 @@ def run_json(run: RunNumbers, digest: str) -> bytes:
     result = {**_run_plain(run), "confusion": {"file": CONFUSION_FILE, "sha256": digest}}
     lines = []
     for name, value in result.items():  # a line for each case: Python's encoder is slow where it indents
-        if name == "cases" and value:
-            text = "[\n  " + ",\n  ".join(json.dumps(case, allow_nan=False) for case in value) + "\n ]"
+        if name == "cases" and run.records:
+            text = "[\n  " + ",\n  ".join(_line(_case(record)) for record in run.records) + "\n ]"
         else:
             text = json.dumps(value, indent=1, allow_nan=False).replace("\n", "\n ")
         lines.append(f" {json.dumps(name)}: {text}")
@@ -147,7 +151,15 @@ def _mean(run: RunNumbers, metric: str) -> dict[str, Any]:
 
 
 def _case(record: CaseRecord) -> dict[str, Any]:
-    return {entry.name: getattr(record, entry.name) for entry in fields(record) if entry.name in _KINDS}
+    return {name: value for name, value in vars(record).items() if name in _KINDS}
+
+
+def _line(case: dict[str, Any]) -> str:
+    """Return a case as JSON. Nearly all hold nothing else than JSON can, and are not searched for it."""
+    try:
+        return _encode(case)
+    except (TypeError, ValueError):
+        return _encode(_plain(case))
 
 
 def _plain(value: Any) -> Any:

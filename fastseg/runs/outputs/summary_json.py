@@ -12,6 +12,8 @@ nnU-Net, nnunetv2/evaluation/evaluate_predictions.py: `compute_metrics_on_folder
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -45,13 +47,14 @@ def summary(run: RunNumbers) -> bytes:
     for place, each in enumerate(run.classes):
         if each.labels != (0,):
             keys.setdefault(str(each.labels[0] if len(each.labels) == 1 else each.labels), place)
-    # Python's encoder takes a second for a million numbers with indentation, and a tenth without: a column at a time.
-    columns = {key: [_texts(values[name][:, place]) for name in _METRICS] for key, place in keys.items()}
-    texts = {key: [_CLASS % row for row in zip(*of_class, strict=True)] for key, of_class in columns.items()}
-    cases = []
-    for n, record in enumerate(run.counted):
-        metrics = _object({key: of_class[n] for key, of_class in texts.items()})
-        cases.append(_CASE % (metrics, json.dumps(record.prediction or ""), json.dumps(record.reference)))
+    # Python's encoder takes a second for a million numbers with indentation: one template has all of a case.
+    columns = [_cells(values[name][:, keys[key]]) for key in sorted(keys) for name in _METRICS]
+    numbers = zip(*columns, strict=True) if columns else repeat(())
+    metrics = _metrics(sorted(keys))
+    cases = [
+        _CASE % (metrics % row, json.dumps(record.prediction or ""), json.dumps(record.reference))
+        for record, row in zip(run.counted, numbers, strict=False)
+    ]
     mean: dict[str, dict[str, float]] = {}
     if cases:
         # Column by column and contiguous, so that NumPy adds in the order in which it does for nnU-Net.
@@ -77,21 +80,21 @@ _CASE = """\
         }"""
 
 
-#: The numbers of a class of a case, likewise.
-_CLASS = "{" + ",".join(f'\n{" " * 20}"{name}": %s' for name in _METRICS) + "\n" + " " * 16 + "}"
-
-
-def _texts(column: npt.NDArray[Any]) -> list[str]:
-    """Return numbers as JSON has them."""
-    return json.dumps(column.tolist())[1:-1].split(", ")
-
-
-def _object(members: dict[str, str]) -> str:
-    """Return the metrics of a case as JSON."""
-    if not members:
+def _metrics(keys: Sequence[str]) -> str:
+    """Return the template of the metrics of a case, likewise: a place for each metric of each class."""
+    if not keys:
         return "{}"
-    lines = (f"{' ' * 16}{json.dumps(key)}: {members[key]}" for key in sorted(members))
-    return "{\n" + ",\n".join(lines) + "\n" + " " * 12 + "}"
+    numbers = "{" + ",".join(f'\n{" " * 20}"{name}": %s' for name in _METRICS) + "\n" + " " * 16 + "}"
+    classes = (f"\n{' ' * 16}{json.dumps(key)}: {numbers}" for key in keys)
+    return "{" + ",".join(classes) + "\n" + " " * 12 + "}"
+
+
+def _cells(column: npt.NDArray[Any]) -> list[Any]:
+    """Return numbers that are, as text, what JSON has."""
+    numbers: list[Any] = column.tolist()
+    for n in np.isnan(column).nonzero()[0].tolist():
+        numbers[n] = "NaN"
+    return numbers
 
 
 def _values(run: RunNumbers) -> dict[str, npt.NDArray[Any]]:

@@ -221,7 +221,8 @@ def _sums(shape: tuple[int, ...], places: tuple[npt.NDArray[Any], ...], voxels: 
     """Return an array of zeros to whose places voxels were added; those of the place -1 are in no class."""
     sums = np.zeros(shape, np.int64)
     known = places[-1] >= 0
-    np.add.at(sums, tuple(place[known] for place in places), voxels[known])
+    flat = np.ravel_multi_index([place[known] for place in places], shape) if sums.size else np.zeros(0, np.intp)
+    np.add.at(sums.reshape(-1), flat, voxels[known])  # of one axis it is several times as fast
     return sums
 
 

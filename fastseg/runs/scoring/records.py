@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -15,6 +15,9 @@ from fastseg.counts import LabelCounts
 __all__ = ["CaseRecord", "Ints", "triples"]
 
 Ints = npt.NDArray[np.int64]
+
+
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 def _none(columns: int) -> Ints:
@@ -101,9 +104,7 @@ class CaseRecord:
 
     def to_json(self) -> str:
         """Return the record as one line of JSON."""
-        plain = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        plain.update(pairs=self.pairs.tolist(), unknown=self.unknown.tolist())
-        return json.dumps(plain, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+        return _encode({**vars(self), "pairs": self.pairs.tolist(), "unknown": self.unknown.tolist()})
 
     @classmethod
     def from_json(cls, line: str) -> Self:
@@ -122,7 +123,8 @@ class CaseRecord:
 def triples(records: Sequence[CaseRecord]) -> tuple[Ints, Ints]:
     """Return the case's place, true label, predicted label and voxels, of all pairs; then of all unknown predictions."""
     parts = []
-    for tables in ([r.pairs for r in records], [np.insert(r.unknown, 1, 0, axis=1) for r in records]):
+    for columns, tables in ((3, [r.pairs for r in records]), (2, [r.unknown for r in records])):
         number = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-        parts.append(np.column_stack([number, np.concatenate([_none(3), *tables])]))
-    return parts[0], parts[1]
+        parts.append(np.column_stack([number, np.concatenate([_none(columns), *tables])]))
+    pairs, unknown = parts
+    return pairs, np.insert(unknown, 2, 0, axis=1)
