@@ -7,6 +7,8 @@ anything again, and end by themselves when nobody reads their pipe any more.
 from __future__ import annotations
 
 import os
+import pickle
+import selectors
 import signal
 import sys
 import threading
@@ -14,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing import current_process, get_context
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any
 
 from fastseg.runs.cases.find import Case
@@ -52,6 +54,7 @@ class Processes:
         self.voxels = [0] * len(cases)
         self.done = self.failed = 0
         self.running: dict[Connection, tuple[Any, deque[int]]] = {}  # what each has still to score
+        self.selector = selectors.PollSelector()  # of the pipes that are read; it holds no file itself
 
     def start(self) -> None:
         """Score a case here, so that all that it needs is loaded once, and share out the others."""
@@ -67,6 +70,7 @@ class Processes:
             process.start()
             writer.close()
             self.running[reader] = process, share
+            self.selector.register(reader, selectors.EVENT_READ)
 
     def _work(self, share: deque[int], reader: Connection, writer: Connection) -> None:
         """Score a share of the cases in a process of its own; Ctrl-C is for the one that reads."""
@@ -74,7 +78,7 @@ class Processes:
         reader.close()
         try:
             for number in share:
-                writer.send(self._score(number))
+                writer.send_bytes(pickle.dumps(self._score(number), pickle.HIGHEST_PROTOCOL))
         finally:
             os._exit(0)  # nothing of what was inherited is to be flushed or ended twice
 
@@ -85,9 +89,9 @@ class Processes:
         """Take what comes within some seconds; return whether all is done."""
         end = time.monotonic() + seconds
         while self.running and (left := end - time.monotonic()) > 0:
-            for reader in wait(list(self.running), left):
-                assert isinstance(reader, Connection)
-                self._take(reader)
+            for key, _ in self.selector.select(left):
+                assert isinstance(key.fileobj, Connection)
+                self._take(key.fileobj)
         return not self.running
 
     def _take(self, reader: Connection) -> None:
@@ -95,6 +99,7 @@ class Processes:
         try:
             record = reader.recv()
         except EOFError:
+            self.selector.unregister(reader)
             reader.close()
             del self.running[reader]
             process.join()
