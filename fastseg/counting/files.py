@@ -26,7 +26,7 @@ __all__ = ["count_with_facts", "warn_caller"]
 
 def count_with_facts(
     reference: Path,
-    prediction: Path,
+    prediction: Path | Volume,
     *,
     classes: Classes,
     unknown: str = "raise",
@@ -39,7 +39,10 @@ def count_with_facts(
     warn: Callable[[str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[LabelCounts, dict[str, Any], float]:
-    """Count two volumes; return the counts, what is known of the files, and the volume of a voxel in ml."""
+    """Count two volumes; return the counts, what is known of the files, and the volume of a voxel in ml.
+
+    A prediction that was opened already is closed afterwards.
+    """
     if not isinstance(reorient, bool):
         raise TypeError(f"reorient: expected True or False, found {reorient!r}")
     axes, mapping = axis_letters(axes), map_prediction
@@ -62,8 +65,9 @@ def count_with_facts(
             for part in parts:
                 totals.add(0, part if isinstance(part, Square) else _labelled(part, true, pred, mapping))
         except Rejected:
-            aligned = open_aligned(paths, geometry="ignore", reorient=reorient, axes=axes)
-            with aligned as (again, _), side_by_side(again) as readable:
+            again = [each.path if isinstance(each, Volume) else each for each in paths]
+            aligned = open_aligned(again, geometry="ignore", reorient=reorient, axes=axes)
+            with aligned as (opened, _), side_by_side(opened) as readable:
                 explain(readable, classes, mapping, count_unknown=unknown == "count")
         placed = true.geometry.affine is not None and pred.geometry.affine is not None
         files = {

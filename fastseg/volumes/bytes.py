@@ -26,7 +26,7 @@ PADDING_LIMIT = 64 << 20
 
 # One read: large enough to cost nothing, small enough that Ctrl-C is answered at once.
 _READ_BYTES = 8 << 20
-_SCRATCH_BYTES = 256 << 10
+_SCRATCH_BYTES = 32 << 10
 
 WritableBytes = bytearray | memoryview | NDArray[np.uint8]
 

@@ -23,9 +23,11 @@ def same_stream(volumes: Sequence[Volume]) -> bool:
 
 @contextmanager
 def open_aligned(
-    paths: Sequence[Path], *, geometry: str = "error", reorient: bool = False, axes: str | None = None
+    paths: Sequence[Path | Volume], *, geometry: str = "error", reorient: bool = False, axes: str | None = None
 ) -> Iterator[tuple[list[Volume], str | None]]:
     """Open a truth, a prediction and perhaps a mask as volumes of one shape, in which an index means the same voxel.
+
+    Volumes are open already, and are closed with the others.
 
     Yields
     ------
@@ -38,7 +40,8 @@ def open_aligned(
         If a file cannot be read; GeometryError, a kind of it, if the volumes do not match.
     """
     with ExitStack() as stack:
-        volumes = on_one_lattice([stack.enter_context(open_volume(path)) for path in paths])
+        opened = [stack.enter_context(path if isinstance(path, Volume) else open_volume(path)) for path in paths]
+        volumes = on_one_lattice(opened)
         true, *others = volumes
         for _ in others:  # the last may have fewer axes than those before it, so that all are aligned once more
             for number, other in enumerate(others):

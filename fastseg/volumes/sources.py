@@ -25,7 +25,7 @@ from fastseg.volumes.same_place import GeometryError, reorientation
 from fastseg.volumes.views import Turned
 from fastseg.volumes.volume import Volume
 
-__all__ = ["MEMORY_BYTES", "NNUNET", "Reader", "Source", "held", "holds_scores", "open_array"]
+__all__ = ["MEMORY_BYTES", "NNUNET", "Reader", "Source", "held", "holds_scores", "open_array", "open_labels"]
 
 
 Array = npt.NDArray[Any]
@@ -57,18 +57,43 @@ def holds_scores(
     activation, channel_axis
         What was said of scores; None: nothing.
     """
+    with ExitStack() as stack:
+        return open_labels(stack, reference, prediction, activation=activation, channel_axis=channel_axis) is None
+
+
+def open_labels(
+    stack: ExitStack,
+    reference: Path,
+    prediction: Path,
+    *,
+    activation: str | None = None,
+    channel_axis: int | None = None,
+) -> Volume | Path | None:
+    """Return a prediction that holds labels, None for one that `holds_scores`.
+
+    It is open, until the stack is closed, where it was opened to tell and nothing but its header was read; else it is its
+    path: opening it says what is wrong.
+    """
     if activation is not None or channel_axis is not None:
-        return True
+        return None
     try:
         volume, key = open_array(prediction)
-        with volume:
-            shape, axes, streams = volume.geometry.shape, volume.geometry.axes, volume.streams
-        if not streams or len(shape) < 2 or (axes and (len(shape) != 4 or shape[-1] == 1)):
-            return False
-        with open_array(reference)[0] as true:
-            spatial, planes = true.geometry.shape, true.planes
+        stack.enter_context(volume)
+        if not _like_scores(volume, key, reference):
+            return volume if volume.path == os.fsdecode(prediction) and not isinstance(volume, Turned) else prediction
+        volume.close()
     except VolumeError:
+        return prediction
+    return None
+
+
+def _like_scores(volume: Volume, key: str | None, reference: Path) -> bool:
+    """Tell whether a volume that may be an array of this name holds scores beside a reference."""
+    shape, axes = volume.geometry.shape, volume.geometry.axes
+    if not volume.streams or len(shape) < 2 or (axes and (len(shape) != 4 or shape[-1] == 1)):
         return False
+    with open_array(reference)[0] as true:
+        spatial, planes = true.geometry.shape, true.planes
     if len(shape) <= len(spatial):
         return False
     if axes and planes is not None:  # perhaps without its empty planes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -98,19 +99,24 @@ def _counted(
     scores: dict[str, float] = {}
     said: dict[str, Any] = {"activation": settings.activation, "channel_axis": settings.channel_axis}
     options.update(unknown=settings.unknown, roi=record.roi, reorient=settings.reorient, axes=settings.axes)
-    if sources.holds_scores(record.reference, record.prediction, **said):
-        from fastseg.api.score_files import score_files
+    with ExitStack() as stack:
+        labels = sources.open_labels(stack, record.reference, record.prediction, **said)
+        if labels is None:
+            from fastseg.api.score_files import score_files
 
-        chosen = LabelChoices(settings.labels, settings.ignore, {}, {}, settings.map_prediction, ())
-        found = score_files(record.reference, record.prediction, chosen, **said, **options)
-        assert isinstance(found.counts, LabelCounts)
-        assert found.files is not None
-        counts, facts, voxel_ml, scores = found.counts, dict(found.files), found.voxel_ml, found.extra
-    else:
-        counts, facts, voxel_ml = count_with_facts(
-            record.reference, record.prediction, classes=settings.classes, map_prediction=settings.map_prediction or None,
-            **options,
-        )  # fmt: skip
+            chosen = LabelChoices(settings.labels, settings.ignore, {}, {}, settings.map_prediction, ())
+            found = score_files(record.reference, record.prediction, chosen, **said, **options)
+            assert isinstance(found.counts, LabelCounts)
+            assert found.files is not None
+            counts, facts, voxel_ml, scores = found.counts, dict(found.files), found.voxel_ml, found.extra
+        else:
+            counts, facts, voxel_ml = count_with_facts(
+                record.reference,
+                labels,
+                classes=settings.classes,
+                map_prediction=settings.map_prediction or None,
+                **options,
+            )
     known = {name: _finite(value) for name, value in scores.items()}
     notes = tuple(text for text in warned if text != facts["geometry"])
     return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes)

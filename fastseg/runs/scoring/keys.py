@@ -23,7 +23,7 @@ Hashing = Literal["auto", "always", "never"]
 
 #: Files up to this size are hashed unless they are not to be: that costs less than reading what they unpack to.
 _HASHED_BYTES = 64 << 20
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 64 << 10
 #: Changes when the same files and settings would give another record.
 _VERSION = 4
 #: What a header and the voxels beside it end in.
@@ -106,11 +106,10 @@ def _files(path: str) -> dict[str, os.stat_result]:
     files = {outer: os.stat(outer)}
     if stat.S_ISDIR(files[outer].st_mode):
         return {file: os.stat(file) for file in sorted(_inside(outer))}
-    stem, suffix = split_suffix(outer)
     others: Iterable[str] = ()
-    if suffix.lower() in _HALVES:
-        others = [stem + end for end in _HALVES]
-    elif suffix.lower() in _HEADERS:
+    if outer.lower().endswith(_HALVES):
+        others = [split_suffix(outer)[0] + end for end in _HALVES]
+    elif outer.lower().endswith(_HEADERS):
         with suppress(VolumeError):  # it will fail, with its reason
             others = files_of(outer)
     files.update((file, os.stat(file)) for file in others if file != outer and os.path.isfile(file))

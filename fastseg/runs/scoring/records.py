@@ -96,8 +96,8 @@ class CaseRecord:
         rows, columns = (matrix != 0).nonzero()
         missed = unknown.nonzero()[0]
         return cls(
-            pairs=np.stack([labels[rows], labels[columns], matrix[rows, columns]], 1),
-            unknown=np.stack([labels[missed], unknown[missed]], 1),
+            pairs=np.array([labels[rows], labels[columns], matrix[rows, columns]]).T.copy(),
+            unknown=np.array([labels[missed], unknown[missed]]).T.copy(),
             voxels=tuple(counts.voxels[0].tolist()),
             **values,
         )
