@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from fastseg.runs import atomic
@@ -24,6 +26,9 @@ __all__ = ["FILES", "read_run", "write_outputs"]
 #: The files of a run, in the order in which they take their places.
 FILES = ("summary.json", "cases.csv", "classes.csv", CONFUSION_FILE, RUN_FILE)
 
+#: Cases times classes from which on the text of their numbers takes longer than a fork, which takes some milliseconds.
+_WORTH_A_FORK = 10_000
+
 
 def write_outputs(run: RunNumbers, folder: str | os.PathLike[str]) -> None:
     """Write all files of a run into a folder, which is made if need be; all of them or, if one cannot be, none.
@@ -33,11 +38,29 @@ def write_outputs(run: RunNumbers, folder: str | os.PathLike[str]) -> None:
     OSError
         If they cannot be written, with the path; those that were there are as they were.
     """
-    archive = confusion_npz(run)
-    digest = read_confusion(archive).sha256  # and nothing is written that could not be read
-    made = (summary(run), cases_csv(run), classes_csv(run), archive, run_json(run, digest))
+    with _tables(run) as tables:
+        archive = confusion_npz(run)
+        digest = read_confusion(archive).sha256  # and nothing is written that could not be read
+        others = classes_csv(run), archive, run_json(run, digest)
+        made = (*tables(), *others)
     os.makedirs(folder, exist_ok=True)
     atomic.write_all(folder, dict(zip(FILES, made, strict=True)))
+
+
+def _tables(run: RunNumbers) -> AbstractContextManager[Callable[[], tuple[bytes, ...]]]:
+    """Return what makes the files that have lines for each case and class; of many, a process begins with them."""
+
+    def make() -> tuple[bytes, ...]:
+        return summary(run), cases_csv(run)
+
+    if len(run.counted) * len(run.classes) < _WORTH_A_FORK:
+        return nullcontext(make)
+    # Here, since multiprocessing takes time to import.
+    from fastseg.runs.outputs.beside import beside
+
+    for name in run.settings.metrics:
+        run.values(name)  # once for both
+    return beside(make)
 
 
 def read_run(folder: str | os.PathLike[str]) -> RunNumbers:
