@@ -42,7 +42,6 @@ import json
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -206,7 +205,7 @@ def run_of(plain: dict[str, Any], confusion: Confusion) -> RunNumbers:
     if plain["confusion"]["sha256"] != confusion.sha256:
         raise ValueError(f"{CONFUSION_FILE} beside it is of another run, or of another time")
     settings = _settings(plain["settings"])
-    where = {name: n for n, name in enumerate(confusion.ids)}
+    where, voxels = {name: n for n, name in enumerate(confusion.ids)}, confusion.voxels.tolist()
     records = []
     for case in ({"notes": [], **each} for each in plain["cases"]):
         found = {
@@ -216,12 +215,11 @@ def run_of(plain: dict[str, Any], confusion: Confusion) -> RunNumbers:
             raise ValueError(
                 f"a case {case['id']!r} of status {case['status']!r} with {found or 'fields as they should be'}"
             )
-        record = CaseRecord.from_json(json.dumps({**case, "pairs": [], "unknown": []}))
-        n = where.get(record.id)
-        if n is not None:
-            record = replace(record, pairs=confusion.pairs[n], unknown=confusion.unknown[n])
-            if list(record.voxels) != confusion.voxels[n].tolist():
-                raise ValueError(f"other voxels for case {record.id!r} than in {CONFUSION_FILE}")
+        n = where.get(case["id"])
+        pairs, unknown = ((), ()) if n is None else (confusion.pairs[n], confusion.unknown[n])
+        record = CaseRecord.from_plain({**case, "pairs": pairs, "unknown": unknown})
+        if n is not None and list(record.voxels) != voxels[n]:
+            raise ValueError(f"other voxels for case {record.id!r} than in {CONFUSION_FILE}")
         records.append(record)
     if not all(isinstance(plain[name], dict) for name in ("facts", "machine", "times")):
         raise ValueError("facts that are no object")
