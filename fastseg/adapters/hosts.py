@@ -32,6 +32,7 @@ class Host:
 
 #: Every host by the name of its module of drop-ins.
 HOSTS = {
+    "huggingface": Host("evaluate", "evaluate", oldest="0.4", tested=("0.4",)),
     "ignite": Host("ignite", "pytorch-ignite", oldest="0.5", tested=("0.5",)),
     "medpy": Host("medpy", "medpy", oldest="0.4", tested=("0.5",)),
     "mmseg": Host("mmseg", "mmsegmentation", oldest="1.0", tested=("1.2",)),

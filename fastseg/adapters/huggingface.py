@@ -134,7 +134,7 @@ class MeanIoU:
                 raise ValueError("predictions, references: expected both or none, found one")
             self.add_batch(predictions=predictions, references=references)
         counts = LabelCounts.zeros() if self._counts is None else self._counts
-        areas = _areas(counts, num_labels, ignore_index, label_map or {}, reduce_labels)
+        areas = areas_of_classes(counts, num_labels, ignore_index, label_map or {}, reduce_labels)
         self._counts = None
         intersect, pred, true = areas.astype(np.float64)
         with np.errstate(invalid="ignore"):  # NaN where there is none of a class
@@ -238,7 +238,7 @@ class SegmentationMetrics:
         return found
 
 
-def _areas(
+def areas_of_classes(
     counts: LabelCounts, num_labels: int, ignore_index: Ignored, label_map: Mapping[int, int], reduce_labels: bool
 ) -> Ints:
     """Return voxels of both maps, of the prediction and of the truth, of each class: (3, K)."""

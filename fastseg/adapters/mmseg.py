@@ -40,23 +40,19 @@ class IoUMetric(_IoUMetric):
     ) -> tuple[Any, Any, Any, Any]:
         """Return the areas of intersection, union, prediction and truth of each class, (K,) float32."""
         theirs = _IoUMetric.intersect_and_union
-        areas: tuple[Any, Any, Any, Any] = attempt(
-            "mmseg.IoUMetric", _areas, theirs, pred_label, label, num_classes, ignore_index
+        found: tuple[Any, Any, Any, Any] = attempt(
+            "mmseg.IoUMetric", areas, theirs, pred_label, label, num_classes, ignore_index
         )
-        return areas
+        return found
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Return the scores of what `process` has added up; print those of each class."""
-        if results and not self.format_only:
-            totals = (
-                torch.stack(areas).to(torch.float64).sum(0).to(areas[0].dtype) for areas in zip(*results, strict=True)
-            )
-            results = [tuple(totals)]
-        metrics: dict[str, float] = super().compute_metrics(results)
+        metrics: dict[str, float] = super().compute_metrics(results if self.format_only else totals(results))
         return metrics
 
 
-def _areas(pred_label: Any, label: Any, num_classes: int, ignore_index: int) -> tuple[Any, ...]:
+def areas(pred_label: Any, label: Any, num_classes: int, ignore_index: int) -> tuple[Any, ...]:
+    """Return the four areas of each class in an image, or raise NotCovered."""
     if torch.compiler.is_compiling():
         raise NotCovered("torch.compile")
     for each in (pred_label, label):
@@ -78,3 +74,10 @@ def _areas(pred_label: Any, label: Any, num_classes: int, ignore_index: int) -> 
         both = counts.tp[0]
         true, pred = both + counts.fn[0], both + counts.fp[0]
     return tuple(torch.from_numpy(each.astype(np.float32)) for each in (both, true + pred - both, pred, true))
+
+
+def totals(results: list[Any]) -> list[Any]:
+    """Return the areas of images added up in double precision, as those of one image; what are no tensors, as it is."""
+    if not results or any(type(each) is not torch.Tensor for areas_of_one in results for each in areas_of_one):
+        return results
+    return [tuple(torch.stack(each).to(torch.float64).sum(0).to(each[0].dtype) for each in zip(*results, strict=True))]

@@ -36,6 +36,10 @@ _PATH = "nnunetv2.evaluation.evaluate_predictions"
 #: Readers whose arrays are the voxels as stored, and the names of files that are read in the same way here.
 _READERS = ("nnunetv2.imageio.simpleitk_reader_writer.SimpleITKIO", "nnunetv2.imageio.nibabel_reader_writer.NibabelIO")
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+#: What nnU-Net's functions did when this module was imported: `fastseg.patch` has them do otherwise.
+_CODES: dict[Any, types.CodeType] = {
+    each: each.__code__ for each in vars(evaluate_predictions).values() if isinstance(each, types.FunctionType)
+}
 
 
 @drop_in(f"{_PATH}.compute_metrics")
@@ -136,8 +140,8 @@ def _with(theirs: Callable[..., Any], **names: Any) -> Callable[..., Any]:
     """Return nnU-Net's function with other things under some of its names: what it does besides is known of few versions."""
     if not HOSTS["nnunet"].tested_with(version("nnunet")):
         raise NotCovered("a version of nnU-Net that was not tested")
-    code: types.CodeType = getattr(theirs, "__code__")  # noqa: B009 — of a function, which its type does not say
-    if not set(names) <= set(code.co_names):
+    code = _CODES.get(theirs)
+    if code is None or not set(names) <= set(code.co_names):
         raise NotCovered("a function of nnU-Net that was replaced")
     return types.FunctionType(code, vars(evaluate_predictions) | names, theirs.__name__, theirs.__defaults__)
 

@@ -48,7 +48,7 @@ LIBRARIES = {
     "adapters.torchmetrics": "numpy torch",
     "report": "numpy jinja2 markupsafe matplotlib",
     "cli": "click rich numpy nibabel numba llvmlite scipy",
-    "patch.hosts": "monai torch torchmetrics",
+    "patch.hosts": "evaluate ignite mmseg monai nnunetv2 numpy torch torchmetrics",
     "phantom": "numpy",
 }
 MODULES = sorted(".".join(file.relative_to(ROOT).with_suffix("").parts) for file in ROOT.rglob("*.py"))

@@ -84,7 +84,7 @@ def test_an_error_of_the_script(folder: Path) -> None:
         (["sklearn", "-m"], "expected hosts, and a script"),
         (
             ["sklern,torch", "scripts/train.py"],
-            "expected some of 'medpy', 'monai', 'sklearn', 'torchmetrics', found 'sklern', 'torch'",
+            "'segmentation_models', 'sklearn', 'torchmetrics', found 'sklern', 'torch'",
         ),
         (["scripts/train.py", "x"], "found 'scripts/train.py'"),
         ([",", "scripts/train.py"], "found none"),

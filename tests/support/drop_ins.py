@@ -33,12 +33,13 @@ def host_is_there(name: str) -> bool:
         let_torchvision_be_imported()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        importlib.import_module(HOSTS[name].module)
         importlib.import_module(f"fastseg.adapters.{name}")
     return True
 
 
 #: Hosts that import torchvision.
-_WITH_TORCHVISION = ("ignite", "segmentation_models")
+_WITH_TORCHVISION = ("huggingface", "ignite", "segmentation_models")
 
 
 @functools.cache

@@ -14,7 +14,20 @@ from fastseg.patch.swaps import Step
 __all__ = ["PATCHED", "check", "steps"]
 
 #: By name, as in `fastseg.adapters.hosts.HOSTS`: the module that says how.
-PATCHED = {name: f"fastseg.patch.hosts.{name}" for name in ("medpy", "monai", "sklearn", "torchmetrics")}
+PATCHED = {
+    name: f"fastseg.patch.hosts.{name}"
+    for name in (
+        "huggingface",
+        "ignite",
+        "medpy",
+        "mmseg",
+        "monai",
+        "nnunet",
+        "segmentation_models",
+        "sklearn",
+        "torchmetrics",
+    )
+}
 
 
 def check(names: Sequence[str]) -> None:
