@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
-import numpy as np
-
-from fastseg.adapters.calls import NotCovered, attempt, counted, drop_in
+from fastseg.adapters.calls import NotCovered, attempt, drop_in
 from fastseg.adapters.hosts import HOSTS, load, version
-from fastseg.api.files import count_files
-from fastseg.counting.threads import get_num_threads
+from fastseg.adapters.nnunet_files import in_threads, metrics_of_files
 
 load("nnunet")  # or say what to install
 
@@ -33,9 +29,8 @@ __all__ = [
 ]
 
 _PATH = "nnunetv2.evaluation.evaluate_predictions"
-#: Readers whose arrays are the voxels as stored, and the names of files that are read in the same way here.
+#: Readers whose arrays are the voxels as stored.
 _READERS = ("nnunetv2.imageio.simpleitk_reader_writer.SimpleITKIO", "nnunetv2.imageio.nibabel_reader_writer.NibabelIO")
-_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 #: What nnU-Net's functions did when this module was imported: `fastseg.patch` has them do otherwise.
 _CODES: dict[Any, types.CodeType] = {
     each: each.__code__ for each in vars(evaluate_predictions).values() if isinstance(each, types.FunctionType)
@@ -150,7 +145,7 @@ class _Threads:
     """What `compute_metrics_on_folder` asks of multiprocessing: a pool, here of threads."""
 
     def __init__(self, workers: int) -> None:
-        self._workers = max(1, min(workers, get_num_threads()))
+        self._workers = max(1, workers)
 
     @classmethod
     def get_context(cls, _: str) -> type[Self]:
@@ -170,11 +165,7 @@ class _Threads:
 
     def starmap(self, _: Any, cases: Iterable[tuple[Any, ...]]) -> list[dict[str, Any]]:
         """Return the metrics of the cases, in order."""
-        given = list(cases)
-        workers = max(1, min(self._workers, len(given)))
-        threads = max(1, get_num_threads() // workers)
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(lambda case: _case(*case, threads=threads), given))
+        return in_threads(_case, cases, self._workers)
 
 
 def _case(*case: Any, threads: int) -> dict[str, Any]:
@@ -193,42 +184,4 @@ def _metrics_of_files(
     kind = type(reader)
     if f"{kind.__module__}.{kind.__qualname__}" not in _READERS:
         raise NotCovered("a reader of nnU-Net that reads in another way")
-    if not all(isinstance(each, str) and each.endswith(_SUFFIXES) for each in (reference, prediction)):
-        raise NotCovered("files that are no NIfTI, NRRD or MetaImage")
-    if ignore_label is not None and not _is_label(ignore_label):
-        raise NotCovered("ignore_label that is no integer")
-    regions = {region: _labels_of(region) for region in labels_or_regions}
-    try:
-        counts = counted(count_files, reference, prediction, geometry="ignore", threads=threads)
-    except OSError as error:
-        raise NotCovered("files that cannot be read") from error
-    labels, matrix = counts.labels, counts.matrix[0]
-    if ignore_label is not None:
-        matrix = matrix * (labels != ignore_label)[:, None]
-    return {
-        "reference_file": reference,
-        "prediction_file": prediction,
-        "metrics": {region: _metrics(matrix, np.isin(labels, members)) for region, members in regions.items()},
-    }
-
-
-def _metrics(matrix: Any, inside: Any) -> dict[str, Any]:
-    """Return what nnU-Net says of a region, from the counts of all pairs and which labels it is made of."""
-    true, pred = matrix[inside], matrix[:, inside]
-    tp = true[:, inside].sum()
-    fp, fn = pred.sum() - tp, true.sum() - tp
-    tn = matrix.sum() - tp - fp - fn
-    found = tp + fp + fn
-    dice, iou = (2 * tp / (found + tp), tp / found) if found else (np.nan, np.nan)
-    return {"Dice": dice, "IoU": iou, "FP": fp, "TP": tp, "FN": fn, "TN": tn, "n_pred": fp + tp, "n_ref": fn + tp}
-
-
-def _labels_of(region: Any) -> tuple[int, ...]:
-    members = (region,) if np.isscalar(region) else region
-    if not isinstance(members, tuple) or not all(map(_is_label, members)):
-        raise NotCovered("labels or regions that are no integers, or tuples of them")
-    return members
-
-
-def _is_label(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return metrics_of_files(reference, prediction, labels_or_regions, ignore_label, threads=threads)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.command_line import call
 from support.drop_ins import assert_same, assert_same_call, outcome, strictly, went
 
 pytestmark = [
@@ -173,7 +174,7 @@ def test_a_case_that_is_not_covered_is_nnunets_to_read(folders: Any, tmp_path: P
 
 @pytest.mark.parametrize("regions", [False, True])
 def test_what_datasets_and_plans_say(
-    folders: Any, tmp_path: Path, regions: bool, monkeypatch: pytest.MonkeyPatch
+    folders: Any, tmp_path: Path, regions: bool, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     theirs, ours = modules()
     serial(theirs, monkeypatch)
@@ -195,10 +196,11 @@ def test_what_datasets_and_plans_say(
         monkeypatch.setattr(sys, "argv", ["nnUNetv2_evaluate_folder", *folders, *flags])
         module.evaluate_folder_entry_point()
         summaries.append((tmp_path / "flags.json").read_bytes())
-    assert len(set(summaries)) == 1
+    assert call(capsys, monkeypatch, "nnunet-evaluate", *folders, *flags)[0] == 0
+    assert len({*summaries, (tmp_path / "flags.json").read_bytes()}) == 1
 
 
-def test_labels_on_their_own(folders: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_on_their_own(folders: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     theirs, ours = modules()
     serial(theirs, monkeypatch)
     summaries = []
@@ -209,7 +211,8 @@ def test_labels_on_their_own(folders: Any, tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(sys, "argv", ["nnUNetv2_evaluate_simple", *folders, *flags])
         module.evaluate_simple_entry_point()
         summaries.append((tmp_path / "flags.json").read_bytes())
-    assert len(set(summaries)) == 1
+    assert call(capsys, monkeypatch, "nnunet-evaluate", *folders, *flags)[0] == 0
+    assert len({*summaries, (tmp_path / "flags.json").read_bytes()}) == 1
 
 
 def test_other_versions_answer_themselves(folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
