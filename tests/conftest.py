@@ -17,7 +17,7 @@ from fastseg.adapters.hosts import HOSTS
 pytest.register_assert_rewrite("support")  # so that asserts in there say what they found
 
 # Programs that tests start take the same package, what tests share, and the kernels that others have compiled for it.
-from support.drop_ins import host_is_there  # noqa: E402
+from support.drop_ins import host_is_there, let_torchvision_be_imported  # noqa: E402
 from support.pages import BUILT  # noqa: E402
 
 os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -44,6 +44,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its own import
             pytest.importorskip("torch", reason="needs PyTorch, which is too large for the extra: pip install torch")
+        let_torchvision_be_imported()  # as hosts do, where it is installed
     for marker in item.iter_markers("host"):
         name = marker.args[0]
         if not host_is_there(name):
