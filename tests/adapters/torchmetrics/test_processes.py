@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.drop_ins import let_torchvision_be_imported
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 
@@ -55,6 +56,7 @@ def work(rank: int, size: int, folder: str) -> None:
     import torch
     from torch import distributed
 
+    let_torchvision_be_imported()
     warnings.simplefilter("ignore")  # that compute was called before update
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
     values = {}
