@@ -36,7 +36,6 @@ class NotCovered(Exception):  # noqa: N818 — no error: the host answers
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
         self.reason = reason
 
 

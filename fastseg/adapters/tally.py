@@ -98,5 +98,7 @@ def went_to_host(name: str, reason: str) -> None:
     if mode:
         raise ValueError(f"FASTSEG_ADAPTERS: expected 'strict' or nothing, found {mode!r}")
     with _lock:
-        reasons = _host.setdefault(name, Counter())
+        reasons = _host.get(name)
+        if reasons is None:
+            reasons = _host[name] = Counter()
         reasons[reason if reason in reasons or len(reasons) < _MOST_REASONS else "other reasons"] += 1

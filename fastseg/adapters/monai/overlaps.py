@@ -105,6 +105,7 @@ def valid_voxels(y: Any, ignore_index: int | None) -> npt.NDArray[np.bool_] | No
 
 def divided(numerator: Any, denominator: Any, defined: Any, otherwise: Any) -> npt.NDArray[np.float64]:
     """Divide where that is defined."""
-    result = np.full(defined.shape, otherwise, np.float64)
+    result = np.empty(defined.shape)
+    result[...] = otherwise
     np.divide(numerator, denominator, out=result, where=defined)
     return result

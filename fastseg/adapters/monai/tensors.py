@@ -36,7 +36,7 @@ def check_tensor(tensor: Any) -> None:
         raise NotCovered("another kind of tensor")
     if torch.compiler.is_compiling():
         raise NotCovered("torch.compile")
-    if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
+    if not tensor.is_cpu or tensor.layout is not torch.strided:
         raise NotCovered("tensors on another device, or sparse ones")
     if tensor.requires_grad and torch.is_grad_enabled():
         raise NotCovered("derivatives of a metric")
@@ -59,7 +59,9 @@ def check_batch(y_pred: Any, y: Any, least_axes: int, least_values: int = 1) -> 
 
 def plain(tensor: Any) -> Any:
     """Return a tensor without what MONAI or autograd knows of it."""
-    return (tensor if type(tensor) is torch.Tensor else tensor.as_subclass(torch.Tensor)).detach()
+    if type(tensor) is not torch.Tensor:
+        tensor = tensor.as_subclass(torch.Tensor)
+    return tensor.detach() if tensor.requires_grad else tensor
 
 
 def as_array(tensor: Any) -> Array:
@@ -80,9 +82,10 @@ def is_half(tensor: Any) -> bool:
 
 def result_dtype(*tensors: Any) -> Any:
     """Return the type of a ratio of sums of these tensors; `NotCovered` if it is none of ours."""
-    if any(map(is_half, tensors)) or torch.get_default_dtype() is not torch.float32:
+    dtypes = [tensor.dtype for tensor in tensors]
+    if torch.get_default_dtype() is not torch.float32 or any(dtype in _HALVES for dtype in dtypes):
         raise NotCovered("results of another type than float32 and float64")
-    return torch.float64 if any(tensor.dtype is torch.float64 for tensor in tensors) else torch.float32
+    return torch.float64 if torch.float64 in dtypes else torch.float32
 
 
 def like(values: npt.NDArray[np.float64], dtype: Any, given: Sequence[Any]) -> Any:
@@ -92,7 +95,7 @@ def like(values: npt.NDArray[np.float64], dtype: Any, given: Sequence[Any]) -> A
 
 def with_metadata(result: Any, given: Sequence[Any]) -> Any:
     """Return a result with the metadata of the first of the tensors that it came from, if one of them has any."""
-    if not any(map(has_metadata, given)):
+    if all(type(each) is not MetaTensor for each in given):
         return result
     return MetaTensor.update_meta([result.as_subclass(MetaTensor)], torch.add, tuple(given), {})[0]
 

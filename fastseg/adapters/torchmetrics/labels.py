@@ -33,10 +33,15 @@ def confusion(true: Array, pred: Array, num_classes: int, ignore_index: Any = No
     ignored = ignored_label(ignore_index, true)
     _some(true, num_classes)
     if true.size <= _FEW and num_classes**2 <= _FEW:
-        rows, columns = _classes_of(true, num_classes, ignored), _classes_of(pred, num_classes)
+        rows, columns = _in_a_row(true), _in_a_row(pred)
+        if ignored is None:
+            _check_classes(np.maximum(rows.view(np.uint64), columns.view(np.uint64)), num_classes)
+        else:
+            kept = rows != ignored
+            _check_classes(columns.view(np.uint64), num_classes)
+            rows, columns = rows[kept], columns[kept]
+            _check_classes(rows.view(np.uint64), num_classes)
         cells = rows * num_classes + columns
-        if ignored is not None:
-            cells = cells[true.reshape(-1) != ignored]
         return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
     inputs = LabelInputs(true, pred, None, None, _classes(num_classes, ignored), None)
     counts = counted(count_label_inputs, inputs)
@@ -68,10 +73,12 @@ def _per_small_sample(true: Array, pred: Array, classes: int, ignored: int | Non
     """Return what `per_sample` does, by counting each label of each sample as a label of its own."""
     samples, voxels = true.shape
     first = np.repeat(np.arange(0, samples * classes, classes), voxels)
-    rows, columns = _classes_of(true, classes, ignored), _classes_of(pred, classes)
+    rows, columns = _in_a_row(true), _in_a_row(pred)
+    _check_classes(columns.view(np.uint64), classes)
     if ignored is not None:
-        kept = true.reshape(-1) != ignored
+        kept = rows != ignored
         first, rows, columns = first[kept], rows[kept], columns[kept]
+    _check_classes(rows.view(np.uint64), classes)
     size = samples * classes
 
     def number(labels: Array) -> Ints:
@@ -89,15 +96,14 @@ def _some(true: Array, num_classes: Any) -> None:
         raise NotCovered("no labels at all")
 
 
-def _classes_of(labels: Array, num_classes: int, ignored: int | None = None) -> Ints:
-    """Return labels in a row, each of which is a class or ignored."""
-    found = labels.reshape(-1).astype(np.int64)
-    # Negative labels are large as unsigned ones.
-    if found.view(np.uint64).max() >= num_classes and (
-        ignored is None or found[found != ignored].view(np.uint64).max(initial=0) >= num_classes
-    ):
+def _in_a_row(labels: Array) -> Ints:
+    return labels.reshape(-1).astype(np.int64, copy=False)
+
+
+def _check_classes(labels: npt.NDArray[np.uint64], num_classes: int) -> None:
+    """Refuse labels that are no classes; negative ones are large as unsigned ones."""
+    if np.maximum.reduce(labels, initial=0) >= num_classes:
         raise NotCovered("labels outside the classes")
-    return found
 
 
 def _check(labels: Array, num_classes: int) -> None:

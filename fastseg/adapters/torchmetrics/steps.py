@@ -161,19 +161,20 @@ def _multiclass_stat_scores_update(
 ) -> Counts:
     if multidim_average == "global":
         matrix = multiclass_matrix(Given(preds, target, ignore_index), num_classes)
-        hits = matrix.diagonal()
+        hits, true = matrix.diagonal(), np.add.reduce(matrix, 1)
+        total = np.add.reduce(true)
         if average == "micro":
-            tp, total = hits.sum(), matrix.sum()
+            tp = np.add.reduce(hits)
             missed = total - tp
             return tensors(*map(np.asarray, (tp, missed, num_classes * total - 2 * missed - tp, missed)))
-        fp, fn = matrix.sum(0) - hits, matrix.sum(1) - hits
-        return tensors(hits, fp, matrix.sum() - (fp + fn + hits), fn)
-    true = label_array(target)
+        fp = np.add.reduce(matrix, 0) - hits
+        return tensors(hits, fp, total - fp - true, true - hits)
+    labels = label_array(target)
     _of_samples(target, 2)
-    pred = class_labels(preds, true, num_classes)
-    if ignore_index is not None and min(_largest(true), _largest(pred)) < num_classes:
+    pred = class_labels(preds, labels, num_classes)
+    if ignore_index is not None and min(_largest(labels), _largest(pred)) < num_classes:
         raise NotCovered("small integers, where the host marks what it ignores by numbers that do not fit")
-    return tensors(*per_sample(_rows(true), _rows(pred), num_classes, ignore_index))
+    return tensors(*per_sample(_rows(labels), _rows(pred), num_classes, ignore_index))
 
 
 def _multilabel_stat_scores_update(

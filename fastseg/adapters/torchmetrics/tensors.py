@@ -38,8 +38,7 @@ def scores(tensor: Any) -> Any:
 
 def class_labels(preds: Any, true: Array, num_classes: int) -> Array:
     """Return predicted labels of the shape of the true ones: as they are given, or where the scores of classes are largest."""
-    check_plain(preds)
-    if preds.ndim == true.ndim + 1:
+    if type(preds) is torch.Tensor and preds.ndim == true.ndim + 1:
         if preds.shape[1] != num_classes or (preds.shape[0], *preds.shape[2:]) != true.shape:
             raise NotCovered("shapes that do not fit")
         return score_labels(preds)
@@ -89,7 +88,7 @@ def check_plain(tensor: Any) -> None:
     """Leave to the host what is no plain tensor in the memory of the CPU."""
     if type(tensor) is not torch.Tensor:
         raise NotCovered("arguments that are no plain tensors")
-    if tensor.device.type != "cpu":
+    if not tensor.is_cpu:
         raise NotCovered("tensors on another device")
     if torch.compiler.is_compiling():
         raise NotCovered("a function that is being compiled")
