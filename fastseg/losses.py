@@ -11,11 +11,19 @@ from fastseg.api.calls import function_of
 from fastseg.api.gradients import (
     cross_entropy_with_gradient,
     dice_cross_entropy_with_gradient,
+    dice_focal_loss_with_gradient,
+    focal_loss_with_gradient,
     soft_dice_loss_with_gradient,
 )
 from fastseg.metrics.losses import LOSSES
 
-_WITH_GRADIENTS = (cross_entropy_with_gradient, dice_cross_entropy_with_gradient, soft_dice_loss_with_gradient)
+_WITH_GRADIENTS = (
+    cross_entropy_with_gradient,
+    dice_cross_entropy_with_gradient,
+    dice_focal_loss_with_gradient,
+    focal_loss_with_gradient,
+    soft_dice_loss_with_gradient,
+)
 
 
 def __getattr__(name: str) -> Any:

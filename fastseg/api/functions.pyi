@@ -236,6 +236,7 @@ def focal_loss(
     y_pred: Any = ...,
     *,
     gamma: float | None = ...,
+    alpha: Any = ...,
     reduction: Reduction = ...,
     class_weight: Any = ...,
     channel_axis: int | None = ...,

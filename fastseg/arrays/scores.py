@@ -188,18 +188,18 @@ def score_inputs(
     )
 
 
-def checked_class_weight(value: Any, channels: int) -> npt.NDArray[np.float64] | None:
+def checked_class_weight(value: Any, channels: int, name: str = "class_weight") -> npt.NDArray[np.float64] | None:
     """Return one weight a class as float64; TypeError or ValueError if they are none."""
     if value is None:
         return None
-    array = as_array(value, "class_weight")
+    array = as_array(value, name)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"class_weight: expected real numbers, found dtype {array.dtype}")
+        raise TypeError(f"{name}: expected real numbers, found dtype {array.dtype}")
     if array.shape != (channels,):
-        raise ValueError(f"class_weight: expected a weight for each of {channels} classes, found shape {array.shape}")
+        raise ValueError(f"{name}: expected a weight for each of {channels} classes, found shape {array.shape}")
     weights: npt.NDArray[np.float64] = array.astype(np.float64)
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
-        raise ValueError(f"class_weight: expected finite numbers that are not negative, found {weights.tolist()}")
+        raise ValueError(f"{name}: expected finite numbers that are not negative, found {weights.tolist()}")
     return weights
 
 

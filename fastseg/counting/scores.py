@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 
 def underflow_note(sums: ScoreSums, dtype: np.dtype[Any], activation: str | None, name: str = "y_score") -> str | None:
     """Say why sums of logarithms are infinite where the probabilities' own type explains it; None where it does not."""
-    logarithms = (sums.cross_entropy, sums.focal, sums.negative_log)
+    logarithms = (sums.cross_entropy, sums.focal, sums.focal_others, sums.negative_log)
     half = dtype.kind == "f" and dtype.itemsize == 2
     if not half or activation is not None or not any(s is not None and np.isinf(s).any() for s in logarithms):
         return None

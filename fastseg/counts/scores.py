@@ -24,7 +24,7 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "absolute": ("absolute",),
     "brier": ("brier",),
     "smoothing": ("negative_log",),
-    "focal": ("focal",),
+    "focal": ("focal", "focal_others"),
     "ranks": ("ranks",),
     "bins": ("top_bins", "class_bins"),
 }
@@ -32,8 +32,8 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
 #: Axes of each summed array: N cases, C classes, B bins; the last axis of bins has count, confidence, correct.
 _AXES = {
     "true": "NC", "total": "N", "true_pred": "NC", "pred": "NC", "pred_squared": "NC", "true_squared": "NC",
-    "cross_entropy": "NC", "absolute": "NC", "brier": "NC", "negative_log": "NC", "focal": "NC", "ranks": "NC",
-    "top_bins": "NB3", "class_bins": "NCB3",
+    "cross_entropy": "NC", "absolute": "NC", "brier": "NC", "negative_log": "NC", "focal": "NC",
+    "focal_others": "NC", "ranks": "NC", "top_bins": "NB3", "class_bins": "NCB3",
 }  # fmt: skip
 
 
@@ -68,8 +68,8 @@ class ScoreSums(Counts):
         Σ |p − t| and Σ (p − t)².
     negative_log : (N, C) float64
         Σ −ln p over all voxels, whatever their truth (for binary sums Σ −½ ln p − ½ ln(1 − p)): what label smoothing adds.
-    focal : (N, C) float64
-        Σ −t (1 − p)^γ ln p by the true class (binary: the same of both outcomes); γ is `focal_gamma`.
+    focal, focal_others : (N, C) float64
+        Σ −t (1 − p)^γ ln p by the true class; and for binary sums Σ −(1 − t) p^γ ln(1 − p), else 0. γ is `focal_gamma`.
     ranks : (N, C) float64
         ranks[n, r]: voxels whose true class has r classes before it in order of falling score (equal scores: of class index).
     top_bins : (N, B, 3) float64
@@ -81,7 +81,7 @@ class ScoreSums(Counts):
     label_smoothing : float
         The same for label smoothing.
     focal_gamma : float, optional
-        γ of `focal`.
+        γ of both.
     ignored : (I,) int64
         Classes, sorted, whose true voxels were not all counted (`ignore_index`). Tables have no row for them; a loss is over
         all C classes nevertheless, since the network gives each of them a probability.
@@ -114,6 +114,7 @@ class ScoreSums(Counts):
     brier: Floats | None = None
     negative_log: Floats | None = None
     focal: Floats | None = None
+    focal_others: Floats | None = None
     ranks: Floats | None = None
     top_bins: Floats | None = None
     class_bins: Floats | None = None

@@ -1,55 +1,32 @@
-"""How the gradient of a loss follows from the sums of scores."""
+"""Losses with gradients, as what their derivatives by the sums of scores are made of."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from fastseg.counts import ScoreSums
-from fastseg.kernels.protocols.scores import GradientTerms
-from fastseg.metrics.arithmetic import times
+from fastseg.metrics.loss_derivatives import CrossEntropy, Focal, Loss, Overlap
+from fastseg.metrics.loss_terms import class_weights, first_class, focal_factors
 
-__all__ = ["loss_terms"]
+__all__ = ["cross_entropy_of", "focal_loss_of", "soft_dice_loss_of"]
 
 
-def loss_terms(
-    sums: ScoreSums, epsilon: float, squared: bool, include_background: bool, dice_weight: float, ce_weight: float
-) -> tuple[float, list[GradientTerms]]:
-    """Return the loss, and of each case what its derivative is made of."""
-    cases, classes = sums.num_cases, sums.num_classes
-    weights = np.ones(classes) if sums.class_weight is None else sums.class_weight
-    loss, nothing = 0.0, np.zeros((cases, classes))
-    slope = curve = level = base = hit = nothing
-    if dice_weight:
-        assert sums.true_pred is not None
-        assert sums.pred is not None
-        assert sums.pred_squared is not None
-        assert sums.true_squared is not None
-        share = weights.copy()
-        if not include_background and classes > 1:
-            share[0] = 0
-        whole = share.sum()
-        share = share / whole * (dice_weight / max(1, cases)) if whole else np.full(classes, np.nan)
-        size = (sums.pred_squared + sums.true_squared if squared else sums.pred + sums.true) + epsilon
-        ratio = np.divide(2 * sums.true_pred + epsilon, size, out=np.full_like(size, np.nan), where=size != 0)
-        loss += float((share * (1 - ratio)).sum())
-        ratio = np.where(size != 0, ratio, 0.0)  # an empty class without epsilon: undefined, and no slope
-        inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size != 0)
-        slope = -2 * share * inverse
-        curve, level = (2 * share * ratio * inverse, nothing) if squared else (nothing, share * ratio * inverse)
-    if ce_weight:
-        assert sums.cross_entropy is not None
-        smoothing, value = sums.label_smoothing, sums.cross_entropy.sum(0)
-        if smoothing:
-            assert sums.negative_log is not None
-            other = sums.negative_log.sum(0) / classes  # of binary sums there is none: they are smoothed otherwise
-            value = times(1 - smoothing, value) + times(smoothing, other)
-        if sums.binary:
-            number = float(sums.total.sum()) * classes
-        else:
-            number = float(sums.total.sum()) if sums.soft else float((weights * sums.true.sum(0)).sum())
-        scale = ce_weight / number if number else float("nan")
-        loss += float(times(scale * weights, value).sum())
-        hit = (scale * (1 - smoothing) * weights)[None]
-        base = (scale * smoothing / classes * weights)[None]
-    rows = (np.broadcast_to(a, (cases, classes)).astype(np.float32) for a in (slope, curve, level, base, hit))
-    return loss, [GradientTerms(*values) for values in zip(*rows, strict=True)]
+def soft_dice_loss_of(sums: ScoreSums, epsilon: float, squared: bool, include_background: bool) -> Loss:
+    """Return what `losses.soft_dice_loss` of these sums is, and its derivatives; a class without any has none."""
+    share = class_weights(sums, None) * (np.arange(sums.num_classes) >= first_class(sums, include_background))
+    with np.errstate(invalid="ignore"):
+        share = share / share.sum() / max(1, sums.num_cases)
+    options: dict[str, Any] = {"squared": squared, "class_weight": share, "reduction": "sum", "undefined": 0.0}
+    return Overlap(numerator=epsilon, denominator=epsilon, **options)
+
+
+def cross_entropy_of(sums: ScoreSums) -> Loss:
+    """Return what `losses.cross_entropy` of these sums is, and its derivatives."""
+    return CrossEntropy(class_weights(sums, None), label_smoothing=sums.label_smoothing)
+
+
+def focal_loss_of(sums: ScoreSums, alpha: Any) -> Loss:
+    """Return what `losses.focal_loss` of these sums is, and its derivatives."""
+    return Focal(focal_factors(class_weights(sums, None), alpha, sums.binary), per_class=sums.binary)

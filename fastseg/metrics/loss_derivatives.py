@@ -6,7 +6,7 @@ the sums. There is a value for each case and class, for each class where cases a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from fastseg.counts import ScoreSums
 from fastseg.kernels.protocols.scores import GradientTerms
+from fastseg.metrics.arithmetic import times
 
 __all__ = [
     "CrossEntropy",
@@ -22,7 +23,9 @@ __all__ = [
     "Differentiated",
     "Focal",
     "GeneralizedDice",
+    "Loss",
     "Overlap",
+    "Power",
     "Weighted",
     "reduced_loss",
 ]
@@ -39,15 +42,14 @@ class Derivatives(NamedTuple):
     pred_squared: Any = 0.0
     cross_entropy: Any = 0.0
     negative_log: Any = 0.0
-
-    def plus(self, other: Derivatives) -> Derivatives:
-        """Return the sum."""
-        return Derivatives(*(a + b for a, b in zip(self, other, strict=True)))
+    focal: Any = 0.0
+    focal_others: Any = 0.0
 
     def terms(self, cases: int, classes: int) -> list[GradientTerms]:
         """Return what the derivative by the scores of each case is made of."""
-        table = np.zeros((5, cases, classes), np.float32)
-        rows = (self.true_pred, 2 * self.pred_squared, self.pred, self.negative_log, self.cross_entropy)
+        table = np.zeros((7, cases, classes), np.float32)
+        overlap = (self.true_pred, 2 * self.pred_squared, self.pred)
+        rows = (*overlap, self.negative_log, self.cross_entropy, self.focal, self.focal_others)
         for row, values in zip(table, rows, strict=True):
             row[:] = values
         return [GradientTerms(*table[:, n]) for n in range(cases)]
@@ -55,6 +57,7 @@ class Derivatives(NamedTuple):
 
 #: Values, and what turns derivatives by them into derivatives by the sums.
 Differentiated = tuple[Floats, Callable[[Floats], Derivatives]]
+Loss = Callable[[ScoreSums], Differentiated]
 
 
 def reduced_loss(values: Floats, by_values: Callable[[Floats], Derivatives], reduction: Reduction) -> Differentiated:
@@ -68,7 +71,7 @@ def reduced_loss(values: Floats, by_values: Callable[[Floats], Derivatives], red
 
 @dataclass(frozen=True)
 class Overlap:
-    """The loss 1 − (a Σpt + ε) / (b Σp + c Σt + d Σpt + δ) of each case and class.
+    """The loss 1 − r of each case and class, r = (a Σpt + ε) / (b Σp + c Σt + d Σpt + δ).
 
     Parameters
     ----------
@@ -86,6 +89,14 @@ class Overlap:
         What the loss of each class is multiplied by.
     reduction
         "mean" (of all values, whatever their weights), "sum" or "none".
+    undefined
+        Of a class whose denominator is 0, the reciprocal that derivatives are made of: 0 keeps it out of them.
+    least
+        What a denominator is at least.
+    log
+        If given, the loss is −ln r, of no less than this r.
+    present
+        Whether classes without truth have a loss of 0.
     """
 
     both: float = 2.0
@@ -99,25 +110,37 @@ class Overlap:
     first: int = 0
     class_weight: Any = None
     reduction: Reduction = "mean"
+    undefined: float = float("nan")
+    least: float | None = None
+    log: float | None = None
+    present: bool = False
 
     def __call__(self, sums: ScoreSums) -> Differentiated:
         """Return the loss and its derivatives."""
         both, pred, true = _overlaps(sums, self.squared, self.pooled)
         both, pred, true = both[..., self.first :], pred[..., self.first :], true[..., self.first :]
         size = self.pred * pred + self.true * true + self.overlap * both + self.denominator
+        live = np.ones(size.shape) if self.least is None else np.where(size >= self.least, 1.0, 0.0)
+        size = size if self.least is None else np.maximum(size, self.least)
+        weight = np.ones(()) if self.class_weight is None else np.asarray(self.class_weight, np.float64)
+        if self.present:
+            weight = weight * (true > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            inverse = 1.0 / size
+            inverse = np.where(size != 0, 1.0 / size, self.undefined)
             ratio = (self.both * both + self.numerator) / size
-        weight = 1.0 if self.class_weight is None else np.asarray(self.class_weight, np.float64)
+            losses, slope = 1.0 - ratio, np.asarray(1.0)
+            if self.log is not None:
+                losses = -np.log(np.maximum(ratio, self.log))
+                slope = np.where(ratio >= self.log, 1.0 / ratio, 0.0)
 
         def by_values(upstream: Floats) -> Derivatives:
-            scale = upstream * weight * inverse
-            by_size = scale * ratio
+            scale = upstream * weight * slope * inverse
+            by_size = scale * np.where(size != 0, ratio, 0.0) * live
             by_pred = self._all(self.pred * by_size)
             by_both = self._all(self.overlap * by_size - self.both * scale)
             return Derivatives(by_both, 0.0, by_pred) if self.squared else Derivatives(by_both, by_pred)
 
-        return reduced_loss(weight * (1.0 - ratio), by_values, self.reduction)
+        return reduced_loss(weight * losses, by_values, self.reduction)
 
     def _all(self, derivatives: Floats) -> Floats:
         """Return derivatives with those of the classes that do not take part."""
@@ -172,6 +195,8 @@ class CrossEntropy:
     ----------
     class_weight : (C,), optional
         Of the true classes; the mean of a label map is over the weights of its voxels.
+    true_weight : (C,), optional
+        Of binary sums: of each class's own voxels. It asks for the focal sums, of γ = 0.
     label_smoothing
         Not of binary sums.
     reduction
@@ -179,12 +204,12 @@ class CrossEntropy:
     """
 
     class_weight: Any = None
+    true_weight: Any = None
     label_smoothing: float = 0.0
     reduction: Literal["mean", "sum"] = "mean"
 
     def __call__(self, sums: ScoreSums) -> Differentiated:
         """Return the loss and its derivatives."""
-        assert sums.cross_entropy is not None
         weight = np.ones(sums.num_classes) if self.class_weight is None else np.asarray(self.class_weight, np.float64)
         number = 1.0
         if self.reduction == "mean":
@@ -193,57 +218,86 @@ class CrossEntropy:
         with np.errstate(divide="ignore", invalid="ignore"):
             hit = weight * np.divide(1.0 - self.label_smoothing, number)
             miss = weight * np.divide(self.label_smoothing / sums.num_classes, number)
-        value = (hit * sums.cross_entropy.sum(0)).sum()
-        if self.label_smoothing:
-            assert sums.negative_log is not None
-            value = value + (miss * sums.negative_log.sum(0)).sum()
-        return np.asarray(value), lambda upstream: Derivatives(
-            cross_entropy=upstream * hit, negative_log=upstream * miss
-        )
+            if self.true_weight is not None:
+                own = hit * np.asarray(self.true_weight, np.float64)
+                value = _total(own, sums.focal) + _total(hit, sums.focal_others)
+                return value, lambda upstream: Derivatives(focal=upstream * own, focal_others=upstream * hit)
+            value = _total(hit, sums.cross_entropy)
+            if self.label_smoothing:
+                value = value + _total(miss, sums.negative_log)
+        return value, lambda upstream: Derivatives(cross_entropy=upstream * hit, negative_log=upstream * miss)
 
 
 @dataclass(frozen=True)
 class Focal:
-    """The focal loss over all voxels and classes, whose derivatives no kernel writes yet.
+    """The focal loss over all voxels: of classes, or of binary sums each class's own.
 
     Parameters
     ----------
-    class_weight : (C,), optional
-        Of the true classes; of binary sums each class's own.
+    factors : two of (C,), optional
+        What the terms of a class's own voxels are multiplied by, and those of the others (`focal_factors`).
+    first
+        The first class that takes part, 0 unless the sums are binary.
     reduction
-        "mean" (over voxels and classes), or "sum" over cases and classes of the mean over the voxels.
+        "mean" (over the voxels of all cases), or "sum" over cases and classes of the mean over the voxels.
+    per_class
+        Whether the mean is over the classes too.
+    least
+        What a number of voxels is at least, so that of none there is a mean.
     """
 
-    class_weight: Any = None
+    factors: tuple[Floats, Floats] | None = None
+    first: int = 0
     reduction: Literal["mean", "sum"] = "mean"
+    per_class: bool = True
+    least: float = 0.0
 
     def __call__(self, sums: ScoreSums) -> Differentiated:
-        """Return the loss; of its derivatives, a refusal."""
-        assert sums.focal is not None
-        weight = 1.0 if self.class_weight is None else np.asarray(self.class_weight, np.float64)
+        """Return the loss and its derivatives."""
+        taken = np.arange(sums.num_classes) >= self.first
+        number = np.maximum(sums.total[:, None], self.least)
+        if self.reduction == "mean":
+            number = np.maximum(sums.total.sum(), self.least) * (taken.sum() if self.per_class else 1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            means = weight * sums.focal / sums.total[:, None]
-        value = means.mean() if self.reduction == "mean" else means.sum()
+            share = np.where(taken, 1.0 / np.asarray(number), 0.0)
+            own, others = (times(each, share) for each in self.factors or (1.0, 1.0))
+            value = _total(own, sums.focal) + _total(others, sums.focal_others)
+        return value, lambda upstream: Derivatives(focal=upstream * own, focal_others=upstream * others)
 
-        def by_values(upstream: Floats) -> Derivatives:
-            raise NotImplementedError("no derivatives of the focal loss")
 
-        return np.asarray(value), by_values
+@dataclass(frozen=True)
+class Power:
+    """A loss that is a single number, to a power."""
+
+    loss: Loss
+    exponent: float
+
+    def __call__(self, sums: ScoreSums) -> Differentiated:
+        """Return the loss and its derivatives."""
+        value, by_value = self.loss(sums)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            power, slope = value**self.exponent, self.exponent * value ** (self.exponent - 1.0)
+
+        def by_power(upstream: Floats) -> Derivatives:
+            with np.errstate(invalid="ignore"):  # roots are infinitely steep at 0
+                return by_value(upstream * slope)
+
+        return power, by_power
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """The weighted sum of two losses that are single numbers."""
+    """The sum of losses that are single numbers, each with its factor."""
 
-    one: Callable[[ScoreSums], Differentiated]
-    other: Callable[[ScoreSums], Differentiated]
-    weights: tuple[float, float] = (1.0, 1.0)
+    parts: Sequence[tuple[float, Loss]]
 
     def __call__(self, sums: ScoreSums) -> Differentiated:
         """Return the loss and its derivatives."""
-        (a, by_a), (b, by_b) = self.one(sums), self.other(sums)
-        x, y = self.weights
-        return x * a + y * b, lambda upstream: by_a(upstream * x).plus(by_b(upstream * y))
+        found = [(factor, *loss(sums)) for factor, loss in self.parts]
+        value = sum((factor * value for factor, value, _ in found), np.zeros(()))
+        return value, lambda upstream: Derivatives(
+            *map(sum, zip(*(by_value(upstream * factor) for factor, _, by_value in found), strict=True))
+        )
 
 
 def _overlaps(sums: ScoreSums, squared: bool, pooled: bool) -> tuple[Floats, Floats, Floats]:
@@ -253,3 +307,9 @@ def _overlaps(sums: ScoreSums, squared: bool, pooled: bool) -> tuple[Floats, Flo
     )
     both, pred, true = (part.sum(0) if pooled else part for part in parts)  # type: ignore[union-attr]
     return both, pred, true  # type: ignore[return-value]
+
+
+def _total(factor: Floats, sums: Floats | None) -> Floats:
+    """Return the sum over cases and classes, where what has no weight does not count."""
+    assert sums is not None
+    return np.asarray(times(factor, sums).sum())

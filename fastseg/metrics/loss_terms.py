@@ -12,7 +12,15 @@ from fastseg.arrays.scores import checked_class_weight
 from fastseg.counts import ScoreSums
 from fastseg.metrics.arithmetic import ratio, times
 
-__all__ = ["Average", "averaged_losses", "class_weights", "complement", "first_class", "overlap_sums"]
+__all__ = [
+    "Average",
+    "averaged_losses",
+    "class_weights",
+    "complement",
+    "first_class",
+    "focal_factors",
+    "overlap_sums",
+]
 
 Floats = npt.NDArray[np.float64]
 Average = Literal["macro", "micro"] | None
@@ -70,3 +78,23 @@ def class_weights(sums: ScoreSums, class_weight: Any) -> Floats:
     weights = checked_class_weight(class_weight, sums.num_classes)
     assert weights is not None
     return weights
+
+
+def focal_factors(weights: Floats, alpha: Any, binary: bool) -> tuple[Floats, Floats]:
+    """Return what the focal terms of a class's own voxels are multiplied by, and those of the others: each (C,).
+
+    Of binary sums `alpha` weighs a class's own voxels, and a number 1 − `alpha` the others; of classes that exclude each other
+    a number weighs all but the first, which has 1 − `alpha`.
+    """
+    if alpha is None:
+        return weights, weights
+    if np.ndim(alpha):
+        each = checked_class_weight(alpha, len(weights), "alpha")
+        assert each is not None
+        return weights * each, weights
+    number = finite_number(alpha, "alpha")
+    if number > 1:
+        raise ValueError(f"alpha: expected a number from 0 to 1, or one for each class, found {alpha!r}")
+    if binary:
+        return weights * number, weights * (1 - number)
+    return weights * np.where(np.arange(len(weights)) > 0, number, 1 - number), weights

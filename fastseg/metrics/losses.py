@@ -29,7 +29,15 @@ import numpy.typing as npt
 from fastseg.arrays.arguments import finite_number, one_of
 from fastseg.counts import ScoreSums
 from fastseg.metrics.arithmetic import Reduction, reduced, times, voxel_terms
-from fastseg.metrics.loss_terms import Average, averaged_losses, class_weights, complement, first_class, overlap_sums
+from fastseg.metrics.loss_terms import (
+    Average,
+    averaged_losses,
+    class_weights,
+    complement,
+    first_class,
+    focal_factors,
+    overlap_sums,
+)
 from fastseg.metrics.registry import ScoreFunction, register
 
 __all__ = [
@@ -305,15 +313,25 @@ def cross_entropy(
     "mean of −w (1 − p)^γ ln p over voxels, p of the true class",
     "Lin et al., ICCV (2017) 2999",
     needs=("focal",),
-    parameters={**_PARAMETERS, "gamma": "γ; default 2, or that of the sums, which can have no other."},
+    parameters={
+        **_PARAMETERS,
+        "gamma": "γ; default 2, or that of the sums, which can have no other.",
+        "alpha": "A number from 0 to 1: of binary sums α for a class's own voxels and 1 − α for the others, else α for all "
+        "classes but the first, which has 1 − α. Or (C,) numbers for the own voxels of each class. Default none.",
+    },
     summing=lambda own: {"focal_gamma": 2.0 if own.get("gamma") is None else own["gamma"]},
 )
 def focal_loss(
-    sums: ScoreSums, *, gamma: float | None = None, reduction: Reduction = "mean", class_weight: Any = None
+    sums: ScoreSums,
+    *,
+    gamma: float | None = None,
+    alpha: Any = None,
+    reduction: Reduction = "mean",
+    class_weight: Any = None,
 ) -> float | Floats:
     """Return the focal loss: cross-entropy that fades where the prediction is right.
 
-    Class weights (the paper's α) do not enter the denominator; binary sums are averaged over voxels and classes.
+    Weights do not enter the denominator; binary sums are averaged over voxels and classes.
 
     Examples
     --------
@@ -322,9 +340,12 @@ def focal_loss(
     0.0523
     """
     assert sums.focal is not None
+    assert sums.focal_others is not None
     if gamma is not None and sums.focal_gamma is not None and finite_number(gamma, "gamma") != sums.focal_gamma:
         raise ValueError(f"gamma: expected {sums.focal_gamma}, which was summed, found {gamma!r}")
-    return reduced(times(class_weights(sums, class_weight), sums.focal).sum(1), voxel_terms(sums), reduction)
+    own, others = focal_factors(class_weights(sums, class_weight), alpha, sums.binary)
+    terms = times(own, sums.focal) + times(others, sums.focal_others)
+    return reduced(terms.sum(1), voxel_terms(sums), reduction)
 
 
 @_overlap(

@@ -190,7 +190,8 @@ def test_types_are_refused() -> None:
 
 def test_what_is_known_of_each() -> None:
     assert LOSSES["jaccard_loss"] is LOSSES["soft_iou_loss"]
-    gradients = {f"{name}_with_gradient" for name in ("soft_dice_loss", "cross_entropy", "dice_cross_entropy")}
+    differentiable = ("soft_dice_loss", "cross_entropy", "dice_cross_entropy", "focal_loss", "dice_focal_loss")
+    gradients = {f"{name}_with_gradient" for name in differentiable}
     assert set(dir(fastseg.losses)) == {"LOSSES", *LOSSES, *gradients}
     metrics = {"SCORE_METRICS", "CURVES", "ThresholdCurve", *SCORE_METRICS, *CURVES}
     assert set(fastseg.metrics.scores.__all__) == metrics

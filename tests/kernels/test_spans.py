@@ -126,7 +126,9 @@ def test_predicted_labels_are_as_wide_as_the_classes_need(backend: str, channels
 # ---- Gradients
 
 
-TERMS = GradientTerms(*(np.array(values, np.float32) for values in ([2, 3], [5, 7], [0.5, -1], [0.25, 0.5], [1, 2])))
+TERMS = GradientTerms(
+    *(np.array(values, np.float32) for values in ([2, 3], [5, 7], [0.5, -1], [0.25, 0.5], [1, 2], [9, 9], [9, 9]))
+)
 
 
 def gradient(backend: str, wanted: ScoreOptions, span: ScoreSpan, terms: GradientTerms = TERMS) -> Any:
@@ -157,11 +159,11 @@ def test_gradients_of_one_class_go_by_label_one(backend: str) -> None:
 @every_backend
 def test_gradients_of_probabilities_at_zero(backend: str) -> None:
     """Without a term of cross-entropy there is nothing that would be infinite, nor where truth and prediction agree."""
-    still = GradientTerms(*(np.array([value], np.float32) for value in (2, 5, 0.5, 0, 0)))
+    still = GradientTerms(*(np.array([value], np.float32) for value in (2, 5, 0.5, 0, 0, 0, 0)))
     scores, truth = np.array([[0.0, 0.0, 0.25]], "f4"), np.array([0, 1, 1], "u1")
     found = gradient(backend, options(1), ScoreSpan(scores, truth, None, None), still)
     assert found.tolist() == [[0.5, 2.5, 3.75]]
-    steep = GradientTerms(*(np.array([value], np.float32) for value in (2, 5, 0.5, 0, 1)))
+    steep = GradientTerms(*(np.array([value], np.float32) for value in (2, 5, 0.5, 0, 1, 0, 0)))
     found = gradient(backend, options(1), ScoreSpan(scores, truth, None, None), steep)
     np.testing.assert_allclose(found, [[0.5, -np.inf, 3.75 - 4]], rtol=1e-6)
 

@@ -91,7 +91,16 @@ def test_every_sum_is_that_of_the_reference(kind: str, activation: str, first: b
         ours, reference = (fastseg.sum_scores(truth, scores, **given, backend=b) for b in ("numba", "numpy"))
         assert ours.cross_entropy is not None
         assert ours.cross_entropy[0] == pytest.approx(cross_entropy(z, t, activation), rel=1e-6)
-        for name in ("true_pred", "cross_entropy", "absolute", "brier", "negative_log", "focal", "ranks"):
+        for name in (
+            "true_pred",
+            "cross_entropy",
+            "absolute",
+            "brier",
+            "negative_log",
+            "focal",
+            "focal_others",
+            "ranks",
+        ):
             values, expected = getattr(ours, name), getattr(reference, name)
             assert np.isfinite(values).all(), name
             assert values == pytest.approx(expected, rel=2e-6, abs=1e-5), name

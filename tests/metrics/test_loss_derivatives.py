@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastseg import losses, sum_scores
-from fastseg.metrics.loss_derivatives import CrossEntropy, Derivatives, Focal, GeneralizedDice, Overlap, Weighted
+from fastseg.metrics.loss_derivatives import CrossEntropy, Derivatives, Focal, GeneralizedDice, Overlap, Power, Weighted
 
 RNG = np.random.default_rng(11)
 LABELS = RNG.integers(0, 3, (2, 50))
@@ -29,12 +29,19 @@ LOSSES: dict[str, Any] = {
     "Jaccard, none": Overlap(**JACCARD, reduction="none", first=1, class_weight=[2.0, 0.5]),
     "Tversky, sum": Overlap(1.0, 0.3, 0.9, -0.2, numerator=0.5, denominator=2.0, reduction="sum"),
     "pooled, none": Overlap(pooled=True, first=1, reduction="none"),
+    "logarithm": Overlap(log=1e-7, numerator=0.0, least=1e-7, pooled=True, present=True, class_weight=[1.0, 2.0, 0.5]),
+    "logarithm of least": Overlap(log=0.35, reduction="none"),
+    "least denominator": Overlap(denominator=0.0, least=40.0, reduction="none"),
+    "power": Power(Overlap(squared=True), 1.5),
     "generalised": GeneralizedDice(),
     "generalised, none": GeneralizedDice(power=1, first=1, reduction="none"),
     "generalised, pooled": GeneralizedDice(power=0, pooled=True),
     "cross-entropy": CrossEntropy(label_smoothing=0.2, class_weight=[1.0, 2.0, 0.5]),
     "cross-entropy, sum": CrossEntropy(reduction="sum"),
-    "both": Weighted(Overlap(squared=True), CrossEntropy(label_smoothing=0.1), (0.3, 2.0)),
+    "cross-entropy, true classes weighted": CrossEntropy(true_weight=[2.0, 3.0, 0.5]),
+    "focal": Focal(),
+    "focal, sum": Focal((np.array([1.0, 2.0, 0.5]), np.array([0.5, 1.0, 0.0])), first=1, reduction="sum"),
+    "both": Weighted([(0.3, Overlap(squared=True)), (2.0, CrossEntropy(label_smoothing=0.1))]),
 }
 
 
@@ -99,15 +106,10 @@ def test_empty_and_undefined() -> None:
 
 
 def test_terms() -> None:
-    terms = Derivatives(1.0, np.array([2.0, 3.0]), np.array([[4.0], [5.0]]), 6.0, 7.0).terms(2, 2)
-    rows = [(t.slope, t.level, t.curve, t.hit, t.base) for t in terms]
+    terms = Derivatives(1.0, np.array([2.0, 3.0]), np.array([[4.0], [5.0]]), 6.0, 7.0, 8.0, 9.0).terms(2, 2)
+    rows = [(t.slope, t.level, t.curve, t.hit, t.base, t.focal, t.focal_others) for t in terms]
     assert [[each.tolist() for each in row] for row in rows] == [
-        [[1, 1], [2, 3], [8, 8], [6, 6], [7, 7]],
-        [[1, 1], [2, 3], [10, 10], [6, 6], [7, 7]],
+        [[1, 1], [2, 3], [8, 8], [6, 6], [7, 7], [8, 8], [9, 9]],
+        [[1, 1], [2, 3], [10, 10], [6, 6], [7, 7], [8, 8], [9, 9]],
     ]
     assert terms[0].slope.dtype == np.float32
-
-
-def test_the_focal_loss_has_no_derivatives() -> None:
-    with pytest.raises(NotImplementedError, match="focal"):
-        Focal()(sums_of())[1](np.ones(()))

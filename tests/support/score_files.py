@@ -24,7 +24,18 @@ def same(found: Any, expected: Any = EXPECTED, rel: float = 1e-6) -> None:
     assert found.argmax_counts == expected.argmax_counts
     assert found.quantities == expected.quantities
     assert found.voxels.tolist() == expected.voxels.tolist()
-    for name in ("true", "true_pred", "pred", "pred_squared", "cross_entropy", "brier", "absolute", "focal", "ranks"):
+    for name in (
+        "true",
+        "true_pred",
+        "pred",
+        "pred_squared",
+        "cross_entropy",
+        "brier",
+        "absolute",
+        "focal",
+        "focal_others",
+        "ranks",
+    ):
         if getattr(expected, name) is not None:
             assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=rel), name
 

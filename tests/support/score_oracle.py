@@ -120,7 +120,8 @@ def sum_scores(
                 "brier": miss**2,
                 "cross_entropy": -times(t[c], log_p[c]) - times(not_t, no),
                 "negative_log": -(log_p[c] + log_q[c]) / 2 if binary else -log_p[c],
-                "focal": -times(yes[0], log_p[c]) - times(yes[1], no),
+                "focal": -times(yes[0], log_p[c]),
+                "focal_others": -times(yes[1], no),
             }
             for name, value in values.items():
                 terms[name, c].append(times(value, w))
@@ -135,7 +136,7 @@ def sum_scores(
 
     shapes: dict[str, tuple[int, ...]] = {"top_bins": (bins, 3), "class_bins": (channels, bins, 3), "total": ()}
     names = ["true", "true_pred", "pred", "pred_squared", "true_squared", "absolute", "brier", "cross_entropy"]
-    shapes |= dict.fromkeys([*names, "negative_log", "focal"], (channels,))
+    shapes |= dict.fromkeys([*names, "negative_log", "focal", "focal_others"], (channels,))
     if channels > 1:
         shapes["ranks"] = (channels,)
     arrays = {

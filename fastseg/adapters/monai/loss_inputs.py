@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
 import torch
 
+from fastseg.adapters.autograd import differentiable_loss
 from fastseg.adapters.calls import NotCovered
-from fastseg.adapters.monai.autograd import differentiable_loss
 from fastseg.adapters.monai.tensors import few, has_metadata, is_half, with_metadata
 
-__all__ = ["Given", "class_weights", "forward_of"]
+__all__ = ["Given", "class_weights"]
 
 #: Fewer scores than these are the host's, which has its result before a call of ours has begun to count.
 FEW = 1 << 18
@@ -63,9 +62,9 @@ class Given:
         )
 
     @property
-    def differentiated(self) -> bool:
-        """Whether somebody may ask for derivatives by the scores."""
-        return bool(self.scores.requires_grad and torch.is_grad_enabled())
+    def may_be_soft(self) -> bool:
+        """Whether the truth may have values between 0 and 1."""
+        return not self.label_map and bool(self.truth.is_floating_point())
 
     def per_class(self, first: int, pooled: bool) -> tuple[int, ...]:
         """Return the shape of a value for each class from the first on, and each sample unless they are pooled."""
@@ -79,16 +78,9 @@ class Given:
         if not label_map and self.channels == 1 and not truth.is_floating_point():
             label_map = True
         dtype = options.pop("dtype", None) or self.dtype
-        result = differentiable_loss(self.plain[0], truth, loss, theirs, dtype, label_map=label_map, **options)
+        options |= {"label_axis": 1 if label_map else None, "channel_axis": 1, "sample_axis": 0}
+        result = differentiable_loss(self.plain[0], truth, loss, theirs, dtype, **options)
         return with_metadata(result if shape is None else result.view(shape), (self.scores, self.truth))
-
-
-def forward_of(kind: Any) -> Any:
-    """Return the forward method of a host's class by a name that scripts, which have one `forward` already, can call it by."""
-    forward = kind.forward
-    copied = FunctionType(forward.__code__, forward.__globals__, "_theirs", forward.__defaults__, forward.__closure__)
-    copied.__annotations__ = dict(forward.__annotations__)
-    return copied
 
 
 def class_weights(weight: Any, classes: int) -> Any:

@@ -17,6 +17,7 @@ from fastseg.kernels.numba.jit import device
 from fastseg.kernels.numba.score_rows import (
     CROSS_ENTROPY,
     FOCAL,
+    FOCAL_OTHERS,
     LOG_LOSSES,
     LOSS,
     NEGATIVE_LOG,
@@ -89,18 +90,19 @@ def sum_far_logs(
             here = (load(logs, c, i) > most) & finite(z)
             if softmax is not None:
                 away = select(here & inside, largest - widen(z), nothing)
-                loss, log = t * away, away
+                loss, other, log = t * away, nothing, away
             else:
                 there = (load(others, c, i) > most) & finite(z)
                 magnitude = nothing - widen(minus_magnitude(z))
                 away, away_other = select(here & inside, magnitude, nothing), select(there & inside, magnitude, nothing)
-                loss, log = t * away + (one - t) * away_other, half * away + half * away_other
+                loss, other, log = t * away, (one - t) * away_other, half * away + half * away_other
                 store(others, c, i, select(there, zero, load(others, c, i)))
             store(logs, c, i, select(here, zero, load(logs, c, i)))
             if wanted & LOG_LOSSES != _ZERO:
-                sums[CROSS_ENTROPY, c] += sum_of(loss * weight)
+                sums[CROSS_ENTROPY, c] += sum_of((loss + other) * weight)
             if wanted & WANT_NEGATIVE_LOG != _ZERO:
                 sums[NEGATIVE_LOG, c] += sum_of(log * weight)
             if wanted & WANT_FOCAL != _ZERO:
                 sums[FOCAL, c] += sum_of(loss * weight)
+                sums[FOCAL_OTHERS, c] += sum_of(other * weight)
         i += W

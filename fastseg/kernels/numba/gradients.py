@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from fastseg.kernels.numba.focal_gradients import binary_focal, categorical_focal
 from fastseg.kernels.numba.jit import device, kernel
 from fastseg.kernels.numba.probabilities import TO_PROBABILITIES, gather, softmax_tile, transpose
 from fastseg.kernels.numba.score_counter import NO_SCORES
@@ -17,7 +19,9 @@ from fastseg.kernels.numba.score_rows import (
     DETAILS,
     FAR_LOG,
     INVERSE,
+    LOGS,
     OTHERS,
+    STAGE_DETAILS,
     STAGE_FETCH,
     STAGE_FETCH_TRUTH,
     STAGE_GATHER,
@@ -49,7 +53,7 @@ __all__ = ["GradientWriter"]
 Array = npt.NDArray[Any]
 U = np.uint64
 _ZERO, _ONE, W = U(0), U(1), U(WIDTH)
-#: Rows of the terms, in the order of `GradientTerms`.
+#: Rows of the terms, in the order of `GradientTerms`; those of the focal loss come next.
 SLOPE, CURVE, LEVEL, BASE, HIT = map(U, range(5))
 
 
@@ -153,11 +157,13 @@ def copy_tile(
 @kernel
 def write_tiles(
     scores: Any, truth: Any, codes: Any, stages: Any, softmax: Any, soft: Any, tile: Any, tile_view: Any, truth_tile: Any,
-    truth_view: Any, tile_codes: Any, index: Any, p: Any, q: Any, logs: Any, voxel: Any, best: Any, state: Any, terms: Any,
-    out: Any, out_direct: Any,
+    truth_view: Any, tile_codes: Any, index: Any, p: Any, q: Any, logs: Any, others: Any, voxel: Any, best: Any, state: Any,
+    terms: Any, gamma: Any, out: Any, out_direct: Any,
 ) -> None:  # fmt: skip
     """Write the gradient of a span of V voxels with C classes to out (C, V); the other arguments are as in `sum_tiles`."""
     channels, size, room = U(scores.shape[0]), U(scores.shape[1]), U(index.size)
+    focal = stages[STAGE_DETAILS] != _ZERO
+    wanted = DETAILS | LOGS if focal else DETAILS
     start = _ZERO
     while start < size:
         n = min(room, size - start)
@@ -196,7 +202,7 @@ def write_tiles(
                 for j in range(n):
                     out[k, start + j] = 0
         softmax_tile(
-            stages[row + STAGE_PROBABILITIES], x, at, count, channels, c, c_at, p, q, logs, logs, voxel, best, DETAILS,
+            stages[row + STAGE_PROBABILITIES], x, at, count, channels, c, c_at, p, q, logs, others, voxel, best, wanted,
             FAR_LOG, 0.0, state,
         )  # fmt: skip
         if softmax:
@@ -205,7 +211,17 @@ def write_tiles(
                 while i < count:
                     store(p, k, i, load(p, k, i) * load(voxel, INVERSE, i))
                     i += W
+        if focal:
+            categorical_focal(
+                stages[row + STAGE_DETAILS], p, q, logs, others, count, channels, t, t_at, c, c_at, terms, gamma
+            )
         categorical(stages[row + STAGE_SUMS], p, q, count, channels, t, t_at, c, c_at, terms)
+        if focal:
+            for k in range(channels):
+                i = _ZERO
+                while i < count:
+                    store(p, k, i, load(p, k, i) + load(logs, k, i))
+                    i += W
         if whole:
             if out_direct:
                 for k in range(channels):
@@ -246,15 +262,16 @@ class GradientWriter:
         out = span.out
         assert out is not None
         tile, truth_tile = room.tile(0, scores), NO_SCORES if soft is None else room.tile(1, soft)
-        table = np.stack([terms.slope, terms.curve, terms.level, terms.base, terms.hit]).astype(np.float64)
+        table = np.stack([getattr(terms, field.name) for field in fields(terms)]).astype(np.float64)
         stages = _stages(
             scores.dtype, side_by_side(scores), None if soft is None else soft.dtype,
-            soft is not None and side_by_side(soft), options.activation, options.binary,
+            soft is not None and side_by_side(soft), options.activation, options.binary, "focal" in options.quantities,
         )  # fmt: skip
         _compiled()(
             untyped(scores), NO_SCORES if soft is None else untyped(soft), codes, stages,
             options.activation == "softmax", options.soft, tile, tile, truth_tile, truth_tile, room.tile_codes, room.index,
-            room.p, room.q, room.logs, room.voxel, room.best, self.state, table, out, side_by_side(out),
+            room.p, room.q, room.logs, room.others, room.voxel, room.best, self.state, table, options.focal_gamma,
+            out, side_by_side(out),
         )  # fmt: skip
 
 
@@ -262,7 +279,7 @@ class GradientWriter:
 def _compiled() -> Any:
     return write_tiles.specialise(
         SCORES, SCORES, SHORTS, WORDS, types.boolean, types.boolean, *(TILE, SCORES) * 2, SHORTS, WORDS,
-        *(FLOATS,) * 4, SHORTS, WORDS, SUMS, types.Array(types.float32, 2, "A"), types.boolean,
+        *(FLOATS,) * 5, SHORTS, WORDS, SUMS, types.float64, types.Array(types.float32, 2, "A"), types.boolean,
     )  # fmt: skip
 
 
@@ -274,16 +291,24 @@ def _stages(
     truth_direct: bool,
     activation: str | None,
     independent: bool,
+    focal: bool,
 ) -> Any:
     """Return the stages of `write_tiles`, compiled for arrays of these types."""
     soft = truth is not None
     both = ((scores, scores_direct), (truth or np.dtype(np.float32), truth_direct))
 
+    how = {"logits": activation is not None, "soft": soft}
+
     def of_tile(x: np.dtype[Any], t: np.dtype[Any]) -> tuple[Any, ...]:
+        if activation is None and not focal:
+            into = copy_tile.address(x)
+        else:
+            into = probabilities(x, activation, focal or activation == "sigmoid")
         return (
-            copy_tile.address(x) if activation is None else probabilities(x, activation, activation == "sigmoid"),
-            (binary if independent else categorical).address(t, logits=activation is not None, soft=soft),
-            *(0,) * (int(OTHERS) - 2),
+            into,
+            (binary if independent else categorical).address(t, **how),
+            *(0,) * (int(STAGE_DETAILS - STAGE_SUMS) - 1),
+            (binary_focal if independent else categorical_focal).address(t, **how) if focal else 0,
         )
 
     x, t = (read_as(*given, False) for given in both)

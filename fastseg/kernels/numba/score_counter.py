@@ -45,7 +45,7 @@ _ROWS = {
     "absolute": {"absolute": k.ABSOLUTE},
     "brier": {"brier": k.BRIER},
     "smoothing": {"negative_log": k.NEGATIVE_LOG},
-    "focal": {"focal": k.FOCAL},
+    "focal": {"focal": k.FOCAL, "focal_others": k.FOCAL_OTHERS},
     "ranks": {"ranks": k.RANKS},
 }
 #: What stands for a truth or weights where there are none.

@@ -9,10 +9,21 @@ U = np.uint64
 # What float32 may round an allowed probability to: a little more than RANGE_TOLERANCE, which the error message goes by.
 LEAST, MOST = -1.0001e-3, 1.0010002
 # Rows of the sums.
-TRUE_PRED, PRED, PRED_SQUARED, TRUE, TRUE_SQUARED, CROSS_ENTROPY, ABSOLUTE, BRIER, NEGATIVE_LOG, FOCAL, RANKS = map(
-    U, range(11)
-)
-SUM_ROWS = 11
+(
+    TRUE_PRED,
+    PRED,
+    PRED_SQUARED,
+    TRUE,
+    TRUE_SQUARED,
+    CROSS_ENTROPY,
+    ABSOLUTE,
+    BRIER,
+    NEGATIVE_LOG,
+    FOCAL,
+    FOCAL_OTHERS,
+    RANKS,
+) = map(U, range(12))
+SUM_ROWS = 12
 # Rows of what is known of each voxel: 1 / Σ exp, -ln p of the true class, 1 - p of the most probable class, weight.
 INVERSE, LOSS, REST, WEIGHT = map(U, range(4))
 VOXEL_ROWS = 4

@@ -15,6 +15,7 @@ from fastseg.kernels.numba.score_rows import (
     CROSS_ENTROPY,
     DICE,
     FOCAL,
+    FOCAL_OTHERS,
     INVERSE,
     LEAST,
     LOSS,
@@ -50,7 +51,7 @@ from fastseg.kernels.numba.simd.vectors import (
 from fastseg.kernels.numba.stages import FLOATS, SCORES, SHORTS, SUMS, WORDS, own, stage
 from fastseg.kernels.numba.switch import WIDTH
 
-__all__ = ["fill_truth", "sum_details", "sum_labels", "sum_losses", "sum_soft"]
+__all__ = ["fill_truth", "power_of", "sum_details", "sum_labels", "sum_losses", "sum_soft"]
 
 U = np.uint64
 _ZERO, _ONE, W = U(0), U(1), U(WIDTH)
@@ -202,9 +203,12 @@ def sum_losses(n: Any, channels: Any, binary: Any, logs: Any, others: Any, truth
 
 
 @device
-def _power(x: Any, exponent: Any) -> Any:
+def power_of(x: Any, exponent: Any) -> Any:
     """Return x to the power `exponent` for floats x from 0 to 1."""
     zero, one = floats(0.0), floats(1.0)
+    if exponent == 2.0:  # as nearly always
+        x = select(x < one, select(x > zero, x, zero), one)
+        return x * x
     y = log_of(x) * floats(exponent)
     if exponent == 0.0:
         y = zero
@@ -223,7 +227,7 @@ def sum_details(
     """Add what is asked for less often, from the probabilities p, q = 1 - p, their logarithms, and the truth."""
     zero, one, half = floats(0.0), floats(1.0), floats(0.5)
     for c in range(channels):
-        distance, squares, log, focal = widen(zero), widen(zero), widen(zero), widen(zero)
+        distance, squares, log, focal, other = widen(zero), widen(zero), widen(zero), widen(zero), widen(zero)
         i = _ZERO
         while i < n:
             y, rest, t, weight = load(p, c, i), load(q, c, i), load(truth, c, i), load(voxel, WEIGHT, i)
@@ -239,15 +243,17 @@ def sum_details(
                     value = half * value + half * load(others, c, i)
                 log = log + widen(select(inside, value * weight, zero))
             if wanted & WANT_FOCAL != _ZERO:
-                loss = select(t == zero, zero, t * load(logs, c, i) * _power(rest, gamma))
-                if binary:
-                    loss = loss + select(t == one, zero, (one - t) * load(others, c, i) * _power(y, gamma))
+                loss = select(t == zero, zero, t * load(logs, c, i) * power_of(rest, gamma))
                 focal = focal + widen(select(inside, loss * weight, zero))
+                if binary:
+                    loss = select(t == one, zero, (one - t) * load(others, c, i) * power_of(y, gamma))
+                    other = other + widen(select(inside, loss * weight, zero))
             i += W
         sums[ABSOLUTE, c] += sum_of(distance)
         sums[BRIER, c] += sum_of(squares)
         sums[NEGATIVE_LOG, c] += sum_of(log)
         sums[FOCAL, c] += sum_of(focal)
+        sums[FOCAL_OTHERS, c] += sum_of(other)
     if wanted & WANT_BINS != _ZERO:
         bins = U(top_bins.shape[0])
         for c in range(channels):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
+from fastseg.kernels.numpy.scores import probabilities, product
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreOptions, ScoreSpan
 
 __all__ = ["GradientWriter"]
@@ -46,27 +46,56 @@ class GradientWriter:
         else:
             first = 1 if options.channels == 1 else 0
             t = (span.truth[inside] == np.arange(first, first + options.channels)[:, None]).astype(np.float64)
-        slope, curve, level, base, hit = (
-            np.asarray(a, np.float64)[:, None] for a in (terms.slope, terms.curve, terms.level, terms.base, terms.hit)
-        )
-        p = z
-        if options.activation == "softmax":
-            p = special.softmax(z, axis=0)
-        elif options.activation == "sigmoid":
-            p = special.expit(z)
-        along = slope * t + curve * p + level
         out[:] = 0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if options.binary:
-                rest = special.expit(-z) if options.activation else 1 - p
-                loss = hit * (p - t)
-                if options.activation:
-                    out[:, inside] = p * rest * along + loss
-                else:
-                    out[:, inside] = along + np.where(loss == 0, 0, loss / (p * rest))
-                return
-            loss = base + hit * t
-            if options.activation:
-                out[:, inside] = p * (along - (p * along).sum(0) + loss.sum(0)) - loss
-            else:
-                out[:, inside] = along - np.where(loss == 0, 0, loss / p)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            gradient = _binary if options.binary else _categorical
+            out[:, inside] = gradient(options, terms, z, t)
+
+
+def _categorical(options: ScoreOptions, terms: GradientTerms, z: Array, t: Array) -> Array:
+    p, q, log, _ = probabilities(z, options.activation)
+    along, loss = _overlap(terms, p, t), _column(terms.base) + _column(terms.hit) * t
+    if options.activation is None:
+        found = along - np.where(loss == 0, 0, loss / p)
+    else:
+        found = p * (along - (p * along).sum(0) + loss.sum(0)) - loss
+    if "focal" in options.quantities:
+        weight, gamma = _column(terms.focal) * t, options.focal_gamma
+        slope = product(weight, _focal_slope(p, q, -log, gamma, options.activation))
+        if options.activation is None:
+            return found + slope
+        # By the logarithm of each probability; to the others' logits that is less p times it.
+        by_log = np.where(q > 0, slope / q, -weight * 0.0**gamma * (gamma + 1))
+        found = found + slope - p * (by_log.sum(0) - by_log)
+    return np.asarray(found)
+
+
+def _binary(options: ScoreOptions, terms: GradientTerms, z: Array, t: Array) -> Array:
+    p, q, log, other_log = probabilities(z, options.activation)
+    along, loss = _overlap(terms, p, t), _column(terms.hit) * (p - t)
+    if options.activation is None:
+        found = along + np.where(loss == 0, 0, loss / (p * q))
+    else:
+        found = p * q * along + loss
+    if "focal" in options.quantities:
+        how = (options.focal_gamma, options.activation)
+        found = found + product(_column(terms.focal) * t, _focal_slope(p, q, -log, *how))
+        found = found - product(_column(terms.focal_others) * (1 - t), _focal_slope(q, p, -other_log, *how))
+    return np.asarray(found)
+
+
+def _column(values: Array) -> Array:
+    return np.asarray(values, np.float64)[:, None]
+
+
+def _overlap(terms: GradientTerms, p: Array, t: Array) -> Array:
+    return np.asarray(_column(terms.slope) * t + _column(terms.curve) * p + _column(terms.level))
+
+
+def _focal_slope(p: Array, q: Array, log: Array, gamma: float, activation: str | None) -> Array:
+    """Return the derivative of −q^γ ln p, q = 1 − p and `log` = −ln p, by p, or times p q: by the logit of p."""
+    power = np.maximum(q, 0) ** gamma
+    if activation is not None:
+        return np.asarray(-power * (gamma * product(p, log) + q))
+    ratio = np.where(q == 0, 1.0, log / q)  # infinite where p is 0, which the next line sees to
+    return np.asarray(np.where(p > 0, -power * (gamma * ratio + 1 / p), -np.inf))

@@ -18,7 +18,7 @@ from fastseg.kernels.protocols.scores import (
     ScoreTally,
 )
 
-__all__ = ["ScoreCounter"]
+__all__ = ["ScoreCounter", "probabilities", "product"]
 
 Array = npt.NDArray[Any]
 
@@ -33,7 +33,7 @@ def _in_range(values: Array) -> npt.NDArray[np.bool_]:
     return (values >= -RANGE_TOLERANCE) & (values <= 1 + RANGE_TOLERANCE)
 
 
-def _product(a: Array, b: Array) -> Array:
+def product(a: Array, b: Array) -> Array:
     """Return a · b, where zero times infinity is zero."""
     return np.where((a == 0) | (b == 0), 0.0, a * b)
 
@@ -44,6 +44,16 @@ def _log_softmax(z: Array) -> Array:
     others = np.exp(below)
     np.put_along_axis(others, z.argmax(0)[None], 0, axis=0)
     return below - np.log1p(others.sum(0))
+
+
+def probabilities(z: Array, activation: str | None) -> tuple[Array, Array, Array, Array]:
+    """Return p, 1 - p and their logarithms of (C, V) scores; of a softmax ln(1 - p) is not needed, and 0."""
+    if activation == "softmax":
+        log_p = _log_softmax(z)
+        return softmax(z, axis=0), -np.expm1(log_p), log_p, np.zeros_like(log_p)
+    if activation == "sigmoid":
+        return expit(z), expit(-z), log_expit(z), log_expit(-z)
+    return z, 1 - z, np.log(np.maximum(z, 0)), np.log(np.maximum(1 - z, 0))
 
 
 class ScoreCounter:
@@ -60,7 +70,7 @@ class ScoreCounter:
             "absolute": {"absolute": (c,)},
             "brier": {"brier": (c,)},
             "smoothing": {"negative_log": (c,)},
-            "focal": {"focal": (c,)},
+            "focal": {"focal": (c,), "focal_others": (c,)},
             "ranks": {"ranks": (c,)},
             "bins": {"top_bins": (b, 3), "class_bins": (c, b, 3)},
         }
@@ -131,13 +141,7 @@ class ScoreCounter:
     def _sum(self, z: Array, t: Array, w: Array, over: Array, true: Array, predicted: Array) -> None:
         """Add up good voxels: (C, V) scores and truths, (V,) weights, true and predicted labels."""
         options = self._options
-        if options.activation == "softmax":
-            p, log_p = softmax(z, axis=0), _log_softmax(z)
-            q, log_q = -np.expm1(log_p), np.zeros(())
-        elif options.activation == "sigmoid":
-            p, q, log_p, log_q = expit(z), expit(-z), log_expit(z), log_expit(-z)
-        else:
-            p, q, log_p, log_q = z, 1 - z, np.log(np.maximum(z, 0)), np.log(np.maximum(1 - z, 0))
+        p, q, log_p, log_q = probabilities(z, options.activation)
         miss = np.where(t > 0.5, (1 - t) - q, p - t)  # p - t, without cancellation where both are near 1
         gamma = options.focal_gamma
         terms: dict[str, Callable[[], Array]] = {
@@ -148,25 +152,23 @@ class ScoreCounter:
             "true_squared": lambda: t * t,
             "absolute": lambda: np.abs(miss),
             "brier": lambda: miss * miss,
+            "focal": lambda: -product(t * np.maximum(q, 0) ** gamma, log_p),
         }
         if options.binary:
             terms |= {
-                "cross_entropy": lambda: -_product(t, log_p) - _product(1 - t, log_q),
+                "cross_entropy": lambda: -product(t, log_p) - product(1 - t, log_q),
                 "negative_log": lambda: -log_p / 2 - log_q / 2,
-                "focal": lambda: (
-                    -_product(t * np.maximum(q, 0) ** gamma, log_p)
-                    - _product((1 - t) * np.maximum(p, 0) ** gamma, log_q)
-                ),
+                "focal_others": lambda: -product((1 - t) * np.maximum(p, 0) ** gamma, log_q),
             }
         else:
             terms |= {
-                "cross_entropy": lambda: -_product(t, log_p),
+                "cross_entropy": lambda: -product(t, log_p),
                 "negative_log": lambda: -log_p,
-                "focal": lambda: -_product(t * np.maximum(q, 0) ** gamma, log_p),
+                "focal_others": lambda: np.zeros_like(p),
             }
         for name, term in terms.items():
             if name in self._sums:
-                self._add(name, _product(term(), w).sum(1))
+                self._add(name, product(term(), w).sum(1))
         if options.soft:
             self._add("total", w.sum())
         if "ranks" in self._sums:

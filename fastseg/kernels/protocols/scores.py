@@ -81,9 +81,11 @@ class ScoreSpan(NamedTuple):
 
 @dataclass(frozen=True)
 class GradientTerms:
-    """What the derivative of a loss is made of: dL/dp = slope·t + curve·p + level − u/p, with u = base + hit·t.
+    """What the derivative of a loss is made of: dL/dp = slope·t + curve·p + level − u/p + f, with u = base + hit·t.
 
-    The last term is that of cross-entropy; for binary scores it is −u (t − p) / (p (1 − p)) with u = hit.
+    The next to last term is that of cross-entropy; for binary scores it is −u (t − p) / (p (1 − p)) with u = hit. The last is
+    that of the focal loss, where it was summed: f = focal·t·F'(p) with F(p) = −(1 − p)^γ ln p, for binary scores less
+    focal_others·(1 − t)·F'(1 − p).
     """
 
     slope: npt.NDArray[np.float32]
@@ -95,6 +97,10 @@ class GradientTerms:
     base: npt.NDArray[np.float32]
     """(C,)."""
     hit: npt.NDArray[np.float32]
+    """(C,)."""
+    focal: npt.NDArray[np.float32]
+    """(C,)."""
+    focal_others: npt.NDArray[np.float32]
     """(C,)."""
 
 

@@ -14,7 +14,7 @@ import pytest
 from support.drop_ins import strictly, went
 
 pytestmark = pytest.mark.torch
-NAMES = ["DiceLoss", "DiceCELoss", "TverskyLoss", "GeneralizedDiceLoss"]
+NAMES = ["DiceLoss", "DiceCELoss", "TverskyLoss", "GeneralizedDiceLoss", "FocalLoss", "DiceFocalLoss"]
 OPTIONS: dict[str, Any] = {"softmax": True, "to_onehot_y": True}
 #: Of gradcheck, whose steps are of 1e-3: kernels work with 24 bits, so a loss is known to 1e-7, its difference to 1e-4.
 GRADCHECK = {"eps": 1e-3, "atol": 1e-4, "rtol": 1e-3}
@@ -35,6 +35,10 @@ def both(name: str) -> tuple[Any, Any]:
     return getattr(monai.losses, name), getattr(fastseg.adapters.monai, name)
 
 
+def options_of(name: str) -> dict[str, Any]:
+    return {"use_softmax": True, "to_onehot_y": True} if name == "FocalLoss" else OPTIONS
+
+
 def example(shape: tuple[int, ...] = (2, 3, 5, 4)) -> tuple[Any, Any]:
     import torch
 
@@ -49,7 +53,9 @@ def test_gradcheck(name: str, options: dict[str, Any], monkeypatch: pytest.Monke
     import torch
 
     scores, labels = example((1, 3, 3, 4))
-    loss = both(name)[1](**OPTIONS, **options)
+    if name == "FocalLoss" and options:
+        options = {"gamma": 1.5, "alpha": 0.25} if "batch" in options else {"use_softmax": False, **options}
+    loss = both(name)[1](**options_of(name) | options)
     with strictly(monkeypatch):
         assert torch.autograd.gradcheck(lambda z: loss(z, labels), scores.double().requires_grad_(), **GRADCHECK)
 
@@ -62,7 +68,7 @@ def test_second_derivatives_are_the_hosts(name: str) -> None:
     found = []
     for kind in both(name):
         z = scores.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(kind(**OPTIONS)(z, labels), z, create_graph=True)
+        (gradient,) = torch.autograd.grad(kind(**options_of(name))(z, labels), z, create_graph=True)
         (second,) = torch.autograd.grad((gradient**2).sum(), z)
         found.append((gradient.detach(), second))
     torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-9)
@@ -81,7 +87,7 @@ def test_automatic_casts(name: str, dtype: str, monkeypatch: pytest.MonkeyPatch)
             results = []
             for kind in both(name):
                 z = given.clone().requires_grad_()
-                loss = kind(**OPTIONS)(z, labels)
+                loss = kind(**options_of(name))(z, labels)
                 loss.backward()
                 assert loss.dtype is torch.float32
                 assert z.grad is not None
@@ -144,7 +150,7 @@ def test_copies(name: str) -> None:
     import torch
 
     scores, labels = example()
-    loss = both(name)[1](**OPTIONS)
+    loss = both(name)[1](**options_of(name))
     wanted = loss(scores, labels)
     buffer = io.BytesIO()
     torch.save(loss, buffer)
@@ -153,8 +159,8 @@ def test_copies(name: str) -> None:
     for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss)), saved):
         assert type(other) is type(loss)
         assert other(scores, labels) == wanted
-    assert repr(loss) == repr(both(name)[0](**OPTIONS))
-    assert loss.state_dict().keys() == both(name)[0](**OPTIONS).state_dict().keys()
+    assert repr(loss) == repr(both(name)[0](**options_of(name)))
+    assert loss.state_dict().keys() == both(name)[0](**options_of(name)).state_dict().keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -164,7 +170,7 @@ def test_scripts_are_the_hosts_and_can_be_saved(name: str) -> None:
     import torch
 
     scores, labels = example()
-    theirs, ours = (kind(**OPTIONS) for kind in both(name))
+    theirs, ours = (kind(**options_of(name)) for kind in both(name))
     buffer = io.BytesIO()
     torch.jit.save(torch.jit.script(ours), buffer)
     buffer.seek(0)
@@ -175,13 +181,13 @@ def test_scripts_are_the_hosts_and_can_be_saved(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["DiceLoss", "DiceCELoss"])
+@pytest.mark.parametrize("name", ["DiceLoss", "DiceCELoss", "FocalLoss"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_compiled_programs_have_the_hosts(name: str) -> None:
     import torch
 
     scores, labels = example()
-    theirs, ours = (kind(**OPTIONS) for kind in both(name))
+    theirs, ours = (kind(**options_of(name)) for kind in both(name))
 
     @torch.compile(backend="eager")
     def step(z: Any) -> Any:

@@ -5,59 +5,12 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import numpy as np
 import pytest
 from support.drop_ins import assert_same_call, outcome, strictly, went
+from support.loss_modules import combinations
+from support.monai_losses import assert_same_loss, both, example
 
 pytestmark = pytest.mark.torch
-SHAPE = (2, 4, 6, 5, 7)
-
-
-def both(name: str) -> tuple[Any, Any]:
-    """Return the host's class and ours."""
-    import monai.losses
-
-    import fastseg.adapters.monai
-
-    return getattr(monai.losses, name), getattr(fastseg.adapters.monai, name)
-
-
-def example(shape: tuple[int, ...] = SHAPE, seed: int = 0) -> tuple[Any, Any, Any]:
-    """Return logits, a label map whose first sample lacks class 1, and the same one-hot."""
-    import torch
-
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, max(2, shape[1]), (shape[0], 1, *shape[2:]))
-    labels[0][labels[0] == 1] = 0
-    onehot = (
-        labels == np.arange(shape[1] == 1, shape[1] + (shape[1] == 1)).reshape(-1, *(1,) * (len(shape) - 2))
-    ) * 1.0
-    return torch.from_numpy(rng.normal(size=shape)).float(), torch.from_numpy(labels), torch.from_numpy(onehot).float()
-
-
-def assert_same_loss(name: str, scores: Any, truth: Any, rtol: float = 2e-6, **options: Any) -> None:
-    """Compare values, their type and shape, warnings, and the gradients of a sum of values that weigh differently."""
-    import torch
-
-    gradients = []
-
-    def run(kind: Any) -> Any:
-        z = scores.detach().clone().requires_grad_()
-        loss = kind(**options)(z, truth)
-        assert loss.requires_grad
-        weights = torch.arange(1.0, loss.numel() + 1).reshape(loss.shape)
-        (loss * weights).sum().backward()
-        gradients.append(z.grad)
-        return loss.detach()
-
-    theirs, ours = both(name)
-    assert_same_call(lambda: run(theirs), lambda: run(ours), rtol=rtol)
-    wanted, found = gradients
-    assert (found.dtype, found.shape, found.stride()) == (wanted.dtype, wanted.shape, wanted.stride())
-    torch.testing.assert_close(found, wanted, rtol=2e-5, atol=5e-6 * float(wanted.abs().max()))
-    with torch.no_grad():
-        assert_same_call(theirs(**options), ours(**options), scores, truth, rtol=rtol)
-
 
 OVERLAP: dict[str, list[Any]] = {
     "include_background": [True, False], "reduction": ["mean", "sum", "none"], "batch": [False, True],
@@ -70,13 +23,6 @@ OWN: dict[str, dict[str, list[Any]]] = {
     "TverskyLoss": {"alpha": [0.5, 0.3], "beta": [0.5, 0.9]},
     "GeneralizedDiceLoss": {"w_type": ["square", "simple", "uniform"]},
 }  # fmt: skip
-
-
-def combinations(choices: dict[str, list[Any]], seed: int, number: int) -> list[dict[str, Any]]:
-    """Return some combinations of options, all of the first ones among them."""
-    every = [dict(zip(choices, each, strict=True)) for each in itertools.product(*choices.values())]
-    picked = np.random.default_rng(seed).permutation(len(every))[: number - 1]
-    return [every[0], *(every[i] for i in picked)]
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -114,38 +60,34 @@ CE: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", "none"])
 @pytest.mark.parametrize("onehot", [False, True], ids=["label map", "one-hot"])
-def test_dice_cross_entropy(onehot: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dice_cross_entropy(onehot: bool, activation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cross-entropy is of the softmax, whatever the activation of Dice."""
     import torch
 
     logits, labels, hot = example()
+    scores = logits.softmax(1) if activation == "none" else logits
     with strictly(monkeypatch):
-        for options in combinations(CE, 5, 40):
+        for options in combinations(CE, 5, 40 if activation == "softmax" else 12):
             options["weight"] = None if options["weight"] is None else torch.tensor(options["weight"])
-            options |= {"softmax": True, "to_onehot_y": not onehot}
-            assert_same_loss("DiceCELoss", logits, hot if onehot else labels, **options)
+            options |= {"to_onehot_y": not onehot, **({} if activation == "none" else {activation: True})}
+            assert_same_loss("DiceCELoss", scores, hot if onehot else labels, **options)
 
 
-@pytest.mark.parametrize("name", ["FocalLoss", "DiceFocalLoss"])
-def test_focal_losses_without_derivatives(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("activation", ["sigmoid", "none"])
+def test_dice_and_binary_cross_entropy(activation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    logits, labels, _ = example()
-    weights: list[Any] = [None, [1.0, 2.0, 0.5, 3.0]]
-    for gamma, reduction, weight, flag in itertools.product([2.0, 0.0, 1.5], ["mean", "sum"], weights, [False, True]):
-        own = (
-            {"use_softmax": flag}
-            if name == "FocalLoss"
-            else {"sigmoid": True, "squared_pred": flag, "lambda_focal": 0.7}
-        )
-        options = {"gamma": gamma, "reduction": reduction, "weight": weight, "to_onehot_y": True, **own}
-        theirs, ours = (kind(**options) for kind in both(name))
-        with strictly(monkeypatch), torch.no_grad():
-            assert_same_call(theirs, ours, logits, labels, rtol=2e-6)
-    monkeypatch.setattr("fastseg.adapters.monai.loss_inputs.FEW", 0)
-    with went(f"monai.{name}", host=3):  # two values, and a gradient
-        assert_same_loss(name, logits, labels, to_onehot_y=True, alpha=0.25)
-        both(name)[1](to_onehot_y=True)(logits.clone().requires_grad_(), labels).backward()
+    logits, _, hot = example((2, 1, 6, 5, 7))
+    scores = logits.sigmoid() if activation == "none" else logits
+    how: dict[str, Any] = {} if activation == "none" else {activation: True}
+    with strictly(monkeypatch):
+        for options in combinations(CE | {"include_background": [True], "weight": [None, [2.5], [0.0]]}, 6, 16):
+            options["weight"] = None if options["weight"] is None else torch.tensor(options["weight"])
+            truths = [hot, (hot + scores.sigmoid()) / 2, *([] if options["squared_pred"] else [hot.long(), hot.bool()])]
+            for truth in truths:
+                assert_same_loss("DiceCELoss", scores, truth, **options, **how)
 
 
 def test_far_logits_and_certain_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,6 +133,20 @@ def test_soft_truth(monkeypatch: pytest.MonkeyPatch) -> None:
         assert_same_loss("TverskyLoss", logits, soft, softmax=True, alpha=0.2)
         assert_same_loss("GeneralizedDiceLoss", logits, soft, softmax=True)
         assert_same_loss("DiceCELoss", logits, soft, softmax=True, label_smoothing=0.1)
+        assert_same_loss("DiceCELoss", logits, soft, sigmoid=True)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_soft_labels_that_are_hard(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option changes nothing then, and of squares never."""
+    logits, labels, hot = example()
+    with strictly(monkeypatch):
+        for options in ({"softmax": True}, {"sigmoid": True, "batch": True, "include_background": False}):
+            assert_same_loss(name, logits, hot, **options, soft_label=True)
+            assert_same_loss(name, logits, labels, **options, soft_label=True, to_onehot_y=True)
+        if name == "DiceLoss":
+            soft = example(seed=1)[0].softmax(1)
+            assert_same_loss(name, logits, soft, softmax=True, soft_label=True, squared_pred=True, jaccard=True)
 
 
 def test_float64(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,12 +180,14 @@ def _not_covered() -> dict[str, tuple[str, Any, Any, dict[str, Any]]]:
     import torch
 
     logits, labels, hot = example()
+    soft = example(seed=1)[0].softmax(1)
     nan = logits.clone()
     nan[0, 0, 0, 0, 0] = float("nan")
     softmax = {"softmax": True, "to_onehot_y": True}
     return {
         "other_act": ("DiceLoss", logits, hot, {"other_act": torch.tanh}),
-        "soft_label": ("DiceLoss", logits, hot, {"softmax": True, "soft_label": True}),
+        "soft_label": ("DiceLoss", logits, soft, {"softmax": True, "soft_label": True}),
+        "soft_label of others": ("GeneralizedDiceLoss", logits, soft, {"softmax": True, "soft_label": True}),
         "logits as they are": ("DiceLoss", logits, hot, {}),
         "NaN": ("DiceCELoss", nan, labels, softmax),
         "labels beyond the classes": ("DiceLoss", logits, labels * 2, softmax),
@@ -241,14 +199,15 @@ def _not_covered() -> dict[str, tuple[str, Any, Any, dict[str, Any]]]:
         "negative weights": ("DiceLoss", logits, labels, {"weight": [1.0, 2.0, -1.0, 1.0], **softmax}),
         "one weight for all": ("DiceLoss", logits, labels, {"weight": 2.0, **softmax}),
         "integers": ("DiceLoss", labels, labels.clone(), {}),
+        "squares of integers": ("DiceLoss", logits, hot.long(), {"softmax": True, "squared_pred": True}),
+        "soft_label of integers": ("DiceLoss", logits, hot.long(), {"softmax": True, "soft_label": True}),
         "half of a truth": ("DiceLoss", logits, hot.half(), {"softmax": True}),
         "ignored one-hot": ("DiceLoss", logits, hot, {"softmax": True, "ignore_index": 1}),
-        "sigmoid beside cross-entropy": ("DiceCELoss", logits, labels, {"sigmoid": True, "to_onehot_y": True}),
-        "weight of one channel": (
+        "weight of columns": (
             "DiceCELoss",
             logits[:, :1],
             hot[:, :1],
-            {"sigmoid": True, "weight": torch.tensor([2.0])},
+            {"sigmoid": True, "weight": torch.arange(1.0, 8.0)},
         ),
         "no axes": ("DiceLoss", logits[:, :, 0, 0, 0], hot[:, :, 0, 0, 0], {"softmax": True}),
         "no voxels": ("DiceLoss", logits[..., :0], labels[..., :0], softmax),
@@ -257,10 +216,11 @@ def _not_covered() -> dict[str, tuple[str, Any, Any, dict[str, Any]]]:
 
 
 CASES = [
-    "other_act", "soft_label", "logits as they are", "NaN", "labels beyond the classes", "a truth of another shape",
-    "a truth without channels", "one channel", "one channel without background", "too many weights", "negative weights",
-    "one weight for all", "integers", "half of a truth", "ignored one-hot", "sigmoid beside cross-entropy",
-    "weight of one channel", "no axes", "no voxels", "no tensor",
+    "other_act", "soft_label", "soft_label of others", "logits as they are", "NaN", "labels beyond the classes",
+    "a truth of another shape", "a truth without channels", "one channel", "one channel without background",
+    "too many weights", "negative weights", "one weight for all", "integers", "squares of integers",
+    "soft_label of integers", "half of a truth", "ignored one-hot", "weight of columns", "no axes", "no voxels",
+    "no tensor",
 ]  # fmt: skip
 
 

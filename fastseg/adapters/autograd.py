@@ -14,16 +14,20 @@ from fastseg.adapters.calls import NotCovered, counted
 from fastseg.arrays.scores import ScoreInputs, score_inputs
 from fastseg.counting.gradients import room_for_gradient, write_gradient
 from fastseg.counting.scores import sum_score_inputs
-from fastseg.counts import ScoreSums
-from fastseg.metrics.loss_derivatives import Differentiated
+from fastseg.metrics.loss_derivatives import Loss
 
 __all__ = ["differentiable_loss"]
 
-Loss = Callable[[ScoreSums], Differentiated]
-
 
 def differentiable_loss(
-    scores: Any, truth: Any, loss: Loss, theirs: Callable[[Any, Any], Any], dtype: Any, **options: Any
+    scores: Any,
+    truth: Any,
+    loss: Loss,
+    theirs: Callable[[Any, Any], Any],
+    dtype: Any,
+    *,
+    label_axis: int | None = None,
+    **options: Any,
 ) -> Any:
     """Return a loss of scores and truth, plain tensors of the CPU, that autograd can differentiate by the scores.
 
@@ -35,12 +39,14 @@ def differentiable_loss(
         The host's own loss of the same two tensors, for whoever differentiates the derivative again.
     dtype
         Of the result.
+    label_axis
+        The axis of length one that a truth has which is a label map nevertheless.
     **options
-        Of `fastseg.sum_scores`; channels are axis 1, samples axis 0.
+        Of `fastseg.sum_scores`.
     """
     if forward_ad.unpack_dual(scores).tangent is not None:
         raise NotCovered("derivatives in forward mode")
-    inputs = functools.partial(_inputs, options.pop("label_map"), options)
+    inputs = functools.partial(_inputs, label_axis, options)
     given = counted(inputs, scores, truth)
     values, by_values = loss(counted(sum_score_inputs, given))
     result = torch.from_numpy(np.asarray(values, np.float64)).to(dtype)
@@ -58,11 +64,11 @@ def differentiable_loss(
     return _Loss.apply(scores, truth, result, backward, theirs)
 
 
-def _inputs(label_map: bool, options: dict[str, Any], scores: Any, truth: Any) -> ScoreInputs:
+def _inputs(label_axis: int | None, options: dict[str, Any], scores: Any, truth: Any) -> ScoreInputs:
     """Return what is summed of two tensors; fastseg takes their memory."""
     truth = truth.detach()
-    arrays = [_array(each) for each in (truth[:, 0] if label_map else truth, scores.detach())]
-    return score_inputs(*arrays, channel_axis=1, sample_axis=0, **options)
+    labels = truth if label_axis is None else truth.select(label_axis, 0)
+    return score_inputs(_array(labels), _array(scores.detach()), **options)
 
 
 def _array(tensor: Any) -> Any:
