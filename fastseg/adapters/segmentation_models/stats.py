@@ -1,62 +1,17 @@
-"""Drop-ins for `segmentation_models_pytorch.metrics`: `get_stats` counts here; scores of its counts are the host's own.
-
-Counts are exact. The host counts classes in 32-bit floats (`torch.histc`), which hold no odd number beyond 16,777,216, and may
-stop there (pytorch#96613).
-"""
+"""The drop-in for `segmentation_models_pytorch.metrics.get_stats`."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from fastseg.adapters.calls import NotCovered, counted, drop_in
-from fastseg.adapters.hosts import load
 from fastseg.api.labels import count_each_label
 from fastseg.api.masks import count_masks
 from fastseg.counts import BinaryCounts, LabelCounts
 
-load("segmentation_models")  # or say what to install
-
-import torch  # noqa: E402
-from segmentation_models_pytorch.metrics import (  # noqa: E402
-    accuracy,
-    balanced_accuracy,
-    f1_score,
-    false_discovery_rate,
-    false_negative_rate,
-    false_omission_rate,
-    false_positive_rate,
-    fbeta_score,
-    iou_score,
-    negative_likelihood_ratio,
-    negative_predictive_value,
-    positive_likelihood_ratio,
-    positive_predictive_value,
-    precision,
-    recall,
-    sensitivity,
-    specificity,
-)
-
-__all__ = [
-    "accuracy",
-    "balanced_accuracy",
-    "f1_score",
-    "false_discovery_rate",
-    "false_negative_rate",
-    "false_omission_rate",
-    "false_positive_rate",
-    "fbeta_score",
-    "get_stats",
-    "iou_score",
-    "negative_likelihood_ratio",
-    "negative_predictive_value",
-    "positive_likelihood_ratio",
-    "positive_predictive_value",
-    "precision",
-    "recall",
-    "sensitivity",
-    "specificity",
-]
+__all__ = ["get_stats"]
 
 #: Voxels below which PyTorch has counted a pair of masks before ours has begun.
 _FEW = 1 << 15
