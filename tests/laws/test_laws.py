@@ -43,7 +43,7 @@ LIBRARIES = {
     "adapters.mmseg": "numpy torch mmseg",
     "adapters.monai": "numpy torch monai",
     "adapters.nnunet": "numpy nnunetv2",
-    "adapters.segmentation_models": "torch segmentation_models_pytorch",
+    "adapters.segmentation_models": "numpy torch segmentation_models_pytorch",
     "adapters.sklearn": "numpy",
     "adapters.torchmetrics": "numpy torch",
     "report": "numpy jinja2 markupsafe matplotlib",

@@ -2,13 +2,13 @@
 
 Counted here are tensors of the CPU, MetaTensors and lists of them too. All else goes to MONAI: tensors on other devices, soft
 maps, maps of 16 bits, `per_component`, derivatives of metrics, second derivatives, scripts, `torch.compile`, and small inputs
-where MONAI is quicker; of losses `other_act`, soft truths where `soft_label` or the focal loss of the sigmoid makes something else
-of them, and the focal loss of each voxel. `fastseg.adapters.report` says what, and why.
+where MONAI is quicker; of losses `other_act`, the focal loss of each voxel, and soft truths of which `soft_label`, or the
+focal loss of the sigmoid, makes something else. `fastseg.adapters.report` says what, and why.
 
 Four differences are meant. Scores of 16 bits are summed exactly in losses, where MONAI's sums are of 16 bits, and infinite in
-float16 beyond 65,504. Scores at ignored voxels do not matter to a loss, even if they are NaN. Gradients of the focal loss where a
-prediction is right are exact, where MONAI takes differences of larger numbers in 32 bits. Counts are integers, where MONAI adds up
-in float32.
+float16 beyond 65,504. Scores at ignored voxels do not matter to a loss, even if they are NaN. Gradients of the focal loss are
+exact where a prediction is right, where MONAI's are differences of larger numbers in 32 bits. Counts are integers, where MONAI
+adds up in float32.
 """
 
 from fastseg.adapters.hosts import load
