@@ -87,6 +87,56 @@ def test_get_stats(benchmark: Any, case: str, scores: bool) -> None:
     )
 
 
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "and backward"])
+@pytest.mark.parametrize(
+    ("name", "mode", "shape", "times", "floors"),
+    [
+        ("DiceLoss", "multiclass", (16, 19, 256, 512), 1, (3, 3)),
+        ("DiceLoss", "binary", (16, 1, 1024, 1024), 1, (3, 3)),
+        ("JaccardLoss", "multilabel", (16, 4, 512, 512), 1, (3, 3)),
+        ("TverskyLoss", "multiclass", (2, 4, 64, 64), 30, (0.8, 0.8)),
+    ],
+)
+def test_losses(
+    benchmark: Any,
+    name: str,
+    mode: str,
+    shape: tuple[int, ...],
+    times: int,
+    floors: tuple[float, float],
+    backward: bool,
+) -> None:
+    ours = getattr(need("segmentation_models"), name)(mode)
+    torch, losses = (importlib.import_module(module) for module in ("torch", "segmentation_models_pytorch.losses"))
+    theirs = getattr(losses, name)(mode)
+    samples, classes, *space = shape
+    labels = torch.from_numpy(phantom_pair((samples, *space), max(2, classes))[0]).long()
+    onehot = torch.nn.functional.one_hot(labels, max(2, classes)).movedim(-1, 1)[:, -classes:].contiguous()
+    truth = labels if mode == "multiclass" else onehot
+    scores = torch.randn(shape, generator=torch.Generator().manual_seed(0)) + 4 * onehot
+    scores.requires_grad_(backward)
+
+    def step(loss: Any) -> Callable[[], Any]:
+        def run() -> Any:
+            scores.grad = None
+            value = loss(scores, truth)
+            if backward:
+                value.backward()
+            return value
+
+        return run
+
+    assert float(step(ours)().detach()) == pytest.approx(float(step(theirs)().detach()), rel=1e-5)
+    compare(
+        benchmark,
+        f"SMP {name}, {mode} {'×'.join(map(str, shape))}, forward{' and backward' if backward else ''}",
+        calls(step(ours), times),
+        [calls(step(theirs), times)],
+        group=GROUP,
+        floor=floors[backward],
+    )
+
+
 @pytest.mark.parametrize(
     ("shape", "classes", "times", "floor", "aim"),
     [((512, 1024), 19, 3, 3, 8), ((512, 512), 150, 3, 3, None), ((32, 32), 4, 50, 1, None)],

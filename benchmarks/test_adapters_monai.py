@@ -73,19 +73,28 @@ def test_one_hot(benchmark: Any, libraries: Any, volume: Any, name: str, floor: 
     )
 
 
-@pytest.mark.parametrize(
-    ("backward", "floor", "aim"), [(False, 12, 25), (True, 10, 20)], ids=["forward", "and backward"]
-)
-def test_dice_cross_entropy(
-    benchmark: Any, libraries: Any, volume: Any, backward: bool, floor: float, aim: float
-) -> None:
+#: Options, floors and aims of the forward pass and of both; where Dice has another activation, passes are twice as many.
+LOSSES: dict[str, tuple[str, dict[str, Any], tuple[float, float | None], tuple[float, float | None]]] = {
+    "DiceCELoss": ("DiceCELoss", {"softmax": True}, (12, 25), (10, 20)),
+    "DiceCELoss, sigmoid": ("DiceCELoss", {"sigmoid": True}, (5, None), (4, None)),
+    "FocalLoss": ("FocalLoss", {}, (10, None), (6, None)),
+    "FocalLoss, softmax": ("FocalLoss", {"use_softmax": True, "alpha": 0.25}, (10, None), (6, None)),
+    "DiceFocalLoss": ("DiceFocalLoss", {"sigmoid": True}, (8, None), (8, None)),
+}
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "and backward"])
+@pytest.mark.parametrize("case", LOSSES)
+def test_losses(benchmark: Any, libraries: Any, volume: Any, case: str, backward: bool) -> None:
     torch, host, ours = libraries
     true = volume[0][0]
     scores = torch.randn(1, K, 128, 128, 128, generator=torch.Generator().manual_seed(0)) + 4 * volume[1][1]
     scores.requires_grad_(backward)
+    name, options, *goals = LOSSES[case]
+    floor, aim = goals[backward]
 
     def step(kind: Any) -> Callable[[], Any]:
-        loss = kind(to_onehot_y=True, softmax=True)
+        loss = kind(to_onehot_y=True, **options)
 
         def run() -> Any:
             scores.grad = None
@@ -96,8 +105,9 @@ def test_dice_cross_entropy(
 
         return run
 
-    name = f"DiceCELoss, forward{' and backward' if backward else ''}, 14 classes 128³"
-    _compare(benchmark, name, step(ours.DiceCELoss), step(host.losses.DiceCELoss), floor=floor, aim=aim, rounds=5)
+    what = f"{case}, forward{' and backward' if backward else ''}, 14 classes 128³"
+    kinds = [getattr(module, name) for module in (ours, host.losses)]
+    _compare(benchmark, what, *map(step, kinds), floor=floor, aim=aim, rounds=5)
 
 
 SMALL = ["compute_dice", "compute_iou", "compute_generalized_dice", "get_confusion_matrix", "DiceMetric", "DiceCELoss"]
