@@ -74,8 +74,8 @@ class DicomSegmentation(DecodedVolume):
         self.blocks = (1, 1, 1)
 
     def _decode(self) -> NDArray[Any]:
-        planes = np.zeros(self.geometry.shape[::-1], self.dtype)
         with failures_of("pydicom", self.path), quiet("pydicom"):
+            planes = np.zeros(self.geometry.shape[::-1], self.dtype)  # in here: a false header may ask for any size
             for (place, number), pixels in zip(self._frames, _frames(self.path, self._dataset), strict=True):
                 if self._binary:
                     inside = pixels != 0

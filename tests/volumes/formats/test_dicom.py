@@ -268,6 +268,19 @@ def test_broken_files_are_errors_or_volumes(tmp_path: Path, binary: Path, capfd:
     assert capfd.readouterr() == ("", "")
 
 
+def test_sizes_that_it_claims_are_an_error(tmp_path: Path, binary: Path) -> None:
+    """A few hundred bytes of pixels, and planes of 60,000 by 60,000 as far apart as planes may be: 200 TB of voxels."""
+    dataset = pydicom.dcmread(binary)
+    dataset.Rows = dataset.Columns = 60_000
+    position = dataset.PerFrameFunctionalGroupsSequence[-1].PlanePositionSequence[0].ImagePositionPatient
+    position[2] = float(position[2]) + 60_000 * SPACING[2]
+    dataset.save_as(tmp_path / "case.dcm")
+    with open_volume(tmp_path / "case.dcm") as volume:
+        assert volume.geometry.shape[2] > 50_000
+        with pytest.raises(VolumeError, match="truncated, corrupt"):
+            volume.finish()
+
+
 def test_a_closed_volume_stays_closed(binary: Path) -> None:
     volume = open_volume(binary)
     volume.close()
