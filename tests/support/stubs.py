@@ -1,6 +1,7 @@
 """The stubs of the modules whose names come into being when they are asked for; run this file to write them anew.
 
-They are made of what the package says of itself: the homes of public names, and the registries of metrics and losses.
+With `--check` it says which are old, and writes nothing. They are made of what the package says of itself: the homes of
+public names, and the registries of metrics and losses.
 """
 
 from __future__ import annotations
@@ -61,5 +62,9 @@ def _formatted(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for path, text in stubs().items():
-        path.write_text(_formatted(text))
+    made = {path: _formatted(text) for path, text in stubs().items()}
+    old = [path for path, text in made.items() if path.read_text() != text]
+    if "--check" in sys.argv[1:]:
+        sys.exit("\n".join(f"{path}: expected to be current: run tests/support/stubs.py" for path in old) or 0)
+    for path in old:
+        path.write_text(made[path])
