@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from support.volume_checks import SHAPE, check_flips, check_reads, check_truncations, load, voxels
 from support.volumes_on_disk import write
+from support.writers import skipped_if_not_written
 
 import fastseg
 from fastseg.volumes import VolumeError, compare_geometry, open_volume
@@ -39,7 +40,8 @@ def raw_mgh(data: bytes = bytes(210), **fields: Any) -> bytes:
 @pytest.mark.parametrize("dtype", [">u1", ">i2", ">u2", ">i4", ">f4"])
 def test_reads_what_nibabel_writes(tmp_path: Path, dtype: str, suffix: str) -> None:
     data = voxels(dtype)
-    path = write_mgh(tmp_path / "case.mgz", data)
+    with skipped_if_not_written(nib.freesurfer.mghformat.MGHError):
+        path = write_mgh(tmp_path / "case.mgz", data)
     content = gzip.decompress(path.read_bytes())
     path = path.rename(tmp_path / f"case{suffix}")
     if suffix == ".mgh":

@@ -97,8 +97,7 @@ def test_codecs_that_no_specification_has_warn_nobody(tmp_path: Path) -> None:
     data, path = voxels("<u2"), tmp_path / "case.zarr"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import zarr.codecs.numcodecs as more
-
+        more = pytest.importorskip("zarr.codecs.numcodecs", reason="this version of the library cannot write it")
         delta, bz2 = more.Delta(dtype="<u2"), more.BZ2(level=1)
     write(path, data, filters=[delta], compressors=[bz2])
     np.testing.assert_array_equal(load(path), data)
