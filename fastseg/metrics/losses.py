@@ -219,15 +219,15 @@ def focal_tversky_loss(
 ) -> float | Floats:
     """Return the focal Tversky loss: of each case and class the Tversky loss to the power 1/γ, averaged.
 
-    The paper sums over the classes; this is the mean. α is of what is invented and β of what is missed, as in the Tversky loss;
-    the paper's α, 0.7 too, is of what is missed.
+    The paper sums over the classes; this is the mean. α is of what is invented and β of what is missed, as in the Tversky
+    loss; the paper's α is of what is missed.
 
     Examples
     --------
     >>> y_true = [[[1, 0], [1, 0], [0, 1], [0, 1]]]
     >>> y_pred = [[[0.5, 0.5], [1, 0], [0, 1], [0, 1]]]
-    >>> fastseg.focal_tversky_loss(y_true, y_pred, gamma=2, average=None).round(4)  # roots of 0.15/1.65, 0.35/2.35
-    array([[0.3015, 0.3859]])
+    >>> fastseg.focal_tversky_loss(y_true, y_pred, gamma=2, average=None).round(4)  # roots of 0.35/1.85, 0.15/2.15
+    array([[0.435 , 0.2641]])
     """
     a, b = finite_number(alpha, "alpha"), finite_number(beta, "beta")
     exponent = 1 / finite_number(gamma, "gamma", positive=True)

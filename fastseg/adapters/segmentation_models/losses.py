@@ -17,8 +17,8 @@ from fastseg.metrics.loss_derivatives import Loss, Overlap, Power
 
 __all__ = ["DiceLoss", "JaccardLoss", "TverskyLoss"]
 
-#: Fewer scores than these are the host's, which has its result before a call of ours has begun to count; twice as many where each
-#: class is a question of its own.
+#: Fewer scores than these are the host's, which has its result before a call of ours has begun to count; twice as many where
+#: each class is a question of its own.
 _FEW = 1 << 18
 _ACTIVATIONS = {"binary": "sigmoid", "multilabel": "sigmoid", "multiclass": "softmax"}
 _HALVES = (torch.float16, torch.bfloat16)
