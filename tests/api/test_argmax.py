@@ -26,7 +26,9 @@ def scores(shape: tuple[int, ...], dtype: str, seed: int = 4) -> np.ndarray:
         values[drawn == 3] = np.random.default_rng(seed).choice([0.0, np.inf, 1.5])
         return values.astype(dtype)
     low, high = (0, 1) if kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    return np.where(drawn == 3, high, np.where(drawn == -3, low, abs(drawn))).astype(dtype)
+    values = abs(drawn).astype(dtype)
+    values[drawn == 3], values[drawn == -3] = high, low
+    return values
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
