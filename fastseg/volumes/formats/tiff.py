@@ -84,7 +84,7 @@ class TiffVolume(Volume):
         """Find out how the voxels lie in the file."""
         page = series.keyframe
         self.palette = _palette(page)
-        names, sizes = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
+        names, sizes = _all_axes(series)
         kept = [(name, n) for name, n in zip(names, sizes, strict=True) if name != "S"]
         kept = [axis for axis in kept[:-2] if axis[1] != 1] + kept[-2:]
         shape = tuple(int(n) for _, n in kept)
@@ -239,11 +239,19 @@ def _check_directories(path: str, read: Callable[[int, int], bytes], size: int) 
 
 def _only_series(path: str, tiff: Any) -> Any:
     """Return the series at full resolution; raise VolumeError unless all others are smaller copies of it."""
-    series = [each for each in tiff.series if not each.keyframe.is_reduced] or list(tiff.series)
+    every = list(tiff.series(squeeze=False) if callable(tiff.series) else tiff.series)  # a list before 2026.5
+    series = [each for each in every if not each.keyframe.is_reduced] or every
     if len(series) != 1:
         names = ", ".join(f"{i}: {each.name} {each.axes} {each.shape} {each.dtype}" for i, each in enumerate(series))
         raise VolumeError(f"{path}: expected one image, found {len(series)} ({names or 'no page'})")
     return series[0]
+
+
+def _all_axes(series: Any) -> tuple[str, tuple[int, ...]]:
+    """Return letters and lengths of all axes, those of length one too."""
+    if hasattr(series, "get_axes"):  # before 2026.5
+        return series.get_axes(squeeze=False), series.get_shape(squeeze=False)
+    return series.axes, series.shape
 
 
 def _checked_dtype(path: str, series: Any) -> np.dtype[Any]:
