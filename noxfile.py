@@ -52,7 +52,7 @@ def typing(session: nox.Session) -> None:
     session.install(".[dev]")
     session.run("mypy")
     session.chdir(session.create_tmp())
-    session.run("mypy", "--strict", "-c", CALLER)
+    session.run("mypy", "--config-file=", "--strict", "-c", CALLER)
 
 
 @nox.session

@@ -231,6 +231,9 @@ def test_a_real_volume_in_another_orientation(tmp_path: Path) -> None:
     assert "stored as LIP, the prediction as RAS" in str(difference)
 
 
+@pytest.mark.skipif(
+    nib.__version__ < "5.4", reason="before 5.4, nibabel goes by the number of an axis where we go by how sure it is"
+)
 @given(st.lists(st.floats(-3, 3), min_size=9, max_size=9))
 def test_axis_codes_are_nibabels(values: list[float]) -> None:
     affine = np.eye(4)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support.array_volumes import check_boxes, whole
 from support.stored_arrays import SHAPE, load, refused, voxels
+from support.writers import skipped_if_not_written
 from support.zarr_files import edit, write, zarr, zip_folder
 
 from fastseg.volumes import open_volume
@@ -129,7 +130,8 @@ def test_axes_of_images(tmp_path: Path, image: Any, shape: tuple[int, ...], axes
     data = voxels("u1", shape)
     scale = image.get("scale", [1] * len(shape))
     datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}]
-    path = write_image(tmp_path / "case.zarr", data, "0.4", {**image, "datasets": datasets})
+    with skipped_if_not_written(ValueError):
+        path = write_image(tmp_path / "case.zarr", data, "0.4", {**image, "datasets": datasets})
     with open_volume(path) as volume:
         assert volume.geometry.axes == axes
         np.testing.assert_equal(volume.geometry.spacing, spacing or (math.nan,) * len(volume.geometry.shape))
