@@ -226,4 +226,5 @@ def test_alpha_of_classes_and_of_binary_sums() -> None:
     assert losses.focal_loss([0, 0, 1], p, alpha=[3, 5]) == pytest.approx((each * [3, 3, 5]).mean())
     one = [[0.5], [0.25], [0.75]]
     assert losses.focal_loss([0, 0, 1], one, alpha=0.25) == pytest.approx((each * factors).mean())
+    assert losses.focal_loss([0, 0, 1], one, alpha=1) == pytest.approx(each[2] / 3)
     assert losses.focal_loss([0, 0, 1], one, alpha=[5]) == pytest.approx((each * [1, 1, 5]).mean())

@@ -35,7 +35,7 @@ LOSSES: dict[str, Any] = {
     "power": Power(Overlap(squared=True), 1.5),
     "generalised": GeneralizedDice(),
     "generalised, none": GeneralizedDice(power=1, first=1, reduction="none"),
-    "generalised, pooled": GeneralizedDice(power=0, pooled=True),
+    "generalised, pooled": GeneralizedDice(power=0, pooled=True, first=1),
     "cross-entropy": CrossEntropy(label_smoothing=0.2, class_weight=[1.0, 2.0, 0.5]),
     "cross-entropy, sum": CrossEntropy(reduction="sum"),
     "cross-entropy, true classes weighted": CrossEntropy(true_weight=[2.0, 3.0, 0.5]),
@@ -94,6 +94,10 @@ def test_an_absent_class_has_the_largest_weight() -> None:
     np.testing.assert_allclose(GeneralizedDice(**none, reduction="none")(absent)[0][:, 0], wanted)
     empty = replace(sums, true=sums.true * 0, true_pred=sums.true_pred * 0)
     assert float(GeneralizedDice()(empty)[0]) == 0
+    little = replace(sums, true=sums.true * [1, 1, 0.01])
+    w = little.true**-2.0
+    wanted = 1 - 2 * (w * little.true_pred).sum(1) / (w * (little.true + little.pred)).sum(1)
+    np.testing.assert_allclose(GeneralizedDice(**none, reduction="none")(little)[0][:, 0], wanted)
 
 
 def test_empty_and_undefined() -> None:
@@ -103,6 +107,38 @@ def test_empty_and_undefined() -> None:
     assert np.isnan(values)
     assert np.isnan(by_values(np.ones(())).true_pred).all()
     assert float(Overlap()(empty)[0]) == 0
+
+
+def test_classes_without_truth_lose_nothing() -> None:
+    sums = sums_of()
+    absent = replace(sums, true=sums.true * [1, 0, 1], true_pred=sums.true_pred * [1, 0, 1])
+    values, by_values = Overlap(reduction="none", present=True)(absent)
+    everywhere = Overlap(reduction="none")(absent)[0]
+    assert values.tolist() == (everywhere * [1, 0, 1]).tolist()
+    assert (by_values(np.ones((2, 3))).pred != 0).tolist() == [[True, False, True]] * 2
+    little = replace(sums, true=sums.true * 0.01)
+    assert (Overlap(reduction="none", present=True)(little)[0] > 0).all()
+
+
+def test_logarithms_and_least_denominators_are_flat_beyond_their_limits_only() -> None:
+    """As PyTorch's clamp is, which has a slope at the limit itself."""
+    sums = sum_scores([1, 0], [[0.5], [0.5]], quantities=["dice"])  # Σt and Σp are 1, Σpt is a half
+    for least, slope in ((1.5, -1.0), (2.0, -1.0), (2.5, -0.8)):
+        _, by_values = Overlap(numerator=0.0, denominator=0.0, least=least)(sums)
+        assert by_values(np.ones(())).true_pred == pytest.approx(slope)
+        assert (by_values(np.ones(())).pred == 0) == (least > 2)
+    for limit, slope in ((0.25, -2.0), (0.5, -2.0), (0.75, 0.0)):
+        value, by_values = Overlap(numerator=0.0, denominator=0.0, log=limit)(sums)
+        assert float(value) == pytest.approx(-np.log(max(limit, 0.5)))
+        assert by_values(np.ones(())).true_pred == pytest.approx(slope)
+
+
+def test_weights_of_true_voxels_in_binary_cross_entropy() -> None:
+    p = np.array([[0.5], [0.25], [0.75]])
+    sums = sum_scores([1, 0, 1], p, quantities=["focal"], focal_gamma=0.0)
+    wanted = -(3 * np.log(0.5) + np.log(0.75) + 3 * np.log(0.75))
+    assert float(CrossEntropy(true_weight=[3.0])(sums)[0]) == pytest.approx(wanted / 3)
+    assert float(CrossEntropy(true_weight=[3.0], reduction="sum")(sums)[0]) == pytest.approx(wanted)
 
 
 def test_terms() -> None:

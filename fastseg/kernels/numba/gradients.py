@@ -70,6 +70,18 @@ def _truth_of(t: Any, t_at: Any, c: Any, i: Any, code: Any, first: Any, soft: An
     return narrow(load(t, c, t_at + i))
 
 
+@device
+def _slope(terms: Any, c: Any, u: Any, y: Any) -> Any:
+    """Return the derivative of what is made of overlaps, by the probability y of a class whose truth is u."""
+    return floats(terms[SLOPE, c]) * u + floats(terms[CURVE, c]) * y + floats(terms[LEVEL, c])
+
+
+@device
+def _loss(terms: Any, c: Any, u: Any) -> Any:
+    """Return the factor of -ln y in cross-entropy."""
+    return floats(terms[BASE, c]) + floats(terms[HIT, c]) * u
+
+
 @stage(*_TO_GRADIENTS)
 def categorical(
     p: Any,
@@ -93,13 +105,13 @@ def categorical(
         if logits is not None:
             for c in range(channels):
                 y, u = load(p, c, i), _truth_of(t, t_at, c, i, code, _ZERO, soft)
-                slope = floats(terms[SLOPE, c]) * u + floats(terms[CURVE, c]) * y + floats(terms[LEVEL, c])
+                slope = _slope(terms, c, u, y)
                 total = total + y * slope
-                losses = losses + floats(terms[BASE, c]) + floats(terms[HIT, c]) * u
+                losses = losses + _loss(terms, c, u)
         for c in range(channels):
             y, u = load(p, c, i), _truth_of(t, t_at, c, i, code, _ZERO, soft)
-            slope = floats(terms[SLOPE, c]) * u + floats(terms[CURVE, c]) * y + floats(terms[LEVEL, c])
-            loss = floats(terms[BASE, c]) + floats(terms[HIT, c]) * u
+            slope = _slope(terms, c, u, y)
+            loss = _loss(terms, c, u)
             if logits is not None:
                 store(p, c, i, y * (slope - total + losses) - loss)
             else:
@@ -129,7 +141,7 @@ def binary(
         code = load_integers(codes, code_at + i)
         for c in range(channels):
             y, rest, u = load(p, c, i), load(q, c, i), _truth_of(t, t_at, c, i, code, first, soft)
-            slope = floats(terms[SLOPE, c]) * u + floats(terms[CURVE, c]) * y + floats(terms[LEVEL, c])
+            slope = _slope(terms, c, u, y)
             away = select(u == floats(1.0), zero - rest, y - u)
             loss = floats(terms[HIT, c]) * away
             if logits is not None:
