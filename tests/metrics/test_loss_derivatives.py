@@ -82,6 +82,10 @@ def test_they_are_the_losses(activation: str) -> None:
     share = 1 if activation == "sigmoid" else 3  # here the mean is over the classes too
     assert float(Focal()(sums)[0]) * share == pytest.approx(losses.focal_loss(sums), rel=1e-12)
     assert float(Focal(reduction="sum")(sums)[0]) == pytest.approx(float(Focal()(sums)[0]) * 6, rel=1e-12)
+    assert float(CrossEntropy(reduction="sum")(sums)[0]) == pytest.approx(losses.cross_entropy(sums, reduction="sum"))
+    some = (sums.focal + sums.focal_others)[:, 1:].sum() / sums.total.sum()
+    assert float(Focal(first=1)(sums)[0]) == pytest.approx(some / 2, rel=1e-12)
+    assert float(Focal(first=1, per_class=False)(sums)[0]) == pytest.approx(some, rel=1e-12)
 
 
 def test_an_absent_class_has_the_largest_weight() -> None:
