@@ -49,10 +49,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         name = marker.args[0]
         if not host_is_there(name):
             pytest.skip(f"needs a host of drop-ins: pip install {HOSTS[name].distribution}")
+    if item.get_closest_marker("gpu") and (missing := _no_gpu()):
+        assert os.environ.get("FASTSEG_REQUIRE_GPU") != "1", missing
+        pytest.skip(f"needs an NVIDIA GPU: {missing}")
     if item.get_closest_marker("browser") and _chromium() is None:
         pytest.skip("needs Chromium, which pip does not install")
     if item.get_closest_marker("site") and not (BUILT / "index.html").exists():
         pytest.skip("needs the site: python docs/serve.py --build")
+
+
+def _no_gpu() -> str | None:
+    """Return why there is no GPU to test on, None if there is one."""
+    try:
+        from fastseg.kernels.cuda.driver import driver
+
+        driver()
+    except RuntimeError as error:
+        return str(error)
+    return None
 
 
 def _chromium() -> str | None:

@@ -9,14 +9,16 @@ import numpy.typing as npt
 
 from fastseg.arrays import array_likes, image_objects
 from fastseg.arrays.array_likes import bfloat16_bits
+from fastseg.arrays.device import device_array
+from fastseg.kernels.protocols.device import DeviceArray
 
 __all__ = ["as_array", "checked_mask", "checked_weight", "label_map_or_bits", "same_shape", "score_array"]
 
 Array = npt.NDArray[Any]
 
 
-def as_array(value: Any, name: str) -> Array:
-    """Return `value` as an array that shares its memory where it can.
+def as_array(value: Any, name: str, on_device: bool = False) -> Any:
+    """Return `value` as an array that shares its memory where it can; with `on_device` one of a GPU is a `DeviceArray`.
 
     Takes NumPy arrays, anything with DLPack, the buffer protocol or `__array__` in the memory of the CPU, numbers, (nested)
     lists and tuples of numbers, and the images of other libraries that `fastseg.arrays.image_objects` knows.
@@ -26,7 +28,7 @@ def as_array(value: Any, name: str) -> Array:
     TypeError, ValueError
         If it is no array, is masked, or lives on another device; if it is an image that cannot be read.
     """
-    if type(value) is np.ndarray:
+    if type(value) is np.ndarray or isinstance(value, DeviceArray):
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain array, found a masked array; pass its data, and mask=~array.mask")
@@ -47,6 +49,8 @@ def as_array(value: Any, name: str) -> Array:
                 f"{name}: expected an array in the memory of the CPU, found {type(value).__name__}: {error}"
             ) from None
         if int(kind) not in (1, 3):  # CPU, or page-locked memory of the CPU
+            if on_device and (found := device_array(value, name)) is not None:
+                return found
             raise TypeError(
                 f"{name}: expected an array in the memory of the CPU, found one on device {value.__dlpack_device__()}"
             )
@@ -64,21 +68,21 @@ def as_array(value: Any, name: str) -> Array:
     return array
 
 
-def label_map_or_bits(value: Any, name: str) -> tuple[Array, bool]:
+def label_map_or_bits(value: Any, name: str, on_device: bool = False) -> tuple[Any, bool]:
     """Return `as_array` of labels, and whether it holds the bit patterns of bfloat16; TypeError where it cannot be labels."""
     bits = bfloat16_bits(value)
-    array = as_array(value if bits is None else bits, name)
+    array = as_array(value if bits is None else bits, name, on_device)
     dtype = array.dtype
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise TypeError(f"{name}: expected bool, integers, or floats that hold whole numbers; found dtype {dtype}")
     return array, bits is not None
 
 
-def checked_mask(value: Any, shape: tuple[int, ...]) -> Array | None:
+def checked_mask(value: Any, shape: tuple[int, ...], on_device: bool = False) -> Any:
     """Return a region of interest of that shape as an array, None where it is None; TypeError or ValueError if it is none."""
     if value is None:
         return None
-    array = as_array(value, "mask")
+    array = as_array(value, "mask", on_device)
     if array.dtype.kind not in "biu":
         raise TypeError(f"mask: expected bool or integers (not zero: inside), found dtype {array.dtype}")
     _shaped(array, "mask", shape)
@@ -89,7 +93,7 @@ def checked_weight(value: Any, shape: tuple[int, ...]) -> Array | None:
     """Return weights of that shape as an array, None where it is None; TypeError or ValueError if they are none."""
     if value is None:
         return None
-    array = as_array(value, "sample_weight")
+    array: Array = as_array(value, "sample_weight")
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"sample_weight: expected real numbers, found dtype {array.dtype}")
     _shaped(array, "sample_weight", shape)

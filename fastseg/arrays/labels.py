@@ -12,6 +12,8 @@ from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import checked_axis
 from fastseg.arrays.classes import Classes, label_classes
 from fastseg.arrays.convert import checked_mask, checked_weight, label_map_or_bits, same_shape
+from fastseg.arrays.device import device_of
+from fastseg.kernels.protocols.device import Device
 
 __all__ = ["LabelInputs", "among", "label_inputs", "whole_numbers"]
 
@@ -30,6 +32,8 @@ class LabelInputs:
     sample_axis: int | None
     bfloat16: tuple[bool, bool] = (False, False)
     """Whether y_true and y_pred are bit patterns of bfloat16, as int16."""
+    device: Device | None = None
+    """The GPU that the arrays lie on (each is a `DeviceArray` then), None for the memory of the CPU."""
 
     @property
     def num_samples(self) -> int:
@@ -60,16 +64,20 @@ def label_inputs(
     given = {"y_true": y_true, "y_pred": y_pred, "mask": mask, "sample_weight": sample_weight}
     images = image_objects.aligned(given, sample_axis=sample_axis)
     y_true, y_pred, mask, sample_weight = images.arguments.values()
-    (true, true_bits), (pred, pred_bits) = label_map_or_bits(y_true, "y_true"), label_map_or_bits(y_pred, "y_pred")
+    (true, true_bits), (pred, pred_bits) = (
+        label_map_or_bits(value, name, on_device=True) for name, value in (("y_true", y_true), ("y_pred", y_pred))
+    )
     same_shape(true, "y_true", pred, "y_pred", images.note)
+    region = checked_mask(mask, true.shape, on_device=True)
     return LabelInputs(
         true,
         pred,
-        checked_mask(mask, true.shape),
+        region,
         checked_weight(sample_weight, true.shape),
         label_classes(num_classes, labels, ignore_index),
         checked_axis(images.sample_axis, true.ndim, "sample_axis"),
         (true_bits, pred_bits),
+        device_of(y_true=true, y_pred=pred, mask=region),
     )
 
 

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import checked_axis
 from fastseg.arrays.convert import checked_mask, checked_weight, label_map_or_bits, same_shape
+from fastseg.arrays.device import device_of
+from fastseg.kernels.protocols.device import Device
 
 __all__ = ["MaskInputs", "mask_inputs"]
 
@@ -29,6 +31,8 @@ class MaskInputs:
     sample_axis: int | None
     bfloat16: tuple[bool, bool] = (False, False)
     """Whether y_true and y_pred are bit patterns of bfloat16, as int16."""
+    device: Device | None = None
+    """The GPU that the arrays lie on (each is a `DeviceArray` then), None for the memory of the CPU."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -74,19 +78,23 @@ def mask_inputs(
     given = {"y_true": y_true, "y_pred": y_pred, "mask": mask, "sample_weight": sample_weight}
     images = image_objects.aligned(given, channel_axis, sample_axis)
     y_true, y_pred, mask, sample_weight = images.arguments.values()
-    (true, true_bits), (pred, pred_bits) = label_map_or_bits(y_true, "y_true"), label_map_or_bits(y_pred, "y_pred")
+    (true, true_bits), (pred, pred_bits) = (
+        label_map_or_bits(value, name, on_device=True) for name, value in (("y_true", y_true), ("y_pred", y_pred))
+    )
     same_shape(true, "y_true", pred, "y_pred", images.note)
     channel = checked_axis(images.channel_axis, true.ndim, "channel_axis")
     sample = checked_axis(images.sample_axis, true.ndim, "sample_axis")
     if channel is not None and channel == sample:
         raise ValueError(f"sample_axis: expected another axis than channel_axis, found {sample_axis} for both")
     spatial = tuple(size for axis, size in enumerate(true.shape) if axis != channel)
+    region = checked_mask(mask, spatial, on_device=True)
     return MaskInputs(
         true,
         pred,
-        checked_mask(mask, spatial),
+        region,
         checked_weight(sample_weight, spatial),
         channel,
         sample,
         (true_bits, pred_bits),
+        device_of(y_true=true, y_pred=pred, mask=region),
     )

@@ -14,6 +14,7 @@ from fastseg.arrays.classes import MAX_CLASSES, Classes
 from fastseg.arrays.diagnosis import Rejected, explain_labels
 from fastseg.arrays.label_spans import Layout, Pieces, layout_of, rows_of_samples
 from fastseg.arrays.labels import LabelInputs
+from fastseg.counting.device_labels import count_on_device
 from fastseg.counting.jobs import check_sums, mask_conversion, run_layouts, weight_conversion
 from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, LabelCounts, Marginals, positions
 from fastseg.kernels import counter_of
@@ -210,8 +211,11 @@ def count_classes(given: LabelInputs, *, unknown: str = "raise", backend: str = 
 
 def _count(given: LabelInputs, totals: LabelTotals, backend: str) -> int:
     """Add a pair of label maps to the totals; return the voxels of a sample."""
+    voxels: int = given.y_true.size // max(1, given.num_samples)
+    if given.device is not None:
+        count_on_device(given, totals.add, totals.count_unknown, backend)
+        return voxels
     module = counter_of(backend)
-    voxels = given.y_true.size // max(1, given.num_samples)
     if voxels:
         conversions = (None, None, mask_conversion(given.mask), weight_conversion(given.weight))
         bits = any(given.bfloat16)

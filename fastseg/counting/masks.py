@@ -14,10 +14,11 @@ from fastseg.arrays.diagnosis import Rejected, explain_masks
 from fastseg.arrays.label_spans import Layout, Pieces, layout_of
 from fastseg.arrays.mask_blocks import MaskBlocks, mask_blocks
 from fastseg.arrays.masks import MaskInputs
+from fastseg.counting.device_maps import copied_to_host, maps_on_device
 from fastseg.counting.jobs import check_sums, run_layouts
 from fastseg.counting.threads import run_jobs
 from fastseg.counts import COUNTED, OUTSIDE, BinaryCounts
-from fastseg.kernels import counter_of
+from fastseg.kernels import counter_of, device_backend
 from fastseg.kernels.protocols.labels import MaskBlock, MaskCounterProtocol, MaskTally, Span
 
 __all__ = ["count_mask_inputs"]
@@ -31,7 +32,8 @@ def count_mask_inputs(
     given: MaskInputs, *, classes: tuple[str | int, ...] | None = None, backend: str = "auto"
 ) -> BinaryCounts:
     """Count a pair of binary maps with channels; the inputs are checked already."""
-    module = counter_of(backend)
+    device = given.device
+    module = counter_of(backend) if device is None else device_backend(backend, str(device))
     samples, channels = given.shape
     names = tuple(range(channels)) if classes is None else tuple(classes)
     if len(names) != channels:
@@ -50,9 +52,9 @@ def count_mask_inputs(
 
     if given.y_true.size:
         try:
-            _count(given, module, fold)
+            (_count if device is None else _count_on_device)(given, module, fold)
         except Rejected:
-            explain_masks(given)
+            explain_masks(given if device is None else copied_to_host(given, module))
     conserved = (voxels.sum(1) == given.y_true.size // max(1, samples * channels)).all()
     if given.mask is None:
         conserved = conserved and not voxels[:, OUTSIDE].any()
@@ -99,6 +101,19 @@ def _count(given: MaskInputs, module: Any, fold: Any) -> None:
             yield _Jobs(module.MaskCounter(), blocks)
 
         run_jobs(blocks.jobs, open_worker, fold)
+
+
+def _count_on_device(given: MaskInputs, module: Any, fold: Any) -> None:
+    """Count all at once where they lie, in the memory of a GPU."""
+    if given.weight is not None:
+        raise TypeError("sample_weight: expected None for maps on a GPU, where voxels cannot be weighted yet")
+    samples, channels = given.shape
+    maps = maps_on_device(given, [given.axes(position) for position in range(3)], samples, channels, module)
+    found = module.count_masks(maps, given.device)
+    tp, fp, fn = found.both, found.pred - found.both, found.true - found.both
+    sums = np.stack([tp, fp, fn, found.inside - tp - fp - fn], axis=-1)
+    tally = MaskTally(sums, found.inside[:, 0], bool(found.wrong.any()))
+    fold([(slice(0, samples), slice(0, channels), maps.voxels, tally)])
 
 
 class _Jobs:

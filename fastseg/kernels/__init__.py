@@ -14,10 +14,19 @@ from typing import Any
 
 from fastseg.kernels.loading import loading
 
-__all__ = ["BACKENDS", "counter_of"]
+__all__ = ["BACKENDS", "counter_of", "device_backend"]
 
 #: Name of each backend and its module.
 BACKENDS = {"numpy": "fastseg.kernels.numpy", "numba": "fastseg.kernels.numba"}
+#: That of arrays which lie on a GPU.
+_CUDA = "fastseg.kernels.cuda"
+
+
+def device_backend(backend: str, place: str) -> Any:
+    """Return the module that counts arrays in the memory of that GPU; ValueError if another is asked for."""
+    if backend not in ("auto", "cuda"):
+        raise ValueError(f"backend: expected 'auto' or 'cuda' for arrays in the memory of {place}, found {backend!r}")
+    return _load(_CUDA)
 
 
 def counter_of(backend: str) -> Any:
@@ -28,6 +37,8 @@ def counter_of(backend: str) -> Any:
     ValueError
         If there is no such backend.
     """
+    if backend == "cuda":
+        raise ValueError("backend: expected arrays in the memory of a GPU for 'cuda', found those of the CPU")
     name = "numba" if backend == "auto" else backend
     if not isinstance(name, str) or name not in BACKENDS:
         raise ValueError(f"backend: expected 'auto' or one of {sorted(BACKENDS)}, found {backend!r}")

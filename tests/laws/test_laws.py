@@ -26,6 +26,7 @@ LIBRARIES = {
     "counts": "numpy",
     "geometry": "numpy",
     "kernels": "numpy numba llvmlite",
+    "kernels.cuda": "numpy cuda",
     "kernels.numpy": "numpy scipy",
     "kernels.protocols": "numpy",
     "arrays": "numpy torch",

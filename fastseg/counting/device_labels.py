@@ -1,0 +1,65 @@
+"""Label maps in the memory of a GPU: what of them is told apart there, and the pairs that come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.arrays.diagnosis import Rejected, explain_labels
+from fastseg.arrays.labels import LabelInputs
+from fastseg.counting.device_maps import copied_to_host, maps_on_device
+from fastseg.kernels import device_backend
+from fastseg.kernels.protocols.labels import Pairs
+
+__all__ = ["count_on_device"]
+
+
+def count_on_device(given: LabelInputs, add: Callable[[int, Pairs], None], count_unknown: bool, backend: str) -> None:
+    """Count a pair of label maps on a GPU; `add` is called with each sample and its pairs."""
+    module: Any = device_backend(backend, str(given.device))
+    if given.weight is not None:
+        raise TypeError("sample_weight: expected None for label maps on a GPU, where voxels cannot be weighted yet")
+    if not given.y_true.size:
+        return
+    labels = _told_apart(given)
+    maps = maps_on_device(given, [(given.sample_axis, None)] * 3, given.num_samples, 1, module)
+    table = module.count_pairs(maps, labels, given.device)
+    values = np.append(labels, _other_than(labels))
+    try:
+        if table.bad.any():
+            raise Rejected
+        for sample, counts in enumerate(table.counts):
+            rows, columns = np.nonzero(counts)
+            outside = int(table.outside[sample])
+            add(sample, Pairs(values[rows], values[columns], counts[rows, columns], None, outside, 0))
+    except Rejected:
+        explain_labels(copied_to_host(given, module), count_unknown=count_unknown)
+
+
+def _told_apart(given: LabelInputs) -> npt.NDArray[np.int64]:
+    """Return the labels that are told apart from each other and from all else, sorted."""
+    declared = given.classes.labels
+    if declared is None:
+        ranges = [_range_of(array) for array in (given.y_true, given.y_pred)]
+        declared = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1)
+    return np.union1d(declared, given.classes.ignored)
+
+
+def _range_of(array: Any) -> tuple[int, int]:
+    kind = array.dtype
+    if kind.kind == "b":
+        return 0, 1
+    if kind.itemsize > 1:
+        raise ValueError(
+            f"num_classes, labels: expected one of them for label maps of {kind} on a GPU: which labels occur is found of "
+            "bytes only"
+        )
+    return int(np.iinfo(kind).min), int(np.iinfo(kind).max)
+
+
+def _other_than(labels: npt.NDArray[np.int64]) -> int:
+    """Return a label that is none of these sorted ones."""
+    return int(labels[-1]) + 1 if labels[-1] < 2**63 - 1 else int(labels[0]) - 1

@@ -1,0 +1,77 @@
+"""Maps in the memory of a GPU: how they are walked through there, and what is said where a voxel is not allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+
+from fastseg.arrays.label_spans import in_memory_order
+from fastseg.arrays.labels import LabelInputs
+from fastseg.arrays.masks import MaskInputs
+from fastseg.kernels.protocols.device import DeviceArray
+
+__all__ = ["copied_to_host", "maps_on_device"]
+
+Given = TypeVar("Given", LabelInputs, MaskInputs)
+#: Of an array: the axes of samples and of channels, None for those that it has not.
+Axes = tuple[int | None, int | None]
+
+
+def maps_on_device(
+    given: LabelInputs | MaskInputs, axes: Sequence[Axes], samples: int, channels: int, module: Any
+) -> Any:
+    """Return a truth, a prediction and a mask as the backend's kernels walk through them: axes in the order of memory, merged.
+
+    Raises
+    ------
+    ValueError
+        If too many axes are left, or numbers do not lie at multiples of their size.
+    """
+    arrays: list[Any] = [array for array in (given.y_true, given.y_pred, given.mask) if array is not None]
+    # Arrays of the same steps in the memory of the CPU, which nobody reads: NumPy's views are then views of the others.
+    shadows = [as_strided(np.empty(1, array.dtype), array.shape, array.strides) for array in arrays]
+    views = in_memory_order([_first(shadow, own) for shadow, own in zip(shadows, axes, strict=False)])
+    sizes = views[0].shape
+    if len(sizes) > module.MOST_AXES:
+        raise ValueError(
+            f"y_true, y_pred: expected at most {module.MOST_AXES} axes that do not lie in one line on a GPU, found "
+            f"{len(sizes)}"
+        )
+    lying = []
+    for array, shadow, view, own, bits in zip(arrays, shadows, views, axes, (*given.bfloat16, False), strict=False):
+        if array.pointer % array.itemsize or any(stride % array.itemsize for stride in array.strides):
+            raise ValueError(
+                f"y_true, y_pred, mask: expected numbers at multiples of their size on a GPU, found {array}"
+            )
+        steps = [stride // array.itemsize for stride in array.strides]
+        inner = [stride // array.itemsize for stride in view.strides]
+        between = tuple(0 if axis is None else steps[axis] for axis in own)
+        lying.append(module.Lying.of(array, array.pointer + _address(view) - _address(shadow), inner, between, bits))
+    true, pred, *mask = lying
+    return module.Maps(true, pred, mask[0] if mask else None, sizes, samples, channels)
+
+
+def copied_to_host(given: Given, module: Any) -> Given:
+    """Return the inputs in the memory of the CPU, to look for what is wrong with them."""
+    copies: dict[str, Any] = {
+        name: module.on_host(array)
+        for name in ("y_true", "y_pred", "mask")
+        if isinstance(array := getattr(given, name), DeviceArray)
+    }
+    return replace(given, **copies, device=None)
+
+
+def _first(array: npt.NDArray[Any], axes: Axes) -> npt.NDArray[Any]:
+    """Return the view of the first sample and channel."""
+    where: tuple[Any, ...] = (*(0 if axis in axes else slice(None) for axis in range(array.ndim)), ...)
+    view: npt.NDArray[Any] = array[where]  # ...: of a single voxel too
+    return view
+
+
+def _address(array: npt.NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])

@@ -1,0 +1,69 @@
+// What every kernel needs: short names of types, how an array lies, and numbers that have no type of their own in C++.
+//
+// The same text is compiled for GPUs by NVRTC, and for tests by a compiler for CPUs, before which `cuda_on_cpu.h` stands.
+#pragma once
+
+typedef signed char i8;
+typedef unsigned char u8;
+typedef short i16;
+typedef unsigned short u16;
+typedef int i32;
+typedef unsigned int u32;
+typedef long long i64;
+typedef unsigned long long u64;
+
+#ifndef CUDA_ON_CPU
+#define DYNAMIC_SHARED(type, name) extern __shared__ type name[]
+#endif
+
+constexpr int MOST_AXES = 6;
+
+// An array: where it begins, and how many numbers lie between neighbours along each axis, between samples and between channels.
+struct Array {
+  const void *data;
+  i64 steps[MOST_AXES];
+  i64 sample_step, channel_step;
+};
+
+// Numbers that are read as their bits.
+struct boolean {
+  u8 bits;
+};
+struct half {
+  u16 bits;
+};
+struct bfloat16 {
+  u16 bits;
+};
+
+__device__ inline float bits_as_float(u32 bits) {
+  union {
+    u32 bits;
+    float value;
+  } either;
+  either.bits = bits;
+  return either.value;
+}
+
+__device__ inline float number(bfloat16 value) { return bits_as_float((u32)value.bits << 16); }
+
+__device__ inline float number(half value) {
+  const u32 sign = (u32)(value.bits & 0x8000) << 16, exponent = value.bits >> 10 & 31, fraction = value.bits & 1023;
+  if (exponent == 31) return bits_as_float(sign | 0x7f800000 | fraction << 13);
+  if (exponent) return bits_as_float(sign | (exponent + 112) << 23 | fraction << 13);
+  const float tiny = (float)fraction * 5.9604644775390625e-8f;  // 2^-24
+  return sign ? -tiny : tiny;
+}
+
+__device__ inline u8 number(boolean value) { return value.bits != 0; }
+
+template <typename T>
+__device__ inline T number(T value) {
+  return value;
+}
+
+// Several numbers that lie side by side and are read at once.
+template <typename T, int COUNT>
+struct alignas(sizeof(T) * COUNT) Pack {
+  T values[COUNT];
+};

@@ -1,0 +1,53 @@
+"""Arrays in the memory of a GPU, as they pass from the caller to a backend: where they lie, never their numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Device", "DeviceArray"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU, and the stream that its caller works on."""
+
+    index: int
+    stream: int = field(compare=False, default=0)
+    """CUDA's handle of the stream; 0 is the default one."""
+
+    def __str__(self) -> str:
+        return f"GPU {self.index}"
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceArray:
+    """An array in the memory of a GPU."""
+
+    pointer: int
+    """The address of the first number."""
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    """Bytes between neighbours along each axis, as NumPy's."""
+    dtype: np.dtype[Any]
+    device: Device
+    owner: Any = field(default=None, repr=False)
+    """What keeps the memory alive."""
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of numbers."""
+        return prod(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return self.dtype.itemsize

@@ -1,0 +1,91 @@
+"""The kernels compile for GPUs that are not here, within the registers they were given; and are kept on disk."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastseg.kernels.cuda.compiler import Specialisation, compiled, sources
+from fastseg.kernels.cuda.maps import Lying, Maps
+
+pytest.importorskip("cuda.bindings", reason="needs NVIDIA's compiler: pip install 'fastseg-metrics[cuda13]'")
+
+SIZES = {
+    "boolean": 1, "u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 4, "i32": 4, "u64": 8, "i64": 8, "half": 2, "bfloat16": 2,
+    "float": 4, "double": 8,
+}  # fmt: skip
+PAIRS = [*((each, each) for each in SIZES), ("u8", "i64"), ("i64", "u8"), ("i64", "float"), ("u8", "boolean")]
+BYTES, WORDS = ("u8", "u8"), ("i64", "i64")
+CASES = [  # registers, and who is looked at: every pair in the common path, the other paths of two of them
+    *((pair, True, False, (1,), "sm_90") for pair in PAIRS),
+    *((pair, True, False, (1,), other) for pair in (BYTES, WORDS, ("u64", "u64")) for other in ("sm_80", "sm_100")),
+    *((pair, shared, True, steps, architecture) for pair in (BYTES, WORDS, ("i64", "float"))
+      for shared, steps in ((False, (1,)), (True, (9, 2))) for architecture in ("sm_80", "sm_90", "sm_100")),
+]  # fmt: skip
+
+
+def lying(kind: str, steps: tuple[int, ...] = (1,)) -> Lying:
+    return Lying(1 << 20, kind, SIZES[kind], steps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("pair", "shared", "masked", "steps", "architecture"), CASES)
+def test_registers_without_spills(
+    pair: tuple[str, str], shared: bool, masked: bool, steps: tuple[int, ...], architecture: str
+) -> None:
+    true, pred = pair
+    maps = Maps(lying(true, steps), lying(pred, steps), lying("u8", steps) if masked else None, (99,) * len(steps))
+    for what in (
+        maps.specialised("joint_histogram", ("TABLE", "SHARED" if shared else "GLOBAL")),
+        maps.specialised("masks"),
+    ):
+        check_registers(what, compiled(what, architecture, keep=False).log)
+
+
+def check_registers(what: Specialisation, log: str) -> None:
+    assert re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log)
+    assert not re.findall(r"[1-9]\d* bytes spill", log), log
+    registers = max(map(int, re.findall(r"Used (\d+) registers", log)))
+    macros: dict[str, Any] = dict(what.macros)
+    assert registers * macros["THREADS"] * macros["BLOCKS"] <= 65536
+
+
+def simple(value: str) -> Specialisation:
+    found = Maps(lying("u8"), lying("u8"), None, (99,)).specialised("joint_histogram", ("TABLE", "SHARED"))
+    return Specialisation("joint_histogram", tuple((dict(found.macros) | {"TRUTH": value}).items()))
+
+
+def test_a_kernel_is_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTSEG_CUDA_CACHE", str(tmp_path / "kernels"))
+    first = compiled(simple("u8"), "sm_90")
+    (file,) = (tmp_path / "kernels").iterdir()
+    assert compiled(simple("u8"), "sm_90") == (first.code, "")
+    compiled(simple("u8"), "sm_80")
+    compiled(simple("u16"), "sm_90")
+    assert len([*file.parent.iterdir()]) == 3
+    file.write_bytes(file.read_bytes()[:-1] + b"?")  # damaged: compiled again
+    again = compiled(simple("u8"), "sm_90")
+    assert (again.code, bool(again.log)) == (first.code, True)
+    assert compiled(simple("u8"), "sm_90") == (first.code, "")
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FASTSEG_CUDA_CACHE", str(tmp_path / "file"))
+    assert compiled(simple("u8"), "sm_90").code
+
+
+def test_a_change_of_any_source_is_another_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTSEG_CUDA_CACHE", str(tmp_path))
+    compiled(simple("u8"), "sm_90")
+    changed = {name: text + "\n// changed" if name == "common.cuh" else text for name, text in sources().items()}
+    monkeypatch.setattr("fastseg.kernels.cuda.compiler.sources", lambda: changed)
+    assert compiled(simple("u8"), "sm_90").log
+
+
+def test_what_does_not_compile_is_shown() -> None:
+    with pytest.raises(RuntimeError, match=r"joint_histogram does not compile for sm_90:\n.*nonsense"):
+        compiled(simple("nonsense"), "sm_90", keep=False)

@@ -1,0 +1,42 @@
+"""Without a GPU, its driver or the packages that call it, one sentence says what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from support.cuda.on_cpu import Tensor
+
+from fastseg import count_labels
+from fastseg.kernels.cuda import compiler, driver
+
+
+@pytest.fixture(autouse=True)
+def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_driver", None)
+
+
+def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cuda.bindings", None)
+    true = Tensor(np.zeros(3, "u1"))
+    with pytest.raises(RuntimeError, match=r"pip install 'fastseg-metrics\[cuda13\]' \(or \[cuda12\]"):
+        count_labels(true, true, num_classes=2)
+    with pytest.raises(RuntimeError, match=r"pip install 'fastseg-metrics\[cuda13\]' \(or \[cuda12\]"):
+        compiler.compiled(compiler.Specialisation("joint_histogram", ()), "sm_90", keep=False)
+
+
+def test_without_a_driver() -> None:
+    pytest.importorskip("cuda.bindings", reason="needs NVIDIA's compiler: pip install 'fastseg-metrics[cuda13]'")
+    try:
+        driver.driver()
+    except RuntimeError as error:
+        assert "arrays on a GPU need NVIDIA's driver, which cannot be used here" in str(error)
+    else:
+        pytest.skip("there is a GPU, and its driver works")
+
+
+def test_importing_the_backend_imports_nothing_of_nvidias() -> None:
+    code = "import sys, fastseg.kernels.cuda as c; c.count_pairs; assert not any(m.startswith('cuda') for m in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,88 @@
+"""Kernels of the CUDA backend on the CPU: their own text, compiled by g++, and arrays that say they lie on a GPU."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastseg.kernels.cuda.compiler import SOURCES, Specialisation
+from fastseg.kernels.cuda.driver import Limits
+from fastseg.kernels.protocols.device import Device
+
+__all__ = ["Cpu", "Tensor"]
+
+HERE = Path(__file__).parent
+
+
+class Tensor:
+    """An array of another library in the memory of a GPU, as far as anybody can tell without reading it."""
+
+    def __init__(self, array: Any, device: int = 0) -> None:
+        self.array, self.device = np.asarray(array), device
+        self.dtype, self.shape = self.array.dtype, self.array.shape
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self.device
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """CUDA's array interface, version 3."""
+        interface = dict(self.array.__array_interface__, version=3, stream=1)
+        return {key: interface[key] for key in ("shape", "typestr", "data", "strides", "version", "stream")}
+
+
+class Cpu:
+    """The driver of a GPU that is a CPU: its memory is that of the process."""
+
+    def __init__(self, multiprocessors: int = 2, shared_bytes: int = 227 << 10) -> None:
+        self.turn = threading.RLock()
+        self._limits = Limits(multiprocessors, shared_bytes)
+        self.kept: list[Any] = []
+        self.launched: list[Specialisation] = []
+
+    def limits(self, device: Device) -> Limits:
+        return self._limits
+
+    def launch(
+        self, what: Specialisation, device: Device, grid: tuple[int, int], shared_bytes: int, job: bytes
+    ) -> None:
+        self.launched.append(what)
+        library(what).run(job, *grid, dict(what.macros)["THREADS"], shared_bytes)
+
+    def zeros(self, size: int, device: Device) -> int:
+        self.kept = [np.zeros(size // 8 + 1, np.int64)]
+        return int(self.kept[0].ctypes.data)
+
+    def upload(self, array: Any, device: Device) -> int:
+        copy = np.ascontiguousarray(array).copy()
+        self.kept.append(copy)
+        return int(copy.ctypes.data)
+
+    def download(self, pointer: int, size: int, device: Device) -> bytearray:
+        return bytearray(ctypes.string_at(pointer, size))
+
+
+@functools.cache
+def library(what: Specialisation) -> Any:
+    """Return a kernel compiled for the CPU."""
+    folder = Path(tempfile.mkdtemp(prefix="fastseg-cuda-"))
+    source, target = folder / "kernel.cpp", folder / "kernel.so"
+    source.write_text(
+        f'#include "{HERE / "cuda_on_cpu.h"}"\n#include "{SOURCES / what.name}.cuh"\n'
+        f"static void body(const void *job) {{ {what.name}(*(const Job *)job); }}\n"
+        'extern "C" void run(const void *job, unsigned x, unsigned y, unsigned threads, unsigned bytes) '
+        "{ cpu::run_grid(body, job, {x, y, 1}, threads, bytes); }\n"
+    )
+    command = ["g++", "-std=c++17", "-O1", "-w", "-shared", "-fPIC", *what.options, str(source), "-o", str(target)]
+    subprocess.run(command, check=True)
+    loaded = ctypes.CDLL(str(target))
+    loaded.run.argtypes = [ctypes.c_char_p, *(ctypes.c_uint,) * 4]
+    loaded.run.restype = None
+    return loaded
