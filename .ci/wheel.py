@@ -15,7 +15,7 @@ from email import message_from_bytes
 from pathlib import Path
 
 NEEDED = {"README.md", "LICENSE", "pyproject.toml"}
-SUFFIXES = {"py.typed", ".pyi", ".j2", ".css", ".js"}
+SUFFIXES = {"py.typed", ".pyi", ".j2", ".css", ".js", ".cuh"}
 
 
 def contents(wheel: str) -> dict[str, bytes]:

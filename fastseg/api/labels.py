@@ -40,8 +40,8 @@ def count_labels(
     ----------
     y_true, y_pred : array_like
         True and predicted labels, of one shape (any number of axes): bool, integers, or floats that hold whole numbers,
-        in any memory order; also anything with DLPack, the buffer protocol or `__array__` on the CPU. Images are taken as what
-        they are (see the notes).
+        in any memory order; also anything with DLPack, the buffer protocol or `__array__` on the CPU, and arrays on a GPU (see
+        the notes). Images are taken as what they are (notes, too).
     num_classes
         K: the classes are the labels 0..K-1 (at most 4,096).
     labels
@@ -62,7 +62,7 @@ def count_labels(
         What to do where a predicted label is outside the classes: "raise", or "count" it as a miss of its true class in
         `LabelCounts.unknown`. A true label outside the classes is always an error.
     backend
-        "auto", "numba" or "numpy" (the reference).
+        "auto", "numba" or "numpy" (the reference); "cuda" is that of arrays on a GPU, which "auto" knows.
 
     Returns
     -------
@@ -85,6 +85,9 @@ def count_labels(
     than 1% of the spacing, or coordinates that do, are an error; so are dims of other names. A plain array beside an image
     must have the shape of the image's array. `sample_axis` may be the name of a DataArray's dim. An identity affine of a
     MetaTensor says nothing: it is MONAI's default.
+
+    Arrays in the memory of an NVIDIA GPU that have CUDA's array interface are counted there, with `mask` on the same GPU, but
+    without `sample_weight`; classes must be declared unless both maps are of bytes.
 
     Examples
     --------
