@@ -23,8 +23,10 @@ ONE_HOT = np.eye(3, dtype=bool)
 class OnGpu:
     """Looks like an array of another device; reading it would be a mistake."""
 
+    dtype = np.dtype(np.uint8)
+
     def __dlpack_device__(self) -> tuple[int, int]:
-        return 2, 0
+        return 10, 0  # ROCm's
 
     def __dlpack__(self, **_: Any) -> Any:
         raise AssertionError("an array on another device was read")
@@ -70,7 +72,7 @@ NOT_NUMBERS = {
     "masked array": (np.ma.array(Y), "masked array; pass its data, and mask=~array.mask"),
     "ragged list": ([[1], [1, 2]], "found list"),
     "integers beyond 64 bits": ([2**64, 0, 0, 0], "object dtype"),
-    "another device": (OnGpu(), "on device (2, 0)"),
+    "another device": (OnGpu(), "on device (10, 0)"),
 }
 if np.dtype(np.longdouble).itemsize > 8:
     NOT_NUMBERS["long double"] = (Y.astype(np.longdouble), f"dtype {np.dtype(np.longdouble)}")
