@@ -38,7 +38,9 @@ def counter_of(backend: str) -> Any:
         If there is no such backend.
     """
     if backend == "cuda":
-        raise ValueError("backend: expected 'auto', 'numba' or 'numpy' for arrays in the memory of the CPU, found 'cuda'")
+        raise ValueError(
+            "backend: expected 'auto', 'numba' or 'numpy' for arrays in the memory of the CPU, found 'cuda'"
+        )
     name = "numba" if backend == "auto" else backend
     if not isinstance(name, str) or name not in BACKENDS:
         raise ValueError(f"backend: expected 'auto' or one of {sorted(BACKENDS)}, found {backend!r}")
