@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
 from types import FunctionType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,18 +14,13 @@ from sklearn import metrics
 from sklearn.metrics import cluster, f1_score
 from sklearn.model_selection import cross_validate
 from sklearn.neighbors import KNeighborsClassifier
+from support.patched import is_patched
 
 import fastseg
 from fastseg.adapters import report
 
 RNG = np.random.default_rng(8)
 FEATURES, LABELS = RNG.normal(size=(60, 2)), RNG.integers(0, 2, 60)
-
-
-def is_patched(*_: Any) -> float:
-    """Tell whether the process that calls it is patched: as a scorer, too."""
-    module = sys.modules.get("fastseg.patch")
-    return float(module is not None and module.status()["sklearn"].patched)
 
 
 @pytest.mark.slow
