@@ -133,11 +133,17 @@ def test_monai_of_confusion_matrices(name: str) -> None:
 
 
 def of_exacta(kind: str) -> list[str]:
-    """Return what there is to compare; nothing without exacta."""
-    return [name for name in EXPLAINED if EXACTA and path_of(name, "exacta").startswith(f"exacta.{kind}.")]
+    """Return what there is to compare."""
+    return [name for name in EXPLAINED if path_of(name, "exacta").startswith(f"exacta.{kind}.")]
+
+
+@pytest.fixture
+def exacta() -> Any:
+    return pytest.importorskip("exacta", reason="needs a host of drop-ins: pip install exacta")
 
 
 @pytest.mark.torch
+@pytest.mark.usefixtures("exacta")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [name for name in of_exacta("functional") if name != "threshold_curve"])
 def test_exacta_of_metrics(name: str) -> None:
@@ -153,6 +159,7 @@ def test_exacta_of_metrics(name: str) -> None:
 
 
 @pytest.mark.torch
+@pytest.mark.usefixtures("exacta")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", of_exacta("losses"))
 def test_exacta_of_losses(name: str) -> None:
