@@ -1,6 +1,6 @@
 """What a GPU machine is asked, in five minutes and one command: ``python benchmarks/gpu.py gpu.json``.
 
-It needs PyTorch for CUDA, cuda-bindings and nvidia-cuda-nvrtc; torchmetrics, pytest and compute-sanitizer are asked where they are.
+It needs PyTorch for CUDA, cuda-bindings and nvidia-cuda-nvrtc, and asks torchmetrics, pytest and compute-sanitizer, if there.
 The file is written again after each line, so that a run that is cut off is still a result.
 """
 
