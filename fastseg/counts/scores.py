@@ -165,10 +165,12 @@ class ScoreSums(Counts):
         focal_gamma: float | None = None,
     ) -> Self:
         """Return the identity of merge for sums of those quantities."""
-        counts = LabelCounts.zeros(max(2, num_classes), cases=cases, weighted=weighted)
+        counts = None
+        if "argmax" in quantities:
+            counts = LabelCounts.zeros(max(2, num_classes), cases=cases, weighted=weighted)
         return cls(
             **zeros_of(quantities, cases, num_classes, bins or 0),
-            argmax_counts=counts if "argmax" in quantities else None,
+            argmax_counts=counts,
             voxels=np.zeros((cases, 4), np.int64),
             binary=binary,
             soft=soft,
