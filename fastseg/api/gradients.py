@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -104,12 +105,8 @@ def dice_cross_entropy_with_gradient(
         finite_number(value, name)
 
     def loss(sums: ScoreSums) -> Loss:
-        parts = []
-        if dice_weight:
-            parts.append((float(dice_weight), soft_dice_loss_of(sums, float(epsilon), squared, include_background)))
-        if ce_weight:
-            parts.append((float(ce_weight), cross_entropy_of(sums)))
-        return Weighted(parts)
+        dice = partial(soft_dice_loss_of, sums, float(epsilon), squared, include_background)
+        return _weighted((dice_weight, dice), (ce_weight, partial(cross_entropy_of, sums)))
 
     given = score_inputs(
         y_true,
@@ -186,12 +183,8 @@ def dice_focal_loss_with_gradient(
         finite_number(value, name)
 
     def loss(sums: ScoreSums) -> Loss:
-        parts = []
-        if dice_weight:
-            parts.append((float(dice_weight), soft_dice_loss_of(sums, float(epsilon), squared, include_background)))
-        if focal_weight:
-            parts.append((float(focal_weight), focal_loss_of(sums, alpha)))
-        return Weighted(parts)
+        dice = partial(soft_dice_loss_of, sums, float(epsilon), squared, include_background)
+        return _weighted((dice_weight, dice), (focal_weight, partial(focal_loss_of, sums, alpha)))
 
     given = score_inputs(
         y_true,
@@ -206,6 +199,11 @@ def dice_focal_loss_with_gradient(
         focal_gamma=finite_number(gamma, "gamma") if focal_weight else None,
     )
     return _with_gradient(given, loss, dtype, out, backend)
+
+
+def _weighted(*parts: tuple[float, Callable[[], Loss]]) -> Loss:
+    """Return the weighted sum of losses; one of weight 0 is not made, since what it needs was not summed."""
+    return Weighted([(float(weight), loss()) for weight, loss in parts if weight])
 
 
 def _with_gradient(

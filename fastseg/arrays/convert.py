@@ -10,7 +10,6 @@ import numpy.typing as npt
 from fastseg.arrays import array_likes, image_objects
 from fastseg.arrays.array_likes import bfloat16_bits
 from fastseg.arrays.device import device_array
-from fastseg.kernels.protocols.device import DeviceArray
 
 __all__ = ["as_array", "checked_mask", "checked_weight", "label_map_or_bits", "same_shape", "score_array"]
 
@@ -28,7 +27,7 @@ def as_array(value: Any, name: str, on_device: bool = False) -> Any:
     TypeError, ValueError
         If it is no array, is masked, or lives on another device; if it is an image that cannot be read.
     """
-    if type(value) is np.ndarray or isinstance(value, DeviceArray):
+    if type(value) is np.ndarray:
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain array, found a masked array; pass its data, and mask=~array.mask")

@@ -23,8 +23,6 @@ def device_array(value: Any, name: str) -> DeviceArray | None:
     TypeError
         If it does not say where its numbers lie.
     """
-    if isinstance(value, DeviceArray):
-        return value
     kind, index = value.__dlpack_device__()
     if int(kind) not in _CUDA:
         return None
