@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from support.drop_ins import assert_same_call
 
-__all__ = ["assert_same_losses", "combinations", "labels_and_logits"]
+__all__ = ["assert_same_losses", "combinations", "labels_and_logits", "losses_of_training"]
 
 
 def labels_and_logits(shape: tuple[int, ...], seed: int = 0) -> tuple[Any, Any, Any]:
@@ -54,3 +54,23 @@ def combinations(choices: dict[str, list[Any]], seed: int, number: int) -> list[
     every = [dict(zip(choices, each, strict=True)) for each in itertools.product(*choices.values())]
     picked = np.random.default_rng(seed).permutation(len(every))[: number - 1]
     return [every[0], *(every[i] for i in picked)]
+
+
+def losses_of_training(criterion: Any, images: Any, labels: Any) -> list[float]:
+    """Return the losses of five steps of a small network, with automatic casts and a scaler of gradients."""
+    import torch
+
+    torch.manual_seed(0)
+    network = torch.nn.Conv2d(3, 3, 3, padding=1)
+    optimizer = torch.optim.SGD(network.parameters(), 0.5)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    losses = []
+    for _ in range(5):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = criterion(network(images), labels)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        losses.append(float(loss.detach()))
+    return losses
