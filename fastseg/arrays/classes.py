@@ -34,6 +34,11 @@ class Classes:
         return int(self.labels.size)
 
     @functools.cached_property
+    def names(self) -> tuple[int, ...]:
+        """The declared labels; none where they are those that occur."""
+        return () if self.labels is None else tuple(self.labels.tolist())
+
+    @functools.cached_property
     def without_score(self) -> npt.NDArray[np.int64]:
         """The ignored labels that can have a place among the classes: any of them, where the classes are what occurs."""
         return self.ignored if self.labels is None else np.intersect1d(self.ignored, self.labels)

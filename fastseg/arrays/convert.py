@@ -37,6 +37,9 @@ def as_array(value: Any, name: str, on_device: bool = False) -> Any:
         return np.frombuffer(value, np.uint8)
     if isinstance(value, (dict, set)) or value is None:
         raise TypeError(f"{name}: expected an array, found {type(value).__name__}")
+    tensor = array_likes.tensor_memory(value)
+    if tensor is not None:
+        return tensor
     image = image_objects.opened(value, name)
     if image is not None:
         return as_array(image.read(), name)

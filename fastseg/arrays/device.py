@@ -49,6 +49,8 @@ def device_array(value: Any, name: str) -> DeviceArray | None:
 
 def device_of(**arrays: Any) -> Device | None:
     """Return the GPU that all arrays lie on, None where they lie in the memory of the CPU; ValueError if they lie apart."""
+    if DeviceArray not in map(type, arrays.values()):
+        return None
     present = {
         name: array.device if isinstance(array, DeviceArray) else None
         for name, array in arrays.items()

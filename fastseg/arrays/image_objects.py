@@ -103,8 +103,11 @@ def aligned(arguments: dict[str, Any], channel_axis: Any = None, sample_axis: An
     ValueError
         If geometries, coordinates or names of axes differ.
     """
-    found = {name: opened(value, name) for name, value in arguments.items()}
-    images = {name: image for name, image in found.items() if image is not None}
+    images = {
+        name: image
+        for name, value in arguments.items()
+        if value is not None and (image := opened(value, name)) is not None
+    }
     if not images:
         return Aligned(arguments, channel_axis, sample_axis, "")
     first, reference = next(iter(images.items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,8 @@ class LabelTotals:
         self.with_matrix = matrix or weighted
         self._matrix: Array | None = None
         self._waiting: list[tuple[Array, Array]] = []  # places in the flat matrix, and what is to be added there
+        self._lone: Square | None = None  # all that there is so far of a single sample, not folded in yet
+        self._begun = samples != 1
 
     @property
     def declared(self) -> Declared | None:
@@ -82,6 +84,11 @@ class LabelTotals:
 
     def add(self, sample: int, pairs: Pairs | Square) -> None:
         """Fold in the pairs of a part of one sample; raise `Rejected` if one of them is not allowed."""
+        if isinstance(pairs, Square) and not self._begun:
+            self._begun, self._lone = True, pairs
+            return
+        self._begun = True
+        self._fold_lone()
         if isinstance(pairs, Square):
             self._add_square(sample, pairs)
             return
@@ -123,8 +130,14 @@ class LabelTotals:
             if len(self._waiting) == _MOST_WAITING:
                 self._folded()
 
+    def _fold_lone(self) -> None:
+        """Fold in what was alone so far."""
+        if self._lone is not None:
+            square, self._lone = self._lone, None
+            self._add_square(0, square)
+
     def _add_square(self, sample: int, square: Square) -> None:
-        self.sums[:MISSED, sample] += square.sums
+        self.sums[:MISSED, sample] += square.sums[:MISSED]
         self.voxels[sample] += (square.voxels, square.ignored, square.outside, 0)
         if self.with_matrix and self._matrix is None and len(self.voxels) == 1:
             self._matrix = square.counts[None]
@@ -156,6 +169,19 @@ class LabelTotals:
 
     def finish(self, given: int) -> LabelCounts:
         """Return the counts, having checked that every voxel of each sample has gone somewhere."""
+        if self._lone is not None and self.with_matrix:
+            sums = self._lone.sums[:, None]
+            sums.flags.writeable = False
+            return LabelCounts._trusted(
+                labels=self.labels,
+                closed=True,
+                matrix=self._lone.counts[None],
+                unknown=self.sums[MISSED],
+                voxels=self._check_lone(self._lone, given),
+                ignored=self.classes.without_score,
+                marginals=Marginals(sums[TRUE], sums[PRED], sums[HITS]),
+            )
+        self._fold_lone()
         self._check(given)
         known: dict[str, Any] = {} if self.weighted else {"marginals": self._marginals()}
         late = self._matrix is None and self.sums[TRUE].size * self.labels.size < _MOST_LATE and not self.weighted
@@ -171,6 +197,10 @@ class LabelTotals:
 
     def finish_classes(self, given: int) -> BinaryCounts:
         """Return what `LabelCounts.one_vs_rest` would of counts without weights; no matrix is needed."""
+        if self._lone is not None:
+            _, _, tp, fp, fn, tn = self._lone.sums[:, None]
+            voxels = self._check_lone(self._lone, given)
+            return BinaryCounts._trusted(classes=self.classes.names, tp=tp, fp=fp, fn=fn, tn=tn, voxels=voxels)
         self._check(given)
         return self._marginals().one_vs_rest(self.labels, self.voxels)
 
@@ -179,9 +209,15 @@ class LabelTotals:
         true, pred, hits, missed = self.sums
         return Marginals(true + missed if self.count_unknown else true, pred, hits)
 
+    def _check_lone(self, square: Square, given: int) -> npt.NDArray[np.int64]:
+        """Return where its voxels have gone, (1, 4); the backend has compared the sums of its labels with them."""
+        voxels = np.array([[square.voxels, square.ignored, square.outside, 0]], np.int64)
+        if square.voxels + square.ignored + square.outside != given:
+            _lost(given, voxels)
+        return voxels
+
     def _check(self, given: int) -> None:
-        gone = self.voxels.tolist()
-        conserved = all(sum(row) == given for row in gone)
+        conserved = all(sum(row) == given for row in self.voxels.tolist())
         if self.weighted:
             check_sums(self._folded())
         else:
@@ -189,10 +225,14 @@ class LabelTotals:
             counted, unknown = self.voxels[:, COUNTED].tolist(), self.voxels[:, UNKNOWN].tolist()
             conserved = conserved and true == pred == counted and missed == unknown
         if not conserved:
-            raise RuntimeError(
-                f"voxels were lost or counted twice: {given} a sample were given, {gone} counted; "
-                "this is a defect in fastseg, please report it"
-            )
+            _lost(given, self.voxels)
+
+
+def _lost(given: int, voxels: npt.NDArray[np.int64]) -> NoReturn:
+    raise RuntimeError(
+        f"voxels were lost or counted twice: {given} a sample were given, {voxels.tolist()} counted; "
+        "this is a defect in fastseg, please report it"
+    )
 
 
 def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: str = "auto") -> LabelCounts:

@@ -21,7 +21,7 @@ NAN = float("nan")
 def ratio(numerator: Any, denominator: Any, zero_division: float = NAN) -> Floats:
     """Return the quotients; `zero_division` where the denominator is 0."""
     numerator, denominator = np.asarray(numerator), np.asarray(denominator)
-    if numerator.dtype == object or denominator.dtype == object:  # integers of any size, which `exact` makes
+    if "O" in (numerator.dtype.kind, denominator.dtype.kind):  # integers of any size, which `exact` makes
         zero = denominator == 0
         return np.asarray(np.where(zero, zero_division, numerator / np.where(zero, 1, denominator)), np.float64)
     values = np.empty(np.broadcast(numerator, denominator).shape)

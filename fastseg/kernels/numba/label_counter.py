@@ -174,7 +174,7 @@ class PairCounter:
         self._voxels = 0
         if declared is not None and not (used or weighted) and declared.classes <= self._plain:
             size = declared.classes
-            totals = np.zeros((3, size), np.int64)
+            totals = np.zeros((6, size), np.int64)
             matrix = np.empty((size, size) if declared.matrix else (0, 0), np.int64)
             ignored = _take_square()(counts, size, declared.ignored, voxels, totals, matrix)
             if ignored >= 0:

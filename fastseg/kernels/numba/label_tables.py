@@ -12,8 +12,8 @@ __all__ = ["take_square"]
 
 U = np.uint64
 _ZERO, _EIGHT, _WIDTH = U(0), U(8), U(256)
-# Rows of the sums: voxels whose true label it is, whose predicted label it is, and both.
-_TRUE, _PRED, _HITS = map(U, range(3))
+# Rows of the sums: voxels whose true label it is, whose predicted label it is, and both; and what follows from these.
+_TRUE, _PRED, _HITS, _FP, _FN, _TN = map(U, range(6))
 
 
 @kernel
@@ -21,7 +21,7 @@ def take_square(counts: Any, size: Any, ignored: Any, voxels: Any, sums: Any, ma
     """Take the pairs of labels below `size`, and all whose true label is ignored, out of the table `counts`.
 
     Returns the number of ignored voxels; or -1, having changed nothing, unless these pairs are all `voxels`. Adds to sums
-    (3, size); writes matrix (size, size) if it is not empty.
+    (6, size), which are zeros; writes matrix (size, size) if it is not empty.
     """
     found = missed = np.int64(0)
     for row in range(size):
@@ -37,7 +37,7 @@ def take_square(counts: Any, size: Any, ignored: Any, voxels: Any, sums: Any, ma
     for label in ignored:
         for place in range(label << _EIGHT, (label << _EIGHT) + _WIDTH):
             counts[place] = 0
-    wanted = matrix.shape[0] != 0
+    wanted, taken = matrix.shape[0] != 0, np.int64(0)
     for row in range(size):
         at, total = row << _EIGHT, np.int64(0)
         for column in range(size):
@@ -45,10 +45,14 @@ def take_square(counts: Any, size: Any, ignored: Any, voxels: Any, sums: Any, ma
             total += number
             sums[_PRED, column] += number
         sums[_TRUE, row] += total
+        taken += total
         sums[_HITS, row] += counts[at + row]
         if wanted:
             for column in range(size):
                 matrix[row, column] = counts[at + column]
         for column in range(size):
             counts[at + column] = 0
+    for label in range(size):
+        true, pred, hits = sums[_TRUE, label], sums[_PRED, label], sums[_HITS, label]
+        sums[_FP, label], sums[_FN, label], sums[_TN, label] = pred - hits, true - hits, taken - true - pred + hits
     return missed

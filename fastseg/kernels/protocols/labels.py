@@ -55,7 +55,8 @@ class Square(NamedTuple):
     """The counts of voxels that all have declared labels: what `PairCounterProtocol.take` returns where it can."""
 
     sums: npt.NDArray[np.int64]
-    """(3, K) voxels whose true label it is, whose predicted label it is, and both."""
+    """(6, K) voxels whose true label it is, whose predicted label it is, and both; and those that are false positives, false
+    negatives and true negatives of it."""
     counts: npt.NDArray[np.int64]
     """(K, K) voxels, rows true, columns predicted; (0, 0) where these are not wanted."""
     voxels: int
