@@ -126,7 +126,8 @@ def test_losses(
 
         return run
 
-    assert float(step(ours)().detach()) == pytest.approx(float(step(theirs)().detach()), rel=1e-5)
+    in_double = float(theirs(scores.detach().double(), truth))  # its sums of float32 are 1e-3 off in the largest of these
+    assert float(step(ours)().detach()) == pytest.approx(in_double, rel=2e-6)
     compare(
         benchmark,
         f"SMP {name}, {mode} {'×'.join(map(str, shape))}, forward{' and backward' if backward else ''}",
