@@ -15,6 +15,10 @@ from fastseg.api.files import (
 )
 from fastseg.api.functions import (
     accuracy as accuracy,
+    asd as asd,
+    assd as assd,
+    average_surface_distance as average_surface_distance,
+    average_symmetric_surface_distance as average_symmetric_surface_distance,
     balanced_accuracy as balanced_accuracy,
     brier_score as brier_score,
     cohen_kappa as cohen_kappa,
@@ -31,16 +35,23 @@ from fastseg.api.functions import (
     focal_tversky_loss as focal_tversky_loss,
     frequency_weighted_iou as frequency_weighted_iou,
     generalized_dice_loss as generalized_dice_loss,
+    hausdorff_distance as hausdorff_distance,
+    hd as hd,
+    hd95 as hd95,
     iou as iou,
     jaccard as jaccard,
     jaccard_loss as jaccard_loss,
     log_cosh_dice_loss as log_cosh_dice_loss,
+    masd as masd,
     matthews_corrcoef as matthews_corrcoef,
     maximum_calibration_error as maximum_calibration_error,
     mcc as mcc,
+    mean_average_surface_distance as mean_average_surface_distance,
     miss_rate as miss_rate,
     negative_log_likelihood as negative_log_likelihood,
     negative_predictive_value as negative_predictive_value,
+    normalized_surface_dice as normalized_surface_dice,
+    nsd as nsd,
     positive_predictive_value as positive_predictive_value,
     precision as precision,
     prevalence as prevalence,
@@ -51,6 +62,7 @@ from fastseg.api.functions import (
     soft_iou_loss as soft_iou_loss,
     specificity as specificity,
     support as support,
+    surface_overlap as surface_overlap,
     threshold_curve as threshold_curve,
     top_k_accuracy as top_k_accuracy,
     true_negative_rate as true_negative_rate,
@@ -75,6 +87,9 @@ from fastseg.api.scores import (
     evaluate_scores as evaluate_scores,
     sum_scores as sum_scores,
 )
+from fastseg.api.surfaces import (
+    surface_distances as surface_distances,
+)
 from fastseg.api.table import (
     Scores as Scores,
 )
@@ -86,6 +101,7 @@ from fastseg.counts import (
     BinaryCounts as BinaryCounts,
     LabelCounts as LabelCounts,
     ScoreSums as ScoreSums,
+    SurfaceDistances as SurfaceDistances,
 )
 from fastseg.metrics.scores import (
     ThresholdCurve as ThresholdCurve,

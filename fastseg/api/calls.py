@@ -14,12 +14,14 @@ import numpy.typing as npt
 from fastseg.api.labels import count_each_label, count_labels
 from fastseg.api.masks import count_masks
 from fastseg.api.scores import sum_scores
+from fastseg.api.surface_calls import SURFACE_TEXT, function_of_surfaces
 from fastseg.arrays.arguments import keyword_options
 from fastseg.arrays.option_names import check_options
 from fastseg.counts import ScoreSums
 from fastseg.metrics import registry
-from fastseg.metrics.choice import score_functions
+from fastseg.metrics.choice import score_functions, surface_metrics
 from fastseg.metrics.registry import Entry, Metric, ScoreFunction
+from fastseg.metrics.surface_metric import SurfaceMetric
 
 __all__ = ["function_of"]
 
@@ -41,12 +43,16 @@ def function_of(name: str) -> Callable[..., Any]:
     ValueError
         If there is no metric or loss of that name or alias.
     """
-    entry = registry.REGISTRY.get(name) or score_functions(curves=True).get(name)
+    entry = registry.REGISTRY.get(name) or surface_metrics().get(name) or score_functions(curves=True).get(name)
     if entry is None:
         raise ValueError(f"expected the name of a metric or loss, found {name!r}")
     if isinstance(entry, Metric):
         function, signature = _of_labels(name, entry)
         text = _docstring(entry, _LABELS, {}, _LABELS_RETURNS)
+    elif isinstance(entry, SurfaceMetric):
+        function, signature = function_of_surfaces(name, entry)
+        said = {"worst": f"{entry.worst:g}", "unit": "In the unit of the spacing" if entry.unit else "From 0 to 1"}
+        text = _docstring(entry, SURFACE_TEXT, said, "")
     else:
         function, signature = _of_scores(name, entry)
         sample_axis = signature.parameters["sample_axis"].default

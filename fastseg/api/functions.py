@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastseg.api.calls import function_of
-from fastseg.metrics.choice import score_functions
+from fastseg.metrics.choice import score_functions, surface_metrics
 from fastseg.metrics.registry import REGISTRY
 
 
@@ -20,4 +20,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*REGISTRY, *score_functions(curves=True)})
+    return sorted({*REGISTRY, *score_functions(curves=True), *surface_metrics()})

@@ -8,9 +8,11 @@ from fastseg.counts.binary import BinaryCounts
 from fastseg.counts.labels import LabelCounts, positions
 from fastseg.counts.marginals import Marginals
 from fastseg.counts.scores import ScoreSums
+from fastseg.counts.surfaces import DIRECTIONS, SurfaceDistances
 
 __all__ = [
     "COUNTED",
+    "DIRECTIONS",
     "IGNORED",
     "OUTSIDE",
     "UNKNOWN",
@@ -18,5 +20,6 @@ __all__ = [
     "LabelCounts",
     "Marginals",
     "ScoreSums",
+    "SurfaceDistances",
     "positions",
 ]

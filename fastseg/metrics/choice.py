@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 from fastseg.metrics import registry
 from fastseg.metrics.registry import ScoreFunction
 
+if TYPE_CHECKING:
+    from fastseg.metrics.surface_metric import SurfaceMetric
+
 __all__ = [
     "DEFAULT_METRICS",
     "TITLES",
@@ -20,6 +24,7 @@ __all__ = [
     "classes_of",
     "quantities_of",
     "score_functions",
+    "surface_metrics",
     "values_of",
     "values_of_each",
 ]
@@ -87,6 +92,13 @@ def score_functions(*, curves: bool = False) -> dict[str, ScoreFunction]:
     from fastseg.metrics.scores import CURVES, SCORE_METRICS
 
     return {**LOSSES, **SCORE_METRICS, **(CURVES if curves else {})}
+
+
+def surface_metrics() -> dict[str, SurfaceMetric]:
+    """Return the metrics of surfaces; they are imported where there are surfaces."""
+    from fastseg.metrics.surfaces import SURFACE_METRICS
+
+    return SURFACE_METRICS
 
 
 def _needs(name: str) -> tuple[str, ...]:

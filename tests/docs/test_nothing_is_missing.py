@@ -18,7 +18,7 @@ import fastseg
 from fastseg import adapters, losses, patch, phantom
 from fastseg.adapters.hosts import HOSTS
 from fastseg.cli import cli
-from fastseg.metrics import REGISTRY, overlap
+from fastseg.metrics import REGISTRY, overlap, surfaces
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.phantom import phantom_pair
 from fastseg.volumes.open import _formats
@@ -47,7 +47,7 @@ def documented() -> set[str]:
 
 def test_the_reference_has_every_public_name() -> None:
     names = {f"fastseg.{name}" for name in dir(fastseg) if name not in ("__version__", "losses")}
-    names |= {f"fastseg.metrics.{name}" for name in ("REGISTRY", "Metric", "get", *overlap.__all__)}
+    names |= {f"fastseg.metrics.{name}" for name in ("REGISTRY", "Metric", "get", *overlap.__all__, *surfaces.__all__)}
     names |= {f"fastseg.losses.{name}" for name in dir(losses) if name.endswith("_with_gradient")}
     names |= {f"fastseg.phantom.{name}" for name in phantom.__all__}
     names |= {f"fastseg.adapters.{name}" for name in adapters.__all__}

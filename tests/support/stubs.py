@@ -45,9 +45,14 @@ def stubs() -> dict[Path, str]:
     init += _imported("fastseg.patch.patching", ["patch"])  # a module that is called: to type checkers, a function
     init += _imported("fastseg.api.functions", dir(functions))
     init += "".join(_imported(f"fastseg.{home}", names) for home, names in fastseg._HOMES.items())
-    made = _MADE + "from collections.abc import Sequence\nfrom typing import Any, Literal\n\nimport numpy as np\n"
+    made = (
+        _MADE + "from collections.abc import Mapping, Sequence\nfrom typing import Any, Literal\n\nimport numpy as np\n"
+    )
     made += "import numpy.typing as npt\n\nfrom fastseg.metrics.arithmetic import Reduction\n"
-    made += "from fastseg.metrics.registry import Average\nfrom fastseg.metrics.scores import Binning, Per, ThresholdCurve\n\n"
+    made += "from fastseg.metrics.registry import Average\nfrom fastseg.metrics.scores import Binning, Per, ThresholdCurve\n"
+    made += "from fastseg.metrics.surface_metric import SurfaceAverage\n"
+    made += "from fastseg.metrics.surface_percentiles import Interpolation\n"
+    made += "from fastseg.metrics.surfaces import Combine, Direction, Tolerance\n\n"
     made += "".join(_definition(name, getattr(functions, name)) for name in dir(functions))
     found = {"__init__.pyi": init, "api/functions.pyi": made}
     return {PACKAGE / name: text for name, text in found.items()}

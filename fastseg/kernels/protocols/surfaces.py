@@ -1,0 +1,70 @@
+"""What backends measure of surfaces, and what of it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Layer", "RowDistances", "Stage", "SurfaceMeasurer", "SurfaceTask"]
+
+Array = npt.NDArray[Any]
+
+
+class Layer(NamedTuple):
+    """Two maps of whole numbers, and which of these are in which class. No class is in two layers of a task."""
+
+    y_true: Array
+    y_pred: Array
+    values: npt.NDArray[np.int64]
+    """(V,) values that belong to a class; all others are outside of every class."""
+    classes: npt.NDArray[np.intp]
+    """(V,) the class of each."""
+
+
+class SurfaceTask(NamedTuple):
+    """A sample: all that there is to measure of it."""
+
+    layers: tuple[Layer, ...]
+    excluded: npt.NDArray[np.bool_] | None
+    """Voxels where nobody knows what is true: surface elements that touch one are left out."""
+    classes: int
+    spacing: tuple[float, ...]
+    surface: str
+    border: str
+    max_distance: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis: two or three."""
+        return self.layers[0].y_true.shape
+
+
+class RowDistances(NamedTuple):
+    """Distances from one surface to another."""
+
+    distances: npt.NDArray[np.float64]
+    """Distinct and increasing, each the least √((Δ₀² + Δ₁²) + Δ₂²) in float64 with Δ = offset × spacing, as SciPy adds up."""
+    weights: Array
+    """How many elements have each, int64, or their area, float64."""
+    elements: int
+
+
+#: How many jobs there are, and what does one. Those of a stage may run at the same time, in any order.
+Stage = tuple[int, Callable[[int], None]]
+
+
+class SurfaceMeasurer(Protocol):
+    """Measures one task, a stage after the other."""
+
+    def __init__(self, task: SurfaceTask) -> None: ...
+
+    def stages(self) -> Iterator[Stage]:
+        """Yield the stages; each is to be done before the next is asked for."""
+        ...
+
+    def result(self) -> list[tuple[RowDistances, RowDistances]]:
+        """Return for each class the distances from the truth to the prediction, and back."""
+        ...

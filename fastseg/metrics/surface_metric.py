@@ -1,0 +1,110 @@
+"""What is known of a metric of surfaces, and their registry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.arrays.arguments import checked_number, one_of
+from fastseg.counts import SurfaceDistances
+from fastseg.metrics.arithmetic import NAN, ratio
+from fastseg.metrics.registry import Entry, register
+
+__all__ = ["SURFACE_METRICS", "SurfaceMetric", "surface_metric"]
+
+Floats = npt.NDArray[np.float64]
+SurfaceAverage = Literal["macro", "micro"] | None
+
+#: Every metric of surfaces by its name and by its aliases.
+SURFACE_METRICS: dict[str, SurfaceMetric] = {}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SurfaceMetric(Entry):
+    """A metric of the distances between two surfaces, for each class."""
+
+    better: Literal["higher", "lower"] = "lower"
+    """Which values are better."""
+    unit: Literal["mm", ""] = "mm"
+    """That of the spacing, which is mm wherever images say it; or none."""
+    symmetric: bool = True
+    """Whether exchanging truth and prediction leaves it as it is, for the defaults of its own parameters."""
+    worst: float = math.inf
+    """Its value where one of the two surfaces is missing."""
+
+    def __call__(
+        self,
+        surfaces: SurfaceDistances,
+        *,
+        average: SurfaceAverage = None,
+        both_empty: float = NAN,
+        one_empty: float | None = None,
+        include_background: bool = True,
+        **parameters: Any,
+    ) -> Floats:
+        """Compute the metric.
+
+        Parameters
+        ----------
+        surfaces
+            N cases of K classes.
+        average
+            None: a value for each class. "macro": the mean over the classes, of those values that are finite (see `defined`
+            and `missed`). "micro": one value of the surfaces of all classes together.
+        both_empty
+            The value where a class has no surface in truth and prediction; NaN means undefined, and means leave it out.
+        one_empty
+            The value where a class has a surface in one of them only. None: infinite, of overlaps 0. Infinite values are in no
+            mean.
+        include_background
+            False leaves out class 0.
+        **parameters
+            The metric's own, such as ``percentile`` of `hausdorff_distance`.
+
+        Returns
+        -------
+        values : float64
+            (N, K) for ``average=None``, else (N,).
+        """
+        both_empty = checked_number(both_empty, "both_empty")
+        one_empty = self.worst if one_empty is None else checked_number(one_empty, "one_empty")
+        one_of(average, "average", (None, "macro", "micro"))
+        if not isinstance(surfaces, SurfaceDistances):
+            raise TypeError(
+                f"surfaces: expected SurfaceDistances, found {type(surfaces).__name__} "
+                f"(of arrays: fastseg.{self.name}(y_true, y_pred, spacing=...))"
+            )
+        if not include_background and 0 in surfaces.classes:
+            surfaces = surfaces.select([name for name in surfaces.classes if name != 0])
+        if average == "micro":
+            surfaces = surfaces.summed()
+        values: Floats = self.function(surfaces, **parameters)
+        there = surfaces.elements > 0
+        values[~there.any(2)] = both_empty
+        values[there.any(2) & ~there.all(2)] = one_empty
+        if average == "macro":
+            finite = np.isfinite(values)
+            return ratio(np.where(finite, values, 0.0).sum(1), finite.sum(1))
+        return values[:, 0] if average == "micro" else values
+
+    def defined(self, surfaces: SurfaceDistances, **parameters: Any) -> npt.NDArray[np.int64]:
+        """Return over how many classes the means of each case are taken: (N,) int64."""
+        return np.asarray(np.isfinite(self(surfaces, **parameters)).sum(1), np.int64)
+
+    def missed(self, surfaces: SurfaceDistances, **parameters: Any) -> npt.NDArray[np.int64]:
+        """Return how many classes of each case have an infinite value, which no mean is over: (N,) int64."""
+        return np.asarray(np.isinf(self(surfaces, **parameters)).sum(1), np.int64)
+
+
+def surface_metric(formula: str, reference: str, **known: Any) -> Callable[[Callable[..., Floats]], SurfaceMetric]:
+    """Decorate a function of `SurfaceDistances` that returns (N, K) float64, whatever where a surface is missing."""
+    enter: Callable[[Callable[..., Floats]], SurfaceMetric] = partial(register, SURFACE_METRICS, SurfaceMetric)(
+        formula, reference, **known
+    )
+    return enter
