@@ -32,7 +32,7 @@ _OPEN = Classes(None, np.empty(0, np.int64))
 
 def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> SurfaceDistances:
     """Measure the surfaces of a pair of maps; the inputs are checked already, but for their values."""
-    module, maps = counter_of("numpy" if backend == "auto" else backend), given.maps
+    module, maps = counter_of(backend), given.maps
     members = _checked_values(given, backend)
     rows: list[RowDistances] = []
     samples = maps.shape[0] if isinstance(maps, MaskInputs) else maps.num_samples

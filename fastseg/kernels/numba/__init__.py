@@ -12,15 +12,25 @@ if TYPE_CHECKING:
     from fastseg.kernels.numba.label_counter import PairCounter
     from fastseg.kernels.numba.masks import MaskCounter
     from fastseg.kernels.numba.score_counter import ScoreCounter
+    from fastseg.kernels.numba.surfaces import SurfaceMeasurer
     from fastseg.kernels.numba.transpose import transpose_into
 
-__all__ = ["GradientWriter", "MaskCounter", "PairCounter", "ScoreCounter", "cache_folder", "transpose_into"]
+__all__ = [
+    "GradientWriter",
+    "MaskCounter",
+    "PairCounter",
+    "ScoreCounter",
+    "SurfaceMeasurer",
+    "cache_folder",
+    "transpose_into",
+]
 
 _HOMES = {
     "GradientWriter": "gradients",
     "MaskCounter": "masks",
     "PairCounter": "label_counter",
     "ScoreCounter": "score_counter",
+    "SurfaceMeasurer": "surfaces",
     "transpose_into": "transpose",
 }
 

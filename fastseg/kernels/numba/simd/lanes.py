@@ -19,6 +19,8 @@ __all__ = [
     "ALL",
     "as_bits",
     "change_lanes",
+    "differing_lanes",
+    "leading_zeros",
     "match_lanes",
     "nonzero_lanes",
     "popcount",
@@ -81,6 +83,17 @@ def change_lanes(typingctx: Any, array: Any, start: Any) -> Any:
         return builder.bitcast(builder.icmp_unsigned("!=", lanes, shifted), _I64)
 
     return types.uint64(array, types.uint64), codegen
+
+
+@intrinsic
+def differing_lanes(typingctx: Any, array: Any, start: Any, other: Any) -> Any:
+    """Return a word whose bit i says whether array[start + i] and array[other + i] are of other bits, for i in 0..63."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        one, two = (_load_lanes(context, builder, signature.args[0], args[0], at) for at in args[1:])
+        return builder.bitcast(builder.icmp_unsigned("!=", one, two), _I64)
+
+    return types.uint64(array, types.uint64, types.uint64), codegen
 
 
 @intrinsic
@@ -228,6 +241,16 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
 
 
 @intrinsic
+def leading_zeros(typingctx: Any, word: Any) -> Any:
+    """Return how many bits above the highest set one are not; the word must not be zero."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctlz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
 def as_bits(typingctx: Any, value: Any) -> Any:
     """Return the bits of a float or an unsigned integer, zero-extended to 64."""
 
@@ -254,6 +277,9 @@ if DISABLED:  # the same in Python, one lane after another
     def change_lanes(array: Any, start: Any) -> np.uint64:
         lanes = _lane_bits(array, start)
         return _word(np.append(False, lanes[1:] != lanes[:-1]))
+
+    def differing_lanes(array: Any, start: Any, other: Any) -> np.uint64:
+        return _word(_lane_bits(array, start) != _lane_bits(array, other))
 
     def nonzero_lanes(array: Any, start: Any) -> np.uint64:
         return _word(_lane_bits(array, start) != 0)
@@ -285,6 +311,9 @@ if DISABLED:  # the same in Python, one lane after another
 
     def trailing_zeros(word: Any) -> np.uint64:
         return np.uint64((int(word) & -int(word)).bit_length() - 1)
+
+    def leading_zeros(word: Any) -> np.uint64:
+        return np.uint64(64 - int(word).bit_length())
 
     def as_bits(value: Any) -> np.uint64:
         return np.uint64(value.view(f"u{value.dtype.itemsize}"))

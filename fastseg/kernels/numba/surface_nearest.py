@@ -1,0 +1,295 @@
+"""Finds the nearest element of another surface, near by or plane by plane; exact, and the same to the last bit by both roads.
+
+The surface that is searched is a bit map of its box: for each (y, x) a column of words along the first axis, with an empty
+word before and after. A distance is the least (A + B) + C of the squares of its offsets along the three axes, in float64.
+Addition rounds monotonously, so the least of one axis is found before the next is added, and what is pruned could not be less.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from fastseg.kernels.numba.jit import device, kernel
+from fastseg.kernels.numba.simd.lanes import as_bits, leading_zeros, trailing_zeros
+from fastseg.kernels.numba.stages import own
+
+__all__ = ["EMPTY", "fill_bits", "search_near", "search_planes"]
+
+Array = npt.NDArray[Any]
+U = np.uint64
+
+#: A place of a histogram where no distance is.
+EMPTY = -1.0
+
+_ZERO, _ONE, _LOW = U(0), U(1), U(0xFFFFFFFF)
+_MIX = U(0x9E3779B97F4A7C15)
+_INFINITE = np.inf
+#: A window has the 32 voxels before an element, and 32 from it on: what it has not is at least that far away along its axis.
+_REACH = 32
+#: How far starts of the envelope may be off by rounding, in voxels.
+_SLACK = 1e-6
+
+
+@kernel
+def fill_words(places: Any, rows: Any, columns: Any, box: Any, bits: Any) -> None:
+    """Set the bits of elements in the bit map of their box."""
+    for i in range(places.size):
+        place = np.int64(places[U(i)])
+        line = place // columns
+        x = place - line * columns
+        z = line // rows
+        y = line - z * rows
+        z -= box[0]
+        column = ((y - box[1]) * box[5] + (x - box[2])) * box[6] + 1 + (z >> 6)
+        bits[U(column)] |= _ONE << U(z & 63)
+
+
+@device
+def add_to(keys: Any, counts: Any, square: Any) -> None:
+    """Count one squared distance; there are places for all that may come."""
+    mask = U(keys.size - 1)
+    at = ((as_bits(square) * _MIX) >> U(40)) & mask
+    while keys[at] != square:
+        if keys[at] < 0.0:
+            keys[at] = square
+            break
+        at = (at + _ONE) & mask
+    counts[at] += 1
+
+
+@kernel
+def near_words(
+    places: Any, rows: Any, columns: Any, box: Any, bits: Any, along_z: Any, along_y: Any, along_x: Any,
+    steps: Any, bounds: Any, reach: Any, allowance: Any, keys: Any, counts: Any, missed: Any,
+) -> Any:  # fmt: skip
+    """Count the distances of elements whose nearest is near by; return how many are `missed`, and left to `search_planes`.
+
+    `steps` are the columns around an element, (dy, dx) in the order of their `bounds`, B + C, the last bound infinite. All
+    columns within `reach` (squared) are there.
+    """
+    misses = 0
+    plane = np.int64(-1)
+    most, left = allowance, allowance
+    hit_z = hit_y = hit_x = np.int64(-1)
+    beyond = along_z[_REACH] if along_z.size > _REACH else _INFINITE
+    height, width, words = box[4], box[5], box[6]
+    for i in range(places.size):
+        place = np.int64(places[U(i)])
+        line = place // columns
+        x = place - line * columns
+        z = line // rows
+        y = line - z * rows
+        if z != plane:  # where a plane had too many far ones, the next gets fewer tries
+            if plane >= 0:
+                most = max(most >> 2, np.int64(64)) if left <= 0 else min(most << 1, allowance)
+            plane, left = z, most
+        if left <= 0:
+            missed[U(misses)] = i
+            misses += 1
+            continue
+        best = _INFINITE
+        if hit_z >= 0:
+            best = (along_z[U(abs(z - hit_z))] + along_y[U(abs(y - hit_y))]) + along_x[U(abs(x - hit_x))]
+        first = z - box[0] - _REACH
+        word = (first >> 6) + 1
+        shift = U(first & 63)
+        tries = 0
+        if word >= 0 and word + 1 < words:
+            row, column = y - box[1], x - box[2]
+            while bounds[U(tries)] < best:
+                yy, xx = row + steps[U(tries), U(0)], column + steps[U(tries), U(1)]
+                if 0 <= yy < height and 0 <= xx < width:
+                    at = U((yy * width + xx) * words + word)
+                    window = (bits[at] >> shift) | ((bits[at + _ONE] << _ONE) << (U(63) - shift))
+                    if window != _ZERO:
+                        offset = np.int64(64)
+                        before = window & _LOW
+                        after = window >> U(32)
+                        if after != _ZERO:
+                            offset = np.int64(trailing_zeros(after))
+                        if before != _ZERO:
+                            back = np.int64(leading_zeros(before)) - 31
+                            if back < abs(offset):
+                                offset = -back
+                        square = (along_z[U(abs(offset))] + along_y[U(abs(yy - row))]) + along_x[U(abs(xx - column))]
+                        if square < best:
+                            best = square
+                            hit_z, hit_y, hit_x = z + offset, yy + box[1], xx + box[2]
+                tries += 1
+        if best <= beyond and best <= reach and word >= 0 and word + 1 < words:
+            add_to(keys, counts, best)
+        else:
+            left -= tries + 1
+            missed[U(misses)] = i
+            misses += 1
+    return misses
+
+
+@device
+def column_distance(bits: Any, start: Any, words: Any, z: Any) -> Any:
+    """Return how far the nearest bit of a column is from z, -1 where it has none; z may be outside."""
+    best = np.int64(-1)
+    middle = min(max((z >> 6) + 1, np.int64(0)), words - 1)
+    word = middle
+    while word >= 0:  # at or before z
+        value = bits[U(start + word)]
+        if word == (z >> 6) + 1:
+            value &= ~((~_ONE) << U(z & 63))
+        elif word > (z >> 6) + 1:
+            value = _ZERO
+        if value != _ZERO:
+            best = z - ((word - 1) * 64 + 63 - np.int64(leading_zeros(value)))
+            break
+        word -= 1
+    word = middle
+    while word < words and (best < 0 or (word - 1) * 64 - z < best):
+        value = bits[U(start + word)]
+        if word == (z >> 6) + 1:
+            value &= (~_ZERO) << U(z & 63)
+        elif word < (z >> 6) + 1:
+            value = _ZERO
+        if value != _ZERO:
+            found = (word - 1) * 64 + np.int64(trailing_zeros(value)) - z
+            if best < 0 or found < best:
+                best = found
+            break
+        word += 1
+    return best
+
+
+@device
+def envelope(
+    heights: Any, height: Any, along_y: Any, first: Any, last: Any, slack: Any, sites: Any, starts: Any, out: Any, x: Any,
+    width: Any,
+) -> None:  # fmt: skip
+    """Write min over y' of heights[y'] + B[|y - y'|] for y from `first` to `last` to out[(y - first) * width + x].
+
+    Parabolas are left out only where others are less by more than rounding, and near their borders all candidates are tried.
+    """
+    unit = along_y[U(1)] if along_y.size > 1 else 1.0
+    count = 0
+    for y in range(height):
+        value = heights[U(y)]
+        if value == _INFINITE:
+            continue
+        start = -_INFINITE
+        while count > 0:
+            site = sites[U(count - 1)]
+            gap = np.float64(y - site)
+            start = ((value - heights[U(site)]) / unit / gap + np.float64(y + site)) * 0.5
+            if start < starts[U(count - 1)] - slack:
+                count -= 1
+                start = -_INFINITE
+            else:
+                break
+        sites[U(count)] = y
+        starts[U(count)] = start
+        count += 1
+    k = 0
+    for y in range(first, last + 1):
+        best = _INFINITE
+        if count > 0:
+            while k + 1 < count and starts[U(k + 1)] <= y:
+                k += 1
+            j = k
+            while j >= 0:
+                site = sites[U(j)]
+                value = heights[U(site)] + along_y[U(abs(y - site))]
+                if value < best:
+                    best = value
+                if starts[U(j)] < y - 8.0 * slack:
+                    break
+                j -= 1
+            j = k + 1
+            while j < count and starts[U(j)] <= y + 8.0 * slack:
+                site = sites[U(j)]
+                value = heights[U(site)] + along_y[U(abs(y - site))]
+                if value < best:
+                    best = value
+                j += 1
+        out[U((y - first) * width + x)] = best
+
+
+@kernel
+def plane_words(
+    places: Any, missed: Any, rows: Any, columns: Any, box: Any, bits: Any, along_z: Any, along_y: Any, along_x: Any,
+    squares: Any, heights: Any, sites: Any, starts: Any, out: Any, keys: Any, counts: Any,
+) -> Any:  # fmt: skip
+    """Count the distances of the missed elements of the first plane among `missed`; return how many these are.
+
+    Memory: `squares` has a number for each column of the box, `out` one for each x of the box and y of the volume.
+    """
+    height, width, words = box[4], box[5], box[6]
+    total = 0
+    first, last, z = rows, np.int64(-1), np.int64(-1)
+    for i in range(missed.size):
+        place = np.int64(places[U(missed[U(i)])])
+        line = place // columns
+        if z >= 0 and line // rows != z:
+            break
+        z = line // rows
+        y = line - z * rows - box[1]
+        first, last = min(first, y), max(last, y)
+        total += 1
+    farthest = 0.0
+    for y in range(height):
+        for x in range(width):
+            offset = column_distance(bits, (y * width + x) * words, words, z - box[0])
+            square = _INFINITE if offset < 0 else along_z[U(offset)]
+            squares[U(x * height + y)] = square
+            if offset >= 0:
+                farthest = max(farthest, square)
+    slack = _SLACK
+    if along_y.size > 1:
+        slack = max(slack, 1e-12 * (farthest / along_y[U(1)]))
+    for x in range(width):
+        for y in range(height):
+            heights[U(y)] = squares[U(x * height + y)]
+        envelope(heights, height, along_y, first, last, slack, sites, starts, out, x, width)
+    for i in range(total):
+        place = np.int64(places[U(missed[U(i)])])
+        line = place // columns
+        x = place - line * columns - box[2]
+        start = (line - (line // rows) * rows - box[1] - first) * width
+        best = _INFINITE
+        left, right = min(x, width - 1), max(x + 1, np.int64(0))
+        while left >= 0 and along_x[U(x - left)] < best:
+            best = min(best, out[U(start + left)] + along_x[U(x - left)])
+            left -= 1
+        while right < width and along_x[U(right - x)] < best:
+            best = min(best, out[U(start + right)] + along_x[U(right - x)])
+            right += 1
+        add_to(keys, counts, best)
+    return total
+
+
+_PLACES, _NUMBER, _FLOATS, _INTS = own(np.uint64, 1), types.int64, own(np.float64, 1), own(np.int64, 1)
+
+
+@functools.cache
+def fill_bits() -> Any:
+    """Return the compiled `fill_words`. A box is its first voxel along each axis, its lengths, and the words of a column."""
+    return fill_words.specialise(_PLACES, _NUMBER, _NUMBER, _INTS, _PLACES)
+
+
+@functools.cache
+def search_near() -> Any:
+    """Return the compiled `near_words`."""
+    return near_words.specialise(
+        _PLACES, _NUMBER, _NUMBER, _INTS, _PLACES, _FLOATS, _FLOATS, _FLOATS, own(np.int64, 2), _FLOATS, types.float64,
+        _NUMBER, _FLOATS, _INTS, own(np.int32, 1),
+    )  # fmt: skip
+
+
+@functools.cache
+def search_planes() -> Any:
+    """Return the compiled `plane_words`."""
+    return plane_words.specialise(
+        _PLACES, own(np.int32, 1), _NUMBER, _NUMBER, _INTS, _PLACES, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _INTS,
+        _FLOATS, _FLOATS, _FLOATS, _INTS,
+    )  # fmt: skip

@@ -1,0 +1,115 @@
+"""Planes of a map, one voxel of padding around them, in the few types that elements are searched in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.kernels.numba.surface_elements import Slab
+from fastseg.kernels.protocols.surfaces import Layer
+
+__all__ = ["Slabs", "solid"]
+
+Array = npt.NDArray[Any]
+
+#: Voxels of a slab, in whole planes: with its padding it stays in a cache.
+_VOXELS = 1 << 21
+#: Bytes beyond a buffer's end that 64 lanes may reach.
+_SPARE = 128
+
+
+def solid(array: Array) -> Array:
+    """Return an image with three axes: one of two gets a middle one, across which nothing is compared."""
+    return array if array.ndim == 3 else array[:, None, :]
+
+
+class Slabs:
+    """Both maps of a layer in slabs. `classes` has the class of each value there, -1 for none."""
+
+    def __init__(self, layer: Layer, unknown: Array | None, axes: int, surface: str, border: str) -> None:
+        self.maps = (solid(layer.y_true), solid(layer.y_pred))
+        self.unknown = None if unknown is None else solid(unknown).view(np.uint8)
+        self.border, self.across = border, int(axes == 3)
+        self.planes, self.rows, self.columns = self.maps[0].shape
+        self.step = max(1, _VOXELS // max(1, self.rows * self.columns))
+        self.number = -(-self.planes // self.step)
+        self._values, self._table = layer.values, None
+        largest = int(layer.values.max(initial=0))
+        single = np.unique(layer.classes).size == layer.classes.size and int(layer.values.min(initial=0)) >= 0
+        width = next((n for n in (256, 65536) if single and largest < n and layer.values.size < n), 0)
+        if width:  # values as they are: what differs in them differs in class
+            self.dtype = np.dtype(np.uint8 if width == 256 else np.uint16)
+            self.classes = np.full(width, -1, np.int32)
+            self.classes[layer.values] = layer.classes
+            self.outside = int(np.argmin(self.classes))
+        else:
+            self.dtype = np.dtype(np.uint8 if layer.classes.max(initial=0) < 255 else np.uint16)
+            order = np.argsort(layer.values)
+            self._values = layer.values[order]
+            self._table = np.append(layer.classes[order] + 1, 0).astype(self.dtype)
+            self.classes = np.arange(-1, 2 ** (8 * self.dtype.itemsize) - 1).astype(np.int32)
+            self.outside = 0
+        self.pitch = self.columns + 2
+        self.plane = self.pitch * (self.rows + 2 * self.across)
+        start = self.plane + self.pitch * self.across + 1
+        self.flags = np.array([1, self.across, 1, start, surface == "object", self.classes[0] < 0], np.int64)
+        self._spare: list[tuple[Array, Array]] = []
+
+    def slab(self, which: int, number: int) -> Slab:
+        """Return a slab of the truth (0) or the prediction (1); it is in use until it is given back."""
+        first = number * self.step
+        last = min(first + self.step, self.planes)
+        labels, unknown = self._spare.pop() if self._spare else self._buffers()
+        self._fill(labels, self.maps[which], first, last, self.outside)
+        if self.unknown is not None:
+            self._fill(unknown, self.unknown, first, last, 0)
+        shape = (last - first, self.rows, self.columns)
+        return Slab(labels, unknown, shape, first * self.rows * self.columns, self.flags, self.plane, self.pitch)
+
+    def give_back(self, slab: Slab) -> None:
+        """Let others use the buffers of a slab."""
+        self._spare.append((slab.labels, slab.unknown))
+
+    def _buffers(self) -> tuple[Array, Array]:
+        size = (min(self.step, self.planes) + 2) * self.plane + _SPARE
+        return np.zeros(size, self.dtype), np.zeros(0 if self.unknown is None else size, np.uint8)
+
+    def _fill(self, flat: Array, source: Array, first: int, last: int, outside: int) -> None:
+        """Copy planes `first` to `last` and those beside them, and what lies outside of the image."""
+        buffer = flat[: (last - first + 2) * self.plane].reshape(last - first + 2, -1, self.pitch)
+        rows, columns = slice(self.across, self.across + self.rows), slice(1, 1 + self.columns)
+        low, high = max(first - 1, 0), min(last + 1, self.planes)
+        start = 1 - (first - low)
+        inner = buffer[start : start + high - low, rows, columns]
+        if source.dtype == np.uint8 and outside == 0 and flat.dtype == np.uint8 and source is self.unknown:
+            np.copyto(inner, source[low:high])
+        else:
+            self._convert(source[low:high], inner)
+        extend = self.border == "extend" and source is not self.unknown
+        if self.across:
+            buffer[:, 0, :] = buffer[:, 1, :] if extend else outside
+            buffer[:, -1, :] = buffer[:, -2, :] if extend else outside
+        buffer[:, :, 0] = buffer[:, :, 1] if extend else outside
+        buffer[:, :, -1] = buffer[:, :, -2] if extend else outside
+        if low == first:
+            buffer[0] = buffer[1] if extend else outside
+        if high == last:
+            buffer[-1] = buffer[-2] if extend else outside
+
+    def _convert(self, source: Array, target: Array) -> None:
+        """Copy values as they are where they are narrow, else as the numbers of their classes."""
+        if source.dtype.kind == "b":
+            source = source.view(np.uint8)
+        if self._table is None:
+            if source.dtype == target.dtype or source.dtype == np.uint8:
+                np.copyto(target, source)
+                return
+            with np.errstate(invalid="ignore"):  # what does not fit differs afterwards
+                np.copyto(target, source, casting="unsafe")
+                target[target != source] = self.outside
+            return
+        place = np.searchsorted(self._values, source)
+        found = self._values[np.minimum(place, self._values.size - 1)] == source
+        target[...] = self._table[np.where(found, place, -1)]
