@@ -13,11 +13,12 @@ from fastseg.api.surfaces import surface_distances
 from fastseg.arrays.arguments import keyword_options
 from fastseg.arrays.option_names import check_options
 from fastseg.counts import SurfaceDistances
+from fastseg.metrics.surface_conventions import surface_convention
 from fastseg.metrics.surface_metric import SurfaceAverage, SurfaceMetric
 
 __all__ = ["SURFACE_TEXT", "function_of_surfaces"]
 
-_RESULT = ("average", "both_empty", "one_empty", "include_background")
+_RESULT = ("average", "both_empty", "one_empty", "include_background", "convention")
 
 
 def function_of_surfaces(name: str, metric: SurfaceMetric) -> tuple[Callable[..., Any], inspect.Signature]:
@@ -30,13 +31,20 @@ def function_of_surfaces(name: str, metric: SurfaceMetric) -> tuple[Callable[...
         y_pred: Any = None,
         *,
         average: SurfaceAverage = None,
-        both_empty: float = float("nan"),
+        both_empty: float | None = None,
         one_empty: float | None = None,
         include_background: bool = True,
+        convention: str | None = None,
         **options: Any,
     ) -> npt.NDArray[np.float64] | float:
         check_options(name, options, parameters)
-        result: dict[str, Any] = {"average": average, "both_empty": both_empty, "one_empty": one_empty}
+        result: dict[str, Any] = {
+            "average": average,
+            "both_empty": both_empty,
+            "one_empty": one_empty,
+            "include_background": include_background,
+            "convention": convention,
+        }
         chosen = {key: options.pop(key) for key in asked & options.keys()}
         for p in own:
             if p.default is p.empty and p.name not in chosen:
@@ -46,16 +54,22 @@ def function_of_surfaces(name: str, metric: SurfaceMetric) -> tuple[Callable[...
                 raise TypeError(
                     f"{name}() of SurfaceDistances takes no arrays and none of their options: it has seen them"
                 )
-            return metric(y_true, include_background=include_background, **result, **chosen)
+            return metric(y_true, **result, **chosen)
         if y_pred is None:
             raise TypeError(f"{name}() missing a required argument: 'y_pred'")
+        if convention is not None:
+            package = surface_convention(convention)
+            options = {"surface": package.surfaces_for(metric.name)[0], "border": package.border, **options}
         surfaces = surface_distances(y_true, y_pred, **options)
-        values = metric(surfaces, include_background=include_background, **result, **chosen)
+        values = metric(surfaces, **result, **chosen)
         if options.get("sample_axis") is not None:
             return values
         single = all(str(getattr(y, "dtype", "")).rpartition(".")[2] == "bool" for y in (y_true, y_pred))
         binary = single and surfaces.classes == (1,) and not options.keys() & {"labels", "num_classes", "regions"}
-        return float(values.item()) if values.ndim == 1 or (binary and _one_map(options)) else values[0]
+        found = values[0]
+        if binary and average is None and _one_map(options):
+            found = found[0]
+        return found if found.ndim else float(found)
 
     given = inspect.signature(call)
     fixed = [p for p in given.parameters.values() if p.kind is not p.VAR_KEYWORD]
@@ -79,12 +93,15 @@ y_true, y_pred : array_like
 average : {{None, "macro", "micro"}}
     None: a value for each of the K classes. "macro": the mean of those that are finite. "micro": one value of the surfaces of
     all classes together.
-both_empty : float
-    The value where a class has no surface in truth and prediction; NaN means undefined, and means leave it out.
+both_empty : float or None
+    The value where a class has no surface in truth and prediction. None: NaN, which means undefined, and means leave it out.
 one_empty : float or None
     The value where a class has a surface in one of them only. None: {worst}. Infinite values are in no mean.
 include_background : bool
     False leaves out class 0.
+convention : str or None
+    The package whose number it is to be, such as "monai" or "surface-distance": it says which elements are measured, what
+    empty classes are worth, and all else that is not given here (`fastseg.metrics.surface_conventions`).
 {own}**options
     The keyword options of `surface_distances`; `spacing` has no default.
 

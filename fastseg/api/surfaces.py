@@ -28,7 +28,7 @@ def surface_distances(
     mask: Any = None,
     sample_axis: int | None = None,
     channel_axis: int | None = None,
-    surface: Literal["voxel", "object"] = "voxel",
+    surface: Literal["voxel", "surfel", "object"] = "voxel",
     border: Literal["background", "extend"] = "background",
     max_distance: float | None = None,
     backend: str = "auto",
@@ -61,7 +61,8 @@ def surface_distances(
         The axis of the channels of masks, which are the classes. None: the arrays are label maps.
     surface
         "voxel": the elements are the voxels of the class that have a face neighbour (an edge neighbour in 2-D) outside of it.
-        "object": all voxels of the class.
+        "surfel": the corners that voxels inside and outside share, each with the area (in 2-D the length) of the surface that
+        marching cubes draws between the centres of the eight (four) voxels around it. "object": all voxels of the class.
     border
         What lies outside of the image: "background", so that a class that reaches the border has a surface there, or "extend",
         where each class goes on.

@@ -17,7 +17,7 @@ from fastseg.arrays.masks import MaskInputs, mask_inputs
 __all__ = ["BORDERS", "SURFACES", "SurfaceInputs", "surface_inputs"]
 
 #: What the elements of a surface are, and what lies outside of the image.
-SURFACES = ("voxel", "object")
+SURFACES = ("voxel", "surfel", "object")
 BORDERS = ("background", "extend")
 
 Regions = Mapping[str, int | Sequence[int]]

@@ -21,7 +21,7 @@ from fastseg.counting.masks import count_mask_inputs
 from fastseg.counting.threads import run_jobs
 from fastseg.counts import SurfaceDistances
 from fastseg.kernels import counter_of
-from fastseg.kernels.protocols.surfaces import Layer, RowDistances, Stage, SurfaceTask
+from fastseg.kernels.protocols.surfaces import Layer, RowDistances, Stage, SurfaceTask, no_distances
 
 __all__ = ["measure_surface_inputs"]
 
@@ -39,7 +39,7 @@ def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> Su
     for n in range(samples):
         layers, excluded = _masks(maps, n) if isinstance(maps, MaskInputs) else _labels(maps, n, members)
         if not members or not layers[0].y_true.size:
-            rows += [RowDistances(np.empty(0), np.empty(0, np.int64), 0)] * (2 * len(members))
+            rows += [no_distances(given.surface)] * (2 * len(members))
             continue
         task = SurfaceTask(
             layers, excluded, len(members), given.spacing, given.surface, given.border, given.max_distance
@@ -145,6 +145,7 @@ def _collected(
         starts=np.concatenate([[0], np.cumsum([row.distances.size for row in rows])]).astype(np.int64),
         distances=np.concatenate([np.empty(0), *(row.distances for row in rows)]),
         weights=np.concatenate([row.weights for row in rows]) if rows else np.empty(0, np.int64),
+        areas=_areas(rows) if given.surface == "surfel" else None,
         elements=np.array([row.elements for row in rows], np.int64).reshape(samples, len(names), 2),
         spacing=np.tile(np.array(given.spacing), (samples, 1)),
         shape=np.tile(np.array(shape, np.int64), (samples, 1)),
@@ -152,6 +153,10 @@ def _collected(
         border=given.border,
         max_distance=given.max_distance,
     )
+
+
+def _areas(rows: Sequence[RowDistances]) -> npt.NDArray[np.float64]:
+    return np.concatenate([np.empty(0), *(row.areas for row in rows if row.areas is not None)])
 
 
 def _channel_axis(given: SurfaceInputs) -> int | None:

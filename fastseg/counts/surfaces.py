@@ -29,8 +29,8 @@ _NOT_PARTS = (
 class SurfaceDistances(Counts):
     """How far the elements of one surface are from the other one, for N cases of K classes, in both directions.
 
-    On a grid there are few distinct distances: each is kept once, with how much of the surface has it. Every percentile,
-    mean and tolerance follows from that, without the voxels.
+    On a grid there are few distinct distances: each is kept once, with how many elements have it. Every percentile, mean and
+    tolerance follows from that, without the voxels.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ class SurfaceDistances(Counts):
     distances : (M,) float64
         The distinct distances of each row, increasing, in the unit of the spacing (mm). Infinite where there is no other
         surface, or none within `max_distance`.
-    weights : (M,) int64 or float64
-        Elements of each distance; float64 where elements have an area (mm²; in 2-D a length, mm).
+    weights : (M,) int64
+        How many elements have each.
     elements : (N, K, 2) int64
         Elements of the truth's and of the prediction's surface: 0 where the class is absent.
     spacing : (N, D) float64
@@ -56,10 +56,9 @@ class SurfaceDistances(Counts):
         What lies farther is infinitely far.
     part : bool
         Whether these are distances of a part of the elements to all of the other surface: then they can be merged.
-
-    Notes
-    -----
-    Numbers of elements merge exactly; areas of differently cut parts agree to about 1e-12.
+    areas : (M,) float64, optional
+        The area of each of these elements (mm²; in 2-D a length, mm), where they have one: of surfels. Equal distances then
+        stand side by side, by increasing area, so that all of this is as exact as where elements are counted.
 
     Examples
     --------
@@ -73,7 +72,7 @@ class SurfaceDistances(Counts):
     classes: tuple[str | int, ...]
     starts: Ints
     distances: Floats
-    weights: Numbers
+    weights: Ints
     elements: Ints
     spacing: Floats
     shape: Ints
@@ -81,6 +80,7 @@ class SurfaceDistances(Counts):
     border: str = "background"
     max_distance: float = math.inf
     part: bool = False
+    areas: Floats | None = None
 
     _format: ClassVar[str] = "fastseg.SurfaceDistances"
 
@@ -99,15 +99,13 @@ class SurfaceDistances(Counts):
                 f"{self.distances.shape} distances and {self.weights.shape} weights"
             )
         self._check_values()
-        self._freeze(**{name: getattr(self, name) for name in _ARRAYS})
+        self._freeze(areas=self.areas, **{name: getattr(self, name) for name in _ARRAYS})
 
     def _check_types(self) -> None:
-        for name in _ARRAYS:
-            array, kinds = getattr(self, name), _ARRAYS[name]
-            if not isinstance(array, np.ndarray) or array.dtype.name not in kinds.split():
-                raise TypeError(
-                    f"{name}: expected {' or '.join(kinds.split())}, found {getattr(array, 'dtype', array)!r}"
-                )
+        for name in (*_ARRAYS, *(["areas"] if self.weighted else [])):
+            array, kind = getattr(self, name), _ARRAYS.get(name, "float64")
+            if not isinstance(array, np.ndarray) or array.dtype.name != kind:
+                raise TypeError(f"{name}: expected {kind}, found {getattr(array, 'dtype', array)!r}")
         if self.spacing.ndim != 2:
             raise ValueError(f"spacing: expected shape (cases, axes), found {self.spacing.shape}")
 
@@ -116,19 +114,17 @@ class SurfaceDistances(Counts):
         if starts[0] != 0 or starts[-1] != distances.size or (np.diff(starts) < 0).any():
             raise ValueError(f"starts: expected to rise from 0 to {distances.size}, found {starts.tolist()[:12]}")
         rising = distances[1:] > distances[:-1]
+        if self.areas is not None:
+            if self.areas.shape != distances.shape or not (self.areas > 0).all():
+                raise ValueError(f"areas: expected a positive number for each of {distances.size} distances")
+            rising |= (distances[1:] == distances[:-1]) & (self.areas[1:] > self.areas[:-1])
         inner = starts[(starts > 0) & (starts < distances.size)]
         rising[inner - 1] = True  # from row to row they need not
         if not rising.all() or not (distances >= 0).all() or not (weights > 0).all():
             raise ValueError(
                 "distances, weights: expected distances that increase within each row, not negative, and positive weights"
             )
-        numbers = self.elements.reshape(-1)
-        sums = _sums(weights, starts)
-        if (
-            (numbers < 0).any()
-            or ((numbers > 0) != (sums > 0)).any()
-            or (not self.weighted and (numbers != sums).any())
-        ):
+        if (self.elements.reshape(-1) != _sums(weights, starts)).any():
             raise ValueError("elements: expected the numbers of elements that the weights add up to")
 
     @classmethod
@@ -148,19 +144,20 @@ class SurfaceDistances(Counts):
             names,
             starts=np.zeros(2 * cases * len(names) + 1, np.int64),
             distances=np.empty(0),
-            weights=np.empty(0, np.float64 if weighted else np.int64),
+            weights=np.empty(0, np.int64),
             elements=np.zeros((cases, len(names), 2), np.int64),
             spacing=np.zeros((cases, dimensions)),
             shape=np.zeros((cases, dimensions), np.int64),
             surface=surface,
             border=border,
             part=True,
+            areas=np.empty(0) if weighted else None,
         )
 
     @property
     def weighted(self) -> bool:
         """Whether elements have an area (a length in 2-D), else they are counted."""
-        return self.weights.dtype.kind == "f"
+        return self.areas is not None
 
     @property
     def num_cases(self) -> int:
@@ -168,12 +165,17 @@ class SurfaceDistances(Counts):
         return int(self.spacing.shape[0])
 
     @property
+    def measures(self) -> Numbers:
+        """(M,): how much of a surface is at each distance: int64 elements, or float64 areas."""
+        return self.weights if self.areas is None else self.weights * self.areas
+
+    @property
     def totals(self) -> Numbers:
-        """(N, K, 2): the weight of each surface, elements or area."""
-        return _sums(self.weights, self.starts).reshape(self.elements.shape)
+        """(N, K, 2): the measure of each surface, elements or area."""
+        return self.elements if self.areas is None else _sums(self.measures, self.starts).reshape(self.elements.shape)
 
     def row(self, case: int, name: str | int, direction: str) -> tuple[Floats, Numbers]:
-        """Return the distances of one case, class and direction, increasing, and their weights.
+        """Return the distances of one case, class and direction, increasing, and their measures.
 
         Parameters
         ----------
@@ -191,7 +193,7 @@ class SurfaceDistances(Counts):
         row = (range(self.num_cases)[case] * len(self.classes) + self.classes.index(name)) * 2
         row += DIRECTIONS.index(direction)
         where = slice(self.starts[row], self.starts[row + 1])
-        return self.distances[where], self.weights[where]
+        return self.distances[where], self.measures[where]
 
     def merge(self, other: Self) -> Self:
         """Add the distances of another part of the same cases' elements, measured to the same whole surfaces.
@@ -233,9 +235,8 @@ class SurfaceDistances(Counts):
         parts = (self, *others)
         ends = np.cumsum([part.distances.size for part in parts])
         starts = [part.starts[1:] + end - part.distances.size for part, end in zip(parts, ends, strict=True)]
-        joined: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS if name != "starts"
-        }
+        names = [name for name in (*_ARRAYS, "areas") if name != "starts" and getattr(self, name) is not None]
+        joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         return replace(self, starts=np.concatenate([[0], *starts]), part=all(part.part for part in parts), **joined)
 
     def pooled(self) -> Self:
@@ -303,7 +304,7 @@ class SurfaceDistances(Counts):
             classes,
             starts=numbers(data["starts"], np.dtype(np.int64)),
             distances=numbers(distances, np.dtype(np.float64)),
-            weights=numbers(data["weights"], dtype),
+            weights=numbers(data["weights"], np.dtype(np.int64)),
             elements=numbers(data["elements"], np.dtype(np.int64)).reshape(cases, len(classes), 2),
             spacing=spacing,
             shape=numbers(data["shape"], np.dtype(np.int64)).reshape(spacing.shape),
@@ -311,6 +312,7 @@ class SurfaceDistances(Counts):
             border=data["border"],
             max_distance=math.inf if data["max_distance"] is None else float(data["max_distance"]),
             part=bool(data["part"]),
+            areas=numbers(data["areas"], dtype) if data["weighted"] else None,
         )
 
     def _check(self, other: Self) -> None:
@@ -326,35 +328,36 @@ class SurfaceDistances(Counts):
                 raise ValueError(f"surfaces differ in kind: {name} is {one!r} of one and {two!r} of the other")
 
     def _united(self, rows: Sequence[Sequence[int]]) -> Self:
-        """Return what has these rows, each put together of some of ours; all other fields are as they were."""
-        starts, distances, weights = [0], [np.empty(0)], [self.weights[:0]]
+        """Return what has these rows, each put together of some of ours; what else has cases or classes is not new."""
+        starts, chosen, weights = [0], [np.empty(0, np.int64)], [self.weights[:0]]
         for sources in rows:
-            pieces = [slice(self.starts[row], self.starts[row + 1]) for row in sources]
-            if len(pieces) == 1:
-                values, sums = self.distances[pieces[0]], self.weights[pieces[0]]
-            else:
-                every = np.concatenate([self.distances[:0], *(self.distances[piece] for piece in pieces)])
-                values, where = np.unique(every, return_inverse=True)
-                sums = np.zeros(values.size, self.weights.dtype)
-                np.add.at(sums, where, np.concatenate([self.weights[:0], *(self.weights[piece] for piece in pieces)]))
-            starts.append(starts[-1] + values.size)
-            distances.append(values)
-            weights.append(sums)
-        made = object.__new__(type(self))  # of parts that agree only once the caller has replaced the rest
-        made.__dict__.update(
+            where = np.concatenate([chosen[0], *(np.arange(self.starts[row], self.starts[row + 1]) for row in sources)])
+            numbers = self.weights[where]
+            if len(sources) > 1 and where.size:
+                keys = [self.distances[where]] if self.areas is None else [self.areas[where], self.distances[where]]
+                order = np.lexsort(keys)
+                new = np.ones(where.size, bool)
+                new[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
+                numbers, where = np.add.reduceat(numbers[order], np.flatnonzero(new)), where[order][new]
+            starts.append(starts[-1] + where.size)
+            chosen.append(where)
+            weights.append(numbers)
+        made, every = object.__new__(type(self)), np.concatenate(chosen)
+        made.__dict__.update(  # of parts that agree only once the caller has replaced the rest
             self.__dict__,
             starts=np.array(starts, np.int64),
-            distances=np.concatenate(distances),
+            distances=self.distances[every],
             weights=np.concatenate(weights),
+            areas=None if self.areas is None else self.areas[every],
         )
         return made
 
 
-#: The arrays of the statistic, and the types that each may have.
+#: The arrays of the statistic but for the areas, and the type of each.
 _ARRAYS = {
     "starts": "int64",
     "distances": "float64",
-    "weights": "int64 float64",
+    "weights": "int64",
     "elements": "int64",
     "spacing": "float64",
     "shape": "int64",
@@ -362,7 +365,7 @@ _ARRAYS = {
 
 
 def _sums(weights: Numbers, starts: Ints) -> Numbers:
-    """Return the sum of the weights of each row."""
+    """Return the sum of the numbers of each row."""
     sums = np.zeros(starts.size - 1, weights.dtype)
     np.add.at(sums, np.repeat(np.arange(starts.size - 1), np.diff(starts)), weights)
     return sums

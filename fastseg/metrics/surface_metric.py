@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.arguments import checked_number, one_of
-from fastseg.counts import SurfaceDistances
+from fastseg.counts import DIRECTIONS, SurfaceDistances
 from fastseg.metrics.arithmetic import NAN, ratio
 from fastseg.metrics.registry import Entry, register
+from fastseg.metrics.surface_conventions import Empty, surface_convention
 
 __all__ = ["SURFACE_METRICS", "SurfaceMetric", "surface_metric"]
 
@@ -43,9 +44,10 @@ class SurfaceMetric(Entry):
         surfaces: SurfaceDistances,
         *,
         average: SurfaceAverage = None,
-        both_empty: float = NAN,
+        both_empty: float | None = None,
         one_empty: float | None = None,
         include_background: bool = True,
+        convention: str | None = None,
         **parameters: Any,
     ) -> Floats:
         """Compute the metric.
@@ -58,12 +60,16 @@ class SurfaceMetric(Entry):
             None: a value for each class. "macro": the mean over the classes, of those values that are finite (see `defined`
             and `missed`). "micro": one value of the surfaces of all classes together.
         both_empty
-            The value where a class has no surface in truth and prediction; NaN means undefined, and means leave it out.
+            The value where a class has no surface in truth and prediction. None: NaN, which means undefined and is in no mean,
+            or what the convention says.
         one_empty
-            The value where a class has a surface in one of them only. None: infinite, of overlaps 0. Infinite values are in no
-            mean.
+            The value where a class has a surface in one of them only. None: infinite, of overlaps 0, or what the convention
+            says. Infinite values are in no mean.
         include_background
             False leaves out class 0.
+        convention
+            The package whose number it is to be, a name in `fastseg.metrics.surface_conventions.SURFACE_CONVENTIONS`: it says
+            what stands for parameters that are not given.
         **parameters
             The metric's own, such as ``percentile`` of `hausdorff_distance`.
 
@@ -71,27 +77,48 @@ class SurfaceMetric(Entry):
         -------
         values : float64
             (N, K) for ``average=None``, else (N,).
+
+        Raises
+        ------
+        ValueError
+            If the convention is of other surface elements than these.
         """
-        both_empty = checked_number(both_empty, "both_empty")
-        one_empty = self.worst if one_empty is None else checked_number(one_empty, "one_empty")
         one_of(average, "average", (None, "macro", "micro"))
         if not isinstance(surfaces, SurfaceDistances):
             raise TypeError(
                 f"surfaces: expected SurfaceDistances, found {type(surfaces).__name__} "
                 f"(of arrays: fastseg.{self.name}(y_true, y_pred, spacing=...))"
             )
+        empty = Empty(self.worst, NAN)
+        if convention is not None:
+            chosen = surface_convention(convention)
+            chosen.check(surfaces, self.name)
+            parameters = {**chosen.options.get(self.name, {}), **parameters}
+            empty = chosen.empty.get(self.name, empty)
+        if one_empty is not None:
+            empty = Empty(checked_number(one_empty, "one_empty"), empty.both)
+        if both_empty is not None:
+            empty = replace(empty, both=checked_number(both_empty, "both_empty"))
         if not include_background and 0 in surfaces.classes:
             surfaces = surfaces.select([name for name in surfaces.classes if name != 0])
         if average == "micro":
             surfaces = surfaces.summed()
         values: Floats = self.function(surfaces, **parameters)
         there = surfaces.elements > 0
-        values[~there.any(2)] = both_empty
-        values[there.any(2) & ~there.all(2)] = one_empty
+        values[~there.any(2)] = empty.both
+        values[there.any(2) & ~there.all(2)] = empty.one
+        if empty.own is not None:
+            start = DIRECTIONS.index(parameters.get("direction", self._direction))
+            values[there[..., 1 - start] & ~there[..., start]] = empty.own
         if average == "macro":
             finite = np.isfinite(values)
             return ratio(np.where(finite, values, 0.0).sum(1), finite.sum(1))
         return values[:, 0] if average == "micro" else values
+
+    @property
+    def _direction(self) -> str:
+        """Which surface it starts from, unless somebody says otherwise."""
+        return next((p.default for p in self.own if p.name == "direction"), DIRECTIONS[0])
 
     def defined(self, surfaces: SurfaceDistances, **parameters: Any) -> npt.NDArray[np.int64]:
         """Return over how many classes the means of each case are taken: (N,) int64."""

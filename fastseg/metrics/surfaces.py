@@ -45,30 +45,37 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Combine = Literal["max", "mean", "pooled"]
 Direction = Literal["true_to_pred", "pred_to_true"]
-Tolerance = float | Sequence[float] | Mapping[str | int, float]
+Tolerance = float | Sequence[float] | Sequence[Sequence[float]] | npt.NDArray[Any] | Mapping[str | int, float]
 INFINITE = (0.0, float("inf"))
 
 _PERCENTILE = {
     "percentile": "From 0 to 100, which is the largest distance.",
     "combine": '"max": the larger of the percentiles of both directions. "mean": their mean. "pooled": the percentile of '
     "the distances of both directions together.",
-    "interpolation": '"linear": between neighbouring elements, as numpy.percentile. "step": the smallest distance within '
-    "which so much of the surface lies. None: linear where elements are counted, a step where they have areas.",
+    "interpolation": '"linear": between neighbouring elements, as numpy.percentile. "nearest": the element of the nearest '
+    'rank, halves down. "step": the smallest distance within which so much of the surface lies. None: linear where elements '
+    "are counted, a step where they have areas.",
 }
 _DIRECTION = {
     "direction": '"true_to_pred": of the elements of the truth\'s surface; "pred_to_true": of the prediction\'s.'
 }
 _TOLERANCE = {
     "tolerance": "In the unit of the spacing: a number, one for each class in order, or a dict of all classes' names. A "
-    "distance that equals it is within it."
+    "distance that equals it is within it. Rows of one number, or of one for each class, are a curve: the result then has one "
+    "axis more, as long as there are rows."
 }
 
 
-def _each_row(surfaces: SurfaceDistances, function: Callable[[Floats, Any], Any]) -> Floats:
-    """Return what a function makes of the distances and weights of each case, class and direction: (N, K, 2, ...)."""
-    bounds = surfaces.starts.tolist()
-    rows = [function(surfaces.distances[a:b], surfaces.weights[a:b]) for a, b in pairwise(bounds)]
-    values = np.array(rows, np.float64)
+def _each_row(surfaces: SurfaceDistances, function: Callable[[Floats, Any, Any], Any]) -> Floats:
+    """Return what a function makes of the distances, weights and areas of each case, class and direction: (N, K, 2, ...)."""
+    areas = surfaces.areas
+    values = np.array(
+        [
+            function(surfaces.distances[a:b], surfaces.weights[a:b], None if areas is None else areas[a:b])
+            for a, b in pairwise(surfaces.starts.tolist())
+        ],
+        np.float64,
+    )
     return values.reshape(*surfaces.elements.shape, *values.shape[1:])
 
 
@@ -112,10 +119,10 @@ def hausdorff_distance(
     if not 0 <= percent <= 100:
         raise ValueError(f"percentile: expected a number from 0 to 100, found {percentile!r}")
     one_of(combine, "combine", ("max", "mean", "pooled"))
-    one_of(interpolation, "interpolation", ("linear", "step", None))
+    one_of(interpolation, "interpolation", ("linear", "nearest", "step", None))
 
-    def value(distances: Floats, weights: Any) -> float:
-        return percentile_distance(distances, weights, percent, interpolation)
+    def value(distances: Floats, weights: Any, areas: Floats | None) -> float:
+        return percentile_distance(distances, weights, areas, percent, interpolation)
 
     if combine == "pooled":
         return _each_row(_pooled_directions(surfaces), value)[..., 0]
@@ -174,8 +181,13 @@ def average_surface_distance(surfaces: SurfaceDistances, *, direction: Direction
     "Heimann et al., IEEE Transactions on Medical Imaging 28 (2009) 1251",
     range=INFINITE,
     aliases=("assd",),
+    parameters={
+        "combine": '"pooled": the mean over all elements. "mean": the mean of the two directions\' means, which is MASD.'
+    },
 )
-def average_symmetric_surface_distance(surfaces: SurfaceDistances) -> Floats:
+def average_symmetric_surface_distance(
+    surfaces: SurfaceDistances, *, combine: Literal["pooled", "mean"] = "pooled"
+) -> Floats:
     """Return the average symmetric surface distance (ASSD): the mean over the elements of both surfaces.
 
     Examples
@@ -186,8 +198,9 @@ def average_symmetric_surface_distance(surfaces: SurfaceDistances) -> Floats:
     >>> round(fastseg.average_symmetric_surface_distance(true, pred, spacing=1), 4)
     0.2308
     """
+    one_of(combine, "combine", ("pooled", "mean"))
     sums, weights = _totals(surfaces)
-    return ratio(sums.sum(2), weights.sum(2))
+    return ratio(sums.sum(2), weights.sum(2)) if combine == "pooled" else ratio(sums, weights).mean(2)
 
 
 @surface_metric(
@@ -211,33 +224,36 @@ def mean_average_surface_distance(surfaces: SurfaceDistances) -> Floats:
 
 
 def _within(surfaces: SurfaceDistances, tolerance: Tolerance) -> Floats:
-    """Return the weight of each surface within the tolerance: (N, K, 2)."""
-    bounds = surfaces.starts.reshape(-1).tolist()
+    """Return the weight of each surface within the tolerance: (N, K, 2), with T tolerances (N, K, 2, T)."""
     limits = _tolerances(tolerance, surfaces.classes)
-    inside = []
-    for row, (a, b) in enumerate(pairwise(bounds)):
-        limit = limits[row // 2 % len(surfaces.classes)]
-        inside.append(surfaces.weights[a : a + int(np.searchsorted(surfaces.distances[a:b], limit, "right"))].sum())
-    return np.array(inside, np.float64).reshape(surfaces.elements.shape)
+    inside, measures = [], surfaces.measures
+    for row, (a, b) in enumerate(pairwise(surfaces.starts.tolist())):
+        upto = np.concatenate([[0], np.cumsum(measures[a:b])])
+        inside.append(upto[np.searchsorted(surfaces.distances[a:b], limits[row // 2 % len(limits)], "right")])
+    return np.array(inside, np.float64).reshape(*surfaces.elements.shape, *limits.shape[1:])
 
 
-def _tolerances(tolerance: Tolerance, classes: Sequence[str | int]) -> list[float]:
-    """Return a tolerance for each class."""
+def _tolerances(tolerance: Tolerance, classes: Sequence[str | int]) -> Floats:
+    """Return a tolerance for each class, (K,), or T of them, (K, T)."""
     if isinstance(tolerance, Mapping):
         missing = [name for name in classes if name not in tolerance]
         if missing:
             raise ValueError(f"tolerance: expected one for each class, found none for {missing}")
-        given = [tolerance[name] for name in classes]
-    elif isinstance(tolerance, str) or np.ndim(tolerance) == 0:
-        given = [tolerance] * len(classes)  # type: ignore[list-item]
-    else:
-        given = list(tolerance)  # type: ignore[arg-type]
-        if len(given) != len(classes):
-            raise ValueError(f"tolerance: expected a number, or {len(classes)} for {list(classes)}; found {len(given)}")
-    limits = [checked_number(each, "tolerance") for each in given]
-    if not all(limit >= 0 for limit in limits):
+        tolerance = [tolerance[name] for name in classes]
+    if isinstance(tolerance, str) or np.ndim(tolerance) == 0:
+        tolerance = [checked_number(tolerance, "tolerance")] * len(classes)
+    given = np.array(tolerance, object)
+    if given.ndim == 2 and given.shape[1] == 1:
+        given = np.repeat(given, len(classes), 1)
+    if given.ndim > 2 or given.shape[-1] != len(classes):
+        wanted = f"a number, or {len(classes)} for {list(classes)}"
+        raise ValueError(
+            f"tolerance: expected {wanted}; found {given.shape[-1]} (a curve is rows of one, or of {len(classes)})"
+        )
+    limits = np.array([checked_number(each, "tolerance") for each in given.flat]).reshape(given.shape)
+    if not (limits >= 0).all():
         raise ValueError(f"tolerance: expected distances that are not negative, found {tolerance!r}")
-    return limits
+    return limits.T
 
 
 @surface_metric(
@@ -248,9 +264,14 @@ def _tolerances(tolerance: Tolerance, classes: Sequence[str | int]) -> list[floa
     better="higher",
     unit="",
     worst=0.0,
-    parameters=_TOLERANCE,
+    parameters={
+        **_TOLERANCE,
+        "combine": '"pooled": the part of both surfaces together. "mean": the mean of the parts of each.',
+    },
 )
-def normalized_surface_dice(surfaces: SurfaceDistances, tolerance: Tolerance) -> Floats:
+def normalized_surface_dice(
+    surfaces: SurfaceDistances, tolerance: Tolerance, *, combine: Literal["pooled", "mean"] = "pooled"
+) -> Floats:
     """Return the normalised surface Dice (NSD): the part of both surfaces that is within a tolerance of the other one.
 
     Examples
@@ -260,8 +281,13 @@ def normalized_surface_dice(surfaces: SurfaceDistances, tolerance: Tolerance) ->
     >>> true[2:6, 2:6] = pred[2:6, 2:7] = True
     >>> round(fastseg.normalized_surface_dice(true, pred, spacing=(1, 0.5), tolerance=0.1), 4)
     0.7692
+    >>> fastseg.normalized_surface_dice(true, pred, spacing=(1, 0.5), tolerance=[[0], [0.25], [0.5]]).round(4)
+    array([0.7692, 0.7692, 1.    ])
     """
-    return ratio(_within(surfaces, tolerance).sum(2), surfaces.totals.sum(2).astype(np.float64))
+    one_of(combine, "combine", ("pooled", "mean"))
+    inside = _within(surfaces, tolerance)
+    totals = surfaces.totals.astype(np.float64).reshape(*surfaces.elements.shape, *[1] * (inside.ndim - 3))
+    return ratio(inside.sum(2), totals.sum(2)) if combine == "pooled" else ratio(inside, totals).mean(2)
 
 
 @surface_metric(
@@ -288,5 +314,7 @@ def surface_overlap(
     0.8333
     """
     one_of(direction, "direction", DIRECTIONS)
-    parts = ratio(_within(surfaces, tolerance), surfaces.totals.astype(np.float64))
-    return parts[..., DIRECTIONS.index(direction)]
+    k = DIRECTIONS.index(direction)
+    inside = _within(surfaces, tolerance)[:, :, k]
+    totals = surfaces.totals[:, :, k].astype(np.float64)
+    return ratio(inside, totals.reshape(*totals.shape, *[1] * (inside.ndim - 2)))

@@ -133,7 +133,10 @@ def test_functions_of_arrays() -> None:
     [
         (lambda s: hausdorff_distance(s, percentile=101), "percentile: expected a number from 0 to 100, found 101"),
         (lambda s: hd95(s, combine="min"), "combine: expected 'max', 'mean' or 'pooled', found 'min'"),
-        (lambda s: hd95(s, interpolation="near"), "interpolation: expected 'linear', 'step' or None, found 'near'"),
+        (
+            lambda s: hd95(s, interpolation="near"),
+            "interpolation: expected 'linear', 'nearest', 'step' or None, found 'near'",
+        ),
         (lambda s: average_surface_distance(s, direction="both"), "direction: expected 'true_to_pred' or"),
         (lambda s: normalized_surface_dice(s, tolerance=-1), "tolerance: expected distances that are not negative"),
         (lambda s: normalized_surface_dice(s, tolerance=np.nan), "tolerance: expected distances that are not negative"),

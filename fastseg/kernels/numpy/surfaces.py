@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from fastseg.kernels.protocols.surfaces import Layer, RowDistances, Stage, SurfaceTask
+from fastseg.kernels.protocols.surfaces import Layer, RowDistances, Stage, SurfaceTask, distinct, no_distances
+from fastseg.kernels.surfels import surfel_measures
 
-__all__ = ["SurfaceMeasurer", "surface_elements"]
+__all__ = ["SurfaceMeasurer", "surface_elements", "surfel_patterns"]
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -42,12 +43,38 @@ def surface_elements(inside: Mask, excluded: Mask | None, surface: str, border: 
     return found
 
 
+def surfel_patterns(inside: Mask, excluded: Mask | None, border: str) -> npt.NDArray[np.uint8]:
+    """Return which voxels around each corner are inside, as `surfel_measures` numbers them; 0 for corners that are left out.
+
+    Parameters
+    ----------
+    inside, excluded
+        As of `surface_elements`.
+    border
+        "background": there are corners at the image's edge, one more than voxels along each axis. "extend": only those that
+        lie between voxels, one less.
+    """
+
+    def around(mask: Mask) -> npt.NDArray[np.uint8]:
+        grid = np.pad(mask, 1) if border == "background" else mask
+        patterns = np.zeros([n - 1 for n in grid.shape], np.uint8)
+        for bit, offset in enumerate(np.ndindex(*[2] * mask.ndim)):
+            where = tuple(slice(o, o + n) for o, n in zip(offset, patterns.shape, strict=True))
+            patterns |= grid[where].astype(np.uint8) << bit
+        return patterns
+
+    found = around(inside)
+    if excluded is not None:
+        found[around(excluded) != 0] = 0
+    return found
+
+
 class SurfaceMeasurer:
     """Measures class by class."""
 
     def __init__(self, task: SurfaceTask) -> None:
         self._task = task
-        none = RowDistances(np.empty(0), np.empty(0, np.int64), 0)
+        none = no_distances(task.surface)
         self._rows = [(none, none)] * task.classes
         self._jobs = [(layer, int(k)) for layer in task.layers for k in np.unique(layer.classes)]
 
@@ -57,21 +84,25 @@ class SurfaceMeasurer:
 
     def _measure(self, job: int) -> None:
         layer, k = self._jobs[job]
-        true, pred = (self._elements(layer, array, k) for array in (layer.y_true, layer.y_pred))
+        true, pred = (self._areas(layer, array, k) for array in (layer.y_true, layer.y_pred))
         self._rows[k] = (self._distances(true, pred), self._distances(pred, true))
 
-    def _elements(self, layer: Layer, array: Array, k: int) -> Mask:
+    def _areas(self, layer: Layer, array: Array, k: int) -> npt.NDArray[np.float64]:
+        """Return the area of the element at each place, 0 where there is none; 1 where elements are counted."""
+        task = self._task
         inside = np.isin(array.astype(np.int64), layer.values[layer.classes == k])
-        return surface_elements(inside, self._task.excluded, self._task.surface, self._task.border)
+        if task.surface == "surfel":
+            return surfel_measures(task.spacing)[surfel_patterns(inside, task.excluded, task.border)]
+        return surface_elements(inside, task.excluded, task.surface, task.border).astype(np.float64)
 
-    def _distances(self, elements: Mask, others: Mask) -> RowDistances:
+    def _distances(self, elements: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> RowDistances:
+        here = elements > 0
         if others.any():
-            found = ndimage.distance_transform_edt(~others, sampling=self._task.spacing)[elements]
+            found = ndimage.distance_transform_edt(others == 0, sampling=self._task.spacing)[here]
         else:
-            found = np.full(np.count_nonzero(elements), np.inf)
+            found = np.full(np.count_nonzero(here), np.inf)
         found[found > self._task.max_distance] = np.inf
-        distances, weights = np.unique(found, return_counts=True)
-        return RowDistances(distances, weights.astype(np.int64), found.size)
+        return distinct(found, elements[here] if self._task.surface == "surfel" else None)
 
     def result(self) -> list[tuple[RowDistances, RowDistances]]:
         """Return the distances of each class, in both directions."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Layer", "RowDistances", "Stage", "SurfaceMeasurer", "SurfaceTask"]
+__all__ = ["Layer", "RowDistances", "Stage", "SurfaceMeasurer", "SurfaceTask", "distinct", "no_distances"]
 
 Array = npt.NDArray[Any]
 
@@ -47,9 +47,31 @@ class RowDistances(NamedTuple):
 
     distances: npt.NDArray[np.float64]
     """Distinct and increasing, each the least √((Δ₀² + Δ₁²) + Δ₂²) in float64 with Δ = offset × spacing, as SciPy adds up."""
-    weights: Array
-    """How many elements have each, int64, or their area, float64."""
+    weights: npt.NDArray[np.int64]
+    """How many elements have each."""
     elements: int
+    areas: npt.NDArray[np.float64] | None = None
+    """The area of each of these elements, where they have one: distances may then be equal, if areas increase."""
+
+
+def no_distances(surface: str) -> RowDistances:
+    """Return the distances of no elements of that kind."""
+    return RowDistances(np.empty(0), np.empty(0, np.int64), 0, np.empty(0) if surface == "surfel" else None)
+
+
+def distinct(distances: npt.NDArray[np.float64], areas: npt.NDArray[np.float64] | None = None) -> RowDistances:
+    """Return the distances of elements, and their areas, of which any may be equal, as a row."""
+    if areas is None:
+        values, weights = np.unique(distances, return_counts=True)
+        return RowDistances(values, weights.astype(np.int64), distances.size)
+    if not distances.size:
+        return no_distances("surfel")
+    order = np.lexsort((areas, distances))
+    distances, areas = distances[order], areas[order]
+    new = np.concatenate([[True], (distances[1:] != distances[:-1]) | (areas[1:] != areas[:-1])])
+    starts = np.flatnonzero(new)
+    weights = np.diff(starts, append=distances.size)
+    return RowDistances(distances[starts], weights.astype(np.int64), distances.size, areas[starts])
 
 
 #: How many jobs there are, and what does one. Those of a stage may run at the same time, in any order.
