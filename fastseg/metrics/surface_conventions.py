@@ -206,8 +206,9 @@ SURFACE_CONVENTIONS: dict[str, SurfaceConvention] = {
         SurfaceConvention(
             name="mikan",
             description=(
-                "Voxels at the border, where the image goes on beyond its edge; a percentile is the element of the nearest rank; "
-                "distances are 0 where both maps lack the class; mikan breaks off where one does, which is undefined here."
+                "Voxels at the border, where the image goes on beyond its edge; a percentile is that of the element of the "
+                "nearest rank; distances are 0 where both maps lack the class; mikan breaks off where one does, which is "
+                "undefined here."
             ),
             source="mikan-rs 0.1.4: DistanceMetrics, with its spacing reversed",
             verified=(*_HAUSDORFF, *_AVERAGES),

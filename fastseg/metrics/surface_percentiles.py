@@ -29,9 +29,9 @@ def percentile_distance(
     percent
         From 0 to 100.
     interpolation
-        "linear": as `numpy.percentile` of all elements one by one. "nearest": that of the element whose rank is nearest, halves
-        down. "step": the smallest distance that this part of the total area is not beyond. None: linear where elements are
-        counted, else a step.
+        "linear": as `numpy.percentile` of all elements one by one. "nearest": that of the element whose rank is nearest,
+        halves down. "step": the smallest distance that this part of the total area is not beyond. None: linear where elements
+        are counted, else a step.
     """
     if not distances.size:
         return NAN

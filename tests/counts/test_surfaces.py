@@ -148,7 +148,7 @@ def test_bytes_and_pickles_are_the_same_again(surfaces: SurfaceDistances) -> Non
     [
         ({"weights": WHOLE.weights + 1}, ValueError, "elements: expected the numbers of elements that the weights"),
         ({"weights": -WHOLE.weights}, ValueError, "distances, weights: expected distances that increase"),
-        ({"weights": WHOLE.weights.astype(np.int32)}, TypeError, "weights: expected int64 or float64, found"),
+        ({"weights": WHOLE.weights.astype(np.int32)}, TypeError, "weights: expected int64, found"),
         ({"distances": WHOLE.distances[::-1].copy()}, ValueError, "distances, weights: expected distances that increase"),
         ({"distances": np.where(WHOLE.distances == 0, np.nan, WHOLE.distances)}, ValueError, "that increase within"),
         ({"distances": WHOLE.distances[1:]}, ValueError, "as many weights as distances"),

@@ -22,8 +22,8 @@ Array = npt.NDArray[Any]
 U = np.uint64
 
 #: A word's class is above this bit, and its place below.
-CLASS_SHIFT = U(48)
-PLACE = U((1 << 48) - 1)
+CLASS_SHIFT = U(44)
+PLACE = U((1 << 44) - 1)
 #: Columns of a tally: the number of elements of a class, the least coordinate of each axis, and the greatest.
 NUMBER, LEAST, MOST = 0, 1, 4
 _ONE = U(1)

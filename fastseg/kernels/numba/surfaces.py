@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.kernels.numba.surface_elements import LEAST, MOST, NUMBER, find_elements, group_elements
+from fastseg.kernels.numba.surface_elements import LEAST, MOST, NUMBER, Slab, find_elements, group_elements
 from fastseg.kernels.numba.surface_nearest import EMPTY, fill_bits, search_near, search_planes
 from fastseg.kernels.numba.surface_slabs import Slabs, solid
-from fastseg.kernels.protocols.surfaces import RowDistances, Stage, SurfaceTask
+from fastseg.kernels.numba.surface_surfels import find_surfels
+from fastseg.kernels.protocols.surfaces import RowDistances, Stage, SurfaceTask, no_distances
+from fastseg.kernels.surfels import surfel_measures
 
 __all__ = ["SurfaceMeasurer"]
 
@@ -35,6 +37,7 @@ class _Job(NamedTuple):
     """A piece of the elements of a class, and the surface that they are measured to."""
 
     row: int
+    kind: int
     places: Array
     box: Array
     bits: Array
@@ -46,12 +49,19 @@ class SurfaceMeasurer:
     def __init__(self, task: SurfaceTask) -> None:
         self._task = task
         shape = solid(task.layers[0].y_true).shape
+        self._areas, self._kinds, self._planes = None, np.empty(0, np.int64), shape[0]
+        if task.surface == "surfel":
+            measures = surfel_measures(task.spacing)
+            self._areas = np.unique(measures[measures > 0])
+            self._kinds = np.searchsorted(self._areas, measures)
+            shape = (shape[0] + 1, shape[1] + (len(task.spacing) == 3), shape[2] + 1)  # of the corners
+        self._parts = 1 if self._areas is None else self._areas.size
         spacing = task.spacing if len(task.spacing) == 3 else (task.spacing[0], 1.0, task.spacing[1])
         self._shape = shape
         self._squares = [_squares(n, step) for n, step in zip(shape, spacing, strict=True)]
         self._spacing = spacing
-        self._found: list[list[tuple[Array, Array]]] = [[] for _ in range(2 * task.classes)]
-        self._elements = [0] * (2 * task.classes)
+        self._found: list[list[tuple[Array, Array]]] = [[] for _ in range(2 * task.classes * self._parts)]
+        self._elements = np.zeros((2 * task.classes, self._parts), np.int64)
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages of each layer: find, group, fill the bit maps of some classes, search."""
@@ -62,11 +72,12 @@ class SurfaceMeasurer:
 
             def find(job: int, slabs: Slabs = slabs, found: list[Any] = found) -> None:
                 slab = slabs.slab(*divmod(job, slabs.number))
-                found[job] = find_elements(slab, slabs.classes, task.classes)
+                found[job] = self._find(slab, slabs.classes)
                 slabs.give_back(slab)
 
             yield len(found), find
-            maps = [_Elements(found[which * slabs.number : (which + 1) * slabs.number]) for which in range(2)]
+            halves = (found[: slabs.number], found[slabs.number :])
+            maps = [_Elements(half, self._parts) for half in halves]
             found.clear()
 
             def group(job: int, number: int = slabs.number, maps: list[_Elements] = maps) -> None:
@@ -76,11 +87,17 @@ class SurfaceMeasurer:
             yield 2 * slabs.number, group
             yield from self._searches(maps)
 
+    def _find(self, slab: Slab, classes: Array) -> tuple[Array, Array]:
+        task = self._task
+        if self._areas is None:
+            return find_elements(slab, classes, task.classes)
+        return find_surfels(slab, classes, task.classes, self._kinds, self._planes, task.border == "extend")
+
     def _searches(self, maps: list[_Elements]) -> Iterator[Stage]:
         both = [k for k in range(self._task.classes) if all(one.numbers[k] for one in maps)]
         for k in range(self._task.classes):
             for direction, one in enumerate(maps):
-                self._elements[2 * k + direction] += int(one.numbers[k])
+                self._elements[2 * k + direction] += one.parts[k]
         while both:
             boxes: list[tuple[int, int, Array]] = []
             words = 0
@@ -99,14 +116,16 @@ class SurfaceMeasurer:
 
             yield len(boxes), fill
             jobs = [
-                _Job(2 * k + which, places[start : start + _PIECE], boxes[index ^ 1][2], bits[index ^ 1])
+                _Job(2 * k + which, kind, places[start : start + _PIECE], boxes[index ^ 1][2], bits[index ^ 1])
                 for index, (k, which, _) in enumerate(boxes)
-                for places in (maps[which].places(k),)
+                for kind in range(self._parts)
+                for places in (maps[which].places(k, kind),)
                 for start in range(0, places.size, _PIECE)
             ]
 
             def search(job: int, jobs: list[_Job] = jobs) -> None:
-                self._found[jobs[job].row].append(self._search(jobs[job]))  # in any order: they are counts
+                row = jobs[job].row * self._parts + jobs[job].kind
+                self._found[row].append(self._search(jobs[job]))  # in any order: they are counts
 
             yield len(jobs), search
 
@@ -139,38 +158,57 @@ class SurfaceMeasurer:
         return list(zip(rows[::2], rows[1::2], strict=True))
 
     def _row(self, index: int) -> RowDistances:
-        elements, found = self._elements[index], self._found[index]
-        if elements and not found:  # there is no other surface
-            return RowDistances(np.array([math.inf]), np.array([elements], np.int64), elements)
+        elements = int(self._elements[index].sum())
+        if not elements:
+            return no_distances(self._task.surface)
+        kinds = [self._distances(index, kind) for kind in range(self._parts)]
+        if self._areas is None:
+            return RowDistances(*kinds[0], elements)
+        distances, weights = (np.concatenate(arrays) for arrays in zip(*kinds, strict=True))
+        areas = np.repeat(self._areas, [there.size for there, _ in kinds])
+        order = np.argsort(distances, kind="stable")  # equal ones by their areas
+        return RowDistances(distances[order], weights[order], elements, areas[order])
+
+    def _distances(self, index: int, kind: int) -> tuple[Array, Array]:
+        """Return the distinct distances of the elements of one kind, and their numbers."""
+        found, number = self._found[index * self._parts + kind], self._elements[index, kind]
+        if number and not found:  # there is no other surface
+            return np.array([math.inf]), np.array([number])
         distances = np.sqrt(np.concatenate([np.empty(0), *(squares for squares, _ in found)]))
         distances[distances > self._task.max_distance] = math.inf
         distances, where = np.unique(distances, return_inverse=True)
         weights = np.zeros(distances.size, np.int64)
         np.add.at(weights, where, np.concatenate([np.empty(0, np.int64), *(counts for _, counts in found)]))
-        return RowDistances(distances, weights, elements)
+        return distances, weights
 
 
 class _Elements:
-    """The elements of one map: of each slab, then of each class."""
+    """The elements of one map: of each slab, then of each class, and of it kind by kind."""
 
-    def __init__(self, found: list[tuple[Array, Array]]) -> None:
+    def __init__(self, found: list[tuple[Array, Array]], kinds: int) -> None:
         self._words = [words for words, _ in found]
         tallies = np.array([tally for _, tally in found])
-        self.numbers = tallies[:, :, NUMBER].sum(0)
-        self._least, self._most = tallies[:, :, LEAST:MOST].min(0), tallies[:, :, MOST:].max(0)
-        self._ends = np.cumsum(self.numbers)
+        numbers = tallies[:, :, NUMBER].sum(0)
+        self.parts = numbers.reshape(-1, kinds)
+        self.numbers = self.parts.sum(1)
+        self._least = tallies[:, :, LEAST:MOST].min(0).reshape(-1, kinds, 3).min(1)
+        self._most = tallies[:, :, MOST:].max(0).reshape(-1, kinds, 3).max(1)
+        ends = np.cumsum(numbers)
+        self._ends = ends.reshape(-1, kinds)
         before = np.cumsum(tallies[:, :, NUMBER], axis=0) - tallies[:, :, NUMBER]
-        self._cursors = np.ascontiguousarray(before + (self._ends - self.numbers))
-        self._grouped = np.empty(int(self.numbers.sum()), np.uint64)
+        self._cursors = np.ascontiguousarray(before + (ends - numbers))
+        self._grouped = np.empty(int(numbers.sum()), np.uint64)
 
     def group(self, slab: int) -> None:
         """Put a slab's elements to those of their classes."""
         group_elements(self._words[slab], self._cursors[slab], self._grouped)
         self._words[slab] = np.empty(0, np.uint64)
 
-    def places(self, k: int) -> Array:
-        """Return where the elements of a class are, in the order of the volume."""
-        return self._grouped[self._ends[k] - self.numbers[k] : self._ends[k]]
+    def places(self, k: int, kind: int | None = None) -> Array:
+        """Return where the elements of a class are, all or those of one kind; these in the order of the volume."""
+        if kind is None:
+            return self._grouped[self._ends[k, -1] - self.numbers[k] : self._ends[k, -1]]
+        return self._grouped[self._ends[k, kind] - self.parts[k, kind] : self._ends[k, kind]]
 
     def box(self, k: int) -> Array:
         """Return the box of a class: its first voxel along each axis, its lengths, and the words of a column of bits."""
