@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ from fastseg.adapters.hosts import HOSTS
 from fastseg.cli import cli
 from fastseg.metrics import REGISTRY, overlap, surfaces
 from fastseg.metrics.conventions import CONVENTIONS
+from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS, Empty
 from fastseg.phantom import phantom_pair
 from fastseg.volumes.open import _formats
 
@@ -86,7 +88,7 @@ def test_every_format_stands_in_the_table_with_its_suffixes_and_what_it_needs() 
 
 
 def test_every_convention_stands_in_the_table_as_it_is() -> None:
-    table = rows(page("guide/conventions.md"))
+    table = rows(page("guide/conventions.md").partition("\n## Surfaces\n")[0])
     assert CONVENTIONS.keys() <= table.keys()
     words = {"classes": "classes, of", "cases": "cases, of", "values": "all values"}
     for name, convention in CONVENTIONS.items():
@@ -97,6 +99,35 @@ def test_every_convention_stands_in_the_table_as_it_is() -> None:
         assert ("undefined, so is the mean" in mean_over) == convention.strict
         assert only_prediction.startswith("left out" if convention.left_out == "without truth" else "0")
         assert neither == "left out"
+
+
+def test_every_convention_of_surfaces_stands_in_the_table_as_it_is() -> None:
+    table = rows(page("guide/conventions.md").partition("\n## Surfaces\n")[2])
+    assert table.keys() - {"convention=", "---"} == SURFACE_CONVENTIONS.keys()
+    words = {math.inf: "∞", 0.0: "0", 1.0: "1", 373.0: "373"}
+    columns = ("hausdorff_distance", "hd95", "average_symmetric_surface_distance", "normalized_surface_dice")
+    for name, convention in SURFACE_CONVENTIONS.items():
+        elements, hd95, assd, nsd, one, both = table[name]
+        assert ("surfels" in elements) == any("surfel" in convention.surfaces_for(metric) for metric in columns) or (
+            name == "fastseg"
+        )
+        assert ("edge" in elements) == (convention.border == "extend")
+        if hd95 != "—":
+            own = convention.options.get("hd95", {})
+            assert ("pooled" if own.get("combine") == "pooled" else "larger") in hd95
+            assert own.get("interpolation", "linear") in hd95
+        for metric, said in zip(columns[2:], (assd, nsd), strict=True):
+            if metric in convention.verified:
+                assert said.startswith("mean" if convention.options.get(metric) == {"combine": "mean"} else "pooled")
+        for said, side in ((one, "one"), (both, "both")):
+            if said in ("it raises", "it breaks off"):
+                assert all(math.isnan(getattr(convention.empty[metric], side)) for metric in columns)
+                continue
+            cells = said.split(", ") if ", " in said else [said] * 4
+            for metric, cell in zip(columns, cells, strict=True):
+                default = Empty(0.0 if metric == columns[3] else math.inf, math.nan)
+                value = getattr(convention.empty.get(metric, default), side)
+                assert cell == "—" or cell == words.get(value, "undefined"), (name, metric, side)
 
 
 def test_every_host_stands_in_the_table_with_the_versions_that_were_tested() -> None:
