@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -28,26 +28,35 @@ __all__ = ["measure_surface_inputs"]
 Array = npt.NDArray[Any]
 Members = tuple[tuple[str | int, npt.NDArray[np.int64]], ...]
 _OPEN = Classes(None, np.empty(0, np.int64))
+_NO_DISTANCES, _NO_WEIGHTS = np.empty(0), np.empty(0, np.int64)
+#: Voxels of a sample that is measured by one thread: what another would save, to hand over would cost.
+_TINY = 1 << 18
 
 
 def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> SurfaceDistances:
     """Measure the surfaces of a pair of maps; the inputs are checked already, but for their values."""
     module, maps = counter_of(backend), given.maps
     members = _checked_values(given, backend)
-    rows: list[RowDistances] = []
     samples = maps.shape[0] if isinstance(maps, MaskInputs) else maps.num_samples
-    for n in range(samples):
+    voxels = maps.y_true.size // max(1, samples)
+
+    def measure(n: int) -> list[RowDistances]:
         layers, excluded = _masks(maps, n) if isinstance(maps, MaskInputs) else _labels(maps, n, members)
         if not members or not layers[0].y_true.size:
-            rows += [no_distances(given.surface)] * (2 * len(members))
-            continue
-        task = SurfaceTask(
-            layers, excluded, len(members), given.spacing, given.surface, given.border, given.max_distance
+            return [no_distances(given.surface)] * (2 * len(members))
+        measurer = module.SurfaceMeasurer(
+            SurfaceTask(layers, excluded, len(members), given.spacing, given.surface, given.border, given.max_distance)
         )
-        measurer = module.SurfaceMeasurer(task)
         for stage in measurer.stages():
-            _run(stage, alone=task.layers[0].y_true.size <= SMALL)
-        rows += [row for both in measurer.result() for row in both]
+            _run(stage, voxels)
+        return [row for both in measurer.result() for row in both]
+
+    rows: list[RowDistances] = []
+    if samples > 1 and voxels <= _TINY:  # a job for each; their stages are not worth others
+        run_jobs(samples, lambda: nullcontext(_Doer(measure)), rows.extend, alone=voxels * samples <= _TINY)
+    else:
+        for n in range(samples):
+            rows += measure(n)
     return _collected(rows, given, [name for name, _ in members], samples)
 
 
@@ -109,7 +118,7 @@ def _masks(maps: MaskInputs, n: int) -> tuple[tuple[Layer, ...], Array | None]:
     layers = []
     for k in range(true.shape[0]):
         pair = [
-            (float32_of_bits(array[k]) if bits else array[k]) != 0
+            array[k] if array.dtype.kind == "b" else (float32_of_bits(array[k]) if bits else array[k]) != 0
             for array, bits in zip((true, pred), maps.bfloat16, strict=True)
         ]
         layers.append(Layer(pair[0], pair[1], one, np.array([k], np.intp)))
@@ -117,47 +126,59 @@ def _masks(maps: MaskInputs, n: int) -> tuple[tuple[Layer, ...], Array | None]:
 
 
 class _Doer:
-    """A worker of `run_jobs` that keeps nothing to itself: results stay with the measurer."""
+    """A worker of `run_jobs` that keeps nothing to itself."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.job = stage[1]
+    def __init__(self, job: Callable[[int], list[RowDistances]]) -> None:
+        self.job = job
 
-    def finish(self) -> None:
-        return None
+    def finish(self) -> list[RowDistances]:
+        return []
 
 
-def _run(stage: Stage, alone: bool) -> None:
-    @contextmanager
-    def open_worker() -> Iterator[_Doer]:
-        yield _Doer(stage)
+def _run(stage: Stage, voxels: int) -> None:
+    """Do the jobs of a stage; their results stay with the measurer."""
+    count, job = stage
+    if voxels <= _TINY or count == 1:
+        for index in range(count):
+            job(index)
+        return
 
-    run_jobs(stage[0], open_worker, lambda _: None, alone=alone)
+    def do(index: int) -> list[RowDistances]:
+        job(index)
+        return []
+
+    run_jobs(count, lambda: nullcontext(_Doer(do)), lambda _: None, alone=voxels <= SMALL)
 
 
 def _collected(
     rows: Sequence[RowDistances], given: SurfaceInputs, names: Sequence[str | int], samples: int
 ) -> SurfaceDistances:
-    """Put the rows together; the numbers of elements and their weights are checked there."""
-    axes = [a for a in range(given.maps.y_true.ndim) if a not in (given.maps.sample_axis, _channel_axis(given))]
-    shape = [given.maps.y_true.shape[axis] for axis in axes]
-    return SurfaceDistances(
-        tuple(names),
-        starts=np.concatenate([[0], np.cumsum([row.distances.size for row in rows])]).astype(np.int64),
-        distances=np.concatenate([np.empty(0), *(row.distances for row in rows)]),
-        weights=np.concatenate([row.weights for row in rows]) if rows else np.empty(0, np.int64),
+    """Put the rows together, having checked that no element is lost."""
+    elements = [row.elements for row in rows]
+    weights = np.concatenate([_NO_WEIGHTS, *(row.weights for row in rows)])
+    if int(weights.sum()) != sum(elements):
+        raise RuntimeError(
+            f"surface elements were lost or counted twice: {sum(elements)} were found, {int(weights.sum())} measured; "
+            "this is a defect in fastseg, please report it"
+        )
+    apart = (given.maps.sample_axis, given.maps.channel_axis if isinstance(given.maps, MaskInputs) else None)
+    shape = [[size for axis, size in enumerate(given.maps.y_true.shape) if axis not in apart]] * samples
+    axes = len(given.spacing)
+    return SurfaceDistances._trusted(
+        classes=tuple(names),
+        starts=np.cumsum([0, *(row.distances.size for row in rows)], dtype=np.int64),
+        distances=np.concatenate([_NO_DISTANCES, *(row.distances for row in rows)]),
+        weights=weights,
         areas=_areas(rows) if given.surface == "surfel" else None,
-        elements=np.array([row.elements for row in rows], np.int64).reshape(samples, len(names), 2),
-        spacing=np.tile(np.array(given.spacing), (samples, 1)),
-        shape=np.tile(np.array(shape, np.int64), (samples, 1)),
+        elements=np.array(elements, np.int64).reshape(samples, len(names), 2),
+        spacing=np.array([given.spacing] * samples, np.float64).reshape(samples, axes),
+        shape=np.array(shape, np.int64).reshape(samples, axes),
         surface=given.surface,
         border=given.border,
         max_distance=given.max_distance,
+        part=False,
     )
 
 
 def _areas(rows: Sequence[RowDistances]) -> npt.NDArray[np.float64]:
     return np.concatenate([np.empty(0), *(row.areas for row in rows if row.areas is not None)])
-
-
-def _channel_axis(given: SurfaceInputs) -> int | None:
-    return given.maps.channel_axis if isinstance(given.maps, MaskInputs) else None
