@@ -79,6 +79,9 @@ from fastseg.api.labels import (
 from fastseg.api.masks import (
     count_masks as count_masks,
 )
+from fastseg.api.pairs import (
+    count_pairs as count_pairs,
+)
 from fastseg.api.score_files import (
     evaluate_score_files as evaluate_score_files,
     sum_files as sum_files,
@@ -100,6 +103,7 @@ from fastseg.counting.threads import (
 from fastseg.counts import (
     BinaryCounts as BinaryCounts,
     LabelCounts as LabelCounts,
+    PairCounts as PairCounts,
     ScoreSums as ScoreSums,
     SurfaceDistances as SurfaceDistances,
 )

@@ -20,7 +20,7 @@ from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, Lab
 from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.labels import Declared, Pairs, Square
 
-__all__ = ["LabelTotals", "count_classes", "count_label_inputs"]
+__all__ = ["LabelTotals", "count_classes", "count_into", "count_label_inputs"]
 
 Array = npt.NDArray[Any]
 
@@ -157,7 +157,8 @@ class LabelTotals:
         if union.size > MAX_CLASSES:
             raise ValueError(
                 f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "
-                f"(such as {union[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=)"
+                f"(such as {union[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=), or count the pairs that "
+                "occur, of any number of labels (count_pairs; of files count_pair_files)"
             )
         matrix = self._folded() if self._waiting else self._matrix
         where, sums = np.searchsorted(union, self.labels), self.sums
@@ -238,7 +239,7 @@ def _lost(given: int, voxels: npt.NDArray[np.int64]) -> NoReturn:
 def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: str = "auto") -> LabelCounts:
     """Count a pair of label maps; the inputs are checked already."""
     totals = LabelTotals(given.num_samples, given.classes, unknown, given.weight is not None)
-    return totals.finish(_count(given, totals, backend))
+    return totals.finish(count_into(totals, given, backend))
 
 
 def count_classes(given: LabelInputs, *, unknown: str = "raise", backend: str = "auto") -> LabelCounts | BinaryCounts:
@@ -246,11 +247,11 @@ def count_classes(given: LabelInputs, *, unknown: str = "raise", backend: str = 
     if given.weight is not None or given.classes.without_score.size:  # which binary counts do not know
         return count_label_inputs(given, unknown=unknown, backend=backend)
     totals = LabelTotals(given.num_samples, given.classes, unknown, weighted=False, matrix=False)
-    return totals.finish_classes(_count(given, totals, backend))
+    return totals.finish_classes(count_into(totals, given, backend))
 
 
-def _count(given: LabelInputs, totals: LabelTotals, backend: str) -> int:
-    """Add a pair of label maps to the totals; return the voxels of a sample."""
+def count_into(totals: Any, given: LabelInputs, backend: str, counter_name: str = "PairCounter") -> int:
+    """Add a pair of label maps to totals, by a counter that the backend has; return the voxels of a sample."""
     voxels: int = given.y_true.size // max(1, given.num_samples)
     if given.device is not None:
         count_on_device(given, totals.add, totals.count_unknown, backend)
@@ -261,7 +262,7 @@ def _count(given: LabelInputs, totals: LabelTotals, backend: str) -> int:
         bits = any(given.bfloat16)
 
         def counter() -> Any:
-            return module.PairCounter(given.y_true.dtype, given.y_pred.dtype)
+            return getattr(module, counter_name)(given.y_true.dtype, given.y_pred.dtype)
 
         arrays = (given.y_true, given.y_pred, given.mask, given.weight)
         rows = rows_of_samples(arrays, conversions) if given.sample_axis == 0 else None

@@ -7,6 +7,7 @@ from fastseg.counts.base import COUNTED, IGNORED, OUTSIDE, UNKNOWN
 from fastseg.counts.binary import BinaryCounts
 from fastseg.counts.labels import LabelCounts, positions
 from fastseg.counts.marginals import Marginals
+from fastseg.counts.pairs import PairCounts
 from fastseg.counts.scores import ScoreSums
 from fastseg.counts.surfaces import DIRECTIONS, SurfaceDistances
 
@@ -19,6 +20,7 @@ __all__ = [
     "BinaryCounts",
     "LabelCounts",
     "Marginals",
+    "PairCounts",
     "ScoreSums",
     "SurfaceDistances",
     "positions",
