@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any, NoReturn
 
@@ -239,7 +240,7 @@ def _lost(given: int, voxels: npt.NDArray[np.int64]) -> NoReturn:
 def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: str = "auto") -> LabelCounts:
     """Count a pair of label maps; the inputs are checked already."""
     totals = LabelTotals(given.num_samples, given.classes, unknown, given.weight is not None)
-    return totals.finish(count_into(totals, given, backend))
+    return totals.finish(_count(given, totals, backend))
 
 
 def count_classes(given: LabelInputs, *, unknown: str = "raise", backend: str = "auto") -> LabelCounts | BinaryCounts:
@@ -247,43 +248,63 @@ def count_classes(given: LabelInputs, *, unknown: str = "raise", backend: str = 
     if given.weight is not None or given.classes.without_score.size:  # which binary counts do not know
         return count_label_inputs(given, unknown=unknown, backend=backend)
     totals = LabelTotals(given.num_samples, given.classes, unknown, weighted=False, matrix=False)
-    return totals.finish_classes(count_into(totals, given, backend))
+    return totals.finish_classes(_count(given, totals, backend))
 
 
-def count_into(totals: Any, given: LabelInputs, backend: str, counter_name: str = "PairCounter") -> int:
-    """Add a pair of label maps to totals, by a counter that the backend has; return the voxels of a sample."""
-    voxels: int = given.y_true.size // max(1, given.num_samples)
+def _count(given: LabelInputs, totals: LabelTotals, backend: str) -> int:
+    """Add a pair of label maps to the totals; return the voxels of a sample."""
     if given.device is not None:
         count_on_device(given, totals.add, totals.count_unknown, backend)
-        return voxels
-    module = counter_of(backend)
-    if voxels:
-        conversions = (None, None, mask_conversion(given.mask), weight_conversion(given.weight))
-        bits = any(given.bfloat16)
-
-        def counter() -> Any:
-            return getattr(module, counter_name)(given.y_true.dtype, given.y_pred.dtype)
-
-        arrays = (given.y_true, given.y_pred, given.mask, given.weight)
-        rows = rows_of_samples(arrays, conversions) if given.sample_axis == 0 else None
-
-        def layout(n: int) -> Layout | Pieces:
-            if rows is not None:
-                return Pieces([None if row is None else row[n] for row in rows], given.num_samples)
-            return layout_of(given.sample(n), conversions, module.transpose_into, samples=given.num_samples)
-
-        def fold(results: list[tuple[int, Pairs | Square]]) -> None:
-            for sample, pairs in results:
-                totals.add(sample, _decoded(pairs, given.bfloat16) if bits else pairs)
-
-        declared = None if bits else totals.declared  # the values of bit patterns are known only afterwards
-        keep = given.num_samples == 1 and given.weight is None  # integers may be folded in any order, so at the end
+    else:
+        module = counter_of(backend)
+        declared = None if any(given.bfloat16) else totals.declared  # values of bit patterns are known only afterwards
         try:
-            work = voxels * max(given.y_true.itemsize, given.y_pred.itemsize)
-            run_layouts(given.num_samples, work, layout, counter, declared, keep, fold)
+            count_into(
+                totals.add,
+                given,
+                lambda: module.PairCounter(given.y_true.dtype, given.y_pred.dtype),
+                module.transpose_into,
+                declared,
+            )
         except Rejected:
             explain_labels(given, count_unknown=totals.count_unknown)
-    return voxels
+    return int(given.y_true.size) // max(1, given.num_samples)
+
+
+def count_into(
+    add: Callable[[int, Pairs | Square], None],
+    given: LabelInputs,
+    counter: Callable[[], Any],
+    transpose: Callable[..., None],
+    declared: Declared | None = None,
+) -> None:
+    """Count a pair of label maps in the memory of the CPU by counters of a backend; `add` each part to a sample.
+
+    Raises
+    ------
+    Rejected
+        If `add` does.
+    """
+    voxels = given.y_true.size // max(1, given.num_samples)
+    if not voxels:
+        return
+    conversions = (None, None, mask_conversion(given.mask), weight_conversion(given.weight))
+    bits = any(given.bfloat16)
+    arrays = (given.y_true, given.y_pred, given.mask, given.weight)
+    rows = rows_of_samples(arrays, conversions) if given.sample_axis == 0 else None
+
+    def layout(n: int) -> Layout | Pieces:
+        if rows is not None:
+            return Pieces([None if row is None else row[n] for row in rows], given.num_samples)
+        return layout_of(given.sample(n), conversions, transpose, samples=given.num_samples)
+
+    def fold(results: list[tuple[int, Pairs | Square]]) -> None:
+        for sample, pairs in results:
+            add(sample, _decoded(pairs, given.bfloat16) if bits else pairs)
+
+    keep = given.num_samples == 1 and given.weight is None  # integers may be folded in any order, so at the end
+    work = voxels * max(given.y_true.itemsize, given.y_pred.itemsize)
+    run_layouts(given.num_samples, work, layout, counter, declared, keep, fold)
 
 
 def _decoded(pairs: Pairs | Square, bfloat16: tuple[bool, bool]) -> Pairs | Square:

@@ -9,18 +9,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.arrays.diagnosis import Rejected
+from fastseg.arrays.diagnosis import Rejected, explain_labels
 from fastseg.arrays.labels import LabelInputs, whole_numbers
 from fastseg.counting.jobs import check_sums
 from fastseg.counting.labels import count_into
+from fastseg.counting.memory import available_memory
 from fastseg.counts import COUNTED, IGNORED, OUTSIDE, PairCounts
 from fastseg.counts.pairs import among, united
+from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.labels import Pairs, Square
+from fastseg.kernels.protocols.pairs import Room, Run, RunStack, TooManyPairs
 
 __all__ = ["PairTotals", "count_pair_inputs"]
 
 Array = npt.NDArray[Any]
-Run = tuple[Array, Array, Array]
+
+#: Most pairs that are kept while a call counts, by all of its threads together.
+MOST_PAIRS = 1 << 26
+#: What each takes at most, while runs are merged and when counts are made of them.
+BYTES_PER_PAIR = 72
 
 
 class PairTotals:
@@ -34,24 +41,19 @@ class PairTotals:
         True labels that are not counted.
     weighted
         Whether what is added up are weights.
-    unsigned
-        Of truth and prediction: whether their values of int64 stand for uint64 of the same bits.
+    module
+        The backend, which merges runs.
     """
 
     declared = None
     count_unknown = False
 
-    def __init__(
-        self,
-        samples: int,
-        ignored: Sequence[int] = (),
-        *,
-        weighted: bool = False,
-        unsigned: tuple[bool, bool] = (False,) * 2,
-    ) -> None:
-        self.ignored, self.weighted, self.unsigned = tuple(ignored), weighted, unsigned
+    def __init__(self, samples: int, ignored: Sequence[int], *, weighted: bool, module: Any) -> None:
+        self.ignored, self.weighted = tuple(ignored), weighted
         self.voxels = np.zeros((samples, 4), np.int64)
-        self._runs: list[list[Run]] = [[] for _ in range(samples)]
+        free = available_memory()
+        self.room = Room(MOST_PAIRS if free is None else min(MOST_PAIRS, max(1, free // BYTES_PER_PAIR)))
+        self._stacks = [RunStack(module.merge_runs, self.room) for _ in range(samples)]
 
     def add(self, sample: int, pairs: Pairs | Square) -> None:
         """Fold in the pairs of a part of one sample; raise `Rejected` if one of them is not allowed."""
@@ -60,34 +62,22 @@ class PairTotals:
             raise Rejected
         voxels, times = self.voxels[sample], pairs.times
         voxels[OUTSIDE] += pairs.outside
-        true, pred = (_labels(*each) for each in zip((pairs.true, pairs.pred), self.unsigned, strict=True))
+        true, pred = _labels(pairs.true), _labels(pairs.pred)
         values: Array = times if pairs.weights is None else pairs.weights
         if self.ignored and (ignored := among(true, self.ignored)).any():
             voxels[IGNORED] += times[ignored].sum()
             true, pred, times, values = true[~ignored], pred[~ignored], times[~ignored], values[~ignored]
         voxels[COUNTED] += times.sum()
         if true.size:
-            self._push(self._runs[sample], _run(true, pred, values))
-
-    def _push(self, runs: list[Run], run: Run) -> None:
-        """Keep a run; runs of about one size are made one, so that few are kept, and each pair is seldom moved."""
-        runs.append(run)
-        while len(runs) > 1 and 2 * runs[-1][0].size >= runs[-2][0].size:
-            after, before = runs.pop(), runs.pop()
-            runs.append(_run(*(np.concatenate(each) for each in zip(before, after, strict=True))))
+            self._stacks[sample].push(Run(*united(true, pred, values)))
 
     def finish(self, given: int) -> PairCounts:
         """Return the counts, having checked that every voxel of each sample has gone somewhere."""
-        whole = [
-            _run(*(np.concatenate(each) for each in zip(*runs, strict=True))) if runs else None for runs in self._runs
-        ]
-        kept = [run for run in whole if run is not None]
-        sizes = [0 if run is None else run[0].size for run in whole]
-        case = np.repeat(np.arange(len(sizes)), sizes)
+        runs = [stack.take() if stack else None for stack in self._stacks]
+        kept = [run for run in runs if run is not None]
+        case = np.repeat(np.arange(len(runs)), [0 if run is None else run.true.size for run in runs])
         dtypes = (np.int64, np.int64, np.float64 if self.weighted else np.int64)
-        true, pred, counts = (
-            np.concatenate([run[k] for run in kept]) if kept else np.zeros(0, dtypes[k]) for k in range(3)
-        )
+        true, pred, counts = (_joined([run[k] for run in kept], dtypes[k]) for k in range(3))
         if self.weighted:
             check_sums(counts)
         if (self.voxels.sum(1) != given).any() or not (self.weighted or counts.sum() == self.voxels[:, COUNTED].sum()):
@@ -98,34 +88,51 @@ class PairTotals:
         return PairCounts(case, true, pred, counts, self.voxels, self.ignored)
 
 
-def _run(true: Array, pred: Array, values: Array) -> Run:
-    """Return pairs sorted, each once."""
-    true, pred, values = united(true, pred, values)
-    return true, pred, values
+def _joined(parts: list[Array], dtype: Any) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, dtype)
 
 
-def _labels(values: Array, unsigned: bool) -> Array:
+def _labels(values: Array) -> Array:
     """Return values as labels of int64 or uint64; raise `Rejected` if some are none."""
     if values.dtype.kind == "u" and values.dtype.itemsize == 8:
         return values.astype(np.uint64, copy=False)
     labels, wrong = whole_numbers(values)
     if wrong.any():
         raise Rejected
-    return labels.view(np.uint64) if unsigned else labels
+    return labels
 
 
 def count_pair_inputs(given: LabelInputs, ignored: Sequence[int] = (), *, backend: str = "auto") -> PairCounts:
     """Count the pairs of labels of two maps; the inputs are checked already."""
     if given.device is not None:
         raise TypeError(
-            "y_true, y_pred: expected arrays in the memory of the CPU, where pairs are counted; found some of a GPU"
+            f"y_true, y_pred: expected arrays in the memory of the CPU, where pairs are counted; found some of {given.device}"
         )
-    # Seen as signed numbers all of them are labels, whoever looks; the bits are the same.
-    true, pred = _signed(given.y_true), _signed(given.y_pred)
-    unsigned = (true.dtype != given.y_true.dtype, pred.dtype != given.y_pred.dtype)
-    totals = PairTotals(given.num_samples, ignored, weighted=given.weight is not None, unsigned=unsigned)
-    return totals.finish(count_into(totals, replace(given, y_true=true, y_pred=pred), backend))
+    module, weighted = counter_of(backend), given.weight is not None
+    totals = PairTotals(given.num_samples, ignored, weighted=weighted, module=module)
+    dtypes = (given.y_true.dtype, given.y_pred.dtype)
+    try:
+        count_into(
+            totals.add, given, lambda: module.sparse_counter(*dtypes, weighted, totals.room), module.transpose_into
+        )
+    except Rejected:
+        # Seen as signed numbers all integers are labels, of the same bits.
+        signed = {name: _signed(getattr(given, name)) for name in ("y_true", "y_pred")}
+        explain_labels(replace(given, **signed), count_unknown=False)  # type: ignore[arg-type]
+    except TooManyPairs:
+        raise ValueError(too_many(totals.room, given.y_true.size)) from None
+    return totals.finish(int(given.y_true.size) // max(1, given.num_samples))
 
 
 def _signed(array: Array) -> Array:
     return array.view(array.dtype.str.replace("u8", "i8"))
+
+
+def too_many(room: Room, voxels: int) -> str:
+    """Say what counting would take."""
+    most, gib = room.most, BYTES_PER_PAIR / 2**30
+    return (
+        f"y_true, y_pred: expected at most {most:,} distinct pairs of labels, which take {most * gib:,.1f} GiB, "
+        f"found more; each of the {voxels:,} voxels may be a pair of its own, which would take {voxels * gib:,.1f} GiB "
+        "(mask= counts a part of the maps)"
+    )

@@ -172,3 +172,20 @@ def test_too_many_labels_for_a_matrix_are_no_dead_end() -> None:
     with pytest.raises(ValueError, match=r"count the pairs that occur, of any number of labels \(count_pairs"):
         count_labels(labels, labels)
     assert count_pairs(labels, labels).num_true.tolist() == [5000]
+
+
+def test_more_pairs_than_there_is_memory_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastseg.counting.pairs.MOST_PAIRS", 50_000)
+    each = np.arange(200_000).reshape(20, 100, 100)
+    with pytest.raises(
+        ValueError, match=r"at most 50,000 distinct pairs .* 200,000 voxels may be a pair .* take 0\.0 GiB"
+    ):
+        count_pairs(each, each)
+    assert count_pairs(each, each, mask=each < 50_000).counts.size == 50_000
+
+
+def test_memory_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastseg.counting.pairs.available_memory", lambda: 72 * 1000)
+    each = np.arange(1001)
+    with pytest.raises(ValueError, match="at most 1,000 distinct pairs"):
+        count_pairs(each, each)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastseg.kernels.numba.gradients import GradientWriter
     from fastseg.kernels.numba.label_counter import PairCounter
     from fastseg.kernels.numba.masks import MaskCounter
+    from fastseg.kernels.numba.pair_counter import merge_runs, sparse_counter
     from fastseg.kernels.numba.score_counter import ScoreCounter
     from fastseg.kernels.numba.surfaces import SurfaceMeasurer
     from fastseg.kernels.numba.transpose import transpose_into
@@ -22,6 +23,8 @@ __all__ = [
     "ScoreCounter",
     "SurfaceMeasurer",
     "cache_folder",
+    "merge_runs",
+    "sparse_counter",
     "transpose_into",
 ]
 
@@ -31,6 +34,8 @@ _HOMES = {
     "PairCounter": "label_counter",
     "ScoreCounter": "score_counter",
     "SurfaceMeasurer": "surfaces",
+    "merge_runs": "pair_counter",
+    "sparse_counter": "pair_counter",
     "transpose_into": "transpose",
 }
 
