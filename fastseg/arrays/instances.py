@@ -1,0 +1,103 @@
+"""What is asked of instances and their components, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.arrays import image_objects
+from fastseg.arrays.arguments import finite_number, integer, integers
+from fastseg.arrays.array_likes import float32_of_bits
+from fastseg.arrays.convert import label_map_or_bits
+from fastseg.arrays.labels import whole_numbers
+
+__all__ = ["checked_connectivity", "component_map", "least_voxels", "voxel_spacing", "whole_label_map"]
+
+Array = npt.NDArray[Any]
+_NEIGHBOURS = {2: (4, 8), 3: (6, 18, 26)}
+
+
+def whole_label_map(value: Any, name: str) -> Array:
+    """Return a label map as an array of bool or integers; a ValueError says where floats are no whole numbers."""
+    array, bits = label_map_or_bits(value, name)
+    labels: Array = float32_of_bits(array) if bits else array
+    if labels.dtype.kind != "f":
+        return labels
+    whole, wrong = whole_numbers(labels)
+    if wrong.any():
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{name}: expected whole numbers, found {int(wrong.sum())} value(s) that are none; the first is "
+            f"{labels[where]} at index {where}"
+        )
+    return whole
+
+
+def component_map(value: Any, name: str, labels: Any, region: Any) -> Array:
+    """Return the map whose components are sought: that of all labels, of some, or the mask of a region made of several.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no label map with two or three axes, or if both labels and a region were given.
+    """
+    array = whole_label_map(value, name)
+    if array.ndim not in _NEIGHBOURS:
+        raise ValueError(f"{name}: expected two or three axes, found shape {array.shape}")
+    if labels is not None and region is not None:
+        raise ValueError("region: expected labels= or region=, found both")
+    if region is not None:
+        return np.isin(array, integers(region, "region"))
+    if labels is not None:
+        return np.where(np.isin(array, integers(labels, "labels")), array, array.dtype.type(0))
+    return array
+
+
+def checked_connectivity(value: Any, name: str, ndim: int) -> int:
+    """Return how many neighbours a voxel has; all of them where it is None. ValueError if maps have no such neighbourhood."""
+    known = _NEIGHBOURS[ndim]
+    if value is None:
+        return known[-1]
+    found = integer(value, name)
+    if found not in known:
+        raise ValueError(f"{name}: expected {' or '.join(map(str, known))} of maps with {ndim} axes, found {found}")
+    return found
+
+
+def voxel_spacing(spacing: Any, ndim: int) -> tuple[float, ...] | None:
+    """Return the distances of voxels along each axis, None where nobody says; TypeError or ValueError if they are none."""
+    if spacing is None:
+        return None
+    values = [spacing] * ndim if np.ndim(spacing) == 0 else list(spacing)
+    if len(values) != ndim:
+        raise ValueError(f"spacing: expected a number for each of {ndim} axes, found {len(values)}")
+    return tuple(finite_number(value, "spacing", positive=True) for value in values)
+
+
+def least_voxels(min_voxels: Any, min_ml: Any, spacing: tuple[float, ...] | None, *images: Any) -> int:
+    """Return how many voxels a component has at least, of a number of voxels and of a volume.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no numbers, or a volume is given where the volume of a voxel is not known.
+    """
+    least = integer(min_voxels, "min_voxels", least=0)
+    if min_ml is None:
+        return least
+    ml = finite_number(min_ml, "min_ml")
+    voxel = math.prod(spacing) / 1000 if spacing is not None and len(spacing) == 3 else image_objects.voxel_ml(*images)
+    if voxel is None:
+        raise ValueError(
+            "min_ml: expected spacing= of three axes in mm, or an image that knows it, beside it; found neither"
+        )
+    return max(least, math.ceil(ml / voxel * (1 - 1e-12)))
+
+
+def checked_ids(value: Sequence[int] | int | None, name: str) -> tuple[int, ...]:
+    """Return ids, one or several, as integers; none where it is None."""
+    return () if value is None else tuple(integers(value, name).tolist())

@@ -1,0 +1,134 @@
+"""Components: against a flood fill, by both libraries, with every option of protocols."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra.numpy import arrays
+
+import fastseg
+from fastseg.counting import components
+from fastseg.counting.components import FULL, NEIGHBOURS
+
+
+def flood(labels: np.ndarray, neighbours: int) -> np.ndarray:
+    """Number components one voxel at a time, in the order of their first voxels."""
+    reach = NEIGHBOURS[labels.ndim][neighbours]
+    steps = [s for s in itertools.product((-1, 0, 1), repeat=labels.ndim) if 0 < np.abs(s).sum() <= reach]
+    found = np.zeros(labels.shape, np.int32)
+    count = 0
+    for start in np.ndindex(labels.shape):
+        if labels[start] and not found[start]:
+            count += 1
+            found[start] = count
+            waiting = [start]
+            while waiting:
+                here = waiting.pop()
+                for step in steps:
+                    there = tuple(int(a + b) for a, b in zip(here, step, strict=True))
+                    inside = all(0 <= a < n for a, n in zip(there, labels.shape, strict=True))
+                    if inside and labels[there] == labels[here] and not found[there]:
+                        found[there] = count
+                        waiting.append(there)
+    return found
+
+
+def maps(dtype: type) -> st.SearchStrategy[np.ndarray]:
+    shapes = st.lists(st.integers(1, 6), min_size=2, max_size=3).map(tuple)
+    values = st.booleans() if dtype is bool else st.integers(-1, 2)
+    return shapes.flatmap(lambda shape: arrays(dtype, shape, elements=values))
+
+
+@pytest.fixture(params=["cc3d", "scipy"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "scipy":
+        monkeypatch.setattr(components, "_by_cc3d", lambda: None)
+    return str(request.param)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int16])
+@pytest.mark.parametrize("name", ["cc3d", "scipy"])
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_both_libraries_are_a_flood_fill(name: str, dtype: type, data: st.DataObject) -> None:
+    labels = data.draw(maps(dtype))
+    neighbours = data.draw(st.sampled_from(sorted(NEIGHBOURS[labels.ndim])))
+    label = components._by_cc3d() if name == "cc3d" else components._by_scipy
+    assert label is not None
+    assert components.renumbered(label(labels, neighbours)).tolist() == flood(labels, neighbours).tolist()
+
+
+def test_neighbours_decide_what_is_one(library: str) -> None:
+    corner = np.zeros((4, 4, 4), np.uint8)
+    corner[:2, :2, :2] = corner[2:, 2:, 2:] = 1
+    edge = np.zeros((4, 4, 4), bool)
+    edge[:2, :2, :2] = edge[2:, 2:, :2] = True
+    assert [int(fastseg.label_components(corner, n).max()) for n in (6, 18, 26)] == [2, 2, 1]
+    assert [int(fastseg.label_components(edge, n).max()) for n in (6, 18, 26)] == [2, 1, 1]
+    assert fastseg.label_components(corner).max() == 1
+    assert fastseg.label_components(corner[:, :, 1][1:3, 1:3], connectivity=4).tolist() == [[1, 0], [0, 0]]
+
+
+def test_labels_regions_and_each_label_apart(library: str) -> None:
+    labels = np.array([[1, 2, 0, 3], [1, 2, 0, 3]])
+    assert fastseg.label_components(labels).tolist() == [[1, 2, 0, 3], [1, 2, 0, 3]]
+    assert fastseg.label_components(labels, labels=[3, 1]).tolist() == [[1, 0, 0, 2], [1, 0, 0, 2]]
+    assert fastseg.label_components(labels, region=[1, 2]).tolist() == [[1, 1, 0, 0], [1, 1, 0, 0]]
+    assert fastseg.label_components(labels.astype(np.float32)).dtype == np.int32
+    assert fastseg.label_components(np.asfortranarray(labels > 0)).tolist() == [[1, 1, 0, 2], [1, 1, 0, 2]]
+
+
+def test_what_meets_once_it_is_grown_is_one(library: str) -> None:
+    gap = np.array([[1, 0, 0, 1, 0, 0, 0, 1, 2]])
+    assert fastseg.label_components(gap, 4, dilation=1).tolist() == [[1, 0, 0, 1, 0, 0, 0, 2, 3]]
+    assert fastseg.label_components(gap, 4, dilation=2).tolist() == [[1, 0, 0, 1, 0, 0, 0, 1, 2]]
+    diagonal = np.zeros((6, 6), bool)
+    diagonal[0, 0] = diagonal[3, 3] = True
+    assert fastseg.label_components(diagonal, 8, dilation=1).max() == 1
+    assert fastseg.label_components(diagonal, 8, dilation=1, dilation_connectivity=4).max() == 2
+
+
+def test_small_ones_and_holes(library: str) -> None:
+    mask = np.array([[1, 0, 1, 1, 0, 1, 1, 1]], bool)[None]
+    assert fastseg.label_components(mask, min_voxels=2).tolist() == [[[0, 0, 1, 1, 0, 2, 2, 2]]]
+    assert fastseg.label_components(mask, min_ml=0.003, spacing=1).tolist() == [[[0, 0, 0, 0, 0, 1, 1, 1]]]
+    assert fastseg.label_components(mask, min_ml=0.008, spacing=(1, 2, 2)).tolist() == [[[0, 0, 1, 1, 0, 2, 2, 2]]]
+    ring = np.full((3, 3), 7)
+    ring[1, 1] = 0
+    assert fastseg.label_components(ring, fill_holes=True).tolist() == np.ones((3, 3), int).tolist()
+    ring[1, 1] = 2  # what is something else is no hole
+    assert fastseg.label_components(ring, fill_holes=True)[1, 1] == 2
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0, 2), (1, 1)])
+def test_nothing_there(shape: tuple[int, ...], library: str) -> None:
+    found = fastseg.label_components(np.zeros(shape, bool), FULL[len(shape)], dilation=1)
+    assert (found.shape, found.dtype, found.any()) == (shape, np.int32, False)
+
+
+def test_runs_over_the_edge_of_a_slab(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = np.random.default_rng(3).random((40, 30)) < 0.6
+    whole = fastseg.label_components(mask, 4, min_voxels=3)
+    monkeypatch.setattr(components, "_SLAB", 7)
+    assert (fastseg.label_components(mask, 4, min_voxels=3) == whole).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ([np.zeros(3, bool)], {}, r"mask_or_labels: expected two or three axes, found shape \(3,\)"),
+        ([np.zeros((2, 2), bool), 26], {}, "connectivity: expected 4 or 8 of maps with 2 axes, found 26"),
+        ([np.zeros((2, 2, 2), bool), 8], {}, "connectivity: expected 6 or 18 or 26 of maps with 3 axes, found 8"),
+        ([[[0.5, 1.0]]], {}, r"mask_or_labels: expected whole numbers, found 1 .* the first is 0.5 at index \(0, 0\)"),
+        ([np.eye(2)], {"labels": 1, "region": 1}, "region: expected labels= or region=, found both"),
+        ([np.eye(2)], {"min_ml": 1.0}, "min_ml: expected spacing= of three axes in mm"),
+        ([np.eye(2)], {"spacing": (1, 2, 3)}, "spacing: expected a number for each of 2 axes, found 3"),
+        ([np.eye(2)], {"dilation": -1}, "dilation: expected an integer of at least 0"),
+    ],
+)
+def test_what_is_refused(arguments: list, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fastseg.label_components(*arguments, **options)
