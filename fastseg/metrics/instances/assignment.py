@@ -1,0 +1,162 @@
+"""Who is matched with whom: from the edges that qualify to those that are chosen.
+
+All functions take the ends of edges, `rows` (true) and `columns` (predicted), sorted by both, and return which are chosen.
+Where several choices are as good, the first in this order wins: of equal scores the edge of the lower true and then of the
+lower predicted position. Only `optimal` leaves it to SciPy which of several best matchings it returns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["best_of_each", "greedy", "merging", "optimal"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+#: Cells of a block of the graph up to which it is solved as a dense matrix (32 MiB).
+_DENSE = 2**22
+
+
+def greedy(rows: Ints, columns: Ints, scores: Floats) -> Bools:
+    """Choose edges by falling score, each segment once."""
+    chosen = _lonely(rows, columns)
+    left = np.flatnonzero(~chosen)
+    left = left[np.argsort(-scores[left], kind="stable")]
+    taken_rows: set[int] = set()
+    taken_columns: set[int] = set()
+    for edge, row, column in zip(left.tolist(), rows[left].tolist(), columns[left].tolist(), strict=True):
+        if row not in taken_rows and column not in taken_columns:
+            taken_rows.add(row)
+            taken_columns.add(column)
+            chosen[edge] = True
+    return chosen
+
+
+def best_of_each(ends: Ints, scores: Floats) -> Bools:
+    """Choose for each segment that has an edge its best one, whatever the segment at the other end has."""
+    order = np.lexsort((-scores, ends))
+    first = np.ones(len(order), bool)
+    first[1:] = ends[order][1:] != ends[order][:-1]
+    chosen = np.zeros(len(ends), bool)
+    chosen[order[first]] = True
+    return chosen
+
+
+def merging(
+    rows: Ints, columns: Ints, scores: Floats, qualifies: Bools, joint_score: Any, areas: tuple[Array, Array, Array]
+) -> Bools:
+    """Choose edges by falling score, and join further predictions to a true segment where that raises its score.
+
+    Parameters
+    ----------
+    rows, columns, scores
+        All edges, those below the threshold too.
+    qualifies
+        Which may be the first of a true segment.
+    joint_score
+        The score, of the voxels in common, of the true segment and of the predictions together.
+    areas
+        Voxels of each edge, of its true segment and of its predicted one.
+    """
+    chosen = np.zeros(len(rows), bool)
+    taken: set[int] = set()
+    joint: dict[int, tuple[float, float, float]] = {}
+    order = np.argsort(-scores, kind="stable")
+    lists = (a[order].tolist() for a in (rows, columns, scores, qualifies, *areas))
+    for edge, row, column, score, good, common, true, pred in zip(order.tolist(), *lists, strict=True):
+        if column in taken:
+            continue
+        if row in joint:
+            best, in_common, predicted = joint[row]
+            score = joint_score(in_common + common, true, predicted + pred)
+            if not score > best:
+                continue
+            joint[row] = (score, in_common + common, predicted + pred)
+        elif good:
+            joint[row] = (score, common, pred)
+        else:
+            continue
+        taken.add(column)
+        chosen[edge] = True
+    return chosen
+
+
+def optimal(rows: Ints, columns: Ints, weights: Floats) -> Bools:
+    """Choose edges so that no segment has two, and the sum of their weights, which are positive, is the greatest.
+
+    The graph falls into blocks that share no segment; each is solved alone, so that memory follows the blocks.
+    """
+    chosen = _lonely(rows, columns)
+    left = np.flatnonzero(~chosen)
+    if not left.size:
+        return chosen
+    blocks = _blocks(rows[left], columns[left])
+    order = np.argsort(blocks, kind="stable")
+    ends = np.flatnonzero(np.diff(blocks[order])) + 1
+    for edges in np.split(left[order], ends):
+        own_rows, r = np.unique(rows[edges], return_inverse=True)
+        own_columns, c = np.unique(columns[edges], return_inverse=True)
+        shape = (len(own_rows), len(own_columns))
+        if min(shape) == 1:
+            chosen[edges[np.argmax(weights[edges])]] = True
+        elif shape[0] * shape[1] <= _DENSE:
+            chosen[edges[_solve_dense(r, c, weights[edges], shape)]] = True
+        else:
+            chosen[edges[_solve_sparse(r, c, weights[edges], shape)]] = True
+    return chosen
+
+
+def _lonely(rows: Ints, columns: Ints) -> Bools:
+    """Return which edges are the only one of both of their ends: any matching takes them."""
+    lonely: Bools = np.zeros(0, bool)
+    if rows.size:
+        lonely = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
+    return lonely
+
+
+def _blocks(rows: Ints, columns: Ints) -> Ints:
+    """Return a number for each edge, the same for those of one block."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    width = int(rows.max()) + 1
+    size = width + int(columns.max()) + 1
+    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns + width)), shape=(size, size))
+    labels: Ints = connected_components(graph, directed=False)[1].astype(np.int64)
+    return labels[rows]
+
+
+def _solve_dense(rows: Ints, columns: Ints, weights: Floats, shape: tuple[int, int]) -> Ints:
+    from scipy.optimize import linear_sum_assignment
+
+    matrix = np.zeros(shape)
+    edges = np.full(shape, -1, np.int64)
+    matrix[rows, columns] = weights
+    edges[rows, columns] = np.arange(len(weights))
+    found: Ints = edges[linear_sum_assignment(matrix, maximize=True)]
+    return found[found >= 0]
+
+
+def _solve_sparse(rows: Ints, columns: Ints, weights: Floats, shape: tuple[int, int]) -> Ints:
+    """Solve a block whose matrix would not fit: each row may also stay alone, with a column of its own."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+    height, width = shape
+    most = float(weights.max()) + 1.0  # costs have to be positive: what is 0 would be no edge
+    data = np.concatenate([most - weights, np.full(height, most)])
+    ends = np.concatenate([rows, np.arange(height)]), np.concatenate([columns, width + np.arange(height)])
+    costs = csr_array((data, ends), shape=(height, width + height))
+    found_rows, found_columns = min_weight_full_bipartite_matching(costs)
+    real = found_columns < width
+    keys = found_rows[real].astype(np.int64) * width + found_columns[real]
+    own = rows * np.int64(width) + columns
+    order = np.argsort(own)
+    found: Ints = order[np.searchsorted(own[order], keys)]
+    return found

@@ -1,0 +1,213 @@
+"""The segments of two label maps, and the graph of their overlaps, of which every matching is made.
+
+A segment is a label of a case. Edges of the graph are the pairs that share a voxel, so that its size is that of `PairCounts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ClassesOf", "OverlapGraph", "Segments", "grown_graph", "overlap_graph"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+#: The class of each id: of all cases alike, or one mapping for each case.
+ClassesOf = Mapping[int, int] | Sequence[Mapping[int, int]] | None
+
+#: The class of segments where nobody says of which they are.
+ONLY_CLASS = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """The segments of one side, in order of case and id."""
+
+    case: Ints
+    """(S,): the case that each is of."""
+    ids: Array
+    """(S,) int64 or uint64: its label."""
+    classes: Ints
+    """(S,): its class."""
+    voxels: Array
+    """(S,) int64, or float64 of weighted counts."""
+    void: Array
+    """(S,): how many of them the other side leaves open, as void (and, of predictions, as crowd of their class)."""
+    excluded: Bools
+    """(S,): of the truth, those of crowds, which nothing is matched with."""
+    uncounted: Bools
+    """(S,): those that may be matched, and are neither found nor missed: too small to count."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class OverlapGraph:
+    """The segments of two label maps, and which of them overlap.
+
+    Attributes
+    ----------
+    cases : int
+        N.
+    true, pred : Segments
+        T true and P predicted segments.
+    rows, columns : (E,) int64
+        The ends of each edge: positions among the true and the predicted segments, sorted by both.
+    voxels : (E,)
+        Voxels that the two have in common.
+    touching : (E,)
+        Voxels that the prediction has in common with the true segment as it was grown; `voxels` where it was not.
+    true_area, pred_area : (T,), (P,)
+        Voxels of the segments without what unions leave out, which is void.
+    """
+
+    cases: int
+    true: Segments
+    pred: Segments
+    rows: Ints
+    columns: Ints
+    voxels: Array
+    touching: Array
+    true_area: Array
+    pred_area: Array
+
+
+def overlap_graph(
+    case: Ints,
+    true: Array,
+    pred: Array,
+    counts: Array,
+    *,
+    cases: int,
+    true_classes: ClassesOf = None,
+    pred_classes: ClassesOf = None,
+    stuff: Collection[int] = (),
+    crowd: Collection[int] = (),
+    void: Collection[int] = (),
+    pred_void: Collection[int] = (),
+) -> OverlapGraph:
+    """Return the graph of the pairs of labels that occur.
+
+    Parameters
+    ----------
+    case, true, pred, counts : (P,)
+        The pairs of `PairCounts`. Label 0 is background, on both sides.
+    cases
+        N.
+    true_classes, pred_classes
+        The class of each id; None: all are of one.
+    stuff
+        Classes whose segments are one each, whatever their ids are.
+    crowd
+        True ids that stand for several instances: nothing is matched with them, and a prediction that lies in them by more
+        than half is no false alarm.
+    void, pred_void
+        Ids of what belongs to no segment and is in no union, on either side.
+
+    Raises
+    ------
+    ValueError
+        If an id has no class.
+    """
+    left, left_rows = _segments(case, true, counts, true_classes, "true_classes", stuff, void)
+    right, right_rows = _segments(case, pred, counts, pred_classes, "pred_classes", stuff, pred_void)
+    excluded = _among(left.ids, crowd)
+    in_void = {"true": _among(true, void), "pred": _among(pred, pred_void)}
+    pred_open = _sums(right_rows, np.where(in_void["true"], counts, 0), len(right))
+    true_open = _sums(left_rows, np.where(in_void["pred"], counts, 0), len(left))
+    true_area, pred_area = left.voxels - true_open, right.voxels - pred_open
+    both = (left_rows >= 0) & (right_rows >= 0)
+    rows, columns, voxels = _edges(left_rows[both], right_rows[both], counts[both], len(right))
+    alike = left.classes[rows] == right.classes[columns]
+    in_crowd = alike & excluded[rows]
+    pred_open = pred_open + _sums(np.where(in_crowd, columns, -1), voxels, len(right))
+    left, right = replace(left, void=true_open, excluded=excluded), replace(right, void=pred_open)
+    alike &= ~excluded[rows]
+    rows, columns, voxels = rows[alike], columns[alike], voxels[alike]
+    return OverlapGraph(cases, left, right, rows, columns, voxels, voxels, true_area, pred_area)
+
+
+def grown_graph(case: Ints, grown: Array, inside: Bools, pred: Array, counts: Array, *, cases: int) -> OverlapGraph:
+    """Return the graph of true segments that were grown: a prediction touches those whose grown selves it meets.
+
+    Parameters
+    ----------
+    case, grown, pred, counts : (P,)
+        Pairs of a grown true segment and a predicted one; 0 is background, on both sides.
+    inside : (P,) bool
+        Where the truth itself is, and not what was added to it.
+    cases
+        N.
+    """
+    left, left_rows = _segments(case, grown, np.where(inside, counts, 0), None, "true_classes", (), ())
+    right, right_rows = _segments(case, pred, counts, None, "pred_classes", (), ())
+    both = (left_rows >= 0) & (right_rows >= 0)
+    ends = left_rows[both], right_rows[both]
+    rows, columns, touching = _edges(*ends, counts[both], len(right))
+    voxels = _edges(*ends, np.where(inside, counts, 0)[both], len(right))[2]
+    return OverlapGraph(cases, left, right, rows, columns, voxels, touching, left.voxels, right.voxels)
+
+
+def _segments(
+    case: Ints, ids: Array, counts: Array, classes: ClassesOf, name: str, stuff: Collection[int], void: Collection[int]
+) -> tuple[Segments, Ints]:
+    """Return the segments of one side, and for each pair the position of its segment, -1 where it is none."""
+    is_segment = (ids != 0) & ~_among(ids, void)
+    position = np.full(len(ids), -1, np.int64)
+    order = np.lexsort((ids, case))
+    order = order[is_segment[order]]
+    ordered = case[order], ids[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (ordered[0][1:] != ordered[0][:-1]) | (ordered[1][1:] != ordered[1][:-1])
+    position[order] = np.cumsum(first) - 1
+    of_case, own_ids = ordered[0][first], ordered[1][first]
+    own_classes = _classes(of_case, own_ids, classes, name)
+    if len(stuff):
+        united = _among(own_classes, stuff)
+        key = np.where(united, own_classes, 0), np.where(united, -1, np.arange(len(own_ids)))
+        _, kept, to = np.unique(np.stack([of_case, *key]), axis=1, return_index=True, return_inverse=True)
+        ranks = np.empty(len(kept), np.int64)
+        ranks[np.argsort(kept)] = np.arange(len(kept))
+        kept = np.sort(kept)
+        position = np.where(position >= 0, ranks[to.reshape(-1)][position], -1)
+        of_case, own_ids, own_classes = of_case[kept], own_ids[kept], own_classes[kept]
+    sizes = _sums(position, counts, len(own_ids))
+    nothing = np.zeros(len(own_ids), bool)
+    return Segments(of_case, own_ids, own_classes, sizes, np.zeros_like(sizes), nothing, nothing), position
+
+
+def _classes(case: Ints, ids: Array, classes: ClassesOf, name: str) -> Ints:
+    if classes is None:
+        return np.full(len(ids), ONLY_CLASS, np.int64)
+    found = np.empty(len(ids), np.int64)
+    for k, (n, label) in enumerate(zip(case.tolist(), ids.tolist(), strict=True)):
+        mapping = classes if isinstance(classes, Mapping) else classes[n]
+        if label not in mapping:
+            raise ValueError(f"{name}: expected a class for each id, found none for {label} of case {n}")
+        found[k] = mapping[label]
+    return found
+
+
+def _edges(rows: Ints, columns: Ints, counts: Array, width: int) -> tuple[Ints, Ints, Array]:
+    """Return the distinct pairs of ends, sorted, and the sums of their counts."""
+    keys, inverse = np.unique(rows * np.int64(max(width, 1)) + columns, return_inverse=True)
+    return keys // max(width, 1), keys % max(width, 1), _sums(inverse.reshape(-1), counts, len(keys))
+
+
+def _sums(positions: Ints, counts: Array, length: int) -> Array:
+    """Return the sums of counts by position, without those at -1; voxels are less than 2^53, and so exact."""
+    inside = positions >= 0
+    sums = np.bincount(positions[inside], counts[inside], length)
+    return sums.astype(counts.dtype) if length else np.zeros(0, counts.dtype)
+
+
+def _among(values: Array, wanted: Collection[int]) -> Bools:
+    if not len(wanted):
+        return np.zeros(len(values), bool)
+    return np.isin(values, np.array(list(wanted), values.dtype))

@@ -1,0 +1,358 @@
+"""What was found, missed and invented, and every metric of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.arrays.arguments import finite_number, one_of
+from fastseg.metrics.arithmetic import nan_mean, ratio
+from fastseg.metrics.instances.graph import OverlapGraph, Segments
+from fastseg.metrics.instances.rules import MatchingRule, choose, dice, iou, scores_of
+from fastseg.metrics.instances.tally import METRICS, THRESHOLDS, MatchedPairs, Tally, UnmatchedSegments
+
+__all__ = ["InstanceMatching", "matching_of"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class InstanceMatching:
+    """Which true and predicted instances match, and every metric of it.
+
+    Metrics are the mean over the classes that have an instance anywhere; where there is one class they are its value, and NaN
+    where there is no instance at all. With several cases their instances are counted together; `of_cases` has each alone.
+
+    Attributes
+    ----------
+    rule : MatchingRule
+        When two segments match.
+    graph : OverlapGraph
+        All segments and all overlaps, also those that do not match.
+    edges : (M,) int64
+        Those of its edges that match.
+    voxel_ml : float or None
+        The volume of a voxel in millilitres, where it is known.
+    pairs : MatchedPairs
+        What matches.
+    misses, false_alarms : UnmatchedSegments
+        True instances that nothing matches, and predicted ones that match nothing.
+    tp, fp, fn : int
+        How many were found, invented and missed. Found are true instances; with ``matching="one_to_many"`` predicted ones.
+    panoptic_quality, segmentation_quality, recognition_quality : float
+        PQ is SQ × RQ in each class: SQ the mean IoU of what was found (0 where nothing was), RQ is F1.
+    panoptic_quality_dice, segmentation_quality_dice : float
+        The same of Dice.
+    precision, recall, f1 : float
+        Of detection: TP/(TP+FP), TP/(TP+FN), TP/(TP+FP/2+FN/2).
+    accuracy : float
+        TP/(TP+FP+FN), which StarDist and Cellpose call accuracy and average precision.
+    instance_dice, instance_iou : float
+        The mean over all true instances and all false alarms, 0 of what was missed or invented (of BraTS: lesion-wise Dice).
+
+    Notes
+    -----
+    Several predictions of one true instance count as one, whose overlap is theirs together. Instances of a crowd, those too
+    small to be counted, and unmatched ones that are more than half void, are neither found nor missed nor invented.
+
+    Examples
+    --------
+    >>> matching = match_instances([1, 1, 1, 0, 2, 2], [5, 5, 0, 0, 0, 7])
+    >>> matching.pairs.true, matching.misses.ids, matching.false_alarms.ids
+    (array([1]), array([2]), array([7]))
+    >>> round(matching.panoptic_quality, 3), matching.f1
+    (0.333, 0.5)
+    """
+
+    graph: OverlapGraph
+    rule: MatchingRule
+    edges: Ints
+    voxel_ml: float | None = None
+    centroids: tuple[Floats, Floats] | None = None
+    """Of all true and all predicted segments."""
+
+    @functools.cached_property
+    def pairs(self) -> MatchedPairs:
+        """Return what matches."""
+        graph, edges = self.graph, self.edges
+        rows, columns = graph.rows[edges], graph.columns[edges]
+        sizes = graph.voxels[edges], graph.true_area[rows], graph.pred_area[columns]
+        return MatchedPairs(
+            graph.true.case[rows],
+            graph.true.ids[rows],
+            graph.pred.ids[columns],
+            graph.true.classes[rows],
+            graph.voxels[edges],
+            graph.true.voxels[rows],
+            graph.pred.voxels[columns],
+            iou(*sizes),
+            dice(*sizes),
+            scores_of(graph, self.rule)[edges],
+        )
+
+    @property
+    def misses(self) -> UnmatchedSegments:
+        """Return the true instances that nothing matches."""
+        return self._unmatched(0)
+
+    @property
+    def false_alarms(self) -> UnmatchedSegments:
+        """Return the predicted instances that match nothing."""
+        return self._unmatched(1)
+
+    @property
+    def tp(self) -> int:
+        """Return how many instances were found."""
+        return int(self._tally.tp.sum())
+
+    @property
+    def fp(self) -> int:
+        """Return how many predicted instances match nothing."""
+        return int(self._tally.fp.sum())
+
+    @property
+    def fn(self) -> int:
+        """Return how many true instances nothing matches."""
+        return int(self._tally.fn.sum())
+
+    @functools.cached_property
+    def classes(self) -> Ints:
+        """Return the classes of all instances that may count, sorted: (K,)."""
+        true, pred = self.graph.true, self.graph.pred
+        return np.union1d(true.classes[~(true.excluded | true.uncounted)], pred.classes)
+
+    def of_classes(self, metric: str) -> Floats:
+        """Return a metric of each class, (K,), NaN where the class has no instance that counts.
+
+        Parameters
+        ----------
+        metric
+            "panoptic_quality", "f1" and so on.
+
+        Raises
+        ------
+        ValueError
+            If there is none of that name.
+        """
+        return METRICS[one_of(metric, "metric", tuple(METRICS))](self._tally)
+
+    def of_cases(self, metric: str) -> Floats:
+        """Return a metric of each case, (N,): the mean over the classes that it has an instance of.
+
+        Parameters
+        ----------
+        metric
+            As for `of_classes`.
+
+        Raises
+        ------
+        ValueError
+            If there is none of that name.
+        """
+        of_class = METRICS[one_of(metric, "metric", tuple(METRICS))]
+        tallies = self._count(by_case=True)
+        shape = self.graph.cases, len(self.classes)
+        return nan_mean(of_class(tallies).reshape(shape), 1)
+
+    def mean(self, metric: str, classes: Sequence[int] | None = None) -> float:
+        """Return the mean of a metric over classes, such as those of things; of all that have an instance where it is None."""
+        values = self.of_classes(metric)
+        if classes is not None:
+            values = values[np.isin(self.classes, np.array(list(classes), np.int64))]
+        return float(nan_mean(values, 0))
+
+    @property
+    def panoptic_quality(self) -> float:
+        """Return PQ."""
+        return self.mean("panoptic_quality")
+
+    @property
+    def segmentation_quality(self) -> float:
+        """Return SQ, the mean IoU of what was found."""
+        return self.mean("segmentation_quality")
+
+    @property
+    def recognition_quality(self) -> float:
+        """Return RQ, which is F1."""
+        return self.mean("recognition_quality")
+
+    @property
+    def panoptic_quality_dice(self) -> float:
+        """Return PQ of Dice instead of IoU."""
+        return self.mean("panoptic_quality_dice")
+
+    @property
+    def segmentation_quality_dice(self) -> float:
+        """Return the mean Dice of what was found."""
+        return self.mean("segmentation_quality_dice")
+
+    @property
+    def precision(self) -> float:
+        """Return TP/(TP+FP)."""
+        return self.mean("precision")
+
+    @property
+    def recall(self) -> float:
+        """Return TP/(TP+FN), the sensitivity."""
+        return self.mean("recall")
+
+    @property
+    def f1(self) -> float:
+        """Return TP/(TP+FP/2+FN/2)."""
+        return self.mean("f1")
+
+    @property
+    def accuracy(self) -> float:
+        """Return TP/(TP+FP+FN)."""
+        return self.mean("accuracy")
+
+    @property
+    def instance_dice(self) -> float:
+        """Return the mean Dice over true instances and false alarms, 0 of what was missed or invented."""
+        return self.mean("instance_dice")
+
+    @property
+    def instance_iou(self) -> float:
+        """Return the mean IoU over true instances and false alarms, 0 of what was missed or invented."""
+        return self.mean("instance_iou")
+
+    def fbeta(self, beta: float) -> float:
+        """Return (1+β²)TP/((1+β²)TP + β²FN + FP), where a miss weighs β² times a false alarm."""
+        weight = finite_number(beta, "beta") ** 2
+        t = self._tally
+        return float(nan_mean(ratio((1 + weight) * t.tp, (1 + weight) * t.tp + weight * t.fn + t.fp), 0))
+
+    def at(self, threshold: float) -> InstanceMatching:
+        """Return the matching of the same segments with another threshold; nothing is counted again."""
+        rule = replace(self.rule, threshold=finite_number(threshold, "threshold"))
+        return replace(self, rule=rule, edges=choose(self.graph, rule))
+
+    def mean_accuracy(self, thresholds: Sequence[float] = THRESHOLDS) -> float:
+        """Return the mean of `accuracy` over thresholds, by default 0.5, 0.55, …, 0.95: the mean AP of StarDist and Cellpose.
+
+        It is not the average precision of a ranking by confidence.
+        """
+        return float(np.mean([self.at(threshold).accuracy for threshold in thresholds]))
+
+    @property
+    def false_positive_voxels(self) -> float:
+        """Return the voxels of false alarms."""
+        return float(self.false_alarms.voxels.sum())
+
+    @property
+    def false_negative_voxels(self) -> float:
+        """Return the voxels of misses."""
+        return float(self.misses.voxels.sum())
+
+    @property
+    def count_difference(self) -> int:
+        """Return how many more true instances there are than predicted ones, or fewer, whatever matches."""
+        true, pred = (int((~(side.uncounted | side.excluded)).sum()) for side in (self.graph.true, self.graph.pred))
+        return abs(true - pred)
+
+    @property
+    def volume_difference(self) -> float:
+        """Return by how many voxels all true instances together differ from all predicted ones."""
+        return abs(float(self.graph.true.voxels.sum()) - float(self.graph.pred.voxels.sum()))
+
+    def sensitivity_by_size(self, edges: Sequence[float]) -> tuple[Floats, Ints]:
+        """Return the recall among true instances by their size, and how many there are of each.
+
+        Parameters
+        ----------
+        edges
+            B + 1 sizes in voxels, rising; the k-th of B bins holds ``edges[k] <= voxels < edges[k + 1]``.
+
+        Returns
+        -------
+        recall : (B,) float64
+            NaN where there is none of that size.
+        instances : (B,) int64
+
+        Raises
+        ------
+        ValueError
+            If the sizes do not rise, or are fewer than two.
+        """
+        limits = np.asarray(edges, np.float64)
+        if limits.ndim != 1 or len(limits) < 2 or not (np.diff(limits) > 0).all():
+            raise ValueError(f"edges: expected two or more sizes that rise, found {list(edges)}")
+        matched, missed = self._matched[0], self._counted_as_unmatched(0)
+        sizes = self.graph.true.voxels
+        counted = ~self.graph.true.uncounted
+        found = np.histogram(sizes[matched & counted], limits)[0]  # its last bin holds its upper end too
+        lost = np.histogram(sizes[missed], limits)[0]
+        found -= (sizes[matched & counted] == limits[-1]).sum() * (np.arange(len(found)) == len(found) - 1)
+        lost -= (sizes[missed] == limits[-1]).sum() * (np.arange(len(lost)) == len(lost) - 1)
+        return ratio(found, found + lost), (found + lost).astype(np.int64)
+
+    @functools.cached_property
+    def _matched(self) -> tuple[Bools, Bools]:
+        """Which true and which predicted segments match something."""
+        graph, edges = self.graph, self.edges
+        found = np.zeros(len(graph.true), bool), np.zeros(len(graph.pred), bool)
+        found[0][graph.rows[edges]] = True
+        found[1][graph.columns[edges]] = True
+        return found
+
+    def _counted_as_unmatched(self, side: int) -> Bools:
+        segments = (self.graph.true, self.graph.pred)[side]
+        void = segments.void > 0.5 * segments.voxels
+        unmatched: Bools = ~(self._matched[side] | segments.uncounted | segments.excluded | void)
+        return unmatched
+
+    def _unmatched(self, side: int) -> UnmatchedSegments:
+        segments, where = (self.graph.true, self.graph.pred)[side], self._counted_as_unmatched(side)
+        centroids = None if self.centroids is None else self.centroids[side][where]
+        return UnmatchedSegments(
+            segments.case[where], segments.ids[where], segments.classes[where], segments.voxels[where], centroids
+        )
+
+    @functools.cached_property
+    def _tally(self) -> Tally:
+        return self._count(by_case=False)
+
+    def _count(self, by_case: bool) -> Tally:
+        """Count by class, or by case and class: each field (K,) or (N * K,)."""
+        graph, edges, classes = self.graph, self.edges, self.classes
+        length = len(classes) * (graph.cases if by_case else 1)
+
+        def bins(segments: Segments, positions: Any) -> Ints:
+            found: Ints = np.searchsorted(classes, segments.classes[positions])
+            return found + len(classes) * segments.case[positions] if by_case else found
+
+        def number(segments: Segments, positions: Any) -> Ints:
+            return np.bincount(bins(segments, positions), minlength=length)
+
+        ends, others = graph.rows[edges], graph.columns[edges]
+        side, areas = graph.true, (graph.true_area, graph.pred_area)
+        if self.rule.of_prediction:
+            ends, others, side, areas = others, ends, graph.pred, areas[::-1]
+        found, inverse = np.unique(ends, return_inverse=True)
+        common = np.bincount(inverse, graph.voxels[edges], len(found))
+        partners = np.bincount(inverse, areas[1][others], len(found))
+        uncounted = np.bincount(inverse, graph.true.uncounted[graph.rows[edges]], len(found))
+        counts = uncounted < np.bincount(inverse, minlength=len(found))  # by at least one true instance that counts
+        found, own, common, partners = found[counts], areas[0][found][counts], common[counts], partners[counts]
+        of = bins(side, found)
+        iou_sum, dice_sum = (np.bincount(of, score(common, own, partners), length) for score in (iou, dice))
+        return Tally(
+            np.bincount(of, minlength=length),
+            number(graph.pred, self._counted_as_unmatched(1)),
+            number(graph.true, self._counted_as_unmatched(0)),
+            np.asarray(iou_sum, np.float64),
+            np.asarray(dice_sum, np.float64),
+        )
+
+
+def matching_of(graph: OverlapGraph, rule: MatchingRule, **known: Any) -> InstanceMatching:
+    """Match the segments of a graph."""
+    return InstanceMatching(graph, rule, choose(graph, rule), **known)

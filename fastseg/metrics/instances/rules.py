@@ -1,0 +1,143 @@
+"""When two segments match: a score of their overlap, a threshold, and who may have how many partners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.metrics.arithmetic import ratio
+from fastseg.metrics.instances.assignment import best_of_each, greedy, merging, optimal
+from fastseg.metrics.instances.graph import OverlapGraph
+
+__all__ = ["CRITERIA", "MATCHINGS", "MatchingRule", "choose", "dice", "iou", "qualifying"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+def iou(common: Any, true: Any, pred: Any) -> Floats:
+    """Intersection over union, of voxels in common, of the truth and of the prediction."""
+    return ratio(common, np.asarray(true) + pred - common)
+
+
+def dice(common: Any, true: Any, pred: Any) -> Floats:
+    """Dice, of voxels in common, of the truth and of the prediction."""
+    return ratio(2 * np.asarray(common), np.asarray(true) + pred)
+
+
+def _over_reference(common: Any, true: Any, _: Any) -> Floats:
+    return ratio(common, true)
+
+
+def _over_prediction(common: Any, _: Any, pred: Any) -> Floats:
+    return ratio(common, pred)
+
+
+def _overlap(common: Any, *_: Any) -> Floats:
+    return np.asarray(common, np.float64)
+
+
+#: The scores of a pair, of voxels in common, of the truth and of the prediction.
+CRITERIA = {
+    "iou": iou,
+    "dice": dice,
+    "intersection_over_reference": _over_reference,
+    "intersection_over_prediction": _over_prediction,
+    "overlap": _overlap,
+}
+MATCHINGS = ("greedy", "optimal", "many_to_one", "one_to_many", "merge", "all")
+
+
+@dataclass(frozen=True)
+class MatchingRule:
+    """When two segments match.
+
+    Attributes
+    ----------
+    criterion : str
+        The score of a pair: "iou", "dice", "intersection_over_reference" (the part of the true segment that is found),
+        "intersection_over_prediction" or "overlap" (voxels in common; with segments that were grown, those in common with the
+        grown one).
+    threshold : float
+        What it has to exceed.
+    strict : bool
+        Whether it has to exceed the threshold; else it may equal it.
+    matching : str
+        "greedy" (each once, by falling score), "optimal" (each once, `objective` the greatest), "many_to_one" (each prediction
+        goes to its best true segment, which may have several), "one_to_many" (the other way round), "merge" (greedy, but
+        a true segment takes further predictions where together they score higher) or "all" (every pair that qualifies).
+    objective : str
+        Of "optimal": "score", the sum of the scores of pairs that qualify; "count", the number of these pairs, then the sum;
+        "all scores", the sum over all pairs that overlap, of which those that qualify count afterwards;
+        "count, all scores", the number of pairs that qualify, then the sum over all that overlap.
+    """
+
+    criterion: str = "iou"
+    threshold: float = 0.5
+    strict: bool = True
+    matching: str = "greedy"
+    objective: str = "score"
+
+    @property
+    def of_prediction(self) -> bool:
+        """Whether what was found is counted by predictions, of which each may have several true segments."""
+        return self.matching == "one_to_many"
+
+    @property
+    def unique(self) -> bool:
+        """Whether no segment can have two partners that qualify, so that all one-to-one matchings are the same."""
+        return self.criterion == "iou" and (self.threshold > 0.5 or (self.threshold == 0.5 and self.strict))
+
+
+def scores_of(graph: OverlapGraph, rule: MatchingRule) -> Floats:
+    """Return the score of each edge."""
+    common = graph.touching if rule.criterion == "overlap" else graph.voxels
+    ends = graph.true_area[graph.rows], graph.pred_area[graph.columns]
+    scores: Floats = np.asarray(CRITERIA[rule.criterion](common, *ends), np.float64)
+    return scores
+
+
+def qualifying(scores: Floats, rule: MatchingRule) -> Bools:
+    """Return which scores reach the threshold."""
+    found: Bools = scores > rule.threshold if rule.strict else scores >= rule.threshold
+    return found
+
+
+def choose(graph: OverlapGraph, rule: MatchingRule) -> Ints:
+    """Return the positions of the edges that match, in the order of the graph."""
+    scores = scores_of(graph, rule)
+    good = qualifying(scores, rule)
+    rows, columns = graph.rows, graph.columns
+    if rule.matching == "merge":
+        areas = graph.voxels, graph.true_area[rows], graph.pred_area[columns]
+        chosen = merging(rows, columns, scores, good, CRITERIA[rule.criterion], areas)
+        return np.flatnonzero(chosen)
+    if rule.matching == "optimal" and "all" in rule.objective and not rule.unique:
+        edges = np.arange(len(scores))
+    else:
+        edges = np.flatnonzero(good)
+    rows, columns, own = rows[edges], columns[edges], scores[edges]
+    if rule.matching == "greedy":
+        chosen = greedy(rows, columns, own)
+    elif rule.matching == "optimal":
+        chosen = optimal(rows, columns, _weights(own, good[edges], graph, rule))
+    elif rule.matching == "many_to_one":
+        chosen = best_of_each(columns, own)
+    elif rule.matching == "one_to_many":
+        chosen = best_of_each(rows, own)
+    else:
+        chosen = np.ones(len(edges), bool)
+    return edges[chosen & good[edges]]
+
+
+def _weights(scores: Floats, good: Bools, graph: OverlapGraph, rule: MatchingRule) -> Floats:
+    if not rule.objective.startswith("count"):
+        return scores
+    most = max(float(scores.max(initial=0.0)), 1.0)
+    # The sum of what is left of a point is less than one: it decides only between matchings of as many pairs.
+    return good + scores / (most * 2 * max(min(len(graph.true), len(graph.pred)), 1))

@@ -1,0 +1,96 @@
+"""What a matching is told in: pairs, segments without a partner, and what is counted of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.metrics.arithmetic import NAN, ratio
+
+__all__ = ["METRICS", "THRESHOLDS", "MatchedPairs", "Tally", "UnmatchedSegments"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+#: 0.5, 0.55, …, 0.95: over which StarDist, Cellpose and COCO take means.
+THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedPairs:
+    """Pairs that match, each field (M,), in order of case, true and predicted id."""
+
+    case: Ints
+    true: Array
+    pred: Array
+    classes: Ints
+    overlap: Array
+    true_voxels: Array
+    pred_voxels: Array
+    iou: Floats
+    dice: Floats
+    score: Floats
+    """Of the criterion."""
+
+    def __len__(self) -> int:
+        return len(self.true)
+
+
+@dataclass(frozen=True, eq=False)
+class UnmatchedSegments:
+    """Misses or false alarms, each field (S,), in order of case and id."""
+
+    case: Ints
+    ids: Array
+    classes: Ints
+    voxels: Array
+    centroids: Floats | None = None
+    """(S, axes), in mm where the spacing is known, else in voxels; None where they were not asked for."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What metrics of classes are made of, each field (K,): of each class."""
+
+    tp: Ints
+    fp: Ints
+    fn: Ints
+    iou: Floats
+    """The sum of the IoUs of what was found."""
+    dice: Floats
+
+    @property
+    def any(self) -> Bools:
+        """Whether there is anything of a class."""
+        found: Bools = self.tp + self.fp + self.fn > 0
+        return found
+
+
+def _quality(total: Floats, tally: Tally) -> Floats:
+    """Return the means over what was found: 0 where something was missed or invented, and nothing found."""
+    return np.where(tally.any, ratio(total, tally.tp, 0.0), NAN)
+
+
+#: The metrics of each class.
+METRICS: dict[str, Callable[[Tally], Floats]] = {
+    "panoptic_quality": lambda t: ratio(t.iou, t.tp + 0.5 * t.fp + 0.5 * t.fn),
+    "segmentation_quality": lambda t: _quality(t.iou, t),
+    "recognition_quality": lambda t: ratio(t.tp, t.tp + 0.5 * t.fp + 0.5 * t.fn),
+    "panoptic_quality_dice": lambda t: ratio(t.dice, t.tp + 0.5 * t.fp + 0.5 * t.fn),
+    "segmentation_quality_dice": lambda t: _quality(t.dice, t),
+    "f1": lambda t: ratio(t.tp, t.tp + 0.5 * t.fp + 0.5 * t.fn),
+    "precision": lambda t: ratio(t.tp, t.tp + t.fp),
+    "recall": lambda t: ratio(t.tp, t.tp + t.fn),
+    "accuracy": lambda t: ratio(t.tp, t.tp + t.fp + t.fn),
+    "instance_iou": lambda t: ratio(t.iou, t.tp + t.fp + t.fn),
+    "instance_dice": lambda t: ratio(t.dice, t.tp + t.fp + t.fn),
+}
