@@ -74,6 +74,9 @@ from fastseg.api.functions import (
     tversky_loss as tversky_loss,
     volume_similarity as volume_similarity,
 )
+from fastseg.api.instances import (
+    match_instances as match_instances,
+)
 from fastseg.api.labels import (
     confusion_matrix as confusion_matrix,
     count_labels as count_labels,
@@ -109,6 +112,9 @@ from fastseg.counts import (
     PairCounts as PairCounts,
     ScoreSums as ScoreSums,
     SurfaceDistances as SurfaceDistances,
+)
+from fastseg.metrics.instances import (
+    InstanceMatching as InstanceMatching,
 )
 from fastseg.metrics.scores import (
     ThresholdCurve as ThresholdCurve,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,17 @@ from fastseg.arrays.array_likes import float32_of_bits
 from fastseg.arrays.convert import label_map_or_bits
 from fastseg.arrays.labels import whole_numbers
 
-__all__ = ["checked_connectivity", "component_map", "least_voxels", "voxel_spacing", "whole_label_map"]
+__all__ = [
+    "Places",
+    "checked_connectivity",
+    "checked_ids",
+    "component_map",
+    "least_voxels",
+    "one_mask",
+    "places",
+    "voxel_spacing",
+    "whole_label_map",
+]
 
 Array = npt.NDArray[Any]
 _NEIGHBOURS = {2: (4, 8), 3: (6, 18, 26)}
@@ -37,8 +48,10 @@ def whole_label_map(value: Any, name: str) -> Array:
     return whole
 
 
-def component_map(value: Any, name: str, labels: Any, region: Any) -> Array:
+def component_map(value: Any, name: str, labels: Any, region: Any, axes: int | None = None) -> Array:
     """Return the map whose components are sought: that of all labels, of some, or the mask of a region made of several.
+
+    `axes` are those of a sample, where the map has an axis of samples besides.
 
     Raises
     ------
@@ -46,8 +59,9 @@ def component_map(value: Any, name: str, labels: Any, region: Any) -> Array:
         If it is no label map with two or three axes, or if both labels and a region were given.
     """
     array = whole_label_map(value, name)
-    if array.ndim not in _NEIGHBOURS:
-        raise ValueError(f"{name}: expected two or three axes, found shape {array.shape}")
+    if (array.ndim if axes is None else axes) not in _NEIGHBOURS:
+        beside = "" if axes in (None, array.ndim) else " beside that of samples"
+        raise ValueError(f"{name}: expected two or three axes{beside}, found shape {array.shape}")
     if labels is not None and region is not None:
         raise ValueError("region: expected labels= or region=, found both")
     if region is not None:
@@ -55,6 +69,19 @@ def component_map(value: Any, name: str, labels: Any, region: Any) -> Array:
     if labels is not None:
         return np.where(np.isin(array, integers(labels, "labels")), array, array.dtype.type(0))
     return array
+
+
+def one_mask(array: Array, name: str) -> npt.NDArray[np.bool_]:
+    """Return a map of one label as a mask; ValueError where it has several."""
+    if array.dtype == bool:
+        return array
+    mask: npt.NDArray[np.bool_] = array != 0
+    found = np.unique(array[mask])
+    if found.size > 1:
+        raise ValueError(
+            f"{name}: expected a mask, or region= beside a map of several labels, found {found[:5].tolist()}"
+        )
+    return mask
 
 
 def checked_connectivity(value: Any, name: str, ndim: int) -> int:
@@ -101,3 +128,32 @@ def least_voxels(min_voxels: Any, min_ml: Any, spacing: tuple[float, ...] | None
 def checked_ids(value: Sequence[int] | int | None, name: str) -> tuple[int, ...]:
     """Return ids, one or several, as integers; none where it is None."""
     return () if value is None else tuple(integers(value, name).tolist())
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the voxels of a map lie."""
+
+    matrix: npt.NDArray[np.float64] | None
+    """(axes + 1, …): from indices along the map's axes, and 1, to mm; None where nobody says."""
+    voxel_ml: float | None
+
+    def of(self, indices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return places in mm of (S, axes) indices, which stay indices where nobody says where they lie."""
+        if self.matrix is None:
+            return indices
+        found: npt.NDArray[np.float64] = np.column_stack([indices, np.ones(len(indices))]) @ self.matrix
+        return found
+
+
+def places(value: Any, ndim: int, spacing: tuple[float, ...] | None) -> Places:
+    """Return where the voxels of a map lie: as was said, or as its image knows, in that one's coordinates x, y, z."""
+    if spacing is not None:
+        volume = math.prod(spacing) / 1000 if ndim == 3 else None
+        return Places(np.vstack([np.diag(spacing), np.zeros(ndim)]), volume)
+    image = image_objects.opened(value, "y_true")
+    affine = image.geometries[0].affine if image is not None and len(image.geometries) == 1 else None
+    if image is None or affine is None or sorted(image.dims) != ["x", "y", "z"]:
+        return Places(None, image_objects.voxel_ml(value))
+    columns = ["xyz".index(dim) for dim in image.dims]
+    return Places(np.vstack([affine[:3, columns].T, affine[:3, 3]]), image_objects.voxel_ml(value))

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FULL", "NEIGHBOURS", "label_map_components", "nearest_component", "renumbered", "without_holes"]
+__all__ = [
+    "FULL",
+    "NEIGHBOURS",
+    "label_map_components",
+    "nearest_component",
+    "renumbered",
+    "values_of",
+    "without_holes",
+]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -103,6 +111,17 @@ def renumbered(components: Array, least_voxels: int = 0) -> Array:
     table[kept] = np.arange(1, kept.size + 1)
     found: Array = table[components]
     return found
+
+
+def values_of(components: Array, labels: Array) -> Array:
+    """Return the label that each component has in the map that it was made of, (K,)."""
+    found = np.zeros(int(components.max(initial=0)) + 1, labels.dtype)
+    flat, own = components.reshape(-1), np.ascontiguousarray(labels).reshape(-1)
+    for start in range(0, flat.size, _SLAB):
+        slab = flat[start : start + _SLAB]
+        starts = np.concatenate([[0], np.flatnonzero(slab[1:] != slab[:-1]) + 1])
+        found[slab[starts]] = own[start + starts]
+    return found[1:]
 
 
 def _by_cc3d() -> Label | None:

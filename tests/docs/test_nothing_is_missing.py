@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import math
 import os
 import re
@@ -21,6 +22,7 @@ from fastseg.adapters.hosts import HOSTS
 from fastseg.cli import cli
 from fastseg.metrics import REGISTRY, overlap, surfaces
 from fastseg.metrics.conventions import CONVENTIONS
+from fastseg.metrics.instances import INSTANCE_CONVENTIONS
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS, Empty
 from fastseg.phantom import phantom_pair
 from fastseg.volumes.open import _formats
@@ -128,6 +130,14 @@ def test_every_convention_of_surfaces_stands_in_the_table_as_it_is() -> None:
                 default = Empty(0.0 if metric == columns[3] else math.inf, math.nan)
                 value = getattr(convention.empty.get(metric, default), side)
                 assert cell == "—" or cell == words.get(value, "undefined"), (name, metric, side)
+
+
+def test_every_convention_and_option_of_instances_stands_in_the_guide() -> None:
+    text = page("guide/lesions.md")
+    for name in INSTANCE_CONVENTIONS:
+        assert re.search(rf"^\|.*`{name}`", text, re.MULTILINE), name
+    for name in inspect.signature(fastseg.match_instances).parameters:
+        assert re.search(rf"\b{name}\b", text), name
 
 
 def test_every_host_stands_in_the_table_with_the_versions_that_were_tested() -> None:

@@ -1,21 +1,40 @@
 """Instances matched, and every metric of a matching: arithmetic on the pairs of labels that occur."""
 
-from fastseg.metrics.instances.graph import OverlapGraph, Segments, grown_graph, overlap_graph
+from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
+from fastseg.metrics.instances.graph import (
+    ClassesOf,
+    OverlapGraph,
+    Segments,
+    grown_graph,
+    overlap_graph,
+    small_uncounted,
+    without_small,
+)
 from fastseg.metrics.instances.matching import InstanceMatching, matching_of
+from fastseg.metrics.instances.options import convention_of, graph_of_pairs, match_pairs, rule_of
 from fastseg.metrics.instances.rules import CRITERIA, MATCHINGS, MatchingRule
 from fastseg.metrics.instances.tally import THRESHOLDS, MatchedPairs, UnmatchedSegments
 
 __all__ = [
     "CRITERIA",
+    "INSTANCE_CONVENTIONS",
     "MATCHINGS",
     "THRESHOLDS",
+    "ClassesOf",
+    "InstanceConvention",
     "InstanceMatching",
     "MatchedPairs",
     "MatchingRule",
     "OverlapGraph",
     "Segments",
     "UnmatchedSegments",
+    "convention_of",
+    "graph_of_pairs",
     "grown_graph",
+    "match_pairs",
     "matching_of",
     "overlap_graph",
+    "rule_of",
+    "small_uncounted",
+    "without_small",
 ]

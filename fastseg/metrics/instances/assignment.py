@@ -1,8 +1,7 @@
 """Who is matched with whom: from the edges that qualify to those that are chosen.
 
 All functions take the ends of edges, `rows` (true) and `columns` (predicted), sorted by both, and return which are chosen.
-Where several choices are as good, the first in this order wins: of equal scores the edge of the lower true and then of the
-lower predicted position. Only `optimal` leaves it to SciPy which of several best matchings it returns.
+Where several are as good, the first wins; only `optimal` leaves it to SciPy which of several best matchings it returns.
 """
 
 from __future__ import annotations
@@ -23,11 +22,10 @@ Ints = npt.NDArray[np.int64]
 _DENSE = 2**22
 
 
-def greedy(rows: Ints, columns: Ints, scores: Floats) -> Bools:
-    """Choose edges by falling score, each segment once."""
+def greedy(rows: Ints, columns: Ints, order: Ints) -> Bools:
+    """Choose edges in an order, each segment once."""
     chosen = _lonely(rows, columns)
-    left = np.flatnonzero(~chosen)
-    left = left[np.argsort(-scores[left], kind="stable")]
+    left = order[~chosen[order]]
     taken_rows: set[int] = set()
     taken_columns: set[int] = set()
     for edge, row, column in zip(left.tolist(), rows[left].tolist(), columns[left].tolist(), strict=True):
@@ -49,14 +47,14 @@ def best_of_each(ends: Ints, scores: Floats) -> Bools:
 
 
 def merging(
-    rows: Ints, columns: Ints, scores: Floats, qualifies: Bools, joint_score: Any, areas: tuple[Array, Array, Array]
+    rows: Ints, columns: Ints, order: Ints, qualifies: Bools, joint_score: Any, areas: tuple[Array, Array, Array]
 ) -> Bools:
-    """Choose edges by falling score, and join further predictions to a true segment where that raises its score.
+    """Choose edges in an order, and join further predictions to a true segment where that raises its score.
 
     Parameters
     ----------
-    rows, columns, scores
-        All edges, those below the threshold too.
+    rows, columns, order
+        All edges, those below the threshold too, and in which order they are looked at.
     qualifies
         Which may be the first of a true segment.
     joint_score
@@ -67,9 +65,8 @@ def merging(
     chosen = np.zeros(len(rows), bool)
     taken: set[int] = set()
     joint: dict[int, tuple[float, float, float]] = {}
-    order = np.argsort(-scores, kind="stable")
-    lists = (a[order].tolist() for a in (rows, columns, scores, qualifies, *areas))
-    for edge, row, column, score, good, common, true, pred in zip(order.tolist(), *lists, strict=True):
+    lists = (a[order].tolist() for a in (rows, columns, qualifies, *areas))
+    for edge, row, column, good, common, true, pred in zip(order.tolist(), *lists, strict=True):
         if column in taken:
             continue
         if row in joint:
@@ -79,7 +76,7 @@ def merging(
                 continue
             joint[row] = (score, in_common + common, predicted + pred)
         elif good:
-            joint[row] = (score, common, pred)
+            joint[row] = (joint_score(common, true, pred), common, pred)
         else:
             continue
         taken.add(column)

@@ -6,13 +6,21 @@ A segment is a label of a case. Edges of the graph are the pairs that share a vo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ClassesOf", "OverlapGraph", "Segments", "grown_graph", "overlap_graph"]
+__all__ = [
+    "ClassesOf",
+    "OverlapGraph",
+    "Segments",
+    "grown_graph",
+    "overlap_graph",
+    "small_uncounted",
+    "without_small",
+]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -154,6 +162,35 @@ def grown_graph(case: Ints, grown: Array, inside: Bools, pred: Array, counts: Ar
     return OverlapGraph(cases, left, right, rows, columns, voxels, touching, left.voxels, right.voxels)
 
 
+def without_small(graph: OverlapGraph, least: int) -> OverlapGraph:
+    """Return the graph without segments of fewer voxels."""
+    if least < 2:
+        return graph
+    kept = graph.true.voxels >= least, graph.pred.voxels >= least
+    edges = kept[0][graph.rows] & kept[1][graph.columns]
+    left, right = (_selected(side, which) for side, which in zip((graph.true, graph.pred), kept, strict=True))
+    return OverlapGraph(
+        graph.cases,
+        left,
+        right,
+        (np.cumsum(kept[0]) - 1)[graph.rows[edges]],
+        (np.cumsum(kept[1]) - 1)[graph.columns[edges]],
+        graph.voxels[edges],
+        graph.touching[edges],
+        graph.true_area[kept[0]],
+        graph.pred_area[kept[1]],
+    )
+
+
+def small_uncounted(graph: OverlapGraph, most: float) -> OverlapGraph:
+    """Return the graph with true segments of at most so many voxels as what is neither found nor missed."""
+    return replace(graph, true=replace(graph.true, uncounted=graph.true.voxels <= most * (1 + 1e-12)))
+
+
+def _selected(segments: Segments, which: Bools) -> Segments:
+    return Segments(*(getattr(segments, each.name)[which] for each in fields(segments)))
+
+
 def _segments(
     case: Ints, ids: Array, counts: Array, classes: ClassesOf, name: str, stuff: Collection[int], void: Collection[int]
 ) -> tuple[Segments, Ints]:
@@ -168,7 +205,7 @@ def _segments(
     position[order] = np.cumsum(first) - 1
     of_case, own_ids = ordered[0][first], ordered[1][first]
     own_classes = _classes(of_case, own_ids, classes, name)
-    if len(stuff):
+    if len(stuff) and len(own_ids):
         united = _among(own_classes, stuff)
         key = np.where(united, own_classes, 0), np.where(united, -1, np.arange(len(own_ids)))
         _, kept, to = np.unique(np.stack([of_case, *key]), axis=1, return_index=True, return_inverse=True)
@@ -208,6 +245,6 @@ def _sums(positions: Ints, counts: Array, length: int) -> Array:
 
 
 def _among(values: Array, wanted: Collection[int]) -> Bools:
-    if not len(wanted):
-        return np.zeros(len(values), bool)
-    return np.isin(values, np.array(list(wanted), values.dtype))
+    info = np.iinfo(values.dtype)
+    fitting = [value for value in wanted if info.min <= value <= info.max]
+    return np.isin(values, np.array(fitting, values.dtype)) if fitting else np.zeros(len(values), bool)

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.arguments import finite_number, one_of
-from fastseg.metrics.arithmetic import nan_mean, ratio
+from fastseg.metrics.arithmetic import NAN, nan_mean, ratio
+from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
 from fastseg.metrics.instances.graph import OverlapGraph, Segments
 from fastseg.metrics.instances.rules import MatchingRule, choose, dice, iou, scores_of
 from fastseg.metrics.instances.tally import METRICS, THRESHOLDS, MatchedPairs, Tally, UnmatchedSegments
@@ -65,7 +66,8 @@ class InstanceMatching:
 
     Examples
     --------
-    >>> matching = match_instances([1, 1, 1, 0, 2, 2], [5, 5, 0, 0, 0, 7])
+    >>> import fastseg
+    >>> matching = fastseg.match_instances([1, 1, 1, 0, 2, 2], [5, 5, 0, 0, 0, 7])
     >>> matching.pairs.true, matching.misses.ids, matching.false_alarms.ids
     (array([1]), array([2]), array([7]))
     >>> round(matching.panoptic_quality, 3), matching.f1
@@ -78,6 +80,8 @@ class InstanceMatching:
     voxel_ml: float | None = None
     centroids: tuple[Floats, Floats] | None = None
     """Of all true and all predicted segments."""
+    convention: InstanceConvention = INSTANCE_CONVENTIONS["fastseg"]
+    """What 0/0 is, and what nothing is worth."""
 
     @functools.cached_property
     def pairs(self) -> MatchedPairs:
@@ -167,7 +171,7 @@ class InstanceMatching:
         values = self.of_classes(metric)
         if classes is not None:
             values = values[np.isin(self.classes, np.array(list(classes), np.int64))]
-        return float(nan_mean(values, 0))
+        return float(nan_mean(values, 0, self.convention.nothing if not self.tp + self.fp + self.fn else NAN))
 
     @property
     def panoptic_quality(self) -> float:
@@ -350,6 +354,8 @@ class InstanceMatching:
             number(graph.true, self._counted_as_unmatched(0)),
             np.asarray(iou_sum, np.float64),
             np.asarray(dice_sum, np.float64),
+            self.convention.smooth,
+            self.convention.zero_division,
         )
 
 

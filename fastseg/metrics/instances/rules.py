@@ -50,6 +50,7 @@ CRITERIA = {
     "intersection_over_prediction": _over_prediction,
     "overlap": _overlap,
 }
+OBJECTIVES = ("score", "count", "all scores", "count, all scores")
 MATCHINGS = ("greedy", "optimal", "many_to_one", "one_to_many", "merge", "all")
 
 
@@ -75,6 +76,9 @@ class MatchingRule:
         Of "optimal": "score", the sum of the scores of pairs that qualify; "count", the number of these pairs, then the sum;
         "all scores", the sum over all pairs that overlap, of which those that qualify count afterwards;
         "count, all scores", the number of pairs that qualify, then the sum over all that overlap.
+    ties : str
+        Of "greedy" and "merge": of equal scores the pair of the lower "true" id comes first, then of the lower predicted one;
+        or the other way round, "pred".
     """
 
     criterion: str = "iou"
@@ -82,6 +86,7 @@ class MatchingRule:
     strict: bool = True
     matching: str = "greedy"
     objective: str = "score"
+    ties: str = "true"
 
     @property
     def of_prediction(self) -> bool:
@@ -115,7 +120,7 @@ def choose(graph: OverlapGraph, rule: MatchingRule) -> Ints:
     rows, columns = graph.rows, graph.columns
     if rule.matching == "merge":
         areas = graph.voxels, graph.true_area[rows], graph.pred_area[columns]
-        chosen = merging(rows, columns, scores, good, CRITERIA[rule.criterion], areas)
+        chosen = merging(rows, columns, _order(rows, columns, scores, rule), good, CRITERIA[rule.criterion], areas)
         return np.flatnonzero(chosen)
     if rule.matching == "optimal" and "all" in rule.objective and not rule.unique:
         edges = np.arange(len(scores))
@@ -123,7 +128,7 @@ def choose(graph: OverlapGraph, rule: MatchingRule) -> Ints:
         edges = np.flatnonzero(good)
     rows, columns, own = rows[edges], columns[edges], scores[edges]
     if rule.matching == "greedy":
-        chosen = greedy(rows, columns, own)
+        chosen = greedy(rows, columns, _order(rows, columns, own, rule))
     elif rule.matching == "optimal":
         chosen = optimal(rows, columns, _weights(own, good[edges], graph, rule))
     elif rule.matching == "many_to_one":
@@ -133,6 +138,11 @@ def choose(graph: OverlapGraph, rule: MatchingRule) -> Ints:
     else:
         chosen = np.ones(len(edges), bool)
     return edges[chosen & good[edges]]
+
+
+def _order(rows: Ints, columns: Ints, scores: Floats, rule: MatchingRule) -> Ints:
+    """Return the edges by falling score."""
+    return np.lexsort((columns, rows, -scores) if rule.ties == "true" else (rows, columns, -scores))
 
 
 def _weights(scores: Floats, good: Bools, graph: OverlapGraph, rule: MatchingRule) -> Floats:

@@ -67,6 +67,10 @@ class Tally:
     iou: Floats
     """The sum of the IoUs of what was found."""
     dice: Floats
+    smooth: float = 0.0
+    """Added to the denominators of qualities."""
+    zero_division: float = NAN
+    """What 0/0 is in a class that has instances."""
 
     @property
     def any(self) -> Bools:
@@ -77,19 +81,28 @@ class Tally:
 
 def _quality(total: Floats, tally: Tally) -> Floats:
     """Return the means over what was found: 0 where something was missed or invented, and nothing found."""
-    return np.where(tally.any, ratio(total, tally.tp, 0.0), NAN)
+    values = np.where(tally.tp > 0, ratio(total, tally.tp + tally.smooth), 0.0)
+    return np.where(tally.any, values, NAN)
+
+
+def _f1(total: Floats | Ints, tally: Tally) -> Floats:
+    return np.where(tally.any, ratio(total, tally.tp + 0.5 * tally.fp + 0.5 * tally.fn + tally.smooth), NAN)
+
+
+def _part(of: Ints, tally: Tally) -> Floats:
+    return np.where(tally.any, ratio(tally.tp, of, tally.zero_division), NAN)
 
 
 #: The metrics of each class.
 METRICS: dict[str, Callable[[Tally], Floats]] = {
-    "panoptic_quality": lambda t: ratio(t.iou, t.tp + 0.5 * t.fp + 0.5 * t.fn),
+    "panoptic_quality": lambda t: _f1(t.iou, t),
     "segmentation_quality": lambda t: _quality(t.iou, t),
-    "recognition_quality": lambda t: ratio(t.tp, t.tp + 0.5 * t.fp + 0.5 * t.fn),
-    "panoptic_quality_dice": lambda t: ratio(t.dice, t.tp + 0.5 * t.fp + 0.5 * t.fn),
+    "recognition_quality": lambda t: _f1(t.tp, t),
+    "panoptic_quality_dice": lambda t: _f1(t.dice, t),
     "segmentation_quality_dice": lambda t: _quality(t.dice, t),
-    "f1": lambda t: ratio(t.tp, t.tp + 0.5 * t.fp + 0.5 * t.fn),
-    "precision": lambda t: ratio(t.tp, t.tp + t.fp),
-    "recall": lambda t: ratio(t.tp, t.tp + t.fn),
+    "f1": lambda t: _f1(t.tp, t),
+    "precision": lambda t: _part(t.tp + t.fp, t),
+    "recall": lambda t: _part(t.tp + t.fn, t),
     "accuracy": lambda t: ratio(t.tp, t.tp + t.fp + t.fn),
     "instance_iou": lambda t: ratio(t.iou, t.tp + t.fp + t.fn),
     "instance_dice": lambda t: ratio(t.dice, t.tp + t.fp + t.fn),

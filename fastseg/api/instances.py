@@ -1,0 +1,215 @@
+"""Instances of two maps, matched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.api.pairs import count_pairs
+from fastseg.arrays.arguments import integer
+from fastseg.arrays.instances import (
+    Places,
+    checked_connectivity,
+    checked_ids,
+    component_map,
+    one_mask,
+    places,
+    voxel_spacing,
+)
+from fastseg.arrays.labels import label_inputs
+from fastseg.arrays.option_names import explained
+from fastseg.counting.instances import component_maps, grown_maps, places_of_segments
+from fastseg.metrics.instances import (
+    ClassesOf,
+    InstanceMatching,
+    OverlapGraph,
+    convention_of,
+    graph_of_pairs,
+    grown_graph,
+    matching_of,
+    rule_of,
+    small_uncounted,
+    without_small,
+)
+
+__all__ = ["match_instances"]
+
+Floats = npt.NDArray[np.float64]
+#: "y_true" and "y_pred".
+Maps = dict[str, npt.NDArray[Any]]
+
+
+@explained
+def match_instances(
+    y_true: Any,
+    y_pred: Any,
+    threshold: float | None = None,
+    *,
+    criterion: str | None = None,
+    matching: str | None = None,
+    strict: bool | None = None,
+    objective: str | None = None,
+    connectivity: int | None = None,
+    labels: Sequence[int] | int | None = None,
+    region: Sequence[int] | int | None = None,
+    dilation: int | None = None,
+    min_voxels: int = 0,
+    true_classes: ClassesOf = None,
+    pred_classes: ClassesOf = None,
+    stuff: Sequence[int] | int | None = None,
+    crowd: Sequence[int] | int | None = None,
+    void: Sequence[int] | int | None = None,
+    pred_void: Sequence[int] | int | None = None,
+    sample_axis: int | None = None,
+    spacing: Sequence[float] | float | None = None,
+    centroids: bool = True,
+    convention: str = "fastseg",
+) -> InstanceMatching:
+    """Match the instances of a prediction with those of the truth: which were found, missed and invented, and how well.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+        Maps of one shape. Integers are ids of instances, 0 background. Masks of bool, and with `connectivity`, `labels` or
+        `region` also maps of classes, are taken apart into connected components first, each class alone.
+    threshold
+        What the score of a pair has to exceed; 0.5 unless the convention says otherwise.
+    criterion
+        The score: "iou" (by default), "dice", "intersection_over_reference", "intersection_over_prediction", or "overlap",
+        voxels in common (``threshold=0``: one is enough).
+    matching
+        "greedy" (by default): each once, by falling score; "optimal": each once, the sum of the scores the greatest;
+        "many_to_one": each prediction goes to its best true instance, which may have several; "one_to_many": the other way
+        round; "merge": greedy, and a true instance takes further predictions where that raises its score; "all": every pair
+        that qualifies.
+    strict
+        False: a score that equals the threshold is enough. By default it is not.
+    objective
+        Of "optimal": "score" (by default), "count" (as many pairs as possible, then their scores), "all scores" or
+        "count, all scores" (pairs that do not qualify take part in the sum, and are dropped afterwards).
+    connectivity
+        4, 8, 6, 18 or 26 neighbours: the maps are masks or maps of classes, whose components are the instances.
+    labels, region
+        Components of these labels, or of their union.
+    dilation
+        By how many voxels true components are grown before they are told apart, and matched by ``criterion="overlap"``.
+        Only of masks.
+    min_voxels
+        Instances of fewer voxels, on either side, are none.
+    true_classes, pred_classes : mapping, or a sequence of one for each sample
+        The class of each id. Only instances of one class match, and metrics are means over classes.
+    stuff
+        Classes of which all is one instance, whatever its ids are.
+    crowd
+        True ids of groups: nothing matches them, and a prediction that lies in those of its class by more than half is no
+        false alarm.
+    void, pred_void
+        Ids of what is no instance and in no union, on either side; a prediction that lies in it by more than half is no false
+        alarm (and a true instance no miss).
+    sample_axis
+        The axis that separates samples; ids of different samples never match.
+    spacing
+        Distances of voxels along each axis in mm, where the maps are no images that know them.
+    centroids
+        False leaves out where misses and false alarms lie, which takes another look at the maps.
+    convention
+        Whose rules hold where no option says otherwise: "fastseg", "panoptica", "exacta", "brats", "brats-met",
+        "coco-panoptic", "cityscapes", "torchmetrics", "monai", "metrics-reloaded", "stardist", "cellpose", "autopet" or
+        "isles".
+
+    Returns
+    -------
+    matching : InstanceMatching
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the maps cannot be counted, an option is none, or an id has no class.
+
+    Notes
+    -----
+    Of equal scores the pair of the lower true id comes first, then that of the lower predicted one. With IoU above 0.5 no
+    instance can have two partners, and all ways of matching one to one are the same.
+
+    Examples
+    --------
+    >>> y_true = [[1, 1, 0, 2], [1, 1, 0, 2]]
+    >>> y_pred = [[7, 7, 0, 0], [7, 7, 9, 0]]
+    >>> found = match_instances(y_true, y_pred)
+    >>> found.tp, found.fp, found.fn, found.panoptic_quality
+    (1, 1, 1, 0.5)
+    >>> found.misses.ids.tolist(), found.misses.centroids.tolist()
+    ([2], [[0.5, 3.0]])
+    """
+    known = convention_of(convention)
+    rule = rule_of(known, threshold, criterion, matching, strict, objective)
+    given = label_inputs(y_true, y_pred, sample_axis=sample_axis)
+    axis, axes = given.sample_axis, given.y_true.ndim - (given.sample_axis is not None)
+    where = places(y_true, axes, voxel_spacing(spacing, axes))
+    steps = integer(known.dilation if dilation is None else dilation, "dilation", least=0)
+    classes = true_classes is not None or pred_classes is not None
+    whole = {"y_true": given.y_true, "y_pred": given.y_pred}
+    if not (known.of_masks or any(option is not None for option in (connectivity, labels, region))):
+        connectivity = known.connectivity.get(axes) if bool in (given.y_true.dtype, given.y_pred.dtype) else None
+        masks = connectivity is not None
+    else:
+        masks, connectivity = True, known.connectivity.get(axes) if connectivity is None else connectivity
+    if masks and classes:
+        raise ValueError("true_classes, pred_classes: expected maps of ids beside them, found masks or connectivity=")
+    if steps and not masks:
+        raise ValueError(
+            "dilation: expected masks, or connectivity= beside maps of a class, whose components are grown"
+        )
+    sets = checked_ids(stuff, "stuff"), checked_ids(crowd, "crowd")
+    voids = tuple(
+        None if ids is None else checked_ids(ids, name) for ids, name in ((void, "void"), (pred_void, "pred_void"))
+    )
+    if masks:
+        neighbours = checked_connectivity(connectivity, "connectivity", axes)
+        whole = {name: component_map(array, name, labels, region, axes) for name, array in whole.items()}
+    if steps:
+        maps, graph = _grown(whole, axis, neighbours, steps)
+    else:
+        maps = whole
+        if masks:
+            maps, (true_classes, pred_classes) = _components(whole, axis, neighbours)
+        pairs = count_pairs(*maps.values(), sample_axis=axis)
+        graph = graph_of_pairs(pairs, known, true_classes, pred_classes, *sets, *voids)
+    graph = without_small(graph, integer(min_voxels, "min_voxels", least=0))
+    if known.uncounted_mm3 >= 0:
+        graph = small_uncounted(graph, known.uncounted_mm3 / (where.voxel_ml * 1000 if where.voxel_ml else 1.0))
+    lie = _places(maps, axis, graph, where) if centroids else None
+    return matching_of(graph, rule, convention=known, voxel_ml=where.voxel_ml, centroids=lie)
+
+
+def _components(whole: Maps, axis: int | None, neighbours: int) -> tuple[Maps, tuple[ClassesOf, ClassesOf]]:
+    """Return maps of components, and the class of each; masks are of one class, which has no name."""
+    found = [component_maps(array, axis, neighbours) for array in whole.values()]
+    classes = [of for _, of in found]
+    if None in classes:  # a mask beside a map of classes: any label is foreground
+        classes = [None, None]
+    return dict(zip(whole, (array for array, _ in found), strict=True)), (classes[0], classes[1])
+
+
+def _grown(whole: Maps, axis: int | None, neighbours: int, steps: int) -> tuple[Maps, OverlapGraph]:
+    """Return maps of components, and the graph of the true ones as they were grown."""
+    masks = {name: one_mask(array, name) for name, array in whole.items()}
+    reach = {2: 8, 3: 18}[masks["y_true"].ndim - (axis is not None)]
+    true, grown = grown_maps(masks["y_true"], axis, neighbours, steps, reach)
+    pred = component_maps(masks["y_pred"], axis, neighbours)[0]
+    pairs = count_pairs(2 * grown.astype(np.int64) + masks["y_true"], pred, sample_axis=axis)
+    graph = grown_graph(
+        pairs.case, pairs.true >> 1, pairs.true % 2 == 1, pairs.pred, pairs.counts, cases=pairs.num_cases
+    )
+    return {"y_true": true, "y_pred": pred}, graph
+
+
+def _places(maps: Maps, axis: int | None, graph: OverlapGraph, where: Places) -> tuple[Floats, Floats]:
+    true, pred = (
+        where.of(places_of_segments(array, axis, side.case, side.ids))
+        for array, side in zip(maps.values(), (graph.true, graph.pred), strict=True)
+    )
+    return true, pred

@@ -1,0 +1,59 @@
+"""Masks and maps of classes to maps of instances, sample by sample; where the instances lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.counting.centroids import centroids
+from fastseg.counting.components import label_map_components, values_of
+
+__all__ = ["component_maps", "grown_maps", "places_of_segments"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+def component_maps(labels: Array, axis: int | None, neighbours: int) -> tuple[Array, list[dict[int, int]] | None]:
+    """Return the components of each sample, int32, and the label of each by its number; None of masks.
+
+    Parameters
+    ----------
+    labels
+        Masks or maps of classes, of which voxels of different labels are never of one component.
+    axis
+        The axis that separates samples, None where all is one.
+    neighbours
+        As of `fastseg.counting.components.label_map_components`.
+    """
+    found = np.empty(labels.shape, np.int32)
+    classes: list[dict[int, int]] = []
+    for own, into in zip(_samples(labels, axis), _samples(found, axis), strict=True):
+        components = label_map_components(own, neighbours)
+        into[...] = components
+        if labels.dtype != bool:
+            classes.append(dict(enumerate(values_of(components, own).tolist(), 1)))
+    return found, None if labels.dtype == bool else classes
+
+
+def grown_maps(mask: Array, axis: int | None, neighbours: int, steps: int, reach: int) -> tuple[Array, Array]:
+    """Return maps of the components of masks, each joined with those that it meets once grown: as they are, and as grown."""
+    grown = np.empty(mask.shape, np.int32)
+    for own, into in zip(_samples(mask, axis), _samples(grown, axis), strict=True):
+        into[...] = label_map_components(own, neighbours, dilation=steps, dilation_neighbours=reach, grown=True)
+    return np.where(mask, grown, np.int32(0)), grown
+
+
+def places_of_segments(labels: Array, axis: int | None, case: Ints, ids: Array) -> Floats:
+    """Return the mean index of each segment along the axes of a sample, (S, axes)."""
+    found = [centroids(own, ids[case == n]) for n, own in enumerate(_samples(labels, axis))]
+    return np.concatenate(found) if found else np.zeros((0, labels.ndim - (axis is not None)))
+
+
+def _samples(array: Array, axis: int | None) -> Iterator[Array]:
+    """Yield views of the samples."""
+    yield from [array] if axis is None else np.moveaxis(array, axis, 0)

@@ -1,0 +1,117 @@
+"""Options of a matching: those given, and those of a convention for the others."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from fastseg.arrays.arguments import finite_number, one_of
+from fastseg.counts import PairCounts
+from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
+from fastseg.metrics.instances.graph import ClassesOf, OverlapGraph, overlap_graph
+from fastseg.metrics.instances.matching import InstanceMatching, matching_of
+from fastseg.metrics.instances.rules import CRITERIA, MATCHINGS, OBJECTIVES, MatchingRule
+
+__all__ = ["convention_of", "graph_of_pairs", "match_pairs", "rule_of"]
+
+
+def match_pairs(
+    pairs: PairCounts,
+    threshold: float | None = None,
+    *,
+    criterion: str | None = None,
+    matching: str | None = None,
+    strict: bool | None = None,
+    objective: str | None = None,
+    true_classes: ClassesOf = None,
+    pred_classes: ClassesOf = None,
+    stuff: Sequence[int] = (),
+    crowd: Sequence[int] = (),
+    void: Sequence[int] | None = None,
+    pred_void: Sequence[int] | None = None,
+    convention: str = "fastseg",
+) -> InstanceMatching:
+    """Match the instances of pairs that were counted, such as those of several files, or of parts that were merged.
+
+    Parameters
+    ----------
+    pairs : PairCounts
+        Of ids; 0 is background, unless it is void.
+    threshold, criterion, matching, strict, objective, true_classes, pred_classes, stuff, crowd, void, pred_void, convention
+        As of `fastseg.match_instances`.
+
+    Returns
+    -------
+    matching : InstanceMatching
+        Without volumes in ml and centroids.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an option is none, or an id has no class.
+
+    Examples
+    --------
+    >>> import fastseg
+    >>> fastseg.metrics.instances.match_pairs(fastseg.count_pairs([1, 1, 0, 2], [4, 4, 4, 0])).f1
+    0.6666666666666666
+    """
+    known = convention_of(convention)
+    rule = rule_of(known, threshold, criterion, matching, strict, objective)
+    graph = graph_of_pairs(pairs, known, true_classes, pred_classes, stuff, crowd, void, pred_void)
+    return matching_of(graph, rule, convention=known)
+
+
+def convention_of(name: Any) -> InstanceConvention:
+    """Return the convention of that name; ValueError if there is none."""
+    if name not in INSTANCE_CONVENTIONS:
+        near = difflib.get_close_matches(str(name), INSTANCE_CONVENTIONS, 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(f"convention: expected one of {', '.join(INSTANCE_CONVENTIONS)}; found {name!r}{hint}")
+    return INSTANCE_CONVENTIONS[name]
+
+
+def rule_of(
+    convention: InstanceConvention, threshold: Any, criterion: Any, matching: Any, strict: Any, objective: Any
+) -> MatchingRule:
+    """Return the rule of a convention with what was given; TypeError or ValueError if that is no option."""
+    given: dict[str, Any] = {}
+    if threshold is not None:
+        given["threshold"] = finite_number(threshold, "threshold")
+    for name, value, known in (
+        ("criterion", criterion, tuple(CRITERIA)),
+        ("matching", matching, MATCHINGS),
+        ("objective", objective, OBJECTIVES),
+        ("strict", strict, (True, False)),
+    ):
+        if value is not None:
+            given[name] = one_of(value, name, known)
+    return replace(convention.rule, **given)
+
+
+def graph_of_pairs(
+    pairs: PairCounts,
+    convention: InstanceConvention,
+    true_classes: ClassesOf,
+    pred_classes: ClassesOf,
+    stuff: Sequence[int],
+    crowd: Sequence[int],
+    void: Sequence[int] | None,
+    pred_void: Sequence[int] | None,
+) -> OverlapGraph:
+    """Return the graph of pairs that were counted."""
+    return overlap_graph(
+        pairs.case,
+        pairs.true,
+        pairs.pred,
+        pairs.counts,
+        cases=pairs.num_cases,
+        true_classes=true_classes,
+        pred_classes=pred_classes,
+        stuff=stuff,
+        crowd=crowd,
+        void=convention.void if void is None else void,
+        pred_void=convention.pred_void if pred_void is None else pred_void,
+    )

@@ -1,0 +1,134 @@
+"""Instances of masks, of maps of classes and of images; where they lie; what is refused."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra.numpy import arrays
+
+from fastseg import label_components, match_instances
+from fastseg.counting import centroids
+
+
+def test_masks_are_taken_apart() -> None:
+    true = np.array([[1, 1, 0, 1], [0, 0, 0, 1], [1, 0, 0, 0]], bool)
+    pred = np.array([[1, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]], bool)
+    found = match_instances(true, pred)
+    assert (found.tp, found.fp, found.fn) == (1, 1, 2)
+    assert found.misses.voxels.tolist() == [2, 1]
+    again = match_instances(label_components(true), label_components(pred))
+    assert again.pairs.iou.tolist() == found.pairs.iou.tolist()
+    counted = match_instances(true.astype(np.uint8), pred.astype(np.uint8), connectivity=8)
+    assert (counted.tp, counted.fp, counted.fn) == (1, 1, 2)
+
+
+def test_neighbours_of_conventions_depend_on_the_axes() -> None:
+    corner = np.eye(4, dtype=bool)
+    assert len(match_instances(corner, corner).pairs) == 1
+    assert len(match_instances(corner, corner, convention="panoptica").pairs) == 4
+    assert len(match_instances(corner, corner, convention="panoptica", connectivity=8).pairs) == 1
+
+
+def test_classes_of_a_map_are_those_of_its_components() -> None:
+    true = np.array([[1, 1, 2, 2, 0, 3], [1, 1, 2, 2, 0, 3]])
+    pred = np.array([[1, 1, 2, 0, 0, 2], [1, 1, 2, 0, 0, 2]])
+    found = match_instances(true, pred, connectivity=4, strict=False)
+    assert found.classes.tolist() == [1, 2, 3]
+    assert found.of_classes("f1") == pytest.approx([1.0, 2 / 3, 0.0])
+    assert match_instances(true, pred, labels=[1, 2], strict=False).classes.tolist() == [1, 2]
+    union = match_instances(true, pred, region=[1, 2, 3])
+    assert (union.tp, union.classes.tolist()) == (2, [1])
+
+
+def test_samples_of_masks() -> None:
+    rng = np.random.default_rng(1)
+    true, pred = rng.random((2, 7, 9, 3)) < 0.3
+    together = match_instances(true, pred, sample_axis=2, threshold=0.2)
+    alone = [match_instances(true[..., n], pred[..., n], threshold=0.2) for n in range(3)]
+    assert together.of_cases("f1") == pytest.approx([each.f1 for each in alone], nan_ok=True)
+    places = [tuple(place) for each in alone for place in each.misses.centroids]
+    assert [tuple(place) for place in together.misses.centroids] == places
+    brats = match_instances(true, pred, sample_axis=2, convention="brats-met")
+    each = [match_instances(true[..., n], pred[..., n], convention="brats-met") for n in range(3)]
+    assert brats.of_cases("instance_dice") == pytest.approx([case.instance_dice for case in each])
+
+
+@given(labels=arrays(np.int16, st.tuples(*[st.integers(1, 5)] * 3), elements=st.integers(-2, 3)))
+@settings(max_examples=40, deadline=None)
+def test_centroids_are_means_of_indices(labels: np.ndarray) -> None:
+    for each in (labels, labels.transpose(2, 0, 1), labels[:, 0], labels[0, 0]):
+        ids = np.unique(each)
+        wanted = [np.argwhere(each == label).mean(0) for label in ids]
+        assert centroids.centroids(each, ids) == pytest.approx(np.array(wanted))
+
+
+def test_centroids_over_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.random.default_rng(2).integers(0, 3, (9, 5, 4))
+    whole = centroids.centroids(labels, np.arange(4))
+    monkeypatch.setattr(centroids, "_SLAB", 8)
+    assert centroids.centroids(labels, np.arange(4)) == pytest.approx(whole, nan_ok=True)
+    assert np.isnan(whole[3]).all()
+
+
+def test_places_in_mm() -> None:
+    true = np.zeros((4, 5, 6), np.uint8)
+    true[1:3, 2, 3:6] = 1
+    nothing = np.zeros_like(true)
+    assert match_instances(true, nothing).misses.centroids.tolist() == [[1.5, 2.0, 4.0]]
+    spaced = match_instances(true, nothing, spacing=(2, 1, 0.5))
+    assert spaced.misses.centroids.tolist() == [[3.0, 2.0, 2.0]]
+    assert spaced.voxel_ml == 0.001
+    assert match_instances(true, nothing, centroids=False).misses.centroids is None
+    affine = np.diag([2.0, 3, 4, 1])
+    affine[:3, 3] = 10, 20, 30
+    images = (nibabel.Nifti1Image(each, affine) for each in (true, nothing))
+    placed = match_instances(*images)
+    assert placed.misses.centroids == pytest.approx(np.array([[13.0, 26.0, 46.0]]))
+    assert placed.voxel_ml == pytest.approx(0.024)
+    images = (SimpleITK.GetImageFromArray(each.transpose(2, 1, 0)) for each in (true, nothing))
+    itk = match_instances(*(_placed(image) for image in images))
+    assert itk.misses.centroids == pytest.approx(np.array([[-13.0, -26.0, 46.0]]))  # RAS: ITK's x and y the other way
+
+
+def _placed(image: SimpleITK.Image) -> SimpleITK.Image:
+    image.SetSpacing((2.0, 3.0, 4.0))
+    image.SetOrigin((10.0, 20.0, 30.0))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": -0.1}, "threshold: expected a finite number that is not negative, found -0.1"),
+        ({"criterion": "jaccard"}, "criterion: expected 'iou', .* found 'jaccard'"),
+        ({"matching": "hungarian"}, "matching: expected 'greedy', .* found 'hungarian'"),
+        ({"objective": "sum"}, "objective: expected 'score'"),
+        ({"strict": 2}, "strict: expected True or False, found 2"),
+        ({"dilation": 1}, "dilation: expected masks, or connectivity= beside"),
+        ({"dilation": 1, "connectivity": 8}, r"y_true: expected a mask, or region= .*, found \[1, 2\]"),
+        ({"connectivity": 26}, "connectivity: expected 4 or 8 of maps with 2 axes, found 26"),
+        ({"connectivity": 4, "true_classes": {1: 1}}, "true_classes, pred_classes: expected maps of ids"),
+        ({"true_classes": {1: 1}}, "true_classes: expected a class for each id, found none for 2 of case 0"),
+        ({"spacing": (1, 1, 1)}, "spacing: expected a number for each of 2 axes, found 3"),
+        ({"min_voxels": -1}, "min_voxels: expected an integer of at least 0"),
+        ({"convention": "pq"}, "convention: expected one of fastseg, panoptica"),
+    ],
+)
+def test_what_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        match_instances([[1, 2]], [[1, 0]], **options)
+    with pytest.raises(ValueError, match="y_pred: expected the shape of y_true"):
+        match_instances([[1, 2]], [[1, 0, 0]])
+
+
+def test_what_is_asked_of_a_matching_and_is_not_there() -> None:
+    found = match_instances([1], [1])
+    with pytest.raises(ValueError, match="metric: expected 'panoptic_quality'"):
+        found.of_classes("pq")
+    with pytest.raises(ValueError, match="edges: expected two or more sizes that rise"):
+        found.sensitivity_by_size([3, 1])
+    with pytest.raises(ValueError, match="beta: expected a finite number"):
+        found.fbeta(-1)
