@@ -2,6 +2,9 @@
 
 from fastseg import adapters as adapters, losses as losses, metrics as metrics
 from fastseg._version import __version__ as __version__
+from fastseg.api.component_dice import (
+    component_dice as component_dice,
+)
 from fastseg.api.components import (
     label_components as label_components,
 )

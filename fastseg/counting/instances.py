@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counting.centroids import centroids
-from fastseg.counting.components import label_map_components, values_of
+from fastseg.counting.components import label_map_components, nearest_component, values_of
 
-__all__ = ["component_maps", "grown_maps", "places_of_segments"]
+__all__ = ["component_maps", "grown_maps", "places_of_segments", "region_maps"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -46,6 +46,16 @@ def grown_maps(mask: Array, axis: int | None, neighbours: int, steps: int, reach
     for own, into in zip(_samples(mask, axis), _samples(grown, axis), strict=True):
         into[...] = label_map_components(own, neighbours, dilation=steps, dilation_neighbours=reach, grown=True)
     return np.where(mask, grown, np.int32(0)), grown
+
+
+def region_maps(mask: Array, axis: int | None, neighbours: int) -> Array:
+    """Return for each voxel the component of its sample's mask that is nearest, 0 where the mask is empty."""
+    found = np.zeros(mask.shape, np.int32)
+    for own, into in zip(_samples(mask, axis), _samples(found, axis), strict=True):
+        components = label_map_components(own, neighbours)
+        if components.any():
+            into[...] = nearest_component(components)
+    return found
 
 
 def places_of_segments(labels: Array, axis: int | None, case: Ints, ids: Array) -> Floats:

@@ -12,6 +12,8 @@ from fastseg.metrics.instances.graph import (
 )
 from fastseg.metrics.instances.matching import InstanceMatching, matching_of
 from fastseg.metrics.instances.options import convention_of, graph_of_pairs, match_pairs, rule_of
+from fastseg.metrics.instances.ranking import DetectionCurve
+from fastseg.metrics.instances.regions import region_dice
 from fastseg.metrics.instances.rules import CRITERIA, MATCHINGS, MatchingRule
 from fastseg.metrics.instances.tally import THRESHOLDS, MatchedPairs, UnmatchedSegments
 
@@ -21,6 +23,7 @@ __all__ = [
     "MATCHINGS",
     "THRESHOLDS",
     "ClassesOf",
+    "DetectionCurve",
     "InstanceConvention",
     "InstanceMatching",
     "MatchedPairs",
@@ -34,6 +37,7 @@ __all__ = [
     "match_pairs",
     "matching_of",
     "overlap_graph",
+    "region_dice",
     "rule_of",
     "small_uncounted",
     "without_small",

@@ -14,7 +14,15 @@ from fastseg.arrays.arguments import finite_number, one_of
 from fastseg.metrics.arithmetic import NAN, nan_mean, ratio
 from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
 from fastseg.metrics.instances.graph import OverlapGraph, Segments
-from fastseg.metrics.instances.rules import MatchingRule, choose, dice, iou, scores_of
+from fastseg.metrics.instances.qualities import ClassMeans
+from fastseg.metrics.instances.ranking import (
+    ConfidencesOf,
+    DetectionCurve,
+    confidences_of,
+    curve_of,
+    hits_by_confidence,
+)
+from fastseg.metrics.instances.rules import MatchingRule, choose, dice, iou, qualifying, scores_of
 from fastseg.metrics.instances.tally import METRICS, THRESHOLDS, MatchedPairs, Tally, UnmatchedSegments
 
 __all__ = ["InstanceMatching", "matching_of"]
@@ -26,7 +34,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class InstanceMatching:
+class InstanceMatching(ClassMeans):
     """Which true and predicted instances match, and every metric of it.
 
     Metrics are the mean over the classes that have an instance anywhere; where there is one class they are its value, and NaN
@@ -173,61 +181,6 @@ class InstanceMatching:
             values = values[np.isin(self.classes, np.array(list(classes), np.int64))]
         return float(nan_mean(values, 0, self.convention.nothing if not self.tp + self.fp + self.fn else NAN))
 
-    @property
-    def panoptic_quality(self) -> float:
-        """Return PQ."""
-        return self.mean("panoptic_quality")
-
-    @property
-    def segmentation_quality(self) -> float:
-        """Return SQ, the mean IoU of what was found."""
-        return self.mean("segmentation_quality")
-
-    @property
-    def recognition_quality(self) -> float:
-        """Return RQ, which is F1."""
-        return self.mean("recognition_quality")
-
-    @property
-    def panoptic_quality_dice(self) -> float:
-        """Return PQ of Dice instead of IoU."""
-        return self.mean("panoptic_quality_dice")
-
-    @property
-    def segmentation_quality_dice(self) -> float:
-        """Return the mean Dice of what was found."""
-        return self.mean("segmentation_quality_dice")
-
-    @property
-    def precision(self) -> float:
-        """Return TP/(TP+FP)."""
-        return self.mean("precision")
-
-    @property
-    def recall(self) -> float:
-        """Return TP/(TP+FN), the sensitivity."""
-        return self.mean("recall")
-
-    @property
-    def f1(self) -> float:
-        """Return TP/(TP+FP/2+FN/2)."""
-        return self.mean("f1")
-
-    @property
-    def accuracy(self) -> float:
-        """Return TP/(TP+FP+FN)."""
-        return self.mean("accuracy")
-
-    @property
-    def instance_dice(self) -> float:
-        """Return the mean Dice over true instances and false alarms, 0 of what was missed or invented."""
-        return self.mean("instance_dice")
-
-    @property
-    def instance_iou(self) -> float:
-        """Return the mean IoU over true instances and false alarms, 0 of what was missed or invented."""
-        return self.mean("instance_iou")
-
     def fbeta(self, beta: float) -> float:
         """Return (1+β²)TP/((1+β²)TP + β²FN + FP), where a miss weighs β² times a false alarm."""
         weight = finite_number(beta, "beta") ** 2
@@ -245,6 +198,36 @@ class InstanceMatching:
         It is not the average precision of a ranking by confidence.
         """
         return float(np.mean([self.at(threshold).accuracy for threshold in thresholds]))
+
+    def ranked(self, confidences: ConfidencesOf, *, rematch: bool = True) -> DetectionCurve:
+        """Return average precision and FROC of predictions that come with a confidence.
+
+        Parameters
+        ----------
+        confidences : mapping, or a sequence of one for each case
+            Of each predicted id.
+        rematch
+            Predictions find true instances in the order of their confidence, each the best that is left and qualifies (as
+            COCO has it); False: what was matched are the hits (as PI-CAI has it).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a predicted id has no confidence, or one that is no number.
+
+        Notes
+        -----
+        All classes together. Predictions of what is not counted, and false alarms that are more than half void, are left out.
+        """
+        graph = self.graph
+        given = confidences_of(graph.pred, confidences)
+        if rematch:
+            scores = scores_of(graph, self.rule)
+            hits = hits_by_confidence(graph, scores, qualifying(scores, self.rule), given)
+        else:
+            hits = self._matched[1]
+        kept = (hits | ~(graph.pred.void > 0.5 * graph.pred.voxels)) & ~graph.pred.uncounted
+        return curve_of(given[kept], hits[kept], int((~graph.true.excluded).sum()), graph.cases)
 
     @property
     def false_positive_voxels(self) -> float:

@@ -12,7 +12,7 @@ from fastseg.metrics.arithmetic import ratio
 from fastseg.metrics.instances.assignment import best_of_each, greedy, merging, optimal
 from fastseg.metrics.instances.graph import OverlapGraph
 
-__all__ = ["CRITERIA", "MATCHINGS", "MatchingRule", "choose", "dice", "iou", "qualifying"]
+__all__ = ["CRITERIA", "MATCHINGS", "MatchingRule", "choose", "dice", "iou", "qualifying", "scores_of"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]

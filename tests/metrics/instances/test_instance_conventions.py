@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 from support.instance_cases import PEERS, cells, lesions
 
-from fastseg import InstanceMatching, match_instances
+from fastseg import InstanceMatching, component_dice, match_instances
 from fastseg.metrics.instances import INSTANCE_CONVENTIONS
 
 A, B = PEERS["A"], PEERS["B"]
@@ -205,7 +205,7 @@ def test_torchmetrics_itself(maps: np.ndarray) -> None:
 
 @pytest.mark.torch
 @given(maps=arrays(np.uint8, (2, 5, 6, 4), elements=st.sampled_from([0, 0, 1])), rule=st.integers(0, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_exacta_itself(maps: np.ndarray, rule: int) -> None:
     import torch
     from exacta import lesions as peer
@@ -232,3 +232,23 @@ def test_exacta_itself(maps: np.ndarray, rule: int) -> None:
     found = match_instances(true, pred, convention="brats-met")
     assert counts(found) == tuple(int(getattr(brats, name)) for name in ("tp", "fp", "fn"))
     assert found.instance_dice == pytest.approx(float(brats.lesion_dice))
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore:Voronoi computation is running on CPU")
+@given(maps=arrays(np.uint8, (2, 2, 5, 6, 4), elements=st.sampled_from([0, 0, 0, 1])))
+@settings(max_examples=10, deadline=None)
+def test_monai_per_component(maps: np.ndarray) -> None:
+    import torch
+    from monai.metrics import compute_dice
+
+    true, pred = (torch.nn.functional.one_hot(torch.tensor(m).long(), 2).movedim(-1, 1).float() for m in maps)
+    wanted = compute_dice(pred, true, per_component=True)
+    assert component_dice(*maps, sample_axis=0) == pytest.approx(wanted.numpy().reshape(-1), nan_ok=True, **CLOSE)
+
+
+def test_per_component_of_the_lesions() -> None:
+    assert component_dice(*lesions()) == pytest.approx(B["A monai per_component Dice"][0][0], **CLOSE)
+    assert np.isnan(component_dice(*np.zeros((2, 3, 3), bool)))
+    assert component_dice([[1, 0, 2]], [[1, 0, 0]]) == 0.5
+    assert component_dice([[1, 0, 2]], [[1, 0, 0]], region=1) == 1.0
