@@ -18,6 +18,7 @@ _HOMES = {
     "api.encoding": ("argmax_labels", "one_hot"),
     "api.evaluator": ("Evaluator",),
     "api.files": ("count_files", "evaluate_files"),
+    "api.instance_files": ("match_instance_files",),
     "api.instances": ("match_instances",),
     "api.labels": ("confusion_matrix", "count_labels", "evaluate"),
     "api.masks": ("count_masks",),

@@ -77,6 +77,9 @@ from fastseg.api.functions import (
     tversky_loss as tversky_loss,
     volume_similarity as volume_similarity,
 )
+from fastseg.api.instance_files import (
+    match_instance_files as match_instance_files,
+)
 from fastseg.api.instances import (
     match_instances as match_instances,
 )

@@ -35,7 +35,7 @@ from fastseg.metrics.instances import (
     without_small,
 )
 
-__all__ = ["match_instances"]
+__all__ = ["match_instances", "match_placed"]
 
 Floats = npt.NDArray[np.float64]
 #: "y_true" and "y_pred".
@@ -144,11 +144,64 @@ def match_instances(
     >>> found.misses.ids.tolist(), found.misses.centroids.tolist()
     ([2], [[0.5, 3.0]])
     """
+    return match_placed(
+        y_true,
+        y_pred,
+        threshold,
+        criterion=criterion,
+        matching=matching,
+        strict=strict,
+        objective=objective,
+        connectivity=connectivity,
+        labels=labels,
+        region=region,
+        dilation=dilation,
+        min_voxels=min_voxels,
+        true_classes=true_classes,
+        pred_classes=pred_classes,
+        stuff=stuff,
+        crowd=crowd,
+        void=void,
+        pred_void=pred_void,
+        sample_axis=sample_axis,
+        spacing=spacing,
+        centroids=centroids,
+        convention=convention,
+    )
+
+
+def match_placed(
+    y_true: Any,
+    y_pred: Any,
+    threshold: float | None = None,
+    *,
+    criterion: str | None = None,
+    matching: str | None = None,
+    strict: bool | None = None,
+    objective: str | None = None,
+    connectivity: int | None = None,
+    labels: Any = None,
+    region: Any = None,
+    dilation: int | None = None,
+    min_voxels: int = 0,
+    true_classes: ClassesOf = None,
+    pred_classes: ClassesOf = None,
+    stuff: Any = None,
+    crowd: Any = None,
+    void: Any = None,
+    pred_void: Any = None,
+    sample_axis: int | None = None,
+    spacing: Any = None,
+    centroids: bool = True,
+    convention: str = "fastseg",
+    where: Places | None = None,
+) -> InstanceMatching:
+    """Match instances as `match_instances` does, also of arrays of which is said where they lie."""
     known = convention_of(convention)
     rule = rule_of(known, threshold, criterion, matching, strict, objective)
     given = label_inputs(y_true, y_pred, sample_axis=sample_axis)
     axis, axes = given.sample_axis, given.y_true.ndim - (given.sample_axis is not None)
-    where = places(y_true, axes, voxel_spacing(spacing, axes))
+    where = where or places(y_true, axes, voxel_spacing(spacing, axes))
     steps = integer(known.dilation if dilation is None else dilation, "dilation", least=0)
     classes = true_classes is not None or pred_classes is not None
     whole = {"y_true": given.y_true, "y_pred": given.y_pred}

@@ -23,6 +23,7 @@ __all__ = [
     "component_map",
     "least_voxels",
     "one_mask",
+    "placed_by",
     "places",
     "voxel_spacing",
     "whole_label_map",
@@ -155,5 +156,10 @@ def places(value: Any, ndim: int, spacing: tuple[float, ...] | None) -> Places:
     affine = image.geometries[0].affine if image is not None and len(image.geometries) == 1 else None
     if image is None or affine is None or sorted(image.dims) != ["x", "y", "z"]:
         return Places(None, image_objects.voxel_ml(value))
-    columns = ["xyz".index(dim) for dim in image.dims]
-    return Places(np.vstack([affine[:3, columns].T, affine[:3, 3]]), image_objects.voxel_ml(value))
+    return placed_by(affine, "".join(image.dims), image_objects.voxel_ml(value))
+
+
+def placed_by(affine: npt.NDArray[np.float64], dims: str, voxel_ml: float | None) -> Places:
+    """Return where voxels lie whose axes are x, y and z in some order, by an affine from their indices in that order to mm."""
+    columns = ["xyz".index(dim) for dim in dims]
+    return Places(np.vstack([affine[:3, columns].T, affine[:3, 3]]), voxel_ml)

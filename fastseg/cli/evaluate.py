@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import fastseg
+from fastseg.cli.instances import INSTANCE_OPTIONS, instance_options, show_instances
 from fastseg.cli.screen import counting_progress, run_progress, say, show
 from fastseg.cli.usage import options_by_name, require_writable
 from fastseg.labels.names import shown
@@ -165,6 +166,7 @@ _OF_FILES = (
     metavar="N",
     help="Threads to use (default: all processors allowed).",
 )
+@instance_options
 @click.option("--quiet", is_flag=True, help="No table, no progress, no warnings; errors only.")
 def evaluate(reference: str | None, prediction: str | None, **options: Any) -> None:
     """Score PREDICTION against REFERENCE: two volumes, or two folders of them.
@@ -183,6 +185,11 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     """
     if options["pairs"] is None and (reference is None or prediction is None):
         raise click.UsageError("expected REFERENCE and PREDICTION, or --pairs")
+    own = {name: options.pop(name) for name in INSTANCE_OPTIONS}
+    if own["instances"] is None and (given := [name for name in INSTANCE_OPTIONS if own[name] is not None]):
+        raise click.UsageError(
+            f"--{given[0].replace('_', '-')}: expected --instances beside it, whose components it is about"
+        )
     require_writable("--json", None if options["json_path"] == "-" else options["json_path"])
     require_writable("--junit", options["junit"])
     if options["output"] is not None and os.path.exists(options["output"]) and not os.path.isdir(options["output"]):
@@ -207,6 +214,9 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
             code = _evaluate_pair(
                 reference, prediction, **{name: value for name, value in options.items() if name not in _OF_RUNS}
             )
+        if own["instances"] is not None:
+            table = options["json_path"] != "-" and not options["quiet"]
+            code = (0 if show_instances(reference, prediction, own, options, table) else NOT_SCORED) or code
     if code:
         raise click.exceptions.Exit(code)
 

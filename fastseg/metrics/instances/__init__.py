@@ -10,17 +10,20 @@ from fastseg.metrics.instances.graph import (
     small_uncounted,
     without_small,
 )
+from fastseg.metrics.instances.listing import COLUMNS
 from fastseg.metrics.instances.matching import InstanceMatching, matching_of
-from fastseg.metrics.instances.options import convention_of, graph_of_pairs, match_pairs, rule_of
+from fastseg.metrics.instances.options import convention_of, graph_of_pairs, match_pairs, parse_match, rule_of
 from fastseg.metrics.instances.ranking import DetectionCurve
 from fastseg.metrics.instances.regions import region_dice
 from fastseg.metrics.instances.rules import CRITERIA, MATCHINGS, MatchingRule
-from fastseg.metrics.instances.tally import THRESHOLDS, MatchedPairs, UnmatchedSegments
+from fastseg.metrics.instances.tally import METRICS, THRESHOLDS, MatchedPairs, Tally, UnmatchedSegments
 
 __all__ = [
+    "COLUMNS",
     "CRITERIA",
     "INSTANCE_CONVENTIONS",
     "MATCHINGS",
+    "METRICS",
     "THRESHOLDS",
     "ClassesOf",
     "DetectionCurve",
@@ -30,6 +33,7 @@ __all__ = [
     "MatchingRule",
     "OverlapGraph",
     "Segments",
+    "Tally",
     "UnmatchedSegments",
     "convention_of",
     "graph_of_pairs",
@@ -37,6 +41,7 @@ __all__ = [
     "match_pairs",
     "matching_of",
     "overlap_graph",
+    "parse_match",
     "region_dice",
     "rule_of",
     "small_uncounted",

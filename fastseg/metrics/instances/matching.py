@@ -14,6 +14,7 @@ from fastseg.arrays.arguments import finite_number, one_of
 from fastseg.metrics.arithmetic import NAN, nan_mean, ratio
 from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
 from fastseg.metrics.instances.graph import OverlapGraph, Segments
+from fastseg.metrics.instances.listing import instance_rows
 from fastseg.metrics.instances.qualities import ClassMeans
 from fastseg.metrics.instances.ranking import (
     ConfidencesOf,
@@ -120,20 +121,25 @@ class InstanceMatching(ClassMeans):
         """Return the predicted instances that match nothing."""
         return self._unmatched(1)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row of a table for each matched pair, miss and false alarm: ids, voxels, ml, IoU, Dice, centroid."""
+        places = None if self.centroids is None else self.centroids[0][self.graph.rows[self.edges]]
+        return instance_rows(self.pairs, places, self.misses, self.false_alarms, self.voxel_ml)
+
     @property
     def tp(self) -> int:
         """Return how many instances were found."""
-        return int(self._tally.tp.sum())
+        return int(self.tally.tp.sum())
 
     @property
     def fp(self) -> int:
         """Return how many predicted instances match nothing."""
-        return int(self._tally.fp.sum())
+        return int(self.tally.fp.sum())
 
     @property
     def fn(self) -> int:
         """Return how many true instances nothing matches."""
-        return int(self._tally.fn.sum())
+        return int(self.tally.fn.sum())
 
     @functools.cached_property
     def classes(self) -> Ints:
@@ -154,7 +160,7 @@ class InstanceMatching(ClassMeans):
         ValueError
             If there is none of that name.
         """
-        return METRICS[one_of(metric, "metric", tuple(METRICS))](self._tally)
+        return METRICS[one_of(metric, "metric", tuple(METRICS))](self.tally)
 
     def of_cases(self, metric: str) -> Floats:
         """Return a metric of each case, (N,): the mean over the classes that it has an instance of.
@@ -184,7 +190,7 @@ class InstanceMatching(ClassMeans):
     def fbeta(self, beta: float) -> float:
         """Return (1+β²)TP/((1+β²)TP + β²FN + FP), where a miss weighs β² times a false alarm."""
         weight = finite_number(beta, "beta") ** 2
-        t = self._tally
+        t = self.tally
         return float(nan_mean(ratio((1 + weight) * t.tp, (1 + weight) * t.tp + weight * t.fn + t.fp), 0))
 
     def at(self, threshold: float) -> InstanceMatching:
@@ -304,7 +310,8 @@ class InstanceMatching(ClassMeans):
         )
 
     @functools.cached_property
-    def _tally(self) -> Tally:
+    def tally(self) -> Tally:
+        """Return what is counted of each class; tallies of several matchings add up."""
         return self._count(by_case=False)
 
     def _count(self, by_case: bool) -> Tally:

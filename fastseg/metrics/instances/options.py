@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from fastseg.metrics.instances.graph import ClassesOf, OverlapGraph, overlap_gra
 from fastseg.metrics.instances.matching import InstanceMatching, matching_of
 from fastseg.metrics.instances.rules import CRITERIA, MATCHINGS, OBJECTIVES, MatchingRule
 
-__all__ = ["convention_of", "graph_of_pairs", "match_pairs", "rule_of"]
+__all__ = ["convention_of", "graph_of_pairs", "match_pairs", "parse_match", "rule_of"]
 
 
 def match_pairs(
@@ -62,6 +63,28 @@ def match_pairs(
     rule = rule_of(known, threshold, criterion, matching, strict, objective)
     graph = graph_of_pairs(pairs, known, true_classes, pred_classes, stuff, crowd, void, pred_void)
     return matching_of(graph, rule, convention=known)
+
+
+def parse_match(text: str) -> dict[str, Any]:
+    """Return the options that a rule in words stands for: "iou>0.5", "dice>=0.1", "overlap>0", or the name of a convention.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    plain = text.strip().lower()
+    if plain in INSTANCE_CONVENTIONS:
+        return {"convention": plain}
+    found = re.fullmatch(r"(\w+)\s*(>=?|≥)\s*([\d.e+-]+)", plain)
+    if found is None:
+        known = ", ".join(INSTANCE_CONVENTIONS)
+        raise ValueError(f"match: expected a rule such as 'iou>0.5' or 'dice>=0.1', or one of {known}; found {text!r}")
+    try:
+        threshold = float(found[3])
+    except ValueError:
+        raise ValueError(f"match: expected a number after {found[2]!r}, found {found[3]!r}") from None
+    return {"criterion": one_of(found[1], "match", tuple(CRITERIA)), "strict": found[2] == ">", "threshold": threshold}
 
 
 def convention_of(name: Any) -> InstanceConvention:

@@ -1,0 +1,130 @@
+"""Lesions on the command line, of two files and of folders."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.command_line import call
+from support.instance_cases import lesions
+from support.volumes_on_disk import write
+
+from fastseg import match_instances
+from fastseg.metrics.instances import parse_match
+
+AFFINE = np.array([[2.0, 0, 0, 10], [0, 1, 0, -5], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def lesion_pair(tmp_path: Path) -> tuple[Path, Path]:
+    """Lesions are label 2, and what is label 1 is none."""
+    paths = []
+    for name, mask in zip(("true", "pred"), lesions(), strict=True):
+        labels = mask * 2
+        labels[0, 0] = 1
+        paths.append(write(tmp_path / f"{name}.nii.gz", labels, AFFINE))
+    (tmp_path / "names.txt").write_text("0 background\n1 organ\n2 tumour\n")
+    return paths[0], paths[1]
+
+
+def table(out: str) -> dict[str, str]:
+    """Return the cells of the table of instances, of its only row."""
+    header, _, row = out.strip().splitlines()[-3:]
+    return dict(zip(header.replace("lesion Dice", "lesion-Dice").split(), row.split(), strict=True))
+
+
+def test_two_files(lesion_pair: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    options = "--labels", tmp_path / "names.txt", "--instances", "tumour", "--connectivity", 26, "--match", "iou>0.5"
+    code, out, err = call(capsys, monkeypatch, "evaluate", *lesion_pair, *options)
+    assert (code, err) == (0, "")
+    assert "organ" in out.splitlines()[3]  # the scores of voxels stand above
+    wanted = match_instances(*lesions(), connectivity=26)
+    found = table(out)
+    assert found["instances"] == "tumour"
+    assert [int(found[name]) for name in ("found", "missed", "invented")] == [wanted.tp, wanted.fn, wanted.fp]
+    assert float(found["PQ"]) == pytest.approx(wanted.panoptic_quality, abs=1e-4)
+    assert float(found["lesion-Dice"]) == pytest.approx(wanted.instance_dice, abs=1e-4)
+    brats = table(call(capsys, monkeypatch, "evaluate", *lesion_pair, "--instances", 2, "--match", "brats-met")[1])
+    spaced = match_instances(*lesions(), convention="brats-met", spacing=(2, 1, 1))
+    assert (brats["found"], brats["lesion-Dice"]) == (str(spaced.tp), f"{spaced.instance_dice:.4f}")
+
+
+def test_a_line_for_each_instance(lesion_pair: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = "--instances", "lesion", "--regions", "lesion=2", "-o", out, "--quiet"
+    assert call(capsys, monkeypatch, "evaluate", *lesion_pair, *options)[:2] == (0, "")
+    with (out / "instances.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    wanted = match_instances(*lesions(), connectivity=26)
+    kinds = [row["kind"] for row in rows]
+    assert [kinds.count(kind) for kind in ("matched", "missed", "invented")] == [wanted.tp, wanted.fn, wanted.fp]
+    missed = [row for row in rows if row["kind"] == "missed" and float(row["centroid_0"]) == 12.5 * 2 + 10]
+    assert [(row["case"], row["region"], row["pred"], row["true_ml"]) for row in missed] == [
+        ("true", "lesion", "", "0.016")
+    ]
+    assert [float(missed[0][f"centroid_{k}"]) for k in (1, 2)] == pytest.approx([2.5 - 5, 2.5])
+    summary = json.loads((out / "instances.json").read_text(encoding="utf-8"))
+    assert summary["scores"]["lesion"]["f1"] == pytest.approx(wanted.f1)
+    assert (summary["regions"], summary["failed"]) == ({"lesion": [2]}, {})
+
+
+def test_folders_count_all_instances_together(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    for side, mask in zip(("true", "pred"), lesions(), strict=True):
+        (tmp_path / side).mkdir()
+        write(tmp_path / side / "a.nii.gz", mask)
+        write(tmp_path / side / "=b.nii.gz", mask[:, :12] if side == "true" else mask[:, :12] * 0)
+    options = "--instances", "1", "-o", tmp_path / "out"
+    code, out, _ = call(capsys, monkeypatch, "evaluate", tmp_path / "true", tmp_path / "pred", *options)
+    assert code == 0
+    a, b = match_instances(*lesions(), connectivity=26), match_instances(lesions()[0][:, :12], lesions()[1][:, :12] * 0,
+                                                                         connectivity=26)  # fmt: skip
+    found = table(out)
+    assert [int(found[name]) for name in ("found", "missed", "invented")] == [a.tp, a.fn + b.fn, a.fp]
+    assert "'=b" in (tmp_path / "out" / "instances.csv").read_text()  # no formula of a spreadsheet
+    (tmp_path / "pred" / "=b.nii.gz").unlink()
+    left_out = call(capsys, monkeypatch, "evaluate", tmp_path / "true", tmp_path / "pred", "--instances", "1",
+                    "--missing", "skip")[1]  # fmt: skip
+    worst = call(capsys, monkeypatch, "evaluate", tmp_path / "true", tmp_path / "pred", "--instances", "1",
+                 "--missing", "worst")[1]  # fmt: skip
+    assert [table(each)["missed"] for each in (left_out, worst)] == [str(a.fn), str(a.fn + b.fn)]
+
+
+def test_a_case_that_cannot_be_read_is_said(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    for side in ("true", "pred"):
+        (tmp_path / side).mkdir()
+        for name in "ab":
+            np.save(tmp_path / side / f"{name}.npy", np.eye(4, dtype=int))
+    np.save(tmp_path / "pred" / "b.npy", np.eye(3, dtype=int))
+    code, out, err = call(capsys, monkeypatch, "evaluate", tmp_path / "true", tmp_path / "pred", "--instances", "1")
+    assert code == 3
+    assert "instances of b: " in err
+    assert table(out)["found"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--match", "iou>0.5"], "--match: expected --instances beside it"),
+        (["--instances", "1", "--match", "iou=0.5"], "--match: expected a rule such as 'iou>0.5'"),
+        (["--instances", "1", "--match", "f1>0.5"], "--match: expected 'iou', "),
+        (["--instances", "lung"], "--instances: expected labels or names of labels or regions (a label), found 'lung'"),
+        (["--instances", "1", "--connectivity", "8"], "--connectivity: expected 6 or 18 or 26 of maps with 3 axes"),
+    ],
+)
+def test_wrong_usage(options: list[str], message: str, lesion_pair: Any, capsys: Any, monkeypatch: Any) -> None:
+    code, _, err = call(capsys, monkeypatch, "evaluate", *lesion_pair, *options)
+    assert code in (2, 3)
+    assert message.removeprefix("--connectivity: ") in err
+
+
+def test_rules_in_words() -> None:
+    assert parse_match(" IoU > 0.5 ") == {"criterion": "iou", "strict": True, "threshold": 0.5}
+    assert parse_match("dice≥1e-6") == {"criterion": "dice", "strict": False, "threshold": 1e-6}
+    assert parse_match("overlap>=1") == {"criterion": "overlap", "strict": False, "threshold": 1.0}
+    assert parse_match("BraTS") == {"convention": "brats"}
+    with pytest.raises(ValueError, match="match: expected a number after '>', found '1.2.3'"):
+        parse_match("iou>1.2.3")
