@@ -29,7 +29,7 @@ def differentiable_loss(
     label_axis: int | None = None,
     **options: Any,
 ) -> Any:
-    """Return a loss of scores and truth, plain tensors of the CPU, that autograd can differentiate by the scores.
+    """Return a loss of scores and truth, plain tensors of the CPU or of a GPU, that autograd can differentiate by the scores.
 
     Parameters
     ----------
@@ -49,17 +49,17 @@ def differentiable_loss(
     inputs = functools.partial(_inputs, label_axis, options)
     given = counted(inputs, scores, truth)
     values, by_values = loss(counted(sum_score_inputs, given))
-    result = torch.from_numpy(np.asarray(values, np.float64)).to(dtype)
+    result = torch.from_numpy(np.asarray(values, np.float64)).to(scores.device, dtype)
     if not (scores.requires_grad and torch.is_grad_enabled()):
         return result
 
     def backward(upstream: Any, scores: Any, truth: Any) -> Any:
         """Return the derivatives by the scores; the tensors are those of above, which autograd has kept."""
         given = inputs(scores, truth)
-        terms = by_values(upstream.detach().double().numpy()).terms(given.num_samples, given.options.channels)
+        terms = by_values(upstream.detach().double().cpu().numpy()).terms(given.num_samples, given.options.channels)
         gradient = room_for_gradient(given, np.float32, None)
         write_gradient(given, terms, gradient, "auto")
-        return torch.from_numpy(gradient).to(scores.dtype)
+        return torch.as_tensor(gradient).to(scores.dtype)
 
     return _Loss.apply(scores, truth, result, backward, theirs)
 
@@ -72,7 +72,7 @@ def _inputs(label_axis: int | None, options: dict[str, Any], scores: Any, truth:
 
 
 def _array(tensor: Any) -> Any:
-    if tensor.dtype is torch.bfloat16:
+    if tensor.dtype is torch.bfloat16 or tensor.is_cuda:
         return tensor  # which NumPy does not know
     try:
         return tensor.numpy()

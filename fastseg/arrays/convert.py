@@ -114,12 +114,12 @@ def same_shape(a: Array, name_a: str, b: Array, name_b: str, note: str = "") -> 
         raise ValueError(f"{name_b}: expected the shape of {name_a}, {a.shape}; found {b.shape}{note}")
 
 
-def score_array(value: Any, name: str) -> tuple[Array, bool]:
+def score_array(value: Any, name: str, on_device: bool = False) -> tuple[Any, bool]:
     """Return an array of scores, and whether it holds the bit patterns of bfloat16 as int16."""
     bits = bfloat16_bits(value)
     if bits is not None:
-        return as_array(bits, name), True
-    array = as_array(value, name)
+        return as_array(bits, name, on_device), True
+    array = as_array(value, name, on_device)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"{name}: expected real numbers, found dtype {array.dtype}")
     return array, False

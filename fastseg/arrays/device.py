@@ -9,7 +9,7 @@ import numpy as np
 
 from fastseg.kernels.protocols.device import Device, DeviceArray
 
-__all__ = ["device_array", "device_of"]
+__all__ = ["device_array", "device_of", "empty_like"]
 
 #: DLPack's numbers for the memory of CUDA's devices: their own, and that which the CPU shares.
 _CUDA = (2, 13)
@@ -66,6 +66,26 @@ def device_of(**arrays: Any) -> Device | None:
     return place
 
 
+def empty_like(array: DeviceArray, dtype: np.dtype[Any], name: str) -> Any:
+    """Return a new array of the library that one on a GPU is of, of its shape, place and memory order.
+
+    Raises
+    ------
+    TypeError
+        If it is not known how that library makes one; the message names the argument that takes one.
+    """
+    library = _library(array.owner)
+    if library == "torch":
+        return sys.modules["torch"].empty_like(array.owner, dtype=getattr(sys.modules["torch"], dtype.name))
+    if library == "cupy":
+        with sys.modules["cupy"].cuda.Device(array.device.index):
+            return sys.modules["cupy"].empty_like(array.owner, dtype)
+    raise TypeError(
+        f"{name}: expected an array of shape {array.shape} on {array.device} to write to, as there is no way to make one for "
+        f"{type(array.owner).__name__}; found None"
+    )
+
+
 def _memory(device: Device | None) -> str:
     return "the CPU" if device is None else str(device)
 
@@ -78,9 +98,15 @@ def _packed(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
+def _library(value: Any) -> str | None:
+    """Return which library an array, or what its class is made of, comes from; None for those that are not asked anything."""
+    names = (kind.__module__.partition(".")[0] for kind in type(value).__mro__)
+    return next((name for name in names if name in ("torch", "cupy")), None)
+
+
 def _stream(value: Any, interface: dict[str, Any]) -> int:
     """Return the stream that the caller works on, by its own library's word."""
-    library = type(value).__module__.partition(".")[0]
+    library = _library(value)
     if library == "torch":
         return int(sys.modules["torch"].cuda.current_stream(value.device).cuda_stream)
     if library == "cupy":

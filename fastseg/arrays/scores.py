@@ -15,7 +15,9 @@ from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import checked_axis, checked_number, integers
 from fastseg.arrays.classes import MAX_CLASSES, Classes, label_classes
 from fastseg.arrays.convert import as_array, checked_mask, checked_weight, score_array
+from fastseg.arrays.device import device_of
 from fastseg.counts.scores import QUANTITIES
+from fastseg.kernels.protocols.device import Device
 from fastseg.kernels.protocols.scores import ScoreOptions
 
 __all__ = ["ACTIVATIONS", "DEFAULT_QUANTITIES", "ScoreInputs", "checked_class_weight", "score_inputs"]
@@ -50,6 +52,8 @@ class ScoreInputs:
     options: ScoreOptions
     class_weight: npt.NDArray[np.float64] | None
     label_smoothing: float
+    device: Device | None = None
+    """The GPU that the arrays lie on (each is a `DeviceArray` then), None for the memory of the CPU."""
 
     @property
     def num_samples(self) -> int:
@@ -116,8 +120,8 @@ def score_inputs(
     given = {"y_score": y_score, "y_true": y_true, "mask": mask, "sample_weight": sample_weight}
     images = image_objects.aligned(given, channel_axis, sample_axis)
     y_score, y_true, mask, sample_weight = images.arguments.values()
-    score, score_bfloat16 = score_array(y_score, "y_score")
-    true, true_bfloat16 = score_array(y_true, "y_true")
+    score, score_bfloat16 = score_array(y_score, "y_score", on_device=True)
+    true, true_bfloat16 = score_array(y_true, "y_true", on_device=True)
     channel = checked_axis(images.channel_axis, score.ndim, "channel_axis")
     sample = checked_axis(images.sample_axis, score.ndim, "sample_axis")
     if channel is not None and channel == sample:
@@ -173,10 +177,11 @@ def score_inputs(
         focal_gamma=gamma,
         sum_tolerance=tolerance,
     )
+    region = checked_mask(mask, plain, on_device=True)
     return ScoreInputs(
         true,
         score,
-        checked_mask(mask, plain),
+        region,
         checked_weight(sample_weight, plain),
         classes,
         channel,
@@ -185,6 +190,7 @@ def score_inputs(
         options,
         checked_class_weight(class_weight, channels),
         smoothing,
+        device_of(y_score=score, y_true=true, mask=region),
     )
 
 

@@ -13,11 +13,12 @@ from numpy.lib.stride_tricks import as_strided
 from fastseg.arrays.label_spans import in_memory_order
 from fastseg.arrays.labels import LabelInputs
 from fastseg.arrays.masks import MaskInputs
+from fastseg.arrays.scores import ScoreInputs
 from fastseg.kernels.protocols.device import DeviceArray
 
-__all__ = ["copied_to_host", "maps_on_device"]
+__all__ = ["copied_to_host", "lying_on_device", "maps_on_device"]
 
-Given = TypeVar("Given", LabelInputs, MaskInputs)
+Given = TypeVar("Given", LabelInputs, MaskInputs, ScoreInputs)
 #: Of an array: the axes of samples and of channels, None for those that it has not.
 Axes = tuple[int | None, int | None]
 
@@ -25,43 +26,47 @@ Axes = tuple[int | None, int | None]
 def maps_on_device(
     given: LabelInputs | MaskInputs, axes: Sequence[Axes], samples: int, channels: int, module: Any
 ) -> Any:
-    """Return a truth, a prediction and a mask as the backend's kernels walk through them: axes in the order of memory, merged.
+    """Return a truth, a prediction and a mask as the backend's kernels walk through them."""
+    arrays: list[Any] = [array for array in (given.y_true, given.y_pred, given.mask) if array is not None]
+    (true, pred, *mask), sizes = lying_on_device(arrays, axes, (*given.bfloat16, False), "y_true, y_pred, mask", module)
+    return module.Maps(true, pred, mask[0] if mask else None, sizes, samples, channels)
+
+
+def lying_on_device(
+    arrays: Sequence[Any], axes: Sequence[Axes], bfloat16: Sequence[bool], names: str, module: Any
+) -> tuple[list[Any], tuple[int, ...]]:
+    """Return arrays as the backend's kernels walk through them, and the sizes of the axes: in the order of memory, merged.
 
     Raises
     ------
     ValueError
         If too many axes are left, or numbers do not lie at multiples of their size.
     """
-    arrays: list[Any] = [array for array in (given.y_true, given.y_pred, given.mask) if array is not None]
     # Arrays of the same steps in the memory of the CPU, which nobody reads: NumPy's views are then views of the others.
     shadows = [as_strided(np.empty(1, array.dtype), array.shape, array.strides) for array in arrays]
     views = in_memory_order([_first(shadow, own) for shadow, own in zip(shadows, axes, strict=False)])
     sizes = views[0].shape
     if len(sizes) > module.MOST_AXES:
         raise ValueError(
-            f"y_true, y_pred: expected at most {module.MOST_AXES} axes that do not lie in one line on a GPU, found "
-            f"{len(sizes)}"
+            f"{names}: expected at most {module.MOST_AXES} axes that do not lie in one line on a GPU, found {len(sizes)}"
         )
     lying = []
-    for array, shadow, view, own, bits in zip(arrays, shadows, views, axes, (*given.bfloat16, False), strict=False):
+    for array, shadow, view, own, bits in zip(arrays, shadows, views, axes, bfloat16, strict=False):
         if array.pointer % array.itemsize or any(stride % array.itemsize for stride in array.strides):
-            raise ValueError(
-                f"y_true, y_pred, mask: expected numbers at multiples of their size on a GPU, found {array}"
-            )
+            raise ValueError(f"{names}: expected numbers at multiples of their size on a GPU, found {array}")
         steps = [stride // array.itemsize for stride in array.strides]
         inner = [stride // array.itemsize for stride in view.strides]
         between = tuple(0 if axis is None else steps[axis] for axis in own)
         lying.append(module.Lying.of(array, array.pointer + _address(view) - _address(shadow), inner, between, bits))
-    true, pred, *mask = lying
-    return module.Maps(true, pred, mask[0] if mask else None, sizes, samples, channels)
+    return lying, sizes
 
 
 def copied_to_host(given: Given, module: Any) -> Given:
     """Return the inputs in the memory of the CPU, to look for what is wrong with them."""
     copies: dict[str, Any] = {
         name: module.on_host(array)
-        for name in ("y_true", "y_pred", "mask")
-        if isinstance(array := getattr(given, name), DeviceArray)
+        for name in ("y_true", "y_pred", "y_score", "mask")
+        if isinstance(array := getattr(given, name, None), DeviceArray)
     }
     return replace(given, **copies, device=None)
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastseg.arrays.score_spans import ScoreLayout
 from fastseg.arrays.scores import ScoreInputs
+from fastseg.counting.device_scores import room_on_device, write_gradient_on_device
 from fastseg.counting.jobs import run_layouts
 from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreSpan
@@ -18,10 +19,12 @@ __all__ = ["room_for_gradient", "write_gradient"]
 Array = npt.NDArray[Any]
 
 
-def room_for_gradient(given: ScoreInputs, dtype: npt.DTypeLike | None, out: Array | None) -> Array:
+def room_for_gradient(given: ScoreInputs, dtype: npt.DTypeLike | None, out: Any) -> Any:
     """Return where the gradient goes: `out`, if it is given and fits, else new memory; TypeError or ValueError if not."""
     half = given.options.score_bfloat16 or given.y_score.dtype == np.float16
     wanted = np.dtype(np.float16 if half else np.float32) if dtype is None else np.dtype(dtype)
+    if given.device is not None:
+        return room_on_device(given, wanted, dtype is None, out)
     if out is not None and not isinstance(out, np.ndarray):
         raise TypeError(f"out: expected an array, found {type(out).__name__}")
     if out is not None and dtype is None:
@@ -39,8 +42,11 @@ def room_for_gradient(given: ScoreInputs, dtype: npt.DTypeLike | None, out: Arra
     return out
 
 
-def write_gradient(given: ScoreInputs, terms: list[GradientTerms], gradient: Array, backend: str) -> None:
+def write_gradient(given: ScoreInputs, terms: list[GradientTerms], gradient: Any, backend: str) -> None:
     """Write the gradient of the scores, whose terms are those of each sample."""
+    if given.device is not None:
+        write_gradient_on_device(given, terms, gradient, backend)
+        return
     options, module = given.options, counter_of(backend)
     outs = given.channels_first(gradient)
 

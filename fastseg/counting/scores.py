@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastseg.arrays.diagnosis import Rejected, explain_scores
 from fastseg.arrays.score_spans import ScoreLayout
 from fastseg.arrays.scores import ScoreInputs
+from fastseg.counting.device_scores import sum_on_device
 from fastseg.counting.jobs import SMALL, check_sums, run_layouts
 from fastseg.counting.labels import LabelTotals
 from fastseg.counts import COUNTED, OUTSIDE, LabelCounts
@@ -46,9 +47,12 @@ def warn_of_underflow(given: ScoreInputs, sums: ScoreSums) -> None:
 
 def sum_score_inputs(given: ScoreInputs, *, backend: str = "auto", threads: int | None = None) -> ScoreSums:
     """Sum scores; the inputs are checked already."""
+    totals = ScoreTotals(given)
+    if given.device is not None:
+        sum_on_device(given, totals.add, backend)
+        return totals.finish(given.voxels)
     module = counter_of(backend)
     options, samples = given.options, given.num_samples
-    totals = ScoreTotals(given)
 
     def layout(n: int) -> ScoreLayout:
         return ScoreLayout(

@@ -7,5 +7,18 @@ this package imports neither.
 from fastseg.kernels.cuda.labels import count_pairs
 from fastseg.kernels.cuda.maps import MOST_AXES, Lying, Maps, on_host
 from fastseg.kernels.cuda.masks import count_masks
+from fastseg.kernels.cuda.scores import MOST_CHANNELS, SCORE_QUANTITIES, Scores, sum_scores, write_gradient
 
-__all__ = ["MOST_AXES", "Lying", "Maps", "count_masks", "count_pairs", "on_host"]
+__all__ = [
+    "MOST_AXES",
+    "MOST_CHANNELS",
+    "SCORE_QUANTITIES",
+    "Lying",
+    "Maps",
+    "Scores",
+    "count_masks",
+    "count_pairs",
+    "on_host",
+    "sum_scores",
+    "write_gradient",
+]

@@ -42,8 +42,15 @@ class Driver(Protocol):
         """Run a kernel of one argument, a structure, on the device's stream, without waiting for it."""
         ...
 
-    def zeros(self, size: int, device: Device) -> int:
-        """Return the address of so many zero bytes of the stream's own, which the next call on it may use again."""
+    def zeros(self, size: int, device: Device, beyond: int = 0) -> int:
+        """Return the address of so many zero bytes, and of `beyond` more that hold anything.
+
+        They are the stream's own: the next call on it may use them again.
+        """
+        ...
+
+    def write(self, pointer: int, content: bytes, device: Device) -> None:
+        """Copy some bytes to the device's memory, once all work before on the stream is done with them."""
         ...
 
     def upload(self, array: Array, device: Device) -> int:
@@ -114,19 +121,25 @@ class Nvidia:
                 )
             )
 
-    def zeros(self, size: int, device: Device) -> int:
-        """Return the address of so many zero bytes of the stream's own."""
+    def zeros(self, size: int, device: Device, beyond: int = 0) -> int:
+        """Return the address of so many zero bytes of the stream's own, and of others beyond."""
         with self._on(device):
             key = (device.index, device.stream)
             pointer, room = self._room.get(key, (0, 0))
-            if room < size:
+            if room < size + beyond:
                 if pointer:
                     self._call(self.cuda.cuMemFree(pointer))  # which waits for all work on the device
                     del self._room[key]
-                pointer, room = int(self._call(self.cuda.cuMemAlloc(size))), size
+                pointer, room = int(self._call(self.cuda.cuMemAlloc(size + beyond))), size + beyond
                 self._room[key] = (pointer, room)
-            self._call(self.cuda.cuMemsetD8Async(pointer, 0, size, device.stream))
+            if size:
+                self._call(self.cuda.cuMemsetD8Async(pointer, 0, size, device.stream))
             return pointer
+
+    def write(self, pointer: int, content: bytes, device: Device) -> None:
+        """Copy some bytes to the device's memory, in the order of the stream; they are taken before this returns."""
+        with self._on(device):
+            self._call(self.cuda.cuMemcpyHtoDAsync(pointer, content, len(content), device.stream))
 
     def upload(self, array: Array, device: Device) -> int:
         """Return the address of a copy of a small array."""

@@ -13,7 +13,7 @@ from fastseg.kernels.cuda.compiler import Specialisation
 from fastseg.kernels.cuda.driver import Limits, driver
 from fastseg.kernels.protocols.device import DeviceArray
 
-__all__ = ["MAPS", "MOST_AXES", "THREADS", "Lying", "Maps", "on_host"]
+__all__ = ["ARRAY", "MAPS", "MOST_AXES", "THREADS", "Lying", "Maps", "on_host"]
 
 #: Axes that kernels know, as in common.cuh.
 MOST_AXES = 6
@@ -30,11 +30,12 @@ _TYPES = {
     "b1": "boolean", "u1": "u8", "i1": "i8", "u2": "u16", "i2": "i16", "u4": "u32", "i4": "i32", "u8": "u64", "i8": "i64",
     "f2": "half", "f4": "float", "f8": "double",
 }  # fmt: skip
-_ARRAY = np.dtype([("data", "u8"), ("steps", "i8", MOST_AXES), ("sample_step", "i8"), ("channel_step", "i8")])
+#: `Array` in common.cuh.
+ARRAY = np.dtype([("data", "u8"), ("steps", "i8", MOST_AXES), ("sample_step", "i8"), ("channel_step", "i8")])
 #: `Maps` in maps.cuh.
 MAPS = np.dtype(
     [
-        ("truth", _ARRAY), ("pred", _ARRAY), ("mask", _ARRAY), ("sizes", "i8", MOST_AXES),
+        ("truth", ARRAY), ("pred", ARRAY), ("mask", ARRAY), ("sizes", "i8", MOST_AXES),
         ("voxels", "i8"), ("samples", "i8"), ("channels", "i8"), ("axes", "i8"),
     ]
 )  # fmt: skip

@@ -10,6 +10,8 @@ import pytest
 
 from fastseg.kernels.cuda.compiler import Specialisation, compiled, sources
 from fastseg.kernels.cuda.maps import Lying, Maps
+from fastseg.kernels.cuda.scores import FOLD, SCORE_QUANTITIES, Scores, gradient_kernel, sums_kernel
+from fastseg.kernels.protocols.scores import ScoreOptions
 
 pytest.importorskip("cuda.bindings", reason="needs NVIDIA's compiler: pip install 'fastseg-metrics[cuda13]'")
 
@@ -19,6 +21,7 @@ SIZES = {
 }  # fmt: skip
 PAIRS = [*((each, each) for each in SIZES), ("u8", "i64"), ("i64", "u8"), ("i64", "float"), ("u8", "boolean")]
 BYTES, WORDS = ("u8", "u8"), ("i64", "i64")
+USUAL, ALL = ("dice", "cross_entropy", "argmax"), tuple(SCORE_QUANTITIES)
 CASES = [  # registers, and who is looked at: every pair in the common path, the other paths of two of them
     *((pair, True, False, (1,), "sm_90") for pair in PAIRS),
     *((pair, True, False, (1,), other) for pair in (BYTES, WORDS, ("u64", "u64")) for other in ("sm_80", "sm_100")),
@@ -42,6 +45,28 @@ def test_registers_without_spills(
         maps.specialised("joint_histogram", ("TABLE", "SHARED" if shared else "GLOBAL")),
         maps.specialised("masks"),
     ):
+        check_registers(what, compiled(what, architecture, keep=False).log)
+
+
+WAYS = [  # classes, activation, soft, types of scores and truth, masked, steps, quantities
+    (14, "softmax", False, "float", "u8", False, (1,), USUAL), (32, "softmax", False, "half", "i64", True, (1,), USUAL),
+    (105, "softmax", False, "bfloat16", "u8", False, (1,), USUAL), (8, "softmax", True, "float", "float", True, (9, 2), ALL),
+    (32, "softmax", True, "half", "half", True, (9, 2), ALL), (256, None, True, "float", "u8", False, (1,), ALL),
+    (1, "sigmoid", False, "float", "boolean", False, (1,), USUAL), (20, "sigmoid", True, "half", "float", True, (9, 2), ALL),
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize("way", WAYS)
+def test_registers_of_scores_without_spills(way: tuple[Any, ...], architecture: str) -> None:
+    channels, activation, soft, score, truth, masked, steps, quantities = way
+    options = ScoreOptions(channels, activation, soft, frozenset(quantities))
+    mask = lying("u8", steps) if masked else None
+    sizes = (99,) * len(steps)
+    scores = Scores(lying(score, steps), lying(truth, steps), mask, None, sizes, 2, options)
+    written = scores._replace(out=lying("float" if score == "float" else "half", steps))
+    for what in (sums_kernel(scores, channels < 200), gradient_kernel(written), FOLD):
         check_registers(what, compiled(what, architecture, keep=False).log)
 
 

@@ -157,7 +157,7 @@ def test_what_cannot_be_counted_there_yet(cpu: Cpu) -> None:
     with pytest.raises(ValueError, match="backend"):
         count_labels([0], [0], backend="cuda")
     with pytest.raises(TypeError, match="memory of the CPU"):
-        fastseg.sum_scores(true, pred)
+        fastseg.one_hot(true, 5)
 
 
 def test_functions_of_labels(cpu: Cpu) -> None:

@@ -2,6 +2,8 @@
 // take turns, a barrier is where they hand over, and what warps do together they do at barriers of their own. It finds wrong
 // answers; races it cannot find, as only one fiber runs at a time.
 #pragma once
+#include <cmath>
+#include <csetjmp>
 #include <cstdlib>
 #include <cstring>
 #include <ucontext.h>
@@ -13,6 +15,7 @@
 #define __shared__ static
 #define __launch_bounds__(...)
 #define __noinline__
+#define FORGET_MEMORY()
 #define DYNAMIC_SHARED(type, name) type *const name = (type *)cpu::shared.data()
 
 struct Three {
@@ -23,48 +26,91 @@ static Three threadIdx, blockIdx, blockDim, gridDim;
 namespace cpu {
 struct Fiber {
   ucontext_t context;
+  jmp_buf here;
   std::vector<char> stack;
-  bool done;
+  bool begun, done;
 };
 static std::vector<Fiber> fibers;
 static std::vector<unsigned long long> shared;
-static ucontext_t scheduler;
+static ucontext_t start;
+static jmp_buf scheduler;
 static unsigned current, seed;
 static void (*body)(const void *);
 static const void *argument;
 
-static void enter() {
-  body(argument);
-  fibers[current].done = true;
-  swapcontext(&fibers[current].context, &scheduler);
+// Jumps ask nothing of the system, as switches of contexts do: a context only begins.
+static void hand_over() {
+  Fiber &me = fibers[current];
+  if (!_setjmp(me.here)) _longjmp(scheduler, 1);
 }
 
-static void hand_over() {
-  const unsigned me = current;
-  swapcontext(&fibers[me].context, &scheduler);
+static void take_over(Fiber &fiber) {
+  if (_setjmp(scheduler)) return;
+  if (fiber.begun) _longjmp(fiber.here, 1);
+  fiber.begun = true;
+  swapcontext(&start, &fiber.context);
+}
+
+static void blocks() {
+  for (;;) {
+    body(argument);
+    fibers[current].done = true;
+    hand_over();
+  }
+}
+
+// Where so many threads wait for each other.
+struct Barrier {
+  unsigned arrived, generation;
+
+  void wait(unsigned all) {
+    const unsigned before = generation;
+    if (++arrived == all) {
+      arrived = 0;
+      ++generation;
+    }
+    do hand_over();
+    while (generation == before);
+  }
+};
+static Barrier of_block, of_warp[32];
+static unsigned long long slots[1024];
+
+static void wait_for_block() { of_block.wait(blockDim.x); }
+static void wait_for_warp() { of_warp[threadIdx.x / 32].wait(32); }
+
+// What another thread of the warp has.
+template <typename T>
+static T given_by(T value, unsigned lane) {
+  memcpy(slots + threadIdx.x, &value, sizeof value);
+  wait_for_warp();
+  memcpy(&value, slots + threadIdx.x / 32 * 32 + lane % 32, sizeof value);
+  wait_for_warp();
+  return value;
 }
 
 // Between two barriers the threads of a block run in an order of their own, another each time.
 static void run_block(unsigned threads) {
-  if (fibers.size() < threads) fibers.resize(threads);
-  for (unsigned t = 0; t < threads; ++t) {
-    Fiber &fiber = fibers[t];
-    if (fiber.stack.empty()) fiber.stack.resize(1 << 16);
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.data();
-    fiber.context.uc_stack.ss_size = fiber.stack.size();
-    fiber.context.uc_link = nullptr;
-    fiber.done = false;
-    makecontext(&fiber.context, enter, 0);
+  if (fibers.size() < threads) {
+    fibers = std::vector<Fiber>(threads);
+    for (Fiber &fiber : fibers) {
+      fiber.stack.resize(1 << 16);
+      getcontext(&fiber.context);
+      fiber.context.uc_stack.ss_sp = fiber.stack.data();
+      fiber.context.uc_stack.ss_size = fiber.stack.size();
+      fiber.context.uc_link = nullptr;
+      makecontext(&fiber.context, blocks, 0);
+    }
   }
   unsigned left = threads;
+  for (unsigned t = 0; t < threads; ++t) fibers[t].done = false;
   while (left) {
     const unsigned turn = (seed = seed * 1664525 + 1013904223) >> 8;
     for (unsigned t = 0; t < threads; ++t) {
       current = (t + turn) % threads;
       if (fibers[current].done) continue;
       threadIdx = {current, 0, 0};
-      swapcontext(&scheduler, &fibers[current].context);
+      take_over(fibers[current]);
       left -= fibers[current].done;
     }
   }
@@ -84,11 +130,25 @@ static void run_grid(void (*kernel)(const void *), const void *job, Three grid, 
 }
 }  // namespace cpu
 
-#define __syncthreads cpu::hand_over
+#define __syncthreads cpu::wait_for_block
+#define __syncwarp cpu::wait_for_warp
+
+template <typename T>
+static inline T __shfl_xor_sync(unsigned, T value, int lanes) {
+  return cpu::given_by(value, threadIdx.x ^ lanes);
+}
 
 template <typename T, typename V>
 static inline T atomicAdd(T *place, V value) {
   const T before = *place;
   *place = before + (T)value;
   return before;
+}
+
+// The bits of the nearest half precision number, ties to even.
+static inline unsigned short half_bits(float value) {
+  const _Float16 half = (_Float16)value;
+  unsigned short bits;
+  memcpy(&bits, &half, 2);
+  return bits;
 }

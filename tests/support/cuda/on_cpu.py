@@ -56,9 +56,14 @@ class Cpu:
         self.launched.append(what)
         library(what).run(job, *grid, dict(what.macros)["THREADS"], shared_bytes)
 
-    def zeros(self, size: int, device: Device) -> int:
-        self.kept = [np.zeros(size // 8 + 1, np.int64)]
-        return int(self.kept[0].ctypes.data)
+    def zeros(self, size: int, device: Device, beyond: int = 0) -> int:
+        room = np.full((size + beyond) // 8 + 1, -0x21524110, np.int64)
+        room.view(np.uint8)[:size] = 0
+        self.kept = [room]
+        return int(room.ctypes.data)
+
+    def write(self, pointer: int, content: bytes, device: Device) -> None:
+        ctypes.memmove(pointer, content, len(content))
 
     def upload(self, array: Any, device: Device) -> int:
         copy = np.ascontiguousarray(array).copy()
@@ -80,7 +85,19 @@ def library(what: Specialisation) -> Any:
         'extern "C" void run(const void *job, unsigned x, unsigned y, unsigned threads, unsigned bytes) '
         "{ cpu::run_grid(body, job, {x, y, 1}, threads, bytes); }\n"
     )
-    command = ["g++", "-std=c++17", "-O1", "-w", "-shared", "-fPIC", *what.options, str(source), "-o", str(target)]
+    command = [
+        "g++",
+        "-std=c++17",
+        "-O1",
+        "-w",
+        "-shared",
+        "-fPIC",
+        "-U_FORTIFY_SOURCE",
+        *what.options,
+        str(source),
+        "-o",
+        str(target),
+    ]
     subprocess.run(command, check=True)
     loaded = ctypes.CDLL(str(target))
     loaded.run.argtypes = [ctypes.c_char_p, *(ctypes.c_uint,) * 4]

@@ -14,6 +14,7 @@ typedef unsigned long long u64;
 
 #ifndef CUDA_ON_CPU
 #define DYNAMIC_SHARED(type, name) extern __shared__ type name[]
+#define FORGET_MEMORY() asm volatile("" ::: "memory")  // what was read before may have changed
 #endif
 
 constexpr int MOST_AXES = 6;
@@ -45,8 +46,24 @@ __device__ inline float bits_as_float(u32 bits) {
   return either.value;
 }
 
+__device__ inline u32 float_as_bits(float value) {
+  union {
+    u32 bits;
+    float value;
+  } either;
+  either.value = value;
+  return either.bits;
+}
+
 __device__ inline float number(bfloat16 value) { return bits_as_float((u32)value.bits << 16); }
 
+#ifndef CUDA_ON_CPU
+__device__ inline float number(half value) {
+  float result;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value.bits));
+  return result;
+}
+#else
 __device__ inline float number(half value) {
   const u32 sign = (u32)(value.bits & 0x8000) << 16, exponent = value.bits >> 10 & 31, fraction = value.bits & 1023;
   if (exponent == 31) return bits_as_float(sign | 0x7f800000 | fraction << 13);
@@ -54,6 +71,7 @@ __device__ inline float number(half value) {
   const float tiny = (float)fraction * 5.9604644775390625e-8f;  // 2^-24
   return sign ? -tiny : tiny;
 }
+#endif
 
 __device__ inline u8 number(boolean value) { return value.bits != 0; }
 
@@ -61,6 +79,23 @@ template <typename T>
 __device__ inline T number(T value) {
   return value;
 }
+
+// A number as a whole one of 64 bits; `wrong` is set, and it is 0, where it is none.
+template <typename T>
+__device__ inline i64 whole_number(T value, bool &) {
+  return (i64)value;
+}
+__device__ inline i64 whole_number(u64 value, bool &wrong) {
+  wrong = value >> 63;
+  return wrong ? 0 : (i64)value;
+}
+__device__ inline i64 whole_number(double value, bool &wrong) {
+  const bool inside = value >= -9223372036854775808.0 && value < 9223372036854775808.0;  // false of NaN
+  const i64 whole = inside ? (i64)value : 0;
+  wrong = !inside || (double)whole != value;
+  return wrong ? 0 : whole;
+}
+__device__ inline i64 whole_number(float value, bool &wrong) { return whole_number((double)value, wrong); }
 
 // Several numbers that lie side by side and are read at once.
 template <typename T, int COUNT>

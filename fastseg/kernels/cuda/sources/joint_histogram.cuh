@@ -37,26 +37,13 @@ __device__ inline i32 code_of_integer(const Job &job, i64 value) {
   return (u64)value < (u64)job.first ? (i32)value : search(job, value);
 }
 
-__device__ inline i32 code_of_number(const Job &job, i64 value, u32 &) { return code_of_integer(job, value); }
-__device__ inline i32 code_of_number(const Job &job, i32 value, u32 &) { return code_of_integer(job, value); }
-__device__ inline i32 code_of_number(const Job &job, i16 value, u32 &) { return code_of_integer(job, value); }
-__device__ inline i32 code_of_number(const Job &job, u32 value, u32 &) { return code_of_integer(job, value); }
-__device__ inline i32 code_of_number(const Job &job, u16 value, u32 &) { return code_of_integer(job, value); }
-
-__device__ inline i32 code_of_number(const Job &job, u64 value, u32 &bad) {
-  const bool wrong = value >> 63;
-  bad += wrong;
-  return wrong ? job.others : code_of_integer(job, (i64)value);
-}
-
-__device__ inline i32 code_of_number(const Job &job, double value, u32 &bad) {
-  const bool inside = value >= -9223372036854775808.0 && value < 9223372036854775808.0;  // false of NaN
-  const i64 whole = inside ? (i64)value : 0;
-  const bool wrong = !inside || (double)whole != value;
+template <typename T>
+__device__ inline i32 code_of_number(const Job &job, T value, u32 &bad) {
+  bool wrong = false;
+  const i64 whole = whole_number(value, wrong);
   bad += wrong;
   return wrong ? job.others : code_of_integer(job, whole);
 }
-__device__ inline i32 code_of_number(const Job &job, float value, u32 &bad) { return code_of_number(job, (double)value, bad); }
 
 // The codes of one of the maps. Those of bytes are looked up in a table that the block makes before.
 template <typename T, int BYTES = sizeof(T)>

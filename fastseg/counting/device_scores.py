@@ -1,0 +1,114 @@
+"""Scores in the memory of a GPU: how they are walked through there, and what comes back of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastseg.arrays.convert import as_array
+from fastseg.arrays.device import device_of, empty_like
+from fastseg.arrays.diagnosis import Rejected, explain_scores
+from fastseg.arrays.scores import ScoreInputs
+from fastseg.counting.device_maps import copied_to_host, lying_on_device
+from fastseg.kernels import device_backend
+from fastseg.kernels.protocols.device import DeviceArray
+from fastseg.kernels.protocols.labels import Square
+from fastseg.kernels.protocols.scores import GradientTerms, ScoreTally
+
+__all__ = ["room_on_device", "sum_on_device", "write_gradient_on_device"]
+
+
+def sum_on_device(given: ScoreInputs, add: Any, backend: str) -> None:
+    """Sum scores on a GPU; `add` is called with the sums of each sample, as `ScoreTotals.add`."""
+    module: Any = device_backend(backend, str(given.device))
+    options = given.options
+    missing = sorted(options.quantities - module.SCORE_QUANTITIES)
+    if missing:
+        raise ValueError(f"quantities: expected some of {sorted(module.SCORE_QUANTITIES)} on a GPU, found {missing}")
+    scores = _on_device(given, module, None)
+    if not given.y_score.size:
+        return
+    found = module.sum_scores(scores, given.device)
+    try:
+        if found.wrong.any():
+            raise Rejected
+        for sample, counts in enumerate(found.counts):
+            sums = {name: values[sample] for name, values in found.sums.items()}
+            counted, outside = int(found.counted[sample]), int(found.outside[sample])
+            if options.soft:
+                numbers = {"counted": counted, "outside": outside, "total": counted}
+                sums |= {name: np.float64(number) for name, number in numbers.items()}
+            of_labels = np.stack([counts.sum(1), counts.sum(0), counts.diagonal()])
+            square = Square(of_labels, counts, counted, int(found.ignored[sample]), outside)
+            pairs = [square] if not options.soft or "argmax" in options.quantities else []
+            add([(sample, (ScoreTally(sums, 0), pairs))])
+    except Rejected:
+        explain_scores(copied_to_host(given, module))
+
+
+def room_on_device(given: ScoreInputs, wanted: np.dtype[Any], any_type: bool, out: Any) -> Any:
+    """Return where the gradient goes on a GPU, as `room_for_gradient` does."""
+    score: Any = given.y_score
+    if out is None:
+        if wanted not in (np.float32, np.float16):
+            raise TypeError(f"dtype: expected float32 or float16, found {wanted}")
+        return empty_like(score, wanted, "out")
+    room = as_array(out, "out", on_device=True)
+    device_of(y_score=score, out=room)
+    wanted = room.dtype if any_type else wanted
+    if wanted not in (np.float32, np.float16):
+        raise TypeError(f"dtype: expected float32 or float16, found {wanted}")
+    if room.dtype != wanted or room.shape != score.shape:
+        raise ValueError(
+            f"out: expected a writeable array of {wanted} of shape {score.shape}, found {room.dtype} of {room.shape}"
+        )
+    begin, end = _extent(room)
+    for array in (score, given.y_true, given.mask):
+        if array is not None and begin < _extent(array)[1] and _extent(array)[0] < end:
+            raise ValueError("out: expected memory of its own, found an array that overlaps an input")
+    return out
+
+
+def write_gradient_on_device(given: ScoreInputs, terms: list[GradientTerms], gradient: Any, backend: str) -> None:
+    """Write the gradient of the scores to an array on their GPU, without waiting for it."""
+    module: Any = device_backend(backend, str(given.device))
+    if "focal" in given.options.quantities:
+        raise ValueError(
+            "y_score: expected scores in the memory of the CPU for the gradient of a focal loss, found a GPU's"
+        )
+    module.write_gradient(_on_device(given, module, as_array(gradient, "out", on_device=True)), terms, given.device)
+
+
+def _extent(array: Any) -> tuple[int, int]:
+    """Return the first address of an array, and that behind its last number."""
+    spread = [(size - 1) * stride for size, stride in zip(array.shape, array.strides, strict=True)]
+    begin = array.pointer + sum(min(0, each) for each in spread)
+    return begin, array.pointer + sum(max(0, each) for each in spread) + array.itemsize if array.size else begin
+
+
+def _on_device(given: ScoreInputs, module: Any, out: DeviceArray | None) -> Any:
+    """Return scores, their truth, a mask and room for a gradient as the backend's kernels walk through them."""
+    options, score = given.options, given.y_score
+    if given.weight is not None:
+        raise TypeError("sample_weight: expected None for scores on a GPU, where voxels cannot be weighted yet")
+    if (score.dtype.kind != "f" and not options.score_bfloat16) or score.itemsize > 4:
+        raise TypeError(
+            f"y_score: expected float16, bfloat16 or float32 on a GPU, found {score.dtype}; convert it, or pass .cpu() arrays"
+        )
+    if options.channels > module.MOST_CHANNELS:
+        raise ValueError(f"y_score: expected at most {module.MOST_CHANNELS} classes on a GPU, found {options.channels}")
+    channel, sample = given.channel_axis, given.sample_axis
+    full = (sample, channel)
+    plain = (None if sample is None else sample - (channel is not None and channel < sample), None)
+    rows = [
+        (score, full, options.score_bfloat16),
+        (given.y_true, full if options.soft else plain, options.true_bfloat16),
+        (given.mask, plain, False),
+        (out, full, False),
+    ]
+    arrays, axes, bits = zip(*(row for row in rows if row[0] is not None), strict=True)
+    lying, sizes = lying_on_device(arrays, axes, bits, "y_true, y_score, mask, out", module)
+    places = iter(lying)
+    found = [None if row[0] is None else next(places) for row in rows]
+    return module.Scores(*found, sizes, given.num_samples, options)

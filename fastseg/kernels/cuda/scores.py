@@ -1,0 +1,219 @@
+"""Sums over scores on a GPU, and the gradients of losses: what the kernels are told, and what is read back."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.kernels.cuda.compiler import Specialisation
+from fastseg.kernels.cuda.driver import Driver, driver
+from fastseg.kernels.cuda.maps import ARRAY, MOST_AXES, Lying
+from fastseg.kernels.protocols.device import Device
+from fastseg.kernels.protocols.scores import GradientTerms, ScoreOptions
+
+__all__ = ["MOST_CHANNELS", "SCORE_QUANTITIES", "ScoreSums", "Scores", "sum_scores", "write_gradient"]
+
+#: What can be summed there.
+SCORE_QUANTITIES = frozenset({"dice", "cross_entropy", "argmax", "absolute", "brier", "smoothing", "focal"})
+#: Of how many classes.
+MOST_CHANNELS = 256
+#: Threads of a block, and blocks of a multiprocessor at a time, by what registers leave room for.
+_THREADS, _BLOCKS = 128, 4
+#: Of a label map and of a soft truth: as many classes as leave room for that, and as many as are kept in registers.
+_CROWDED = ((24, 32), (8, 16))
+#: Voxels that a block looks at before it goes on, as in score_sums.cuh.
+_TILE = 4 * _THREADS
+#: Most parts of all samples, and most bytes of what they come to.
+_MOST_PARTS, _MOST_BYTES = 2048, 32 << 20
+#: Shared memory that all else of the kernel has, at most.
+_RESERVED = 48 << 10
+_MOST_ROWS = 65535
+
+_ACTIVATIONS = {None: "PROBABILITIES", "softmax": "SOFTMAX", "sigmoid": "SIGMOID"}
+
+#: `Scores` in scores.cuh.
+_SCORES = np.dtype(
+    [
+        ("scores", ARRAY), ("truth", ARRAY), ("mask", ARRAY), ("out", ARRAY), ("sizes", "i8", MOST_AXES),
+        ("voxels", "i8"), ("samples", "i8"), ("axes", "i8"), ("ignored", "u8"), ("ignored_labels", "i8"),
+        ("tolerance", "f4"), ("padding", "f4"),
+    ]
+)  # fmt: skip
+#: `Job` in score_sums.cuh, in fold_sums.cuh and in score_gradient.cuh.
+_SUMS_JOB = np.dtype(
+    [
+        ("given", _SCORES), ("parts", "i8"), ("part_voxels", "i8"), ("partial", "u8"), ("table", "u8"), ("numbers", "u8"),
+        ("gamma", "f4"), ("padding", "f4"),
+    ]
+)  # fmt: skip
+_FOLD_JOB = np.dtype([("partial", "u8"), ("sums", "u8"), ("samples", "i8"), ("parts", "i8"), ("columns", "i8")])
+_GRADIENT_JOB = np.dtype([("given", _SCORES), ("terms", "u8")])
+#: What adds up the parts of samples.
+FOLD = Specialisation("fold_sums", (("THREADS", 256), ("BLOCKS", _BLOCKS)))
+
+
+class Scores(NamedTuple):
+    """Scores of N samples, whose voxels lie as those of their truth."""
+
+    scores: Lying
+    truth: Lying
+    mask: Lying | None
+    out: Lying | None
+    """What is written to."""
+    sizes: tuple[int, ...]
+    """Of the axes, in the order of memory."""
+    samples: int
+    options: ScoreOptions
+
+    @property
+    def voxels(self) -> int:
+        """Voxels of a sample."""
+        return prod(self.sizes)
+
+    def packed(self, found: Driver, device: Device) -> npt.NDArray[Any]:
+        """Return the structure that kernels read."""
+        packed, ignored = np.zeros((), _SCORES), np.array(self.options.ignored, np.int64)
+        for name in ("scores", "truth", "mask", "out"):
+            lying: Lying | None = getattr(self, name)
+            if lying is not None:
+                packed[name] = lying.packed()
+        packed["sizes"][: len(self.sizes)] = self.sizes
+        packed["voxels"], packed["samples"], packed["axes"] = self.voxels, self.samples, len(self.sizes)
+        packed["ignored"] = found.upload(ignored, device) if ignored.size else 0
+        packed["ignored_labels"] = ignored.size
+        tolerance = self.options.sum_tolerance
+        packed["tolerance"] = -1 if tolerance is None else tolerance
+        return packed
+
+    def specialised(self, kernel: str, *macros: tuple[str, str | int], blocks: int = _BLOCKS) -> Specialisation:
+        """Return a kernel for arrays of these types that lie so."""
+        options, mask = self.options, self.mask
+        return Specialisation(
+            kernel,
+            (
+                ("SCORE", self.scores.type), ("TRUTH", self.truth.type), ("CHANNELS", options.channels),
+                ("ACTIVATION", _ACTIVATIONS[options.activation]), ("SOFT", int(options.soft)),
+                ("LINE", int(len(self.sizes) == 1)), ("MASKED", int(mask is not None)),
+                ("MASK", "u8" if mask is None else mask.type), ("THREADS", _THREADS), ("BLOCKS", blocks), *macros,
+            ),
+        )  # fmt: skip
+
+    @property
+    def parts(self) -> tuple[int, int]:
+        """Return in how many parts a sample is summed, and voxels of each: the same on every GPU."""
+        most = max(1, min(_MOST_PARTS, _MOST_BYTES // (8 * max(1, self.columns))) // self.samples)
+        voxels = -(-self.voxels // (most * _TILE)) * _TILE
+        return -(-self.voxels // voxels), voxels
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """What is summed of each class, in the order of score_sums.cuh: names of `ScoreTally`."""
+        wanted, soft = self.options.quantities, self.options.soft
+        rows: list[str] = []
+        rows += ["true_pred", "pred", "pred_squared"] if "dice" in wanted else []
+        rows += ["true"] if soft else []
+        rows += ["true_squared"] if soft and "dice" in wanted else []
+        rows += [name for name in ("cross_entropy", "absolute", "brier") if name in wanted]
+        rows += ["negative_log"] if "smoothing" in wanted else []
+        return (*rows, "focal", "focal_others") if "focal" in wanted else tuple(rows)
+
+    @property
+    def columns(self) -> int:
+        """How many numbers a part comes to."""
+        return len(self.rows) * self.options.channels
+
+
+class ScoreSums(NamedTuple):
+    """What N samples come to."""
+
+    sums: dict[str, npt.NDArray[np.float64]]
+    """(N, C) of each name in `Scores.rows`."""
+    counts: npt.NDArray[np.int64]
+    """(N, L, L) voxels, rows true, columns most probable (where that is not asked for, true again)."""
+    counted: npt.NDArray[np.int64]
+    """(N,) voxels."""
+    ignored: npt.NDArray[np.int64]
+    outside: npt.NDArray[np.int64]
+    wrong: npt.NDArray[np.int64]
+    """(N,) voxels whose label, truth or scores are not allowed."""
+
+
+def sum_scores(scores: Scores, device: Device) -> ScoreSums:
+    """Sum the scores of each sample."""
+    found = driver()
+    with found.turn:
+        return _sum_scores(found, scores, device)
+
+
+def _sum_scores(found: Driver, scores: Scores, device: Device) -> ScoreSums:
+    options, samples, rows, columns = scores.options, scores.samples, scores.rows, scores.columns
+    labels, limits = options.labels, found.limits(device)
+    cells = labels * labels
+    parts, part_voxels = scores.parts
+    head = samples * (columns + cells + 4)
+    pointer = found.zeros(head * 8, device, beyond=samples * parts * columns * 8)
+    sums, partial = pointer, pointer + head * 8
+    table = sums + samples * columns * 8
+    job = np.zeros((), _SUMS_JOB)
+    job["given"] = scores.packed(found, device)
+    job["parts"], job["part_voxels"], job["partial"] = parts, part_voxels, partial
+    job["table"], job["numbers"], job["gamma"] = table, table + samples * cells * 8, options.focal_gamma
+    shared = cells * 4 if cells * 4 <= limits.shared_bytes - _RESERVED else 0
+    blocks = max(1, min(samples * parts, limits.multiprocessors * _BLOCKS))
+    found.launch(sums_kernel(scores, bool(shared)), device, (blocks, 1), shared, job.tobytes())
+    if columns:
+        _fold(found, device, (partial, sums, samples, parts, columns))
+    content = found.download(pointer, head * 8, device)
+    folded = np.frombuffer(content, np.float64, samples * columns).reshape(samples, len(rows), options.channels)
+    whole = np.frombuffer(content, np.int64, offset=samples * columns * 8)
+    counts, numbers = whole[: samples * cells], whole[samples * cells :].reshape(samples, 4)
+    return ScoreSums(
+        {name: folded[:, row] for row, name in enumerate(rows)},
+        counts.reshape(samples, labels, labels),
+        *numbers.T,
+    )
+
+
+def sums_kernel(scores: Scores, shared: bool) -> Specialisation:
+    """Return the kernel that sums these; `shared` says whether the table of labels is in shared memory."""
+    wanted = scores.options.quantities
+    quantities = ((name.upper(), int(name in wanted)) for name in sorted(SCORE_QUANTITIES))
+    table = ("TABLE", "SHARED" if shared else "GLOBAL")
+    return scores.specialised("score_sums", *quantities, ("ROWS", len(scores.rows)), table)
+
+
+def gradient_kernel(scores: Scores) -> Specialisation:
+    """Return the kernel that writes the gradient of these."""
+    assert scores.out is not None
+    channels, soft = scores.options.channels, scores.options.soft
+    least, most = _CROWDED[soft]
+    many = least < channels <= most and scores.options.activation == "softmax"
+    blocks = _BLOCKS // 2 if many else _BLOCKS
+    return scores.specialised("score_gradient", ("OUT", scores.out.type), blocks=blocks)
+
+
+def _fold(found: Driver, device: Device, what: tuple[int, ...]) -> None:
+    """Add up the parts of each sample."""
+    _, _, samples, _, columns = what
+    job = np.array(what, _FOLD_JOB)
+    found.launch(FOLD, device, (-(-columns // 8), min(samples, _MOST_ROWS)), 0, job.tobytes())
+
+
+def write_gradient(scores: Scores, terms: list[GradientTerms], device: Device) -> None:
+    """Write the derivatives of a loss by all scores, without waiting for them; `terms` are those of each sample."""
+    assert scores.out is not None
+    found = driver()
+    table = np.array([[each.slope, each.curve, each.level, each.base, each.hit] for each in terms], np.float32)
+    with found.turn:
+        pointer = found.zeros(0, device, beyond=table.nbytes)
+        found.write(pointer, table.tobytes(), device)
+        job = np.zeros((), _GRADIENT_JOB)
+        job["given"], job["terms"] = scores.packed(found, device), pointer
+        rows = min(scores.samples, _MOST_ROWS)
+        wanted = -(-found.limits(device).multiprocessors * _BLOCKS * 4 // rows)
+        blocks = max(1, min(-(-scores.voxels // _THREADS), wanted))
+        what = gradient_kernel(scores)
+        found.launch(what, device, (blocks, rows), 0, job.tobytes())

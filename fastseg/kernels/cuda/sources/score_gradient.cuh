@@ -1,0 +1,93 @@
+// The derivative of a loss by every score, from what its derivatives by the sums are made of: as `GradientTerms` says it,
+// dL/dp = slope t + curve p + level - u / p with u = base + hit t, and from there to the logits. A thread writes all classes of a
+// voxel; a voxel that is not looked at has zeros.
+#include "scores.cuh"
+
+struct Job {
+  Scores given;
+  const float *terms;  // (samples, TERMS, CHANNELS)
+};
+
+constexpr int TERMS = 5;
+enum { SLOPE, CURVE, LEVEL, BASE, HIT };
+
+__device__ inline void write(float *place, float value) { *place = value; }
+#ifndef CUDA_ON_CPU
+__device__ inline void write(half *place, float value) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(place->bits) : "f"(value)); }
+#else
+__device__ inline void write(half *place, float value) { place->bits = half_bits(value); }
+#endif
+__device__ inline void write(bfloat16 *place, float value) {
+  const u32 bits = float_as_bits(value);
+  place->bits = (u16)(value != value ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);  // to the nearest, ties to even
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_gradient(const Job job) {
+  __shared__ float terms[TERMS * CHANNELS];
+  const Scores &given = job.given;
+
+  for (i64 sample = blockIdx.y; sample < given.samples; sample += gridDim.y) {
+    for (i32 k = threadIdx.x; k < TERMS * CHANNELS; k += THREADS) terms[k] = job.terms[sample * TERMS * CHANNELS + k];
+    __syncthreads();
+
+    for (i64 voxel = (i64)blockIdx.x * THREADS + threadIdx.x; voxel < given.voxels; voxel += (i64)gridDim.x * THREADS) {
+      FORGET_MEMORY();  // else the terms of all classes are kept in registers
+      const Place at = place_of(given, sample, voxel);
+      OUT *out = (OUT *)given.out.data + at.out;  // of the next channel
+      const i64 step = given.out.channel_step;
+      const auto put = [&](float value) {
+        write(out, value);
+        out += step;
+      };
+      const i32 code = code_of(given, at);
+      if (code < 0) {
+        for (int c = 0; c < CHANNELS; ++c) put(0);
+        continue;
+      }
+      const auto term = [&](int which, int c) { return terms[which * CHANNELS + c]; };
+      const auto overlap = [&](int c, float p, float t) { return term(SLOPE, c) * t + term(CURVE, c) * p + term(LEVEL, c); };
+      const auto loss = [&](int c, float t) { return term(BASE, c) + term(HIT, c) * t; };
+
+#if ACTIVATION == SOFTMAX
+#if KEPT
+      float p[CHANNELS];
+#pragma unroll
+      for (int c = 0; c < CHANNELS; ++c) p[c] = score_at(given, at, c);
+      const Voxel all = exponentials(p);
+#pragma unroll
+      for (int c = 0; c < CHANNELS; ++c) p[c] *= all.inverse;
+      const auto chance = [&](int c) { return p[c]; };
+#else
+      const Voxel all = look_at(given, [&](int c) { return score_at(given, at, c); });
+      const auto chance = [&](int c) { return chance_of(score_at(given, at, c), c, all, false).p; };
+#endif
+      float along = 0, losses = 0;
+#pragma unroll UNROLL
+      for (int c = 0; c < CHANNELS; ++c) {
+        const float t = truth_of(given, at, code, c), p_c = chance(c);
+        along += p_c * overlap(c, p_c, t);
+        losses += loss(c, t);
+      }
+#pragma unroll UNROLL
+      for (int c = 0; c < CHANNELS; ++c) {
+        const float t = truth_of(given, at, code, c), p_c = chance(c);
+        put(p_c * (overlap(c, p_c, t) - along + losses) - loss(c, t));
+      }
+#else
+#pragma unroll 4
+      for (int c = 0; c < CHANNELS; ++c) {
+        const float t = truth_of(given, at, code, c);
+        const Chance chance = chance_of(score_at(given, at, c), c, Voxel(), false);
+        const float p_c = chance.p, miss = t > 0.5f ? (1 - t) - chance.q : p_c - t;
+        if (ACTIVATION == SIGMOID) {
+          put(p_c * chance.q * overlap(c, p_c, t) + term(HIT, c) * miss);
+        } else {
+          const float part = BINARY ? -term(HIT, c) * miss : loss(c, t);
+          put(overlap(c, p_c, t) - (part == 0 ? 0 : part / (BINARY ? p_c * chance.q : p_c)));
+        }
+      }
+#endif
+    }
+    __syncthreads();
+  }
+}

@@ -1,0 +1,207 @@
+// Scores of CHANNELS classes and their truth, and how a voxel of them is looked at: what sums and gradients share.
+//
+// SCORE and TRUTH are the types of the arrays; ACTIVATION says what the scores are. SOFT is 1 where the truth has a number for
+// every class, else it is a label map. MASKED is 1 where there is a region of interest, of numbers of the type MASK. LINE is 1
+// where the voxels of every array lie at equal steps.
+#pragma once
+#include "common.cuh"
+
+#define PROBABILITIES 0
+#define SOFTMAX 1
+#define SIGMOID 2
+
+#define INFINITE bits_as_float(0x7f800000u)
+
+struct Scores {
+  Array scores, truth, mask, out;
+  i64 sizes[MOST_AXES];  // of the axes, the last of which changes first
+  i64 voxels, samples;   // voxels of each sample
+  i64 axes;
+  const i64 *ignored;  // true labels that are not looked at
+  i64 ignored_labels;
+  float tolerance;  // how far from 1 the probabilities of a voxel may sum; negative: they may sum to anything
+  float padding;
+};
+
+constexpr bool BINARY = ACTIVATION == SIGMOID || CHANNELS == 1;  // each class is a question of its own
+constexpr i32 LABELS = CHANNELS > 2 ? CHANNELS : 2;
+constexpr i32 FIRST_LABEL = CHANNELS == 1 ? 1 : 0;  // of the first channel
+#define KEPT (CHANNELS <= (SOFT ? 16 : 32))         // a voxel's scores stay in registers
+constexpr int UNROLL = KEPT ? CHANNELS : 4;
+
+// What a voxel that has no label of its own is.
+constexpr i32 OUTSIDE = -1, IGNORED = -2, WRONG = -3;
+
+// Where a voxel's numbers lie: those of the first channel.
+struct Place {
+  const SCORE *score;
+  const TRUTH *truth;
+  i64 mask, out;
+};
+
+__device__ inline Place place_of(const Scores &given, i64 sample, i64 voxel) {
+  i64 score = sample * given.scores.sample_step, truth = sample * given.truth.sample_step;
+  i64 mask = sample * given.mask.sample_step, out = sample * given.out.sample_step;
+#if LINE
+  score += voxel * given.scores.steps[0];
+  truth += voxel * given.truth.steps[0];
+  mask += voxel * given.mask.steps[0];
+  out += voxel * given.out.steps[0];
+#else
+  for (int axis = (int)given.axes - 1; axis >= 0; --axis) {
+    const i64 next = voxel / given.sizes[axis], index = voxel - next * given.sizes[axis];
+    score += index * given.scores.steps[axis];
+    truth += index * given.truth.steps[axis];
+    mask += index * given.mask.steps[axis];
+    out += index * given.out.steps[axis];
+    voxel = next;
+  }
+#endif
+  return {(const SCORE *)given.scores.data + score, (const TRUTH *)given.truth.data + truth, mask, out};
+}
+
+__device__ inline float score_at(const Scores &given, const Place &at, int channel) {
+  return number(at.score[channel * given.scores.channel_step]);
+}
+
+__device__ inline float truth_at(const Scores &given, const Place &at, int channel) {
+  return (float)number(at.truth[channel * given.truth.channel_step]);
+}
+
+// The true label of a voxel, or why it has none. A soft truth has labels of its own: 0 where a voxel is looked at.
+__device__ inline i32 code_of(const Scores &given, const Place &at) {
+#if MASKED
+  if (!number(((const MASK *)given.mask.data)[at.mask])) return OUTSIDE;
+#endif
+#if SOFT
+  return 0;
+#else
+  bool wrong = false;
+  const i64 label = whole_number(number(*at.truth), wrong);
+  if (wrong) return WRONG;
+  for (i64 k = 0; k < given.ignored_labels; ++k)
+    if (label == given.ignored[k]) return IGNORED;
+  return (u64)label < (u64)LABELS ? (i32)label : WRONG;
+#endif
+}
+
+// The truth of a channel: of a label map by the voxel's label.
+__device__ inline float truth_of(const Scores &given, const Place &at, i32 code, int channel) {
+#if SOFT
+  return truth_at(given, at, channel);
+#else
+  return code == channel + FIRST_LABEL ? 1.0f : 0.0f;
+#endif
+}
+
+__device__ inline bool in_range(float p) { return p >= -1e-3f && p <= 1.001f; }  // false of NaN
+
+// What all scores of a voxel come to.
+struct Voxel {
+  float top;      // the largest
+  float inverse;  // softmax: the probability of that class
+  float rest;     // softmax: that of all others
+  float log;      // softmax: minus the logarithm of the largest probability
+  i32 first;      // the label of the largest, the first of equals
+  bool bad;       // something is not allowed
+};
+
+// `score` returns the score of a channel.
+template <typename Score>
+__device__ inline Voxel look_at(const Scores &given, const Score &score) {
+  Voxel found = {score(0), 1, 0, 0, 0, false};
+#if ACTIVATION == SOFTMAX
+  // The largest so far, and the exponentials of all others by it; sums of sums, so that few roundings come one after another.
+  float top = -INFINITE, others = 0;
+  constexpr int BLOCK = 16;
+#pragma unroll 1
+  for (int begin = 0; begin < CHANNELS; begin += BLOCK) {
+    float part = 0;
+#pragma unroll 4
+    for (int c = begin; c < (begin + BLOCK < CHANNELS ? begin + BLOCK : CHANNELS); ++c) {
+      const float z = score(c);
+      if (z > top) {
+        others = (others + part + 1) * expf(top - z);
+        part = 0;
+        top = z;
+        found.first = c;
+      } else {
+        part += z == -INFINITE ? 0 : expf(z - top);  // NaN stays
+      }
+    }
+    others += part;
+  }
+  found.top = top;
+  found.bad = !(top < INFINITE && top > -INFINITE) || others != others;
+  found.inverse = 1 / (1 + others);
+  found.rest = others * found.inverse;
+  found.log = log1pf(others);
+#else
+  float sum = 0;
+#pragma unroll 4
+  for (int c = 0; c < CHANNELS; ++c) {
+    const float z = score(c);
+    if (z > found.top) {
+      found.top = z;
+      found.first = c;
+    }
+    sum += z;
+    found.bad |= ACTIVATION == SIGMOID ? !(z < INFINITE) : !in_range(z);
+  }
+  if (ACTIVATION == PROBABILITIES && given.tolerance >= 0) {
+    const float off = sum - 1;
+    found.bad |= !(off <= given.tolerance && -off <= given.tolerance);
+  }
+  if (CHANNELS == 1) found.first = found.top > (ACTIVATION == SIGMOID ? 0.0f : 0.5f);
+#endif
+  return found;
+}
+
+#if KEPT && ACTIVATION == SOFTMAX
+// The same of logits that are all in registers; their exponentials by the largest of them take their place.
+__device__ inline Voxel exponentials(float (&z)[CHANNELS]) {
+  Voxel found = {z[0], 1, 0, 0, 0, false};
+#pragma unroll
+  for (int c = 1; c < CHANNELS; ++c) {
+    if (z[c] > found.top) {
+      found.top = z[c];
+      found.first = c;
+    }
+  }
+  float others = 0;
+#pragma unroll
+  for (int c = 0; c < CHANNELS; ++c) {
+    z[c] = expf(z[c] - found.top);  // NaN of NaN, of infinities and where all are -infinity
+    others += c == found.first ? 0 : z[c];
+  }
+  found.bad = !(found.top < INFINITE && found.top > -INFINITE) || others != others;
+  found.inverse = 1 / (1 + others);
+  found.rest = others * found.inverse;
+  found.log = log1pf(others);
+  return found;
+}
+#endif
+
+// A probability, 1 less it, and minus the logarithms of both.
+struct Chance {
+  float p, q, log, other_log;
+};
+
+// `logs` tells whether the logarithms are asked for.
+__device__ inline Chance chance_of(float z, int channel, const Voxel &voxel, bool logs) {
+#if ACTIVATION == SOFTMAX
+  const float away = voxel.top - z, p = expf(-away) * voxel.inverse;
+  return {p, channel == voxel.first ? voxel.rest : 1 - p, away + voxel.log, 0};
+#elif ACTIVATION == SIGMOID
+  const float size = fabsf(z), small = expf(-size), likely = 1 / (1 + small), seldom = small * likely;
+  const float log = logs ? log1pf(small) : 0;
+  return z > 0 ? Chance{likely, seldom, log, size + log} : Chance{seldom, likely, size + log, log};
+#else
+  const float q = 1 - z;
+  if (!logs) return {z, q, 0, 0};
+  return {z, q, -logf(z > 0 ? z : 0), -logf(q > 0 ? q : 0)};
+#endif
+}
+
+// A product in which nothing times infinity is nothing.
+__device__ inline float times(float a, float b) { return a == 0 || b == 0 ? 0 : a * b; }

@@ -1,0 +1,132 @@
+"""Gradients of losses on a GPU: those of the reference, written where they are wanted; and what autograd has of them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+import pytest
+from support.cuda.on_cpu import Cpu, Tensor
+
+from fastseg.losses import (
+    cross_entropy_with_gradient,
+    dice_cross_entropy_with_gradient,
+    dice_focal_loss_with_gradient,
+)
+
+RNG = np.random.default_rng(5)
+LOGITS = RNG.normal(0, 2, (2, 5, 7, 60)).astype("f4")
+LABELS = RNG.integers(0, 5, (2, 7, 60)).astype("u1")
+SOFT = np.ascontiguousarray(RNG.dirichlet(np.ones(5), (2, 7, 60)).astype("f4").transpose(0, 3, 1, 2))
+CHANCES = np.ascontiguousarray(RNG.dirichlet(np.ones(5), (2, 7, 60)).astype("f4").transpose(0, 3, 1, 2))
+CASES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "label map": (LABELS, LOGITS, {}),
+    "all options": (
+        LABELS, LOGITS,
+        {"squared": False, "class_weight": [1, 2, 0.5, 3, 0.1], "label_smoothing": 0.1, "ignore_index": 2,
+         "include_background": False, "dice_weight": 0.3, "ce_weight": 2.0, "mask": RNG.random((2, 7, 60)) < 0.8},
+    ),
+    "sigmoid, soft": (SOFT, LOGITS, {"activation": "sigmoid"}),
+    "one class": ((LABELS > 2).astype("u1"), LOGITS[:, :1], {"activation": "sigmoid"}),
+    "many classes": (
+        RNG.integers(0, 40, (2, 30)), RNG.normal(0, 2, (2, 40, 30)).astype("f4"), {"squared": False},
+    ),
+    "soft": (SOFT, LOGITS, {}),
+    "probabilities": (LABELS, CHANCES, {"activation": None}),
+    "one class, probabilities": ((LABELS > 2).astype("u1"), CHANCES[:, :1], {"activation": None}),
+}  # fmt: skip
+SLOW = ("soft", "probabilities", "one class, probabilities")
+
+
+def on_gpu(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: Tensor(value) if isinstance(value, np.ndarray) else value for name, value in options.items()}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
+)
+def test_losses_and_gradients_are_the_references(cpu: Cpu, case: str) -> None:
+    true, score, options = CASES[case]
+    options = {"channel_axis": 1, **options}
+    out = np.full(score.shape, np.nan, "f4")
+    tensor = Tensor(out)
+    loss, found = dice_cross_entropy_with_gradient(Tensor(true), Tensor(score), out=tensor, **on_gpu(options))
+    assert found is tensor
+    wanted, gradient = dice_cross_entropy_with_gradient(true, score, backend="numpy", **options)
+    assert loss == pytest.approx(wanted, rel=1e-6)
+    np.testing.assert_allclose(out, gradient, rtol=1e-5, atol=1e-6 * np.abs(gradient).max())
+
+
+def test_half_precision_and_any_order(cpu: Cpu) -> None:
+    score = np.ascontiguousarray(np.moveaxis(LOGITS, 1, -1)).astype("f2")[:, ::-1, ::2]
+    out = np.full((*score.shape[:2], 2 * score.shape[2], 5), np.nan, "f2")[:, :, ::2]
+    true = LABELS[:, :, ::2]
+    options: dict[str, Any] = {"dice_weight": 300.0, "ce_weight": 300.0}
+    dice_cross_entropy_with_gradient(Tensor(true), Tensor(score), out=Tensor(out), **options)
+    _, gradient = dice_cross_entropy_with_gradient(true, score, backend="numpy", **options)
+    np.testing.assert_allclose(out, gradient, rtol=2e-3, atol=1e-4)
+    assert gradient.dtype == out.dtype
+
+
+def test_no_voxels(cpu: Cpu) -> None:
+    nothing = np.zeros((2, 0, 3), "f4")
+    loss, _ = cross_entropy_with_gradient(Tensor(nothing[..., 0]), Tensor(nothing), out=Tensor(nothing.copy()))
+    assert np.isnan(loss)
+
+
+def test_where_it_is_written(cpu: Cpu) -> None:
+    true, score, out = LABELS, LOGITS, np.empty_like(LOGITS)
+
+    def ask(out: Any, **options: Any) -> None:
+        dice_cross_entropy_with_gradient(Tensor(true), Tensor(score), channel_axis=1, out=out, **options)
+
+    with pytest.raises(
+        TypeError, match=r"out: expected an array of shape .* no way to make one for Tensor; found None"
+    ):
+        ask(None)
+    with pytest.raises(ValueError, match="out: expected a writeable array of float32 of shape"):
+        ask(Tensor(out[:1]))
+    with pytest.raises(ValueError, match="out: expected a writeable array of float16"):
+        ask(Tensor(out), dtype=np.float16)
+    with pytest.raises(TypeError, match="dtype: expected float32 or float16, found float64"):
+        ask(Tensor(out.astype("f8")))
+    with pytest.raises(TypeError, match="dtype: expected float32 or float16, found float64"):
+        ask(None, dtype=np.float64)
+    with pytest.raises(ValueError, match="out: expected memory of its own"):
+        ask(Tensor(score[:, ::-1]))
+    with pytest.raises(ValueError, match="out: .* memory of GPU 0, where y_score lies; found one in that of the CPU"):
+        ask(out)
+    with pytest.raises(ValueError, match="gradient of a focal loss, found a GPU's"):
+        dice_focal_loss_with_gradient(Tensor(true), Tensor(score), channel_axis=1, out=Tensor(out))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+def test_autograd(cpu: Cpu, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Tensors that say they lie on a GPU go through autograd there and back."""
+    import torch
+    from support.cuda.tensors import pretended
+
+    from fastseg.adapters.autograd import differentiable_loss
+    from fastseg.metrics.loss_derivatives import CrossEntropy
+
+    monkeypatch.setattr(importlib.import_module("fastseg.arrays.device"), "_stream", lambda *_: 0)
+    dtype = getattr(torch, kind)
+    plain = torch.from_numpy(LOGITS).to(dtype).requires_grad_()
+    scores = pretended(torch.from_numpy(LOGITS).to(dtype)).requires_grad_()
+    truth = torch.from_numpy(LABELS)
+    options: dict[str, Any] = {"channel_axis": 1, "sample_axis": 0, "activation": "softmax"}
+    loss = differentiable_loss(
+        scores, pretended(truth), CrossEntropy(), lambda *_: None, torch.float32,
+        quantities=["cross_entropy"], **options,
+    )  # fmt: skip
+    assert cpu.launched
+    expected = torch.nn.functional.cross_entropy(plain.float(), truth.long())
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
+    (3 * loss).backward()
+    (3 * expected).backward()
+    assert cpu.launched[-1].name == "score_gradient"
+    assert (scores.grad.dtype, plain.grad.dtype) == (dtype, dtype)
+    found, wanted = (np.asarray(each.grad.float().tolist()) for each in (scores, plain))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5 if kind == "float32" else 1e-2, atol=1e-9)
