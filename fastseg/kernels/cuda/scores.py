@@ -20,6 +20,7 @@ __all__ = ["MOST_CHANNELS", "SCORE_QUANTITIES", "ScoreSums", "Scores", "sum_scor
 SCORE_QUANTITIES = frozenset({"dice", "cross_entropy", "argmax", "absolute", "brier", "smoothing", "focal"})
 #: Of how many classes.
 MOST_CHANNELS = 256
+_USUAL = {"dice", "cross_entropy", "argmax"}
 #: Threads of a block, and blocks of a multiprocessor at a time, by what registers leave room for.
 _THREADS, _BLOCKS = 128, 4
 #: Of a label map and of a soft truth: as many classes as leave room for that, and as many as are kept in registers.
@@ -161,7 +162,7 @@ def _sum_scores(found: Driver, scores: Scores, device: Device) -> ScoreSums:
     job["given"] = scores.packed(found, device)
     job["parts"], job["part_voxels"], job["partial"] = parts, part_voxels, partial
     job["table"], job["numbers"], job["gamma"] = table, table + samples * cells * 8, options.focal_gamma
-    shared = cells * 4 if cells * 4 <= limits.shared_bytes - _RESERVED else 0
+    shared = 0 if _usual(options) or cells * 4 > limits.shared_bytes - _RESERVED else cells * 4
     blocks = max(1, min(samples * parts, limits.multiprocessors * _BLOCKS))
     found.launch(sums_kernel(scores, bool(shared)), device, (blocks, 1), shared, job.tobytes())
     if columns:
@@ -179,20 +180,31 @@ def _sum_scores(found: Driver, scores: Scores, device: Device) -> ScoreSums:
 
 def sums_kernel(scores: Scores, shared: bool) -> Specialisation:
     """Return the kernel that sums these; `shared` says whether the table of labels is in shared memory."""
-    wanted = scores.options.quantities
-    quantities = ((name.upper(), int(name in wanted)) for name in sorted(SCORE_QUANTITIES))
-    table = ("TABLE", "SHARED" if shared else "GLOBAL")
-    return scores.specialised("score_sums", *quantities, ("ROWS", len(scores.rows)), table)
+    options, rows = scores.options, ("ROWS", len(scores.rows))
+    quantities = [(name.upper(), int(name in options.quantities)) for name in sorted(SCORE_QUANTITIES)]
+    if _usual(options):
+        used = [macro for macro in quantities if macro[0].lower() in _USUAL]
+        return scores.specialised("label_score_sums", *used, rows, blocks=_blocks(scores))
+    return scores.specialised("score_sums", *quantities, rows, ("TABLE", "SHARED" if shared else "GLOBAL"))
+
+
+def _usual(options: ScoreOptions) -> bool:
+    """Tell whether the scores of a voxel fit the registers, and so do all sums that are asked for."""
+    few = options.activation == "softmax" and not options.soft and options.channels <= _CROWDED[0][1]
+    return few and options.quantities <= _USUAL and bool(options.quantities & {"dice", "cross_entropy"})
+
+
+def _blocks(scores: Scores) -> int:
+    """Return how many blocks of a multiprocessor there can be at a time where scores are kept in registers."""
+    least, most = _CROWDED[scores.options.soft]
+    many = least < scores.options.channels <= most and scores.options.activation == "softmax"
+    return _BLOCKS // 2 if many else _BLOCKS
 
 
 def gradient_kernel(scores: Scores) -> Specialisation:
     """Return the kernel that writes the gradient of these."""
     assert scores.out is not None
-    channels, soft = scores.options.channels, scores.options.soft
-    least, most = _CROWDED[soft]
-    many = least < channels <= most and scores.options.activation == "softmax"
-    blocks = _BLOCKS // 2 if many else _BLOCKS
-    return scores.specialised("score_gradient", ("OUT", scores.out.type), blocks=blocks)
+    return scores.specialised("score_gradient", ("OUT", scores.out.type), blocks=_blocks(scores))
 
 
 def _fold(found: Driver, device: Device, what: tuple[int, ...]) -> None:

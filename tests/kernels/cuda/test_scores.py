@@ -72,15 +72,31 @@ def test_the_usual_quantities_of_any_number_of_voxels(cpu: Cpu, voxels: int) -> 
     assert ours == pytest.approx(wanted, rel=1e-6)
 
 
+@pytest.mark.parametrize("channels", [2, 14, pytest.param(32, marks=pytest.mark.slow)])
+def test_the_usual_quantities_of_some_classes(cpu: Cpu, channels: int) -> None:
+    true, score = example(channels, (2, 5, 700))
+    mask = np.random.default_rng(2).random((2, 5, 700)) < 0.7
+    options: dict[str, Any] = {"activation": "softmax", "sample_axis": 0}
+    same(true, planes(score), channel_axis=1, **options)
+    assert cpu.launched[-2].name == "label_score_sums"
+    if channels == 2:
+        view = (slice(None), slice(None, None, -1), slice(None, None, 3))
+        same(true[view].astype("i8"), score[view].astype("f2"), mask[view], ignore_index=[1, 7], **options)
+        same(true, planes(score), channel_axis=1, quantities="cross_entropy", **options)
+        same(true, planes(score), channel_axis=1, quantities=["dice"], **options)
+
+
 def test_launches_change_no_bit() -> None:
     true, score = example(3, (2, 40_000), seed=3)
     found = []
+    options: dict[str, Any] = {"activation": "softmax", "sample_axis": 0}
     for multiprocessors in (1, 3, 132):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(driver, "_driver", Cpu(multiprocessors))
-            found.append(sum_scores(Tensor(true), Tensor(score), activation="softmax", sample_axis=0))
-    for other in found[1:]:
-        alike(other, found[0], rel=0, least=0)
+            found.append(sum_scores(Tensor(true), Tensor(score), **options))
+            found.append(sum_scores(Tensor(true), Tensor(score), quantities=["dice", "brier"], **options))
+    for other, first in zip(found[2:], found[:2] * 2, strict=True):
+        alike(other, first, rel=0, least=0)
 
 
 def test_half_precision(cpu: Cpu) -> None:
@@ -102,7 +118,8 @@ def test_ties_are_the_first(cpu: Cpu) -> None:
 
 def test_far_logits_and_tiny_losses(cpu: Cpu) -> None:
     z = np.array([[30.0, 0.0, -30], [100, -100, 3e38], [1e-3, 0, 80], [0, 0, 17]], "f4")
-    sums = same(np.array([0, 2, 2, 2]), z, activation="softmax", quantities=["cross_entropy"])
+    for quantities in (["cross_entropy"], ["cross_entropy", "absolute"]):
+        sums = same(np.array([0, 2, 2, 2]), z, activation="softmax", quantities=quantities)
     assert 0 < sums.cross_entropy.max() < 1e-5
 
 
@@ -131,7 +148,7 @@ def test_what_is_wrong_is_said_in_the_same_words(cpu: Cpu, case: str) -> None:
     if score_there is not None:
         score[2, 7, 1] = score_there
     with pytest.raises(ValueError, match=r"\(2, 7") as here:
-        sum_scores(true, score, **options)
+        sum_scores(true, score, **options, backend="numpy")
     with pytest.raises(ValueError, match=re.escape(str(here.value))):
         sum_scores(Tensor(true), Tensor(score), **options)
     same(true, score, np.arange(200).reshape(4, 50) != 107, **options)

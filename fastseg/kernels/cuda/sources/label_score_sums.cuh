@@ -1,0 +1,130 @@
+// What `score_sums` does for the usual case, in one read: soft Dice and cross-entropy of the logits of few classes beside a label
+// map, by softmax.
+//
+// A thread keeps the scores of a voxel in registers, and what all its voxels come to: of every class there. What belongs to the true
+// class alone it adds to a place of its own in shared memory. Every FLUSH voxels, before many roundings have come one after another,
+// the block adds its threads up, a warp a row, in an order that is always the same.
+#include "scores.cuh"
+
+#define SHARED 0
+#define GLOBAL 1
+
+struct Job {
+  Scores given;
+  i64 parts, part_voxels;  // of a sample
+  double *partial;         // (samples, parts, ROWS, CHANNELS)
+  u64 *table;              // (samples, LABELS, LABELS)
+  u64 *numbers;            // (samples, 4): voxels counted, ignored, outside and wrong
+  float gamma, padding;    // not of these sums
+};
+
+constexpr int FLUSH = 16 * THREADS, WARPS = THREADS / 32;
+constexpr int OF_EACH = 2;  // rows of every class, and of the true one: p and p p; p t and the loss
+
+// Add up what each thread has in some rows of shared memory, to the sums of the block; row by row.
+__device__ inline void add_rows(const float *rows, double *sums, int count) {
+  const i32 lane = threadIdx.x % 32;
+  for (int row = threadIdx.x / 32; row < count; row += WARPS) {
+    float sum = 0;
+#pragma unroll
+    for (int k = 0; k < WARPS; ++k) sum += rows[row * THREADS + k * 32 + lane];
+#pragma unroll
+    for (int far = 16; far; far /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, far);
+    if (lane == 0) sums[row] += sum;
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) label_score_sums(const Job job) {
+  __shared__ double sums[2 * OF_EACH * CHANNELS];           // p, p p; p t, the loss: CHANNELS each
+  __shared__ float rows[OF_EACH * CHANNELS * THREADS];      // a column a thread
+  __shared__ u32 table_here[CHANNELS * CHANNELS];
+  __shared__ u32 numbers_here[4];
+  const Scores &given = job.given;
+  float *const mine = rows + threadIdx.x;
+
+  for (i64 unit = blockIdx.x; unit < given.samples * job.parts; unit += gridDim.x) {
+    const i64 sample = unit / job.parts, begin = unit % job.parts * job.part_voxels;
+    const i64 end = begin + job.part_voxels < given.voxels ? begin + job.part_voxels : given.voxels;
+    for (i32 k = threadIdx.x; k < 2 * OF_EACH * CHANNELS; k += THREADS) sums[k] = 0;
+    for (i32 cell = threadIdx.x; cell < CHANNELS * CHANNELS; cell += THREADS) table_here[cell] = 0;
+    if (threadIdx.x < 4) numbers_here[threadIdx.x] = 0;
+    for (int row = 0; row < OF_EACH * CHANNELS; ++row) mine[row * THREADS] = 0;
+    __syncthreads();
+    u32 counted = 0, ignored = 0, outside = 0, wrong = 0;
+
+    for (i64 start = begin; start < end; start += FLUSH) {
+      const i64 stop = end - start < FLUSH ? end : start + FLUSH;
+      float pred[CHANNELS], squares[CHANNELS];
+#pragma unroll
+      for (int c = 0; c < CHANNELS; ++c) pred[c] = squares[c] = 0;
+
+      for (i64 voxel = start + threadIdx.x; voxel < stop; voxel += THREADS) {
+        const Place at = place_of(given, sample, voxel);
+        float p[CHANNELS];
+#pragma unroll
+        for (int c = 0; c < CHANNELS; ++c) p[c] = score_at(given, at, c);  // before the label is known: they wait together
+        i32 code = code_of(given, at);
+        const Voxel seen = exponentials(p);
+        if (code >= 0 && seen.bad) code = WRONG;
+        counted += code >= 0;
+        ignored += code == IGNORED;
+        outside += code == OUTSIDE;
+        wrong += code == WRONG;
+        if (code < 0) continue;
+        atomicAdd(table_here + code * CHANNELS + (ARGMAX ? seen.first : code), 1);
+#if DICE
+#pragma unroll
+        for (int c = 0; c < CHANNELS; ++c) {
+          const float p_c = p[c] * seen.inverse;
+          pred[c] += p_c;
+          squares[c] += p_c * p_c;
+        }
+#endif
+        const float away = seen.top - score_at(given, at, code);  // in a cache by now; a register cannot be chosen by a number
+#if DICE
+        mine[code * THREADS] += expf(-away) * seen.inverse;
+#endif
+#if CROSS_ENTROPY
+        mine[(CHANNELS + code) * THREADS] += away + seen.log;
+#endif
+      }
+
+      __syncthreads();
+      add_rows(rows, sums + OF_EACH * CHANNELS, OF_EACH * CHANNELS);
+      __syncthreads();
+#if DICE
+#pragma unroll
+      for (int c = 0; c < CHANNELS; ++c) {
+        mine[c * THREADS] = pred[c];
+        mine[(CHANNELS + c) * THREADS] = squares[c];
+      }
+      __syncthreads();
+      add_rows(rows, sums, OF_EACH * CHANNELS);
+      __syncthreads();
+#endif
+      for (int row = 0; row < OF_EACH * CHANNELS; ++row) mine[row * THREADS] = 0;
+    }
+
+    const u32 numbers[4] = {counted, ignored, outside, wrong};
+#pragma unroll
+    for (int k = 0; k < 4; ++k)
+      if (numbers[k]) atomicAdd(numbers_here + k, numbers[k]);
+    __syncthreads();
+    double *const partial = job.partial + unit * (ROWS * CHANNELS);
+    for (i32 c = threadIdx.x; c < CHANNELS; c += THREADS) {
+#if DICE
+      partial[c] = sums[2 * CHANNELS + c];
+      partial[CHANNELS + c] = sums[c];
+      partial[2 * CHANNELS + c] = sums[CHANNELS + c];
+#endif
+#if CROSS_ENTROPY
+      partial[(ROWS - 1) * CHANNELS + c] = sums[3 * CHANNELS + c];
+#endif
+    }
+    if (threadIdx.x < 4 && numbers_here[threadIdx.x])
+      atomicAdd(job.numbers + sample * 4 + threadIdx.x, (u64)numbers_here[threadIdx.x]);
+    for (i32 cell = threadIdx.x; cell < CHANNELS * CHANNELS; cell += THREADS)
+      if (table_here[cell]) atomicAdd(job.table + sample * CHANNELS * CHANNELS + cell, (u64)table_here[cell]);
+    __syncthreads();
+  }
+}
