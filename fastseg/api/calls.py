@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.api.labels import count_each_label, count_labels
+from fastseg.api.later import then
 from fastseg.api.masks import count_masks
 from fastseg.api.scores import sum_scores
 from fastseg.api.surface_calls import SURFACE_TEXT, function_of_surfaces
@@ -87,16 +88,10 @@ def _of_labels(name: str, metric: Metric) -> tuple[Callable[..., Any], inspect.S
         else:
             check_options(name, options, parameters_for_masks)
             counts = count_masks(y_true, y_pred, channel_axis=channel_axis, **options)
-        values = metric(
-            counts,
-            average=average,
-            zero_division=zero_division,
-            include_background=include_background,
-            **chosen,
-        )
-        if options.get("sample_axis") is not None:
-            return values
-        return values[0] if values.ndim > 1 else float(values[0])
+        given = {"average": average, "zero_division": zero_division, "include_background": include_background, **chosen}
+        samples = options.get("sample_axis") is not None
+        values: npt.NDArray[np.float64] | float = then(counts, functools.partial(_values, name, given, samples))
+        return values
 
     given = inspect.signature(call)
     fixed = [p for p in given.parameters.values() if p.kind is not p.VAR_KEYWORD]
@@ -138,9 +133,21 @@ def _of_scores(name: str, entry: ScoreFunction) -> tuple[Callable[..., Any], ins
             raise TypeError(f"{name}() missing a required argument: '{entry.scores}'")
         kept = {key: value for key in _KEPT_IN_SUMS & mine.keys() if (value := mine.pop(key)) is not None}
         asked = {**entry.defaults, **(entry.summing(mine) if entry.summing else {}), **given, **kept}
-        return entry(sum_scores(first, second, quantities=entry.needs, **asked), **mine)
+        return then(sum_scores(first, second, quantities=entry.needs, **asked), functools.partial(_value, name, mine))
 
     return call, signature
+
+
+def _values(name: str, given: Options, samples: bool, counts: Any) -> Any:
+    """Return what a metric is worth; by its name, as what is computed later is sent to others."""
+    values = registry.REGISTRY[name](counts, **given)
+    if samples:
+        return values
+    return values[0] if values.ndim > 1 else float(values[0])
+
+
+def _value(name: str, given: Options, sums: ScoreSums) -> Any:
+    return score_functions(curves=True)[name](sums, **given)
 
 
 def _check_alone(name: str, scores: str, second: Any, options: Options) -> None:

@@ -29,6 +29,7 @@ def accuracy(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def asd(
     y_true: Any,
@@ -138,6 +139,7 @@ def balanced_accuracy(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def brier_score(
     y_true: Any,
@@ -152,6 +154,7 @@ def brier_score(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def cohen_kappa(
     y_true: Any,
@@ -169,6 +172,7 @@ def cohen_kappa(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def cross_entropy(
     y_true: Any,
@@ -185,6 +189,7 @@ def cross_entropy(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def dice(
     y_true: Any,
@@ -202,6 +207,7 @@ def dice(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def dice_cross_entropy_loss(
     y_true: Any,
@@ -222,6 +228,7 @@ def dice_cross_entropy_loss(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float: ...
 def expected_calibration_error(
     y_true: Any,
@@ -239,6 +246,7 @@ def expected_calibration_error(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def f1(
     y_true: Any,
@@ -256,6 +264,7 @@ def f1(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def fall_out(
     y_true: Any,
@@ -273,6 +282,7 @@ def fall_out(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def false_negative_rate(
     y_true: Any,
@@ -290,6 +300,7 @@ def false_negative_rate(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def false_positive_rate(
     y_true: Any,
@@ -307,6 +318,7 @@ def false_positive_rate(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def fbeta(
     y_true: Any,
@@ -325,6 +337,7 @@ def fbeta(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def focal_loss(
     y_true: Any,
@@ -342,6 +355,7 @@ def focal_loss(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def focal_tversky_loss(
     y_true: Any,
@@ -362,6 +376,7 @@ def focal_tversky_loss(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def frequency_weighted_iou(
     y_true: Any,
@@ -379,6 +394,7 @@ def frequency_weighted_iou(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def generalized_dice_loss(
     y_true: Any,
@@ -396,6 +412,7 @@ def generalized_dice_loss(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def hausdorff_distance(
     y_true: Any,
@@ -487,6 +504,7 @@ def iou(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def jaccard(
     y_true: Any,
@@ -504,6 +522,7 @@ def jaccard(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def jaccard_loss(
     y_true: Any,
@@ -522,6 +541,7 @@ def jaccard_loss(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def log_cosh_dice_loss(
     y_true: Any,
@@ -540,6 +560,7 @@ def log_cosh_dice_loss(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def masd(
     y_true: Any,
@@ -579,6 +600,7 @@ def matthews_corrcoef(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def maximum_calibration_error(
     y_true: Any,
@@ -596,6 +618,7 @@ def maximum_calibration_error(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def mcc(
     y_true: Any,
@@ -613,6 +636,7 @@ def mcc(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def mean_average_surface_distance(
     y_true: Any,
@@ -652,6 +676,7 @@ def miss_rate(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def negative_log_likelihood(
     y_true: Any,
@@ -666,6 +691,7 @@ def negative_log_likelihood(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def negative_predictive_value(
     y_true: Any,
@@ -683,6 +709,7 @@ def negative_predictive_value(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def normalized_surface_dice(
     y_true: Any,
@@ -748,6 +775,7 @@ def positive_predictive_value(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def precision(
     y_true: Any,
@@ -765,6 +793,7 @@ def precision(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def prevalence(
     y_true: Any,
@@ -782,6 +811,7 @@ def prevalence(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def recall(
     y_true: Any,
@@ -799,6 +829,7 @@ def recall(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def relative_volume_difference(
     y_true: Any,
@@ -816,6 +847,7 @@ def relative_volume_difference(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def sensitivity(
     y_true: Any,
@@ -833,6 +865,7 @@ def sensitivity(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def soft_dice_loss(
     y_true: Any,
@@ -851,6 +884,7 @@ def soft_dice_loss(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def soft_iou_loss(
     y_true: Any,
@@ -869,6 +903,7 @@ def soft_iou_loss(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def specificity(
     y_true: Any,
@@ -886,6 +921,7 @@ def specificity(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def support(
     y_true: Any,
@@ -903,6 +939,7 @@ def support(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def surface_overlap(
     y_true: Any,
@@ -941,6 +978,7 @@ def threshold_curve(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> ThresholdCurve: ...
 def top_k_accuracy(
     y_true: Any,
@@ -956,6 +994,7 @@ def top_k_accuracy(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def true_negative_rate(
     y_true: Any,
@@ -973,6 +1012,7 @@ def true_negative_rate(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def true_positive_rate(
     y_true: Any,
@@ -990,6 +1030,7 @@ def true_positive_rate(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def tversky(
     y_true: Any,
@@ -1009,6 +1050,7 @@ def tversky(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
 def tversky_loss(
     y_true: Any,
@@ -1028,6 +1070,7 @@ def tversky_loss(
     sample_weight: Any = ...,
     scale: float | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def volume_similarity(
     y_true: Any,
@@ -1045,4 +1088,5 @@ def volume_similarity(
     sample_axis: int | None = ...,
     unknown: Literal["raise", "count"] = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.arguments import finite_number
+from fastseg.arrays.blocked import refuse_blocks
 from fastseg.arrays.option_names import explained
 from fastseg.arrays.scores import ScoreInputs, score_inputs
 from fastseg.counting.gradients import room_for_gradient, write_gradient
@@ -210,6 +211,8 @@ def _with_gradient(
     given: ScoreInputs, loss: Callable[[ScoreSums], Loss], dtype: npt.DTypeLike | None, out: Array | None, backend: str
 ) -> tuple[float, Array]:
     """Return a loss of scores, which may ask what their sums are, and its gradient."""
+    if given.in_blocks:
+        raise refuse_blocks("y_true, y_score")
     gradient = room_for_gradient(given, dtype, out)
     sums = sum_score_inputs(given, backend=backend)
     warn_of_underflow(given, sums)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.api.later import then
 from fastseg.api.table import Scores
 from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import keyword_options
@@ -33,6 +35,7 @@ def count_labels(
     sample_axis: int | None = None,
     unknown: Literal["raise", "count"] = "raise",
     backend: str = "auto",
+    compute: bool = True,
 ) -> LabelCounts:
     """Count how often each pair of labels occurs in two label maps, in one pass.
 
@@ -63,6 +66,8 @@ def count_labels(
         `LabelCounts.unknown`. A true label outside the classes is always an error.
     backend
         "auto", "numba" or "numpy" (the reference); "cuda" is that of arrays on a GPU, which "auto" knows.
+    compute
+        Of Dask arrays: False returns a `dask.delayed.Delayed` of the counts, which other graphs can go on with.
 
     Returns
     -------
@@ -89,6 +94,10 @@ def count_labels(
     Arrays in the memory of an NVIDIA GPU that have CUDA's array interface are counted there, with `mask` on the same GPU, but
     without `sample_weight`; classes must be declared unless both maps are of bytes.
 
+    Dask arrays, and those of xarray on Dask, are counted block by block where their blocks are: a task counts a block of each
+    array, and a tree of tasks merges the counts, which are those of the whole with ``==`` (sums of weights: to 1e-12, and the
+    same at each call). Any of the arrays may be one of Dask.
+
     Examples
     --------
     >>> counts = count_labels([0, 1, 1, 255], [0, 1, 0, 1], num_classes=2, ignore_index=255)
@@ -105,17 +114,18 @@ def count_labels(
         sample_weight=sample_weight,
         sample_axis=sample_axis,
     )
-    return count_label_inputs(given, unknown=unknown, backend=backend)
+    return count_label_inputs(given, unknown=unknown, backend=backend, compute=compute)
 
 
 def count_each_label(
-    y_true: Any, y_pred: Any, *, unknown: str = "raise", backend: str = "auto", **options: Any
+    y_true: Any, y_pred: Any, *, unknown: str = "raise", backend: str = "auto", compute: bool = True, **options: Any
 ) -> LabelCounts | BinaryCounts:
     """Count each label against all others, with the options of `count_labels`: what metrics of classes are made of.
 
     There is no matrix of K×K a sample unless labels are ignored or voxels weighted.
     """
-    return count_classes(label_inputs(y_true, y_pred, **options), unknown=unknown, backend=backend)
+    given = label_inputs(y_true, y_pred, **options)
+    return count_classes(given, unknown=unknown, backend=backend, compute=compute)
 
 
 @explained
@@ -129,12 +139,13 @@ def confusion_matrix(
     mask: Any = None,
     sample_weight: Any = None,
     sample_axis: int | None = None,
+    compute: bool = True,
 ) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:
     """Return the confusion matrix of two label maps: (K, K), rows true, columns predicted.
 
     Parameters
     ----------
-    y_true, y_pred, num_classes, labels, ignore_index, mask, sample_weight, sample_axis
+    y_true, y_pred, num_classes, labels, ignore_index, mask, sample_weight, sample_axis, compute
         As in `count_labels`, which also takes `unknown` and `backend`.
 
     Returns
@@ -161,10 +172,19 @@ def confusion_matrix(
         mask=mask,
         sample_weight=sample_weight,
         sample_axis=sample_axis,
+        compute=compute,
     )
+    found: npt.NDArray[Any] = then(counts, partial(_matrix, samples=sample_axis is not None))
+    return found
+
+
+def _matrix(counts: LabelCounts, samples: bool) -> npt.NDArray[Any]:
     matrix: npt.NDArray[Any] = counts.matrix
-    matrix.flags.writeable = True  # nobody else has these counts
-    return matrix[0] if sample_axis is None else matrix
+    if matrix.base is None:
+        matrix.flags.writeable = True  # nobody else has these counts
+    else:
+        matrix = matrix.copy()
+    return matrix if samples else matrix[0]
 
 
 def evaluate(
@@ -210,13 +230,11 @@ def evaluate(
     ([0.667, 0.8], 0.733)
     """
     check_options("evaluate", options, keyword_options(evaluate) | counting_keywords())
-    return Scores(
-        count_labels(y_true, y_pred, **options),
-        metrics=metrics,
-        names=names,
-        zero_division=zero_division,
-        voxel_ml=voxel_ml(y_true, y_pred, options),
+    table = partial(
+        Scores, metrics=metrics, names=names, zero_division=zero_division, voxel_ml=voxel_ml(y_true, y_pred, options)
     )
+    scores: Scores = then(count_labels(y_true, y_pred, **options), table)
+    return scores
 
 
 def voxel_ml(y_true: Any, y_pred: Any, options: Mapping[str, Any]) -> float | None:

@@ -24,6 +24,7 @@ def count_masks(
     sample_weight: Any = None,
     classes: Sequence[str | int] | None = None,
     backend: str = "auto",
+    compute: bool = True,
 ) -> BinaryCounts:
     """Count the overlaps of binary maps whose channels may overlap (multilabel) or not (one-hot), in one pass.
 
@@ -41,6 +42,8 @@ def count_masks(
         Names of the channels; default 0..C-1.
     backend
         "auto", "numba" or "numpy" (the reference).
+    compute
+        As in `count_labels`, which says what is done with Dask arrays.
 
     Returns
     -------
@@ -64,4 +67,5 @@ def count_masks(
     )
     if classes is not None and not isinstance(classes, Iterable):
         raise TypeError(f"classes: expected a name for each channel, found {classes!r}")
-    return count_mask_inputs(given, classes=None if classes is None else tuple(classes), backend=backend)
+    names = None if classes is None else tuple(classes)
+    return count_mask_inputs(given, classes=names, backend=backend, compute=compute)

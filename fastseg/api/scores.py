@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from fastseg.api.labels import voxel_ml
+from fastseg.api.later import then
 from fastseg.api.table import Scores
 from fastseg.arrays.arguments import keyword_options
 from fastseg.arrays.option_names import check_options, explained
@@ -64,14 +66,11 @@ def evaluate_scores(
     check_options("evaluate_scores", options, keyword_options(evaluate_scores) | keyword_options(sum_scores))
     if options.get("quantities") is None:
         options["quantities"] = quantities_of(metrics)
-    sums = sum_scores(y_true, y_score, **options)
-    return Scores(
-        sums,
-        metrics=metrics,
-        names=names,
-        zero_division=zero_division,
-        voxel_ml=voxel_ml(y_true, y_score, options),
+    table = partial(
+        Scores, metrics=metrics, names=names, zero_division=zero_division, voxel_ml=voxel_ml(y_true, y_score, options)
     )
+    scores: Scores = then(sum_scores(y_true, y_score, **options), table)
+    return scores
 
 
 @explained
@@ -92,6 +91,7 @@ def sum_scores(
     focal_gamma: float | None = None,
     scale: float | None = None,
     backend: str = "auto",
+    compute: bool = True,
 ) -> ScoreSums:
     """Sum all that losses and metrics of scores need, in one pass over probabilities or logits.
 
@@ -132,6 +132,9 @@ def sum_scores(
         What integer scores are divided by: 100 for percentages, 255 for bytes.
     backend
         "auto", "numba" or "numpy" (the reference).
+    compute
+        As in `count_labels`. Sums over Dask arrays are those of the whole to 1e-12, and the same at each call; counts and
+        labels are equal. Chunks are put together along the axis of the classes.
 
     Returns
     -------
@@ -178,6 +181,7 @@ def sum_scores(
         focal_gamma=focal_gamma,
         scale=scale,
     )
-    sums = sum_score_inputs(given, backend=backend)
-    warn_of_underflow(given, sums)
+    sums = sum_score_inputs(given, backend=backend, compute=compute)
+    if compute:
+        warn_of_underflow(given, sums)
     return sums

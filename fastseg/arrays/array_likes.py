@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.arrays.blocked import is_blocked
+
 __all__ = ["bfloat16_bits", "check_holds_array", "extra_axis_note", "float32_of_bits", "tensor_memory"]
 
 _PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
@@ -80,7 +82,7 @@ def bfloat16_bits(value: Any) -> Any:
     if kind == "torch.bfloat16":
         return value.detach().view(sys.modules["torch"].int16)
     if kind == "bfloat16":  # of the package ml_dtypes, as JAX and TensorFlow use it
-        return np.asarray(value).view(np.int16)
+        return (value if is_blocked(value) else np.asarray(value)).view(np.int16)
     return None
 
 

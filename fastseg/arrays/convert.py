@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastseg.arrays import array_likes, image_objects
 from fastseg.arrays.array_likes import bfloat16_bits
+from fastseg.arrays.blocked import blocked_array, is_blocked, refuse_blocks
 from fastseg.arrays.device import device_array
 
 __all__ = ["as_array", "checked_mask", "checked_weight", "label_map_or_bits", "same_shape", "score_array"]
@@ -16,8 +17,10 @@ __all__ = ["as_array", "checked_mask", "checked_weight", "label_map_or_bits", "s
 Array = npt.NDArray[Any]
 
 
-def as_array(value: Any, name: str, on_device: bool = False) -> Any:
+def as_array(value: Any, name: str, on_device: bool = False, in_blocks: bool = False) -> Any:
     """Return `value` as an array that shares its memory where it can; with `on_device` one of a GPU is a `DeviceArray`.
+
+    With `in_blocks` one of Dask is what it is, and an error without.
 
     Takes NumPy arrays, anything with DLPack, the buffer protocol or `__array__` in the memory of the CPU, numbers, (nested)
     lists and tuples of numbers, and the images of other libraries that `fastseg.arrays.image_objects` knows.
@@ -42,7 +45,11 @@ def as_array(value: Any, name: str, on_device: bool = False) -> Any:
         return tensor
     image = image_objects.opened(value, name)
     if image is not None:
-        return as_array(image.read(), name)
+        return as_array(image.read(), name, on_device, in_blocks)
+    if is_blocked(value):
+        if not in_blocks:
+            raise refuse_blocks(name)
+        return blocked_array(value, name)
     if hasattr(value, "__dlpack_device__"):
         try:
             kind, _ = value.__dlpack_device__()
@@ -73,7 +80,7 @@ def as_array(value: Any, name: str, on_device: bool = False) -> Any:
 def label_map_or_bits(value: Any, name: str, on_device: bool = False) -> tuple[Any, bool]:
     """Return `as_array` of labels, and whether it holds the bit patterns of bfloat16; TypeError where it cannot be labels."""
     bits = bfloat16_bits(value)
-    array = as_array(value if bits is None else bits, name, on_device)
+    array = as_array(value if bits is None else bits, name, on_device, in_blocks=True)
     dtype = array.dtype
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise TypeError(f"{name}: expected bool, integers, or floats that hold whole numbers; found dtype {dtype}")
@@ -84,7 +91,7 @@ def checked_mask(value: Any, shape: tuple[int, ...], on_device: bool = False) ->
     """Return a region of interest of that shape as an array, None where it is None; TypeError or ValueError if it is none."""
     if value is None:
         return None
-    array = as_array(value, "mask", on_device)
+    array = as_array(value, "mask", on_device, in_blocks=True)
     if array.dtype.kind not in "biu":
         raise TypeError(f"mask: expected bool or integers (not zero: inside), found dtype {array.dtype}")
     _shaped(array, "mask", shape)
@@ -95,7 +102,7 @@ def checked_weight(value: Any, shape: tuple[int, ...]) -> Array | None:
     """Return weights of that shape as an array, None where it is None; TypeError or ValueError if they are none."""
     if value is None:
         return None
-    array: Array = as_array(value, "sample_weight")
+    array: Array = as_array(value, "sample_weight", in_blocks=True)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"sample_weight: expected real numbers, found dtype {array.dtype}")
     _shaped(array, "sample_weight", shape)
@@ -118,8 +125,8 @@ def score_array(value: Any, name: str, on_device: bool = False) -> tuple[Any, bo
     """Return an array of scores, and whether it holds the bit patterns of bfloat16 as int16."""
     bits = bfloat16_bits(value)
     if bits is not None:
-        return as_array(bits, name, on_device), True
-    array = as_array(value, name, on_device)
+        return as_array(bits, name, on_device, in_blocks=True), True
+    array = as_array(value, name, on_device, in_blocks=True)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"{name}: expected real numbers, found dtype {array.dtype}")
     return array, False

@@ -12,6 +12,7 @@ from fastseg.arrays.labels import LabelInputs, among, whole_numbers
 from fastseg.arrays.masks import MaskInputs
 from fastseg.arrays.scores import ScoreInputs
 from fastseg.arrays.search import blocks, find_voxels
+from fastseg.arrays.wrong_voxels import wrong_voxels
 from fastseg.kernels.protocols.scores import LEAST_WEIGHT, MOST_WEIGHT, RANGE_TOLERANCE
 
 __all__ = ["Rejected", "explain_labels", "explain_masks", "explain_scores"]
@@ -48,9 +49,13 @@ def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
 
         total, index, values = find_voxels(arrays, not_whole)
         if total:
-            raise ValueError(
-                f"{name}: expected labels that are whole numbers of at most 64 bits, found {total} voxel(s) that are not; "
-                f"the first is {_shown(values[position], given.bfloat16[position])} at index {index}"
+            raise wrong_voxels(
+                1 + position,
+                total,
+                index,
+                f"{name}: expected labels that are whole numbers of at most 64 bits, found ",
+                f" voxel(s) that are not; the first is {_shown(values[position], given.bfloat16[position])} at index ",
+                "",
             )
     classes = given.classes
     declared = () if classes.labels is None else classes.labels
@@ -67,9 +72,13 @@ def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
         total, index, values = find_voxels(arrays, outside)
         if total:
             hint = "ignore_index= leaves such voxels out" if position == 0 else "unknown='count' counts them as misses"
-            raise ValueError(
-                f"{name}: expected labels among {classes.describe()}, found {total} voxel(s) outside; "
-                f"the first is {int(_shown(values[position], given.bfloat16[position]))} at index {index} ({hint})"
+            raise wrong_voxels(
+                3 + position,
+                total,
+                index,
+                f"{name}: expected labels among {classes.describe()}, found ",
+                f" voxel(s) outside; the first is {int(_shown(values[position], given.bfloat16[position]))} at index ",
+                f" ({hint})",
             )
 
 
@@ -93,16 +102,21 @@ def _look_at_weight(weight: Array | None, mask: Array | None) -> None:
 
     total, index, values = find_voxels((weight, mask), bad)
     if total:
-        raise ValueError(
-            f"sample_weight: expected finite numbers that are not negative, found {total} that are not; "
-            f"the first is {values[0]} at index {index}"
+        raise wrong_voxels(
+            0,
+            total,
+            index,
+            "sample_weight: expected finite numbers that are not negative, found ",
+            f" that are not; the first is {values[0]} at index ",
+            "",
         )
 
 
 def explain_masks(given: MaskInputs) -> NoReturn:
     """Find what is wrong with a rejected pair of binary maps, and raise an error that says so."""
     _look_at_weight(given.weight, given.mask)
-    for name, array, bits in zip(("y_true", "y_pred"), (given.y_true, given.y_pred), given.bfloat16, strict=True):
+    for rank, (name, array) in enumerate((("y_true", given.y_true), ("y_pred", given.y_pred)), 1):
+        bits = given.bfloat16[rank - 1]
         inside = given.mask
         if inside is not None:
             inside = inside if given.channel_axis is None else np.expand_dims(inside, given.channel_axis)
@@ -114,10 +128,13 @@ def explain_masks(given: MaskInputs) -> NoReturn:
 
         total, index, values = find_voxels((array, inside), wrong)
         if total:
-            raise ValueError(
-                f"{name}: expected masks of zeros and ones, found {total} value(s) that are neither; "
-                f"the first is {_shown(values[0], bits)} at index {index} (threshold probabilities first, and count label "
-                "maps with count_labels)"
+            raise wrong_voxels(
+                rank,
+                total,
+                index,
+                f"{name}: expected masks of zeros and ones, found ",
+                f" value(s) that are neither; the first is {_shown(values[0], bits)} at index ",
+                " (threshold probabilities first, and count label maps with count_labels)",
             )
     raise ValueError(_CHANGED)
 
@@ -157,8 +174,9 @@ def explain_scores(given: ScoreInputs) -> NoReturn:
         checks.append(
             ("y_score", given.y_score, score_bits, given.scale, sums, lambda v: ~(np.abs(v.sum(-1) - 1) <= off))
         )
-    for name, array, bits, scale, expected, wrong in checks:
-        _look_at_scores(name, _channels_last(array, given.channel_axis), bits, scale, expected, wrong, looked_at, given)
+    for rank, (name, array, bits, scale, expected, wrong) in enumerate(checks, 6):
+        values = _channels_last(array, given.channel_axis)
+        _look_at_scores(rank, name, values, bits, scale, expected, wrong, looked_at, given)
     raise ValueError("y_true, y_score: the arrays changed while they were summed")
 
 
@@ -170,6 +188,7 @@ _SCALE = "; integers need scale=, such as 100 for percentages"
 
 
 def _look_at_scores(
+    rank: int,
     name: str,
     array: Array,
     bits: bool,
@@ -201,24 +220,31 @@ def _look_at_scores(
         total += times
     if total:
         what, of = ("value(s)", "") if by_value else ("voxel(s)", " of the voxels (the channel axis left out)")
-        raise ValueError(
-            f"{name}: expected {expected}; found {total} {what} that are not; the first is {value} at index {first}{of}"
+        raise wrong_voxels(
+            rank,
+            total,
+            first,
+            f"{name}: expected {expected}; found ",
+            f" {what} that are not; the first is {value} at index ",
+            of,
         )
 
 
 def _look_at_size(weight: Array, looked_at: Any, shape: tuple[int, ...]) -> None:
     """Sums of scores multiply weights in float32."""
+    total, first, value = 0, (), 0.0
     for block in blocks(shape):
         values = weight[block]
         found = (values != 0) & ~((values >= LEAST_WEIGHT) & (values <= MOST_WEIGHT)) & looked_at(block)
-        if found.any():
+        if not total and found.any():
             inside = np.unravel_index(int(np.argmax(found)), found.shape)
             starts = [s.start for s in block] + [0] * (found.ndim - len(block))
-            index = tuple(int(i) + start for i, start in zip(inside, starts, strict=True))
-            raise ValueError(
-                f"sample_weight: expected 0 or weights from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g} for scores, "
-                f"found {values[inside]} at index {index}"
-            )
+            first = tuple(int(i) + start for i, start in zip(inside, starts, strict=True))
+            value = values[inside]
+        total += int(np.count_nonzero(found))
+    if total:
+        expected = f"sample_weight: expected 0 or weights from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g} for scores, found "
+        raise wrong_voxels(5, total, first, expected, f" that are not; the first is {value} at index ", "")
 
 
 def _channels_last(array: Array, channel_axis: int | None) -> Array:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import checked_axis
+from fastseg.arrays.blocked import is_blocked
 from fastseg.arrays.convert import checked_mask, checked_weight, label_map_or_bits, same_shape
 from fastseg.arrays.device import device_of
 from fastseg.kernels.protocols.device import Device
@@ -33,6 +34,11 @@ class MaskInputs:
     """Whether y_true and y_pred are bit patterns of bfloat16, as int16."""
     device: Device | None = None
     """The GPU that the arrays lie on (each is a `DeviceArray` then), None for the memory of the CPU."""
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether some of the arrays are Dask's."""
+        return any(map(is_blocked, (self.y_true, self.y_pred, self.mask, self.weight)))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -55,6 +55,7 @@ _AT_HOME = {
     ),
     "class_weight": f"{_SUMS}; so have losses",
     "classes": "count_masks has it, for names of channels; of label maps the classes are num_classes= or labels=",
+    "compute": "functions of arrays have it, such as count_labels and evaluate, for those of Dask",
     "epsilon": _LOSS,
     "focal_gamma": _SUMS,
     "geometry": _FILES,

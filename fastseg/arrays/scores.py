@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import checked_axis, checked_number, integers
+from fastseg.arrays.blocked import is_blocked
 from fastseg.arrays.classes import MAX_CLASSES, Classes, label_classes
 from fastseg.arrays.convert import as_array, checked_mask, checked_weight, score_array
 from fastseg.arrays.device import device_of
@@ -54,6 +55,11 @@ class ScoreInputs:
     label_smoothing: float
     device: Device | None = None
     """The GPU that the arrays lie on (each is a `DeviceArray` then), None for the memory of the CPU."""
+
+    @property
+    def in_blocks(self) -> bool:
+        """Whether some of the arrays are Dask's."""
+        return any(map(is_blocked, (self.y_true, self.y_score, self.mask, self.weight)))
 
     @property
     def num_samples(self) -> int:

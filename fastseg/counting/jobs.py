@@ -14,7 +14,16 @@ from fastseg.arrays.label_spans import TO_BOOL, TO_FLOAT64, Conversion, Pieces
 from fastseg.counting.threads import run_jobs
 from fastseg.kernels.protocols.labels import Declared
 
-__all__ = ["SMALL", "LayoutWorker", "check_sums", "inside", "mask_conversion", "run_layouts", "weight_conversion"]
+__all__ = [
+    "SMALL",
+    "LayoutWorker",
+    "check_compute",
+    "check_sums",
+    "inside",
+    "mask_conversion",
+    "run_layouts",
+    "weight_conversion",
+]
 
 Array = npt.NDArray[Any]
 
@@ -123,6 +132,12 @@ def weight_conversion(weight: Array | None) -> Conversion | None:
     if weight is None or (weight.dtype.kind == "f" and weight.itemsize >= 4 and weight.dtype.isnative):
         return None
     return TO_FLOAT64
+
+
+def check_compute(compute: bool) -> None:
+    """Raise if nothing is to be computed now, of arrays that are there."""
+    if not compute:
+        raise ValueError("compute: expected True for arrays in memory, found False, which is for Dask arrays")
 
 
 def check_sums(sums: Array) -> None:

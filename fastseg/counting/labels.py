@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import prod
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ from fastseg.arrays.diagnosis import Rejected, explain_labels
 from fastseg.arrays.label_spans import Layout, Pieces, layout_of, rows_of_samples
 from fastseg.arrays.labels import LabelInputs
 from fastseg.counting.device_labels import count_on_device
-from fastseg.counting.jobs import check_sums, mask_conversion, run_layouts, weight_conversion
+from fastseg.counting.jobs import check_compute, check_sums, mask_conversion, run_layouts, weight_conversion
 from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, LabelCounts, Marginals, positions
 from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.labels import Declared, Pairs, Square
@@ -237,18 +238,46 @@ def _lost(given: int, voxels: npt.NDArray[np.int64]) -> NoReturn:
     )
 
 
-def count_label_inputs(given: LabelInputs, *, unknown: str = "raise", backend: str = "auto") -> LabelCounts:
-    """Count a pair of label maps; the inputs are checked already."""
+def count_label_inputs(
+    given: LabelInputs, *, unknown: str = "raise", backend: str = "auto", compute: bool = True
+) -> LabelCounts:
+    """Count a pair of label maps; the inputs are checked already. Of Dask arrays, with ``compute=False``, a `Delayed`."""
+    if given.in_blocks:
+        from fastseg.counting.dask_blocks import count_in_blocks
+
+        counts: LabelCounts = count_in_blocks(
+            given, partial(count_label_inputs, unknown=unknown, backend=backend), compute=compute
+        )
+        return counts
+    check_compute(compute)
     totals = LabelTotals(given.num_samples, given.classes, unknown, given.weight is not None)
     return totals.finish(_count(given, totals, backend))
 
 
-def count_classes(given: LabelInputs, *, unknown: str = "raise", backend: str = "auto") -> LabelCounts | BinaryCounts:
+def count_classes(
+    given: LabelInputs, *, unknown: str = "raise", backend: str = "auto", compute: bool = True
+) -> LabelCounts | BinaryCounts:
     """Count each label of a pair of label maps against all others, without a matrix a sample where that can be."""
+    if given.in_blocks:
+        from fastseg.counting.dask_blocks import count_in_blocks
+
+        # Which labels occur is known at the end, and only counts of pairs can be put together before.
+        declared = given.classes.labels is not None
+        each = partial(count_classes if declared else count_label_inputs, unknown=unknown, backend=backend)
+        found: LabelCounts | BinaryCounts = count_in_blocks(
+            given, each, then=None if declared else _each_label, compute=compute
+        )
+        return found
+    check_compute(compute)
     if given.weight is not None or given.classes.without_score.size:  # which binary counts do not know
         return count_label_inputs(given, unknown=unknown, backend=backend)
     totals = LabelTotals(given.num_samples, given.classes, unknown, weighted=False, matrix=False)
     return totals.finish_classes(_count(given, totals, backend))
+
+
+def _each_label(counts: LabelCounts) -> LabelCounts | BinaryCounts:
+    """Return what `count_classes` does of open counts."""
+    return counts if counts.weighted or counts.ignored.size else counts.one_vs_rest()
 
 
 def _count(given: LabelInputs, totals: LabelTotals, backend: str) -> int:

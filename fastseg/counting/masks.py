@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from fastseg.arrays.label_spans import Layout, Pieces, layout_of
 from fastseg.arrays.mask_blocks import MaskBlocks, mask_blocks
 from fastseg.arrays.masks import MaskInputs
 from fastseg.counting.device_maps import copied_to_host, maps_on_device
-from fastseg.counting.jobs import check_sums, run_layouts
+from fastseg.counting.jobs import check_compute, check_sums, run_layouts
 from fastseg.counting.threads import run_jobs
 from fastseg.counts import COUNTED, OUTSIDE, BinaryCounts
 from fastseg.kernels import counter_of, device_backend
@@ -29,9 +30,16 @@ Part = tuple[slice, slice, int, MaskTally]
 
 
 def count_mask_inputs(
-    given: MaskInputs, *, classes: tuple[str | int, ...] | None = None, backend: str = "auto"
+    given: MaskInputs, *, classes: tuple[str | int, ...] | None = None, backend: str = "auto", compute: bool = True
 ) -> BinaryCounts:
     """Count a pair of binary maps with channels; the inputs are checked already."""
+    if given.in_blocks:
+        from fastseg.counting.dask_blocks import count_in_blocks
+
+        each = partial(count_mask_inputs, classes=classes, backend=backend)
+        counts: BinaryCounts = count_in_blocks(given, each, compute=compute)
+        return counts
+    check_compute(compute)
     device = given.device
     module = counter_of(backend) if device is None else device_backend(backend, str(device))
     samples, channels = given.shape

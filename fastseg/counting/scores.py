@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from fastseg.arrays.diagnosis import Rejected, explain_scores
 from fastseg.arrays.score_spans import ScoreLayout
 from fastseg.arrays.scores import ScoreInputs
 from fastseg.counting.device_scores import sum_on_device
-from fastseg.counting.jobs import SMALL, check_sums, run_layouts
+from fastseg.counting.jobs import SMALL, check_compute, check_sums, run_layouts
 from fastseg.counting.labels import LabelTotals
 from fastseg.counts import COUNTED, OUTSIDE, LabelCounts
 from fastseg.counts.scores import ScoreSums, zeros_of
@@ -45,8 +46,16 @@ def warn_of_underflow(given: ScoreInputs, sums: ScoreSums) -> None:
         warnings.warn(note, stacklevel=3)
 
 
-def sum_score_inputs(given: ScoreInputs, *, backend: str = "auto", threads: int | None = None) -> ScoreSums:
+def sum_score_inputs(
+    given: ScoreInputs, *, backend: str = "auto", threads: int | None = None, compute: bool = True
+) -> ScoreSums:
     """Sum scores; the inputs are checked already."""
+    if given.in_blocks:
+        from fastseg.counting.dask_blocks import count_in_blocks
+
+        sums: ScoreSums = count_in_blocks(given, partial(sum_score_inputs, backend=backend), compute=compute)
+        return sums
+    check_compute(compute)
     totals = ScoreTotals(given)
     if given.device is not None:
         sum_on_device(given, totals.add, backend)

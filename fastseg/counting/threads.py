@@ -10,21 +10,22 @@ import operator
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["checked_threads", "get_num_threads", "run_jobs", "set_num_threads", "submit"]
+__all__ = ["checked_threads", "get_num_threads", "run_jobs", "set_num_threads", "sharing", "submit"]
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 _chosen: int | None = None
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
+_here = threading.local()
 #: Seconds of work that are left to one thread beyond which others are worth waking.
 _WORTH = 400e-6
 
@@ -73,6 +74,9 @@ def get_num_threads() -> int:
     >>> get_num_threads() >= 1
     True
     """
+    share: int | None = getattr(_here, "share", None)
+    if share is not None:
+        return share
     if _chosen is not None:
         return _chosen
     setting = os.environ.get("FASTSEG_NUM_THREADS", "").strip()
@@ -82,6 +86,16 @@ def get_num_threads() -> int:
         except ValueError:
             raise ValueError(f"FASTSEG_NUM_THREADS: expected an integer of at least 1, found {setting!r}") from None
     return _default_threads()
+
+
+@contextmanager
+def sharing(n: int) -> Iterator[None]:
+    """Let calls of this thread use n threads: its share of those that somebody else hands out work to."""
+    before, _here.share = getattr(_here, "share", None), n
+    try:
+        yield
+    finally:
+        _here.share = before
 
 
 def checked_threads(n: int, name: str) -> int:

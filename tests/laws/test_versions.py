@@ -22,7 +22,7 @@ def minima(*extras: str) -> Iterator[tuple[str, str]]:
             yield from minima(*nested[1].split(","))
         else:
             name, version = re.split(">=|==", line)
-            yield name.lower(), version
+            yield name.partition("[")[0].lower(), version
 
 
 def test_the_oldest_versions_are_those_that_are_declared() -> None:

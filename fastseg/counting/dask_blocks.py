@@ -1,0 +1,177 @@
+"""Arrays of Dask: a task a block counts it where it lies, and a tree of tasks puts the counts together."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastseg.arrays.blocked import is_blocked
+from fastseg.arrays.labels import LabelInputs
+from fastseg.arrays.masks import MaskInputs
+from fastseg.arrays.scores import ScoreInputs
+from fastseg.counting.dask_grids import Box, Chunked, Grid, boxes, reads, united
+from fastseg.counting.dask_tasks import Cell, CountBox, Finish, concat_parts, merge_parts
+
+__all__ = ["count_in_blocks"]
+
+Inputs = LabelInputs | MaskInputs | ScoreInputs
+#: How many parts a task puts together.
+_FAN_IN = 16
+#: How often chunks may be brought to tasks before it is said.
+_MOST_READS = 2
+
+
+def count_in_blocks(
+    given: Inputs, count: Callable[[Any], Any], *, then: Callable[[Any], Any] | None = None, compute: bool = True
+) -> Any:
+    """Count inputs of which some are arrays of Dask; they are checked already.
+
+    Parameters
+    ----------
+    count
+        Returns the counts of inputs in memory, those of a block. What it raises of voxels is raised with their place in
+        the whole.
+    then
+        Is applied to the counts of the whole.
+    compute
+        False: return a `dask.delayed.Delayed` of the result.
+    """
+    from dask.delayed import Delayed
+    from dask.highlevelgraph import HighLevelGraph
+
+    axes = _axes(given)
+    arrays = {field: getattr(given, field) for field in axes}
+    main = next(field for field in ("y_score", "y_true") if field in axes)
+    shape = arrays[main].shape
+    channel = getattr(given, "channel_axis", None)
+    channels = 1 if channel is None else shape[channel]
+    samples = 1 if given.sample_axis is None else shape[given.sample_axis]
+    nobody: dict[str, Any] = dict.fromkeys(axes)
+    template = replace(given, **nobody)
+    finish = Finish(math.prod(shape) // max(1, samples * channels), samples, then)
+    grid = _grid(arrays, axes, shape, channel)
+    found = boxes(grid, given.sample_axis, channels) if math.prod(shape) else []
+    cut = _cut({field: array for field, array in arrays.items() if found}, axes, grid)
+    dtypes = {field: array.dtype for field, array in arrays.items()}
+    task = CountBox(count, template, axes, dtypes, len(found))
+    name = f"fastseg-{_token(task, finish, [each.name for each in cut.values()])}"
+    if found:
+        layer = _tasks(name, task, found, grid, cut, given.sample_axis)
+    else:
+        none: dict[str, Any] = {field: np.empty(array.shape, array.dtype) for field, array in arrays.items()}
+        nothing = replace(given, **none)
+        layer = {(name, 0, 0): (partial(count, nothing),)}
+    layer[name] = (finish, next(reversed(layer)))
+    result = Delayed(name, HighLevelGraph.from_collections(name, layer, dependencies=list(cut.values())))
+    return result.compute() if compute else result
+
+
+def _axes(given: Inputs) -> dict[str, tuple[int, ...]]:
+    """Return which axes of the whole each array has."""
+    if isinstance(given, ScoreInputs):
+        every, full = range(given.y_score.ndim), {"y_score": True, "y_true": given.options.soft}
+    else:
+        every, full = range(given.y_true.ndim), {"y_true": True, "y_pred": True}
+    channel = getattr(given, "channel_axis", None)
+    plain = tuple(axis for axis in every if axis != channel)
+    axes = {field: tuple(every) if whole else plain for field, whole in full.items()}
+    return axes | {field: plain for field in ("mask", "weight") if getattr(given, field) is not None}
+
+
+def _grid(
+    arrays: Mapping[str, Any], axes: Mapping[str, tuple[int, ...]], shape: tuple[int, ...], channel: int | None
+) -> Grid:
+    """Return the cells that are counted one by one; warn where much has to be moved for them."""
+    chunked = {
+        field: Chunked(dict(zip(axes[field], array.chunks, strict=True)), array.dtype.itemsize)
+        for field, array in arrays.items()
+        if is_blocked(array)
+    }
+    grid = united(list(chunked.values()), shape, channel)
+    for field, array in chunked.items():
+        times = reads(array, grid)
+        if times > _MOST_READS:
+            warnings.warn(
+                f"{field}: chunks of {_shown(arrays[field].chunks)} do not go with those of the others: each is brought to "
+                f"{times:.1f} tasks on average, which count cells of {_shown(grid)}; rechunk the arrays alike",
+                stacklevel=5,
+            )
+    return grid
+
+
+def _shown(chunks: Sequence[Sequence[int]]) -> str:
+    return " × ".join(str(max(sizes, default=0)) for sizes in chunks) or "1"
+
+
+def _cut(arrays: Mapping[str, Any], axes: Mapping[str, tuple[int, ...]], grid: Grid) -> dict[str, Any]:
+    """Return the arrays as Dask's, in the chunks of the grid, with as few tasks as they can be made of."""
+    import dask
+    import dask.array as da
+
+    cut = {}
+    for field, array in arrays.items():
+        chunks = tuple(grid[axis] for axis in axes[field])
+        if not is_blocked(array):
+            if not isinstance(array, np.ndarray):
+                raise TypeError(
+                    f"{field}: expected an array in the memory of the CPU beside Dask arrays, found {array}"
+                )
+            cut[field] = da.from_array(array, chunks=chunks, name=False)
+        else:
+            cut[field] = array if array.chunks == chunks else array.rechunk(chunks)
+    return dict(zip(cut, dask.optimize(*cut.values()), strict=True))
+
+
+def _token(*values: Any) -> str:
+    from dask.base import tokenize
+
+    return str(tokenize(*values))
+
+
+def _tasks(
+    name: str, task: CountBox, found: Sequence[Box], grid: Grid, arrays: Mapping[str, Any], sample_axis: int | None
+) -> dict[Hashable, Any]:
+    """Return the tasks that count boxes and put their counts together; the last of them has the counts of the whole."""
+    starts = [[0, *itertools.accumulate(sizes)] for sizes in grid]
+    layer: dict[Hashable, Any] = {}
+    rows: list[list[Hashable]] = []  # of the same samples each
+    before = None
+    for number, box in enumerate(found):
+        cells, keys = [], []
+        for index in box:
+            start = tuple(starts[axis][i] for axis, i in enumerate(index))
+            size = tuple(grid[axis][i] for axis, i in enumerate(index))
+            cells.append(Cell(start, size, 0 if sample_axis is None else index[sample_axis]))
+            keys.append([(array.name, *(index[axis] for axis in task.axes[f])) for f, array in arrays.items()])
+        key = (name, 0, number)
+        layer[key] = (partial(task, cells), keys)
+        samples = None if sample_axis is None else box.cells[sample_axis]
+        if not rows or samples != before:
+            rows.append([])
+        before = samples
+        rows[-1].append(key)
+    merged = [_tree(layer, (name, 1, row), parts, merge_parts) for row, parts in enumerate(rows)]
+    _tree(layer, (name, 2, 0), merged, concat_parts)
+    return layer
+
+
+def _tree(
+    layer: dict[Hashable, Any], name: tuple[Hashable, ...], parts: Sequence[Hashable], how: Callable[[Any], Any]
+) -> Hashable:
+    """Add tasks that put parts together in their order, `_FAN_IN` at a time; return the key of the last of them."""
+    level, number = 0, 0
+    while len(parts) > 1 or not level:
+        above: list[Hashable] = []
+        for number, first in enumerate(range(0, len(parts), _FAN_IN)):
+            key = (*name, level, number)
+            layer[key] = (how, list(parts[first : first + _FAN_IN]))
+            above.append(key)
+        parts, level = above, level + 1
+    return parts[0]

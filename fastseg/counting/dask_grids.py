@@ -1,0 +1,132 @@
+"""How arrays in chunks are cut into the blocks that tasks count: arithmetic on sizes, before a voxel is read."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+__all__ = ["MOST_BYTES", "TASK_VOXELS", "Box", "Chunked", "Grid", "boxes", "reads", "united"]
+
+#: Sizes of the chunks along each axis.
+Grid = tuple[tuple[int, ...], ...]
+
+#: What a task should cover: below it, the scheduler's work on tasks would be as much as theirs.
+TASK_VOXELS = 1 << 24
+#: What a cell of all arrays may take together, unless there is no other grid.
+MOST_BYTES = 1 << 29
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """What is known of an array in chunks: their sizes along those axes of the whole that it has."""
+
+    chunks: Mapping[int, tuple[int, ...]]
+    itemsize: int
+
+    @property
+    def nbytes(self) -> int:
+        """Of the array."""
+        return self.itemsize * math.prod(map(sum, self.chunks.values()))
+
+
+@dataclass(frozen=True)
+class Box:
+    """Cells of a grid that one task counts."""
+
+    cells: tuple[range, ...]
+    """Along each axis."""
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        return itertools.product(*self.cells)
+
+
+def united(arrays: Sequence[Chunked], shape: Sequence[int], whole: int | None = None) -> Grid:
+    """Return the grid for which the fewest bytes of chunks have to be brought to the tasks.
+
+    Candidates are the chunks of each array, the coarsest grid whose bounds all arrays have, and the common grid of all. A
+    chunk that lies in several cells is brought to each of them. Cells that need more memory than a task should are taken only
+    where there are no others.
+
+    Parameters
+    ----------
+    arrays
+        At least one.
+    shape
+        Of the whole.
+    whole
+        An axis that is not cut.
+    """
+    candidates = [_filled([array.chunks], shape, whole, max) for array in arrays]
+    chunks = [array.chunks for array in arrays]
+    candidates += [_filled(chunks, shape, whole, min), _filled(chunks, shape, whole, max)]
+
+    def cost(grid: Grid) -> tuple[bool, float, int]:
+        cell = sum(array.itemsize * math.prod(max(grid[axis], default=1) for axis in array.chunks) for array in arrays)
+        moved = sum(array.nbytes * reads(array, grid) for array in arrays)
+        return cell > MOST_BYTES, moved, math.prod(map(len, grid))
+
+    return min(candidates, key=cost)
+
+
+def reads(array: Chunked, grid: Grid) -> float:
+    """Return how many cells need a chunk, on average over the bytes of the array."""
+    times = 1.0
+    for axis, sizes in array.chunks.items():
+        bounds, ends = list(itertools.accumulate(grid[axis])), list(itertools.accumulate(sizes))
+        cells = [
+            bisect_left(bounds, end) - bisect_right(bounds, end - size) + 1
+            for size, end in zip(sizes, ends, strict=True)
+        ]
+        times *= sum(map(operator.mul, sizes, cells)) / max(1, ends[-1])
+    return times
+
+
+def _filled(
+    chunks: Sequence[Mapping[int, tuple[int, ...]]], shape: Sequence[int], whole: int | None, how: object
+) -> Grid:
+    """Return the grid with the bounds that all have (`min`), or any (`max`); an axis that nobody cuts is not cut."""
+    grid = []
+    for axis, size in enumerate(shape):
+        found = [set(itertools.accumulate(each[axis])) for each in chunks if axis in each]
+        bounds = {size} if axis == whole or not found else set.intersection(*found) if how is min else set.union(*found)
+        edges = sorted({size, *bounds} - {0})
+        grid.append(tuple(high - low for low, high in zip([0, *edges], edges, strict=False)))
+    return tuple(grid)
+
+
+def boxes(grid: Grid, last: int | None = None, elements: int = 1) -> list[Box]:
+    """Return the cells of a grid in groups of neighbours that cover at least `TASK_VOXELS` where there are so many.
+
+    Parameters
+    ----------
+    last
+        The axis along which cells are put together only where all along the others are: that of samples.
+    elements
+        What a voxel counts as: its channels.
+
+    Returns
+    -------
+    boxes : list of Box
+        In index order along `last`, and along the other axes within that.
+    """
+    axes = [axis for axis in range(len(grid)) if axis != last]
+    work = elements * math.prod(max(sizes, default=1) for sizes in grid)
+    together = [1] * len(grid)
+    for axis in [*reversed(axes), *([] if last is None else [last])]:
+        if work < TASK_VOXELS:
+            together[axis] = max(1, min(len(grid[axis]), -(-TASK_VOXELS // max(1, work))))
+            work *= together[axis]
+    cuts = [
+        [range(start, min(start + step, len(sizes))) for start in range(0, len(sizes), step)]
+        for sizes, step in zip(grid, together, strict=True)
+    ]
+    order = axes if last is None else [last, *axes]
+    found = []
+    for parts in itertools.product(*(cuts[axis] for axis in order)):
+        by_axis = dict(zip(order, parts, strict=True))
+        found.append(Box(tuple(by_axis[axis] for axis in range(len(grid)))))
+    return found

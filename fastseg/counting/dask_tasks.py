@@ -1,0 +1,162 @@
+"""What Dask's workers do: count the cells of a box one after another, put parts together, look at the whole."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fastseg.arrays.classes import MAX_CLASSES
+from fastseg.arrays.convert import as_array
+from fastseg.arrays.device import device_of
+from fastseg.arrays.wrong_voxels import WrongVoxels
+from fastseg.counting.jobs import check_sums
+from fastseg.counting.threads import get_num_threads, sharing
+from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
+
+__all__ = ["CountBox", "Finish", "Part", "concat_parts", "merge_parts"]
+
+#: What a part of the arrays comes to: its counts, or what is wrong with it.
+Part = LabelCounts | BinaryCounts | ScoreSums | WrongVoxels
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Where a cell lies in the whole."""
+
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    samples: int
+    """Which chunk along the axis of samples it is in."""
+
+
+@dataclass(frozen=True)
+class CountBox:
+    """Counts cells of arrays that lie in blocks."""
+
+    count: Callable[[Any], Any]
+    """Returns the counts of inputs."""
+    given: Any
+    """The inputs without arrays."""
+    axes: dict[str, tuple[int, ...]]
+    """Which axes of the whole each array has, by its field of the inputs."""
+    dtypes: dict[str, np.dtype[Any]]
+    tasks: int
+    """Of the whole call."""
+
+    def __call__(self, cells: Sequence[Cell], blocks: Sequence[Sequence[Any]]) -> Part:
+        """Return what cells come to; `blocks` has those of each of them."""
+        parts: dict[int, Part] = {}
+        with sharing(_share(self.tasks)):
+            for cell, arrays in zip(cells, blocks, strict=True):
+                part = self._count(cell, arrays)
+                before = parts.get(cell.samples)
+                parts[cell.samples] = part if before is None else _merged(before, part)
+        return concat_parts(list(parts.values()))
+
+    def _count(self, cell: Cell, blocks: Sequence[Any]) -> Part:
+        arrays = {}
+        for (field, axes), block in zip(self.axes.items(), blocks, strict=True):
+            name = "sample_weight" if field == "weight" else field
+            array = arrays[field] = as_array(block, name, on_device=True)
+            expected = self.dtypes[field], tuple(cell.shape[axis] for axis in axes)
+            if (array.dtype, array.shape) != expected:
+                raise TypeError(
+                    f"{name}: expected a block of {expected[0]} and shape {expected[1]}, as its Dask array says, found one of "
+                    f"{array.dtype} and shape {array.shape}"
+                )
+        if hasattr(self.given, "device"):
+            arrays["device"] = device_of(**{name: array for name, array in arrays.items() if name != "weight"})
+        try:
+            part: Part = self.count(replace(self.given, **arrays))
+        except ValueError as error:
+            wrong = WrongVoxels.of(error)
+            if wrong is None:
+                raise
+            start = cell.start
+            if len(wrong.index) < len(start):  # of voxels, without the axis of the channels
+                start = tuple(first for axis, first in enumerate(start) if axis != self.given.channel_axis)
+            return wrong.moved(start)
+        return part
+
+
+def _share(tasks: int) -> int:
+    """Return how many threads a task may use, so that tasks that run beside it do not use more than there are."""
+    threads = get_num_threads()
+    library = sys.modules.get("distributed")
+    if library is not None:
+        with contextlib.suppress(ValueError):  # no worker: a scheduler in this process
+            threads = min(threads, library.get_worker().state.nthreads)
+    return max(1, threads // min(tasks, threads))
+
+
+def merge_parts(parts: Sequence[Part]) -> Part:
+    """Return what parts of the same samples come to, folded in this order."""
+    return functools.reduce(_merged, parts)
+
+
+def concat_parts(parts: Sequence[Part]) -> Part:
+    """Return what parts of other samples come to, in this order."""
+    wrong = [part for part in parts if isinstance(part, WrongVoxels)]
+    if wrong:
+        return functools.reduce(WrongVoxels.merge, wrong)
+    _check_labels(parts)
+    first, *others = parts
+    return first.concat(*others) if others else first  # type: ignore[union-attr,arg-type]
+
+
+def _merged(one: Part, other: Part) -> Part:
+    for part, beside in ((one, other), (other, one)):
+        if isinstance(part, WrongVoxels):
+            return part.merge(beside) if isinstance(beside, WrongVoxels) else part
+    _check_labels((one, other))
+    return one.merge(other)  # type: ignore[arg-type]
+
+
+def _check_labels(parts: Sequence[Part]) -> None:
+    """Raise ValueError where the labels of all parts are too many for a table, before it is made."""
+    found = [part.labels for part in parts if isinstance(part, LabelCounts) and not part.closed]
+    if (
+        sum(labels.size for labels in found) > MAX_CLASSES
+        and (union := np.unique(np.concatenate(found))).size > MAX_CLASSES
+    ):
+        raise ValueError(
+            f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "
+            f"(such as {union[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=)"
+        )
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Looks at what all parts come to."""
+
+    voxels: int
+    """Of a sample."""
+    samples: int
+    then: Callable[[Any], Any] | None = None
+    """What is made of the counts."""
+
+    def __call__(self, part: Part) -> Any:
+        """Return the counts; raise where something is wrong with a voxel, or one was lost."""
+        if isinstance(part, WrongVoxels):
+            raise part.error()
+        if isinstance(part, ScoreSums) or part.weighted:
+            _check_sums(part)
+        if part.voxels.shape[0] != self.samples or (part.voxels.sum(1) != self.voxels).any():
+            raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
+        return part if self.then is None else self.then(part)
+
+
+def _check_sums(part: LabelCounts | BinaryCounts | ScoreSums) -> None:
+    """Raise ValueError where weights, finite in each part, add up to infinity."""
+    if isinstance(part, ScoreSums):
+        check_sums(part.total)
+    elif isinstance(part, LabelCounts):
+        check_sums(part.matrix)
+    else:
+        check_sums(np.stack([part.tp, part.fp, part.fn, part.tn]))
