@@ -33,6 +33,7 @@ _HOMES = {
     "metrics.scores": ("ThresholdCurve",),
     "runs.comparison.compare": ("compare_runs",),
     "runs.evaluate": ("evaluate_folder",),
+    "runs.merge": ("merge_runs",),
     "runs.run": ("Run",),
 }
 _FOLDERS = ("adapters", "losses", "metrics", "patch")

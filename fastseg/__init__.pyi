@@ -134,6 +134,9 @@ from fastseg.runs.comparison.compare import (
 from fastseg.runs.evaluate import (
     evaluate_folder as evaluate_folder,
 )
+from fastseg.runs.merge import (
+    merge_runs as merge_runs,
+)
 from fastseg.runs.run import (
     Run as Run,
 )

@@ -12,6 +12,7 @@ except ImportError:  # the console script is installed with the core package, it
 
 import fastseg
 from fastseg.cli.evaluate import evaluate
+from fastseg.cli.merge import merge
 from fastseg.cli.nnunet import nnunet_evaluate
 from fastseg.cli.results import compare, report
 from fastseg.cli.screen import say, show
@@ -35,7 +36,7 @@ def cli(context: click.Context) -> None:
         show(context.get_help())
 
 
-for _command in (evaluate, report, compare, nnunet_evaluate, demo, info, warmup):
+for _command in (evaluate, merge, report, compare, nnunet_evaluate, demo, info, warmup):
     cli.add_command(_command)
 
 

@@ -15,9 +15,12 @@ from fastseg.cli.usage import options_by_name, require_writable
 from fastseg.labels.names import shown
 
 if TYPE_CHECKING:
-    from fastseg.runs import Run
+    from collections.abc import Sequence
 
-__all__ = ["evaluate"]
+    from fastseg.runs import Run
+    from fastseg.runs.results.gates import GateResult
+
+__all__ = ["evaluate", "tell"]
 
 GATE_FAILED, NOT_SCORED = 1, 3
 
@@ -25,7 +28,7 @@ GATE_FAILED, NOT_SCORED = 1, 3
 _SHOWN_FAILURES = 20
 
 #: Options that only a run has; where one is given, two files are a run of one case.
-_OF_RUNS = ("output", "pairs", "pattern", "missing", "convention", "background", "fail_under", "junit")
+_OF_RUNS = ("output", "pairs", "pattern", "missing", "convention", "background", "fail_under", "junit", "shard")
 
 #: Options of what two files hold.
 _OF_FILES = (
@@ -166,6 +169,11 @@ _OF_FILES = (
     metavar="N",
     help="Threads to use (default: all processors allowed).",
 )
+@click.option(
+    "--shard",
+    metavar="K/N",
+    help="Score share K of N of the cases, every N-th, into a FOLDER of its own; fastseg merge makes one run of all.",
+)
 @instance_options
 @click.option("--quiet", is_flag=True, help="No table, no progress, no warnings; errors only.")
 def evaluate(reference: str | None, prediction: str | None, **options: Any) -> None:
@@ -261,10 +269,11 @@ def _evaluate_pair(
 
 def _evaluate_run(
     reference: str | None, prediction: str | None, *, json_path: str | None, fail_under: tuple[str, ...],
-    junit: str | None, quiet: bool, pattern: tuple[str, ...], ignore: tuple[int, ...], **options: Any,
+    junit: str | None, quiet: bool, pattern: tuple[str, ...], ignore: tuple[int, ...], shard: str | None, **options: Any,
 ) -> int:  # fmt: skip
+    from fastseg.runs.cases.shard import parse_shard
     from fastseg.runs.evaluate import evaluate_folder
-    from fastseg.runs.results.gates import check_gates, junit_xml, parse_gate
+    from fastseg.runs.results.gates import check_gates, parse_gate
 
     if len(pattern) > 2:
         raise click.UsageError(f"--pattern: expected at most two, found {len(pattern)}")
@@ -272,29 +281,45 @@ def _evaluate_run(
         gates = [parse_gate(text) for text in fail_under]
     except ValueError as error:
         raise click.UsageError(f"--fail-under: {error}") from None
+    share = None if shard is None else parse_shard(shard)
+    if share is not None and (options["output"] is None or junit is not None):
+        raise click.UsageError("--shard: expected a folder of its own (-o), and --junit of fastseg merge alone")
     given = {name: value for name, value in options.items() if value is not None}
     with run_progress(quiet) as progress:
         run = evaluate_folder(
-            reference, prediction, given.pop("output", None), gates=gates, progress=progress,
+            reference, prediction, given.pop("output", None), gates=gates, progress=progress, shard=share,
             note=None if quiet else say, ignore=ignore or None,
             pattern=pattern[0] if len(pattern) == 1 else pattern or None, **given,
         )  # fmt: skip
-    results = check_gates(run, gates)
+    if share is not None and not quiet:
+        say(
+            f"shard {share}: {len(run.records)} of {run.facts['shard']['cases']} cases; fastseg merge puts all shards together"
+        )
+    return tell(run, [] if share is not None else check_gates(run, gates), json_path, junit, quiet, share is not None)
+
+
+def tell(
+    run: Run, results: Sequence[GateResult], json_path: str | None, junit: str | None, quiet: bool, empty: bool = False
+) -> int:
+    """Write and print what a run has found; return the exit code. It may have no cases if it can be `empty`."""
     if junit is not None:
         from fastseg.runs.atomic import write_atomically
+        from fastseg.runs.results.gates import junit_xml
 
         write_atomically(junit, junit_xml(run, results))
     if json_path is not None:
         from fastseg.runs.outputs.run_json import run_to_dict
 
         _write_json(run_to_dict(run), json_path)
-    if json_path != "-" and not quiet:
+    if json_path != "-" and not quiet and (run.records or not empty):
         show(str(run))
     _say_what_failed(run, quiet)
     for result in results:
         if not (quiet and result.passed):
             say(f"gate {'passed' if result.passed else 'failed'}: {result.message}")
-    return NOT_SCORED if run.failed or not run.counted else 0 if all(each.passed for each in results) else GATE_FAILED
+    if run.failed or not (run.counted or empty):
+        return NOT_SCORED
+    return 0 if all(each.passed for each in results) else GATE_FAILED
 
 
 def _say_what_failed(run: Run, quiet: bool) -> None:

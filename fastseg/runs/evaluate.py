@@ -18,9 +18,9 @@ from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.labels.choices import choose_labels, find_dataset_json, only_predicted
 from fastseg.labels.names import shown
 from fastseg.runs.cases.find import Case, find_cases
+from fastseg.runs.cases.shard import Shard, digest_of
 from fastseg.runs.cases.swapped import swapped_note
-from fastseg.runs.outputs.folder import write_outputs
-from fastseg.runs.outputs.stale_report import remove_stale_report
+from fastseg.runs.keeping import keep_run, require_own
 from fastseg.runs.results.gates import Gate, check_classes, check_gates, check_scores, parse_gate
 from fastseg.runs.run import Run
 from fastseg.runs.scoring.journal import Journal
@@ -64,6 +64,7 @@ def evaluate_folder(
     confidence: float = 0.95,
     seed: int = 0,
     threads: int | None = None,
+    shard: tuple[int, int] | None = None,
     resume: bool = True,
     hashing: Hashing = "auto",
     gates: Sequence[Gate | str] = (),
@@ -93,6 +94,9 @@ def evaluate_folder(
         As in `fastseg.runs.scoring.options.read_settings`: how.
     threads : int, optional
         How many cases at once; where there are fewer cases, they use several each. Default `fastseg.get_num_threads`.
+    shard : (int, int), optional
+        (3, 16): score the third of sixteen shares of the cases, every sixteenth of them, into an `output` of its own. Gates
+        are looked at when `fastseg.merge_runs` has made one run of all shards.
     resume : bool
         Whether cases that are in `output`, of the same files and counted in the same way, are not counted again. Cases that
         failed are tried again. False gives up all that is in `output`.
@@ -162,17 +166,19 @@ def evaluate_folder(
     )
     if hashing not in ("auto", "always", "never"):
         raise ValueError(f"hashing: expected 'auto', 'always' or 'never', found {hashing!r}")
+    share = None if shard is None else Shard.checked(shard)
     workers = get_num_threads() if threads is None else checked_threads(threads, "threads")
     found = find_cases(reference, prediction, pattern=pattern, pairs=pairs, roi=roi, missing=missing)
     check_scores(bounds, found.cases, settings)
-    if (same := same_file_note([(case.reference, case.prediction) for case in found.cases])) is not None:
+    cases = found.cases if share is None else share.share(found.cases)
+    if (same := same_file_note([(case.reference, case.prediction) for case in cases])) is not None:
         say(f"warning: {same}")
     with ExitStack() as stack:
         journal = None if output is None else stack.enter_context(Journal(output, resume=resume))
         if journal is not None:
-            _require_own(journal, found.cases)
-        records = {} if journal is None else _known(found.cases, settings, hashing, journal.records)
-        todo = [case for case in found.cases if case.id not in records]
+            require_own(journal, {place_of(case) for case in cases})
+        records = {} if journal is None else _known(cases, settings, hashing, journal.records)
+        todo = [case for case in cases if case.id not in records]
 
         def keep(record: CaseRecord) -> None:
             if journal is not None and record.counted:
@@ -186,13 +192,13 @@ def evaluate_folder(
                 progress(now)
 
         if records:
-            say(f"{len(records)} of {len(found.cases)} cases were scored before")
+            say(f"{len(records)} of {len(cases)} cases were scored before")
         try:
             run_cases(todo, settings, threads=workers, hashing=hashing, keep=keep, report=look, before=len(records))
         except KeyboardInterrupt:
             if output is not None:
                 kept = sum(record.counted for record in records.values())
-                say(f"{kept} of {len(found.cases)} cases are kept; the same command goes on with the others")
+                say(f"{kept} of {len(cases)} cases are kept; the same command goes on with the others")
             raise
         facts: dict[str, Any] = {
             "reference": _text(reference),
@@ -203,19 +209,21 @@ def evaluate_folder(
             "extra": list(found.extra),
             "times": {"started": start, "seconds": time.time() - start, "scored": len(todo), "threads": workers},
         }
-        run = Run(settings, tuple(records[case.id] for case in found.cases), facts)
+        run = Run(settings, tuple(records[case.id] for case in cases), facts)
         if (unlike := _unlike_labels(run)) is not None:
             say(f"warning: {unlike}")
-        facts["gates"] = [
-            {"text": each.gate.text, "value": each.value, "passed": each.passed, "message": each.message}
-            for each in check_gates(run, bounds)
-        ]
+        facts["gates"] = [each.to_dict() for each in check_gates(run, bounds if share is None else ())]
+        if share is not None:
+            facts["shard"] = {
+                "number": share.number,
+                "of": share.of,
+                "cases": len(found.cases),
+                "ids": digest_of(case.id for case in found.cases),
+                "gates": [each.text for each in bounds],
+            }
         if journal is not None:
             assert output is not None
-            write_outputs(run, output)
-            if (removed := remove_stale_report(output)) is not None:
-                say(removed)
-            journal.complete(record for record in run.records if record.counted)
+            keep_run(run, journal, output, say)
     return run
 
 
@@ -231,18 +239,6 @@ def _described(**tables: Any) -> dict[str, dict[str, str]]:
         for name, path in paths.items()
         if os.path.isfile(path)
     }
-
-
-def _require_own(journal: Journal, cases: Sequence[Case]) -> None:
-    """Raise ValueError where a folder holds results, and none of them is of these files: those of another model."""
-    ours = {place_of(case) for case in cases}
-    others = [record for record in journal.records.values() if record.key.partition("-")[0] not in ours]
-    if others and len(others) == len(journal.records):
-        found = others[0].prediction or others[0].reference
-        raise ValueError(
-            f"output: {shown(str(journal.path.parent))}: expected another folder, found the results of other predictions in "
-            f"it, {shown(found)} for {shown(others[0].id)} (resume=False, --no-resume, gives them up)"
-        )
 
 
 def _unlike_labels(run: Run) -> str | None:

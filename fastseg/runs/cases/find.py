@@ -49,15 +49,17 @@ class CasesError(ValueError):
         Everything that is wrong, a line each, fit for a terminal whatever the files' names.
     hint : str
         What may help; empty where nothing does.
+    what : str
+        What they are problems of.
     """
 
-    def __init__(self, problems: Sequence[str], hint: str = "") -> None:
-        super().__init__(problems, hint)
-        self.problems, self.hint = list(problems), hint
+    def __init__(self, problems: Sequence[str], hint: str = "", what: str = "the cases") -> None:
+        super().__init__(problems, hint, what)
+        self.problems, self.hint, self.what = list(problems), hint, what
 
     def __str__(self) -> str:
         count = len(self.problems)
-        lines = [f"the cases: {count} problem{'s' if count != 1 else ''}", *self.problems]
+        lines = [f"{self.what}: {count} problem{'s' if count != 1 else ''}", *self.problems]
         return "\n  ".join([*lines, f"({self.hint})"] if self.hint else lines)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -71,6 +71,10 @@ class GateResult(NamedTuple):
     passed: bool
     message: str
     """For people: the number, the bound, and why there is no number."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the facts of a run say of it."""
+        return {"text": self.gate.text, "value": self.value, "passed": self.passed, "message": self.message}
 
 
 def parse_gate(text: str) -> Gate:
