@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,7 +29,19 @@ GATE_FAILED, NOT_SCORED = 1, 3
 _SHOWN_FAILURES = 20
 
 #: Options that only a run has; where one is given, two files are a run of one case.
-_OF_RUNS = ("output", "pairs", "pattern", "missing", "convention", "background", "fail_under", "junit", "shard")
+_OF_RUNS = (
+    "output",
+    "pairs",
+    "pattern",
+    "missing",
+    "convention",
+    "background",
+    "fail_under",
+    "junit",
+    "shard",
+    "cluster",
+    "retries",
+)
 
 #: Options of what two files hold.
 _OF_FILES = (
@@ -174,6 +187,17 @@ _OF_FILES = (
     metavar="K/N",
     help="Score share K of N of the cases, every N-th, into a FOLDER of its own; fastseg merge makes one run of all.",
 )
+@click.option(
+    "--cluster",
+    metavar="WHERE",
+    help="Score the cases on a Dask cluster: tcp://host:8786, the file of a scheduler, or local:4, four processes here.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="How often a case whose workers died is tried again (default: 2).",
+)
 @instance_options
 @click.option("--quiet", is_flag=True, help="No table, no progress, no warnings; errors only.")
 def evaluate(reference: str | None, prediction: str | None, **options: Any) -> None:
@@ -269,7 +293,8 @@ def _evaluate_pair(
 
 def _evaluate_run(
     reference: str | None, prediction: str | None, *, json_path: str | None, fail_under: tuple[str, ...],
-    junit: str | None, quiet: bool, pattern: tuple[str, ...], ignore: tuple[int, ...], shard: str | None, **options: Any,
+    junit: str | None, quiet: bool, pattern: tuple[str, ...], ignore: tuple[int, ...], shard: str | None,
+    cluster: str | None, **options: Any,
 ) -> int:  # fmt: skip
     from fastseg.runs.cases.shard import parse_shard
     from fastseg.runs.evaluate import evaluate_folder
@@ -285,9 +310,15 @@ def _evaluate_run(
     if share is not None and (options["output"] is None or junit is not None):
         raise click.UsageError("--shard: expected a folder of its own (-o), and --junit of fastseg merge alone")
     given = {name: value for name, value in options.items() if value is not None}
-    with run_progress(quiet) as progress:
+    with ExitStack() as stack:
+        client = None
+        if cluster is not None:
+            from fastseg.runs.scoring.clients import open_cluster
+
+            client = stack.enter_context(open_cluster(cluster))
+        progress = stack.enter_context(run_progress(quiet))
         run = evaluate_folder(
-            reference, prediction, given.pop("output", None), gates=gates, progress=progress, shard=share,
+            reference, prediction, given.pop("output", None), gates=gates, progress=progress, shard=share, client=client,
             note=None if quiet else say, ignore=ignore or None,
             pattern=pattern[0] if len(pattern) == 1 else pattern or None, **given,
         )  # fmt: skip

@@ -11,7 +11,7 @@ import click
 __all__ = ["options_by_name", "require_writable"]
 
 #: Arguments whose option has another name.
-_OTHERWISE = {"gate": "fail_under", "ignore_index": "ignore"}
+_OTHERWISE = {"client": "cluster", "gate": "fail_under", "ignore_index": "ignore"}
 
 
 def require_writable(option: str, path: str | None) -> None:

@@ -17,6 +17,7 @@ from fastseg.arrays.labels import LabelInputs
 from fastseg.arrays.masks import MaskInputs
 from fastseg.arrays.scores import ScoreInputs
 from fastseg.counting.dask_grids import Box, Chunked, Grid, boxes, reads, united
+from fastseg.counting.dask_sources import Sources
 from fastseg.counting.dask_tasks import Cell, CountBox, Finish, concat_parts, merge_parts
 
 __all__ = ["count_in_blocks"]
@@ -63,13 +64,13 @@ def count_in_blocks(
     task = CountBox(count, template, axes, dtypes, len(found))
     name = f"fastseg-{_token(task, finish, [each.name for each in cut.values()])}"
     if found:
-        layer = _tasks(name, task, found, grid, cut, given.sample_axis)
+        layer, sources = _tasks(name, task, found, grid, cut, given.sample_axis)
     else:
         none: dict[str, Any] = {field: np.empty(array.shape, array.dtype) for field, array in arrays.items()}
         nothing = replace(given, **none)
-        layer = {(name, 0, 0): (partial(count, nothing),)}
+        layer, sources = {(name, 0, 0): (partial(count, nothing),)}, {}
     layer[name] = (finish, next(reversed(layer)))
-    result = Delayed(name, HighLevelGraph.from_collections(name, layer, dependencies=list(cut.values())))
+    result = Delayed(name, HighLevelGraph.from_collections(name, {**sources, **layer}, dependencies=()))
     return result.compute() if compute else result
 
 
@@ -137,21 +138,29 @@ def _token(*values: Any) -> str:
 
 def _tasks(
     name: str, task: CountBox, found: Sequence[Box], grid: Grid, arrays: Mapping[str, Any], sample_axis: int | None
-) -> dict[Hashable, Any]:
-    """Return the tasks that count boxes and put their counts together; the last of them has the counts of the whole."""
+) -> tuple[dict[Hashable, Any], dict[Hashable, Any]]:
+    """Return the tasks that count boxes and put their counts together, and those that they need.
+
+    The last of the former has the counts of the whole.
+    """
+    sources = Sources(list(arrays.values()))
     starts = [[0, *itertools.accumulate(sizes)] for sizes in grid]
     layer: dict[Hashable, Any] = {}
     rows: list[list[Hashable]] = []  # of the same samples each
-    before = None
+    before, direct = None, set[Hashable]()
     for number, box in enumerate(found):
-        cells, keys = [], []
+        cells, blocks, needed = [], [], set[Hashable]()
         for index in box:
             start = tuple(starts[axis][i] for axis, i in enumerate(index))
             size = tuple(grid[axis][i] for axis, i in enumerate(index))
             cells.append(Cell(start, size, 0 if sample_axis is None else index[sample_axis]))
-            keys.append([(array.name, *(index[axis] for axis in task.axes[f])) for f, array in arrays.items()])
-        key = (name, 0, number)
-        layer[key] = (partial(task, cells), keys)
+            made = [sources.take((array.name, *(index[axis] for axis in task.axes[f]))) for f, array in arrays.items()]
+            blocks.append([block for block, _ in made])
+            needed.update(*(keys for _, keys in made))
+            direct.update(block for block, _ in made if isinstance(block, tuple))
+        key, others = (name, 0, number), list(needed)
+        direct |= needed
+        layer[key] = (partial(task, cells, others), blocks, others)
         samples = None if sample_axis is None else box.cells[sample_axis]
         if not rows or samples != before:
             rows.append([])
@@ -159,15 +168,15 @@ def _tasks(
         rows[-1].append(key)
     merged = [_tree(layer, (name, 1, row), parts, merge_parts) for row, parts in enumerate(rows)]
     _tree(layer, (name, 2, 0), merged, concat_parts)
-    return layer
+    return layer, sources.graph(direct)
 
 
 def _tree(
     layer: dict[Hashable, Any], name: tuple[Hashable, ...], parts: Sequence[Hashable], how: Callable[[Any], Any]
 ) -> Hashable:
     """Add tasks that put parts together in their order, `_FAN_IN` at a time; return the key of the last of them."""
-    level, number = 0, 0
-    while len(parts) > 1 or not level:
+    level = 0
+    while len(parts) > 1:
         above: list[Hashable] = []
         for number, first in enumerate(range(0, len(parts), _FAN_IN)):
             key = (*name, level, number)

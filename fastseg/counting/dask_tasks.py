@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +13,9 @@ from fastseg.arrays.classes import MAX_CLASSES
 from fastseg.arrays.convert import as_array
 from fastseg.arrays.device import device_of
 from fastseg.arrays.wrong_voxels import WrongVoxels
+from fastseg.counting.dask_sources import Held
 from fastseg.counting.jobs import check_sums
-from fastseg.counting.threads import get_num_threads, sharing
+from fastseg.counting.threads import share_of, sharing
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 
 __all__ = ["CountBox", "Finish", "Part", "concat_parts", "merge_parts"]
@@ -49,12 +48,17 @@ class CountBox:
     tasks: int
     """Of the whole call."""
 
-    def __call__(self, cells: Sequence[Cell], blocks: Sequence[Sequence[Any]]) -> Part:
-        """Return what cells come to; `blocks` has those of each of them."""
+    def __call__(
+        self, cells: Sequence[Cell], needed: Sequence[Hashable], blocks: Sequence[Sequence[Any]], values: Sequence[Any]
+    ) -> Part:
+        """Return what cells come to; `blocks` has those of each, or what makes them of the `values` of what is `needed`."""
+        known = dict(zip(needed, values, strict=True))
         parts: dict[int, Part] = {}
-        with sharing(_share(self.tasks)):
+        with sharing(share_of(self.tasks)):
             for cell, arrays in zip(cells, blocks, strict=True):
-                part = self._count(cell, arrays)
+                made = [each.run(known) if isinstance(each, Held) else each for each in arrays]
+                part = self._count(cell, made)
+                del made  # before the next ones are made
                 before = parts.get(cell.samples)
                 parts[cell.samples] = part if before is None else _merged(before, part)
         return concat_parts(list(parts.values()))
@@ -83,16 +87,6 @@ class CountBox:
                 start = tuple(first for axis, first in enumerate(start) if axis != self.given.channel_axis)
             return wrong.moved(start)
         return part
-
-
-def _share(tasks: int) -> int:
-    """Return how many threads a task may use, so that tasks that run beside it do not use more than there are."""
-    threads = get_num_threads()
-    library = sys.modules.get("distributed")
-    if library is not None:
-        with contextlib.suppress(ValueError):  # no worker: a scheduler in this process
-            threads = min(threads, library.get_worker().state.nthreads)
-    return max(1, threads // min(tasks, threads))
 
 
 def merge_parts(parts: Sequence[Part]) -> Part:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import operator
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["checked_threads", "get_num_threads", "run_jobs", "set_num_threads", "sharing", "submit"]
+__all__ = ["checked_threads", "get_num_threads", "run_jobs", "set_num_threads", "share_of", "sharing", "submit"]
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -96,6 +97,19 @@ def sharing(n: int) -> Iterator[None]:
         yield
     finally:
         _here.share = before
+
+
+def share_of(tasks: int) -> int:
+    """Return how many threads one of several tasks may use, so that those beside it leave no more running than there are.
+
+    In a worker of Dask these are the worker's, which runs as many tasks at once.
+    """
+    threads = get_num_threads()
+    library = sys.modules.get("distributed")
+    if library is not None:
+        with suppress(ValueError):  # no worker: a scheduler in this process
+            threads = min(threads, library.get_worker().state.nthreads)
+    return max(1, threads // max(1, min(tasks, threads)))
 
 
 def checked_threads(n: int, name: str) -> int:

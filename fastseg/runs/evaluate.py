@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastseg.api.same_file import same_file_note
+from fastseg.arrays.arguments import integer
 from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.labels.choices import choose_labels, find_dataset_json, only_predicted
 from fastseg.labels.names import shown
@@ -65,6 +66,8 @@ def evaluate_folder(
     seed: int = 0,
     threads: int | None = None,
     shard: tuple[int, int] | None = None,
+    client: Any = None,
+    retries: int = 2,
     resume: bool = True,
     hashing: Hashing = "auto",
     gates: Sequence[Gate | str] = (),
@@ -97,6 +100,12 @@ def evaluate_folder(
     shard : (int, int), optional
         (3, 16): score the third of sixteen shares of the cases, every sixteenth of them, into an `output` of its own. Gates
         are looked at when `fastseg.merge_runs` has made one run of all shards.
+    client : distributed.Client, optional
+        The workers of its cluster score the cases, a task each, with their own threads instead of `threads`; this process
+        keeps the results. Workers must see the files by the same paths, and have the same version of fastseg.
+    retries
+        With a client: how often a case is handed out again after Dask has given it up because its workers died (which is
+        after ``distributed.scheduler.allowed-failures`` of them). Then the case has failed.
     resume : bool
         Whether cases that are in `output`, of the same files and counted in the same way, are not counted again. Cases that
         failed are tried again. False gives up all that is in `output`.
@@ -168,6 +177,12 @@ def evaluate_folder(
         raise ValueError(f"hashing: expected 'auto', 'always' or 'never', found {hashing!r}")
     share = None if shard is None else Shard.checked(shard)
     workers = get_num_threads() if threads is None else checked_threads(threads, "threads")
+    retries = integer(retries, "retries", least=0)
+    if client is not None:
+        from fastseg.runs.scoring.clients import check_client, threads_of
+
+        check_client(client)
+        workers = threads_of(client)
     found = find_cases(reference, prediction, pattern=pattern, pairs=pairs, roi=roi, missing=missing)
     check_scores(bounds, found.cases, settings)
     cases = found.cases if share is None else share.share(found.cases)
@@ -194,7 +209,10 @@ def evaluate_folder(
         if records:
             say(f"{len(records)} of {len(cases)} cases were scored before")
         try:
-            run_cases(todo, settings, threads=workers, hashing=hashing, keep=keep, report=look, before=len(records))
+            run_cases(
+                todo, settings, threads=workers, hashing=hashing, keep=keep, report=look, before=len(records), client=client,
+                retries=retries,
+            )  # fmt: skip
         except KeyboardInterrupt:
             if output is not None:
                 kept = sum(record.counted for record in records.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from typing import Any
 
 import dask
@@ -265,3 +266,33 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
     assert not read
     later.compute()
     assert read == [(6, 7, 10)] * 4  # each once
+
+
+def test_there_is_one_task_for_a_box_and_it_makes_its_chunks_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks: list[Any] = []
+    alive: list[int] = []
+
+    def made(block: Any) -> Any:
+        block = block.copy()
+        blocks.append(weakref.ref(block))
+        alive.append(sum(each() is not None for each in blocks))
+        return block
+
+    true = cut(TRUE, (2, 14, 10)).map_blocks(made, dtype=TRUE.dtype, meta=np.empty((0, 0, 0), np.uint8))
+    monkeypatch.setattr(dask_grids, "TASK_VOXELS", TRUE.size)
+    later = fastseg.count_labels(true, cut(PRED, (2, 14, 10)), compute=False)
+    assert len(later.dask) == 2 + 6  # the box, the result; and what from_array holds of PRED
+    assert later.compute() == fastseg.count_labels(TRUE, PRED)
+    assert alive == [1] * 6
+
+
+def test_a_map_beside_itself_is_read_once() -> None:
+    read: list[int] = []
+
+    def noted(block: Any) -> Any:
+        read.append(1)
+        return block
+
+    true = cut(TRUE, (6, 14, 10)).map_blocks(noted, dtype=TRUE.dtype, meta=np.empty((0, 0, 0), np.uint8))
+    fastseg.count_labels(true, true)
+    assert len(read) == 2

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.case import CancelledError, score_case
@@ -15,6 +15,7 @@ from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 
 if TYPE_CHECKING:
+    from fastseg.runs.scoring.cluster import Cluster
     from fastseg.runs.scoring.processes import Processes
 
 __all__ = ["Progress", "run_cases"]
@@ -50,8 +51,12 @@ def run_cases(
     keep: Callable[[CaseRecord], None],
     report: Callable[[Progress], None] | None = None,
     before: int = 0,
+    client: Any = None,
+    retries: int = 0,
 ) -> None:
     """Score cases, each on one thread, or on several where there are fewer cases than threads; many small ones in processes.
+
+    With a client all of them are scored by the workers of its cluster.
 
     Parameters
     ----------
@@ -69,13 +74,21 @@ def run_cases(
         Called by the calling thread, ten times a second.
     before
         Cases that were finished before, for `report`.
+    client, retries
+        As in `fastseg.runs.scoring.cluster.Cluster`.
 
     Raises
     ------
     KeyboardInterrupt
         As soon as all threads have stopped, which takes them a few milliseconds; what was kept is whole.
     """
-    crew = _crew(cases, settings, threads, hashing, keep)
+    crew: _Crew | Processes | Cluster
+    if client is None:
+        crew = _crew(cases, settings, threads, hashing, keep)
+    else:
+        from fastseg.runs.scoring.cluster import Cluster
+
+        crew = Cluster(cases, settings, client, hashing, keep, retries)
     started = time.monotonic()
 
     def look() -> None:

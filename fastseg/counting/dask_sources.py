@@ -1,0 +1,70 @@
+"""The tasks that make single chunks, taken into the tasks that count them.
+
+A chunk that nobody else needs is made where it is counted, when it is counted: the scheduler has one task for a box instead
+of one for each chunk of each array besides, and the chunks of a box are in memory one after another instead of all at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Held", "Sources"]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A task of Dask's that is run by another one."""
+
+    node: Any
+
+    def run(self, values: Mapping[Hashable, Any]) -> Any:
+        """Return what the task returns, of the values that it depends on, by key."""
+        return self.node({key: values[key] for key in self.node.dependencies})
+
+
+class Sources:
+    """The tasks that arrays are made of.
+
+    Parameters
+    ----------
+    arrays
+        Optimised together.
+    """
+
+    def __init__(self, arrays: Sequence[Any]) -> None:
+        self.nodes: dict[Hashable, Any] = {}
+        for array in arrays:
+            self.nodes.update(array.__dask_graph__())
+        names = Counter(array.name for array in arrays)
+        self.twice = {name for name, times in names.items() if times > 1}  # a map compared with itself
+        self.users = Counter(key for node in self.nodes.values() for key in getattr(node, "dependencies", ()))
+
+    def take(self, key: tuple[Hashable, ...]) -> tuple[Any, frozenset[Hashable]]:
+        """Return what stands for a chunk in the task that counts it, and the keys that this needs.
+
+        That is the task that makes the chunk, or its key, where others need the chunk too or it is there already.
+        """
+        if self.users[key] or key[0] in self.twice:
+            return key, frozenset()
+        node: Any = self.nodes.get(key)
+        while hasattr(node, "target") and self.users[node.target] == 1:  # another name of a task that was fused
+            node = self.nodes.get(node.target)
+        if not hasattr(node, "func") or node.is_coro:  # a future, or an array that is there, has no function
+            return key, frozenset()
+        return Held(node), frozenset(node.dependencies)
+
+    def graph(self, keys: Iterable[Hashable]) -> dict[Hashable, Any]:
+        """Return the tasks that some keys need: all of them where a task does not say what it depends on."""
+        found: dict[Hashable, Any] = {}
+        pending = [key for key in keys if key in self.nodes]
+        while pending:
+            key = pending.pop()
+            if key not in found:
+                node = found[key] = self.nodes[key]
+                if not hasattr(node, "dependencies"):
+                    return self.nodes
+                pending += [needed for needed in node.dependencies if needed in self.nodes]
+        return found

@@ -1,0 +1,92 @@
+"""Clients of Dask clusters: opened by what people call a cluster, and checked before cases are handed out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fastseg._version import __version__
+
+__all__ = ["check_client", "open_cluster", "threads_of"]
+
+#: Seconds that a scheduler may take to answer.
+_ANSWER = 10
+
+
+def check_client(client: Any) -> None:
+    """Raise where a client cannot score: it is none, or workers have no fastseg, or another version of it.
+
+    Raises
+    ------
+    TypeError
+        If it is no `distributed.Client` that waits for its results.
+    ValueError
+        If a worker has not this version of fastseg; the message lists them.
+    """
+    library = sys.modules.get("distributed")
+    if library is None or not isinstance(client, library.Client) or client.asynchronous:
+        raise TypeError(f"client: expected a distributed.Client (not an asynchronous one), found {client!r}")
+    found = client.get_versions(packages=["fastseg"])["workers"]
+    wrong = {address: each["packages"].get("fastseg") for address, each in found.items()}
+    wrong = {address: version for address, version in wrong.items() if version != __version__}
+    if wrong:
+        listed = ", ".join(f"{version or 'none'} on {address}" for address, version in sorted(wrong.items())[:5])
+        raise ValueError(
+            f"client: expected fastseg {__version__}, as here, on all {len(found)} workers, found other versions on "
+            f"{len(wrong)}: {listed}"
+        )
+
+
+def threads_of(client: Any) -> int:
+    """Return how many threads all workers have together."""
+    return int(sum(client.nthreads().values()))
+
+
+@contextmanager
+def open_cluster(text: str) -> Iterator[Any]:
+    """Yield a client of the cluster that a text names.
+
+    Parameters
+    ----------
+    text
+        The address of a scheduler, such as ``tcp://host:8786``; the path of a scheduler file; or ``local:4``, four new
+        processes on this machine.
+
+    Raises
+    ------
+    ValueError
+        If it names none, or nobody answers.
+    ImportError
+        If Dask is not installed.
+    """
+    local, colon, number = text.partition(":")
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise ImportError('clusters need Dask: pip install "fastseg-metrics[dask]"') from None
+    if local == "local" and colon:
+        if not (number.isascii() and number.isdigit() and int(number)):
+            raise ValueError(f"cluster: expected local:N, such as local:4, found {text!r}")
+        with (
+            LocalCluster(n_workers=int(number), threads_per_worker=1, dashboard_address=None) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    if "://" in text:
+        where: dict[str, Any] = {"address": text}
+    elif os.path.isfile(text):
+        where = {"scheduler_file": text}
+    else:
+        raise ValueError(
+            f"cluster: expected tcp://host:port, the file of a scheduler, or local:N, found {text!r}, which is no file"
+        )
+    try:
+        client = Client(**where, timeout=_ANSWER)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cluster: expected a scheduler at {text}, found none: {error}") from None
+    with client:
+        yield client

@@ -1,0 +1,183 @@
+"""Scores cases on the workers of a Dask cluster; the process that asked owns the journal."""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from fastseg.counting.threads import share_of, sharing
+from fastseg.runs.cases.find import Case
+from fastseg.runs.scoring.case import CancelledError, score_case
+from fastseg.runs.scoring.keys import Hashing
+from fastseg.runs.scoring.records import CaseRecord
+from fastseg.runs.scoring.settings import Settings
+from fastseg.volumes import split_inside
+
+__all__ = ["Cluster"]
+
+#: The roles of a case's files.
+_ROLES = ("reference", "prediction", "roi")
+
+
+class _Scored(NamedTuple):
+    """What a worker returns."""
+
+    record: CaseRecord
+    worker: str
+    unseen: tuple[str, ...]
+    """Paths that are not there for it, of a case that failed."""
+
+
+def score_on_worker(case: Case, settings: Settings, hashing: Hashing, cases: int) -> _Scored:
+    """Score a case on the worker that runs this, with its share of the worker's threads."""
+    from distributed import get_worker
+
+    worker: Any = get_worker()
+    task = worker.state.tasks[worker.get_current_task()]
+
+    def look(_: int, __: int) -> None:
+        if task.state == "cancelled":
+            raise CancelledError
+
+    threads = share_of(cases)
+    with sharing(threads):
+        record = score_case(case, settings, hashing=hashing, threads=threads, progress=look)
+    paths = [getattr(case, role) for role in _ROLES] if record.status == "failed" else []
+    return _Scored(record, worker.address, tuple(path for path in paths if path is not None and not _is_there(path)))
+
+
+def _is_there(path: str) -> bool:
+    return os.path.exists(split_inside(path)[0])
+
+
+class Cluster:
+    """The cases of a run on the workers of a client; used by one thread, which takes what comes in `wait`.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    retries : int
+        How often a case is handed out again after Dask has given it up, as its workers have died.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        settings: Settings,
+        client: Any,
+        hashing: Hashing,
+        keep: Callable[[CaseRecord], None],
+        retries: int,
+    ) -> None:
+        self.cases, self.settings, self.client, self.hashing, self.keep = cases, settings, client, hashing, keep
+        self.retries = retries
+        self.error: BaseException | None = None
+        self.voxels = [0] * len(cases)
+        self.done = self.failed = 0
+        self.name = f"fastseg-case-{uuid.uuid4().hex[:12]}"
+        self.tries = [0] * len(cases)
+        self.running: dict[int, Any] = {}
+        self.ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def start(self) -> None:
+        """Hand out all cases."""
+        for number in range(len(self.cases)):
+            self._submit(number)
+
+    def _submit(self, number: int) -> None:
+        case = self.cases[number]
+        reference, prediction, roi = (_absolute(getattr(case, role)) for role in _ROLES)
+        there = Case(case.id, reference or "", prediction, roi)
+        future = self.client.submit(
+            score_on_worker,
+            there,
+            self.settings,
+            self.hashing,
+            len(self.cases),
+            key=f"{self.name}-{number}-{self.tries[number]}",
+            pure=False,
+        )
+        self.running[number] = future
+        future.add_done_callback(lambda _: self.ended.put(number))
+
+    def wait(self, seconds: float) -> bool:
+        """Take what comes within some seconds; return whether all is done."""
+        end = time.monotonic() + seconds
+        while self.running and (left := end - time.monotonic()) > 0:
+            try:
+                self._take(self.ended.get(timeout=left))
+            except queue.Empty:
+                break
+        if self.running and self.client.status not in ("running", "newly-created"):
+            raise OSError(f"cluster: the scheduler is gone (the client is {self.client.status})")
+        return not self.running
+
+    def _take(self, number: int) -> None:
+        if number not in self.running:
+            return
+        future, case = self.running[number], self.cases[number]
+        if future.status == "pending":  # it was lost, and is done once more
+            future.add_done_callback(lambda _: self.ended.put(number))
+            return
+        if future.status == "finished":
+            record = self._record(case, future.result())
+        else:
+            error = future.exception() if future.status == "error" else None
+            died = error is None or type(error).__name__ == "KilledWorker"
+            if died and self.tries[number] < self.retries and self.client.status == "running":
+                self.tries[number] += 1
+                self._submit(number)
+                return
+            record = _failed(case, _why(error, self.tries[number]))
+        del self.running[number]
+        self.keep(record)
+        self.done += 1
+        self.failed += record.status == "failed"
+        self.voxels[number] = sum(record.voxels)
+
+    def _record(self, case: Case, scored: _Scored) -> CaseRecord:
+        """Return the record of a case with its own paths, and with what its worker lacks."""
+        record, reason = scored.record, scored.record.reason
+        unseen = [path for path in scored.unseen if _is_there(path)]
+        if unseen:
+            reason = f"{unseen[0]}: not there on the worker {scored.worker}, though it is here: workers need the same folders"
+        elif reason is not None:
+            for path in filter(None, (case.reference, case.prediction, case.roi)):
+                reason = reason.replace(_absolute(path) or path, path)
+            if "pip install" in reason:
+                reason = f"{reason} (on the worker {scored.worker})"
+        return replace(record, **{role: getattr(case, role) for role in _ROLES}, reason=reason)
+
+    def stop(self, error: BaseException) -> None:
+        """Cancel all that is not done; `error` is what the run ends with."""
+        self.error = self.error or error
+        if self.client.status == "running":
+            self.client.cancel(list(self.running.values()), force=True)
+
+    def join(self) -> None:
+        """Forget what was handed out."""
+        self.running.clear()
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(path)
+
+
+def _failed(case: Case, reason: str) -> CaseRecord:
+    return CaseRecord(case.id, "failed", case.reference, case.prediction, case.roi, reason=reason)
+
+
+def _why(error: BaseException | None, tries: int) -> str:
+    """Return why a case was not scored, in one line."""
+    if error is None:
+        return "its task was cancelled, or lost with its worker"
+    if type(error).__name__ == "KilledWorker":
+        address = getattr(getattr(error, "last_worker", None), "address", "unknown")
+        times = f", after {tries} retries" if tries else ""
+        return f"the workers that scored it ended while they did (the last was {address}{times}): out of memory, or crashed"
+    return " ".join(f"{type(error).__name__}: {error}".split())
