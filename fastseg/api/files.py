@@ -16,6 +16,7 @@ from fastseg.counts import LabelCounts
 from fastseg.labels.choices import choose_labels
 from fastseg.labels.mapping import read_mapping
 from fastseg.labels.tables import LabelTable
+from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.paths import Path
 from fastseg.volumes.sources import holds_scores
 
@@ -33,6 +34,7 @@ def count_files(
     map_prediction: Mapping[int, int] | Path | None = None,
     roi: Path | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
+    geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
     threads: int | None = None,
@@ -54,7 +56,9 @@ def count_files(
     roi
         A volume that is not 0 in the region of interest; voxels outside are not counted. NaN is neither, and an error.
     geometry
-        What to do where the two affines place a corner of the volume differently by more than 1% of the spacing.
+        What to do where the two files do not lie at the same place.
+    geometry_tolerance
+        How many voxels a corner of the volume may be displaced along an axis; what is more than noise is said to `warn`.
     reorient
         Flip and permute the axes of the prediction (and of `roi`) to lie as the reference does, where that is all that
         differs.
@@ -64,7 +68,8 @@ def count_files(
     threads
         How many threads to use; default `fastseg.get_num_threads`.
     warn
-        Receives the sentence about a difference in geometry under "warn"; default `warnings.warn`.
+        Receives sentences: of a difference in geometry that was let pass, of values that files declare to be none, of
+        palettes that were compared by colour; default `warnings.warn`.
     progress
         Called with the voxels counted so far and all voxels.
 
@@ -94,7 +99,8 @@ def count_files(
     """
     counts, _, _ = count_with_facts(
         reference, prediction, classes=label_classes(num_classes, labels, ignore_index), unknown=unknown,
-        map_prediction=read_mapping(map_prediction) or None, roi=roi, geometry=geometry, reorient=reorient, axes=axes,
+        map_prediction=read_mapping(map_prediction) or None, roi=roi, geometry=geometry,
+        geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes,
         threads=threads, warn=warn, progress=progress,
     )  # fmt: skip
     return counts

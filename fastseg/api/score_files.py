@@ -19,6 +19,7 @@ from fastseg.labels.choices import LabelChoices, choose_labels
 from fastseg.labels.tables import LabelTable
 from fastseg.metrics.losses import cross_entropy, soft_dice_loss
 from fastseg.metrics.scores import brier_score
+from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.paths import Path
 
 __all__ = ["evaluate_score_files", "score_files", "sum_files"]
@@ -39,6 +40,7 @@ def sum_files(
     bins: int | None = None,
     scale: float | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
+    geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     threads: int | None = None,
     warn: Callable[[str], None] | None = None,
@@ -69,6 +71,8 @@ def sum_files(
         Region of interest, of the reference's shape.
     geometry
         What to do where the affines of two NIfTI files differ; arrays have none, and are not compared.
+    geometry_tolerance
+        As in `fastseg.count_files`.
     reorient
         Take the two files as flipped and permuted to lie alike, where that is all that differs.
     threads
@@ -112,7 +116,8 @@ def sum_files(
     """
     return sum_pair(
         reference, prediction, activation=activation, channel_axis=channel_axis, axes=axes, ignore_index=ignore_index,
-        mask=mask, quantities=quantities, bins=bins, scale=scale, geometry=geometry, reorient=reorient, threads=threads,
+        mask=mask, quantities=quantities, bins=bins, scale=scale, geometry=geometry,
+        geometry_tolerance=geometry_tolerance, reorient=reorient, threads=threads,
         warn=warn, progress=progress,
     )[0]  # fmt: skip
 

@@ -185,7 +185,7 @@ def _places_differ(one: Geometry, other: Geometry, names: tuple[str, str]) -> st
     problem = next(filter(None, map(geometry.unplaced, (one, other), names)), None)
     if problem is not None:
         return problem
-    found = geometry.difference(one, other, names, remedy=_REMEDY)
+    found = geometry.difference(one, other, names, remedy=_REMEDY, tolerance=geometry.NOISE)
     return None if found is None else str(found)
 
 

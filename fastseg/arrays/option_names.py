@@ -59,6 +59,7 @@ _AT_HOME = {
     "epsilon": _LOSS,
     "focal_gamma": _SUMS,
     "geometry": _FILES,
+    "geometry_tolerance": _FILES,
     "ignore_index": "functions of label maps have it, such as count_labels and evaluate; elsewhere mask= leaves voxels out",
     "include_background": f"{_METRIC}; tables of several metrics have both means, mean and foreground_mean",
     "label_smoothing": f"{_SUMS}; so have losses",

@@ -46,6 +46,7 @@ _OF_RUNS = (
 #: Options of what two files hold.
 _OF_FILES = (
     "regions", "unknown", "axes", "prediction_labels", "map_prediction", "roi", "reorient", "activation", "channel_axis",
+    "geometry_tolerance",
 )  # fmt: skip
 
 
@@ -130,6 +131,12 @@ _OF_FILES = (
     default="error",
     show_default=True,
     help="What a difference in position does.",
+)
+@click.option(
+    "--geometry-tolerance",
+    type=click.FloatRange(min=0),
+    metavar="VOXELS",
+    help="How many voxels the corners of the volumes may be apart and pass for the same place, with a note (default: 0.1).",
 )
 @click.option(
     "--reorient",

@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isfinite, prod
 from typing import Any
 
-from fastseg.arrays.arguments import axis_letters
+from fastseg.arrays.arguments import axis_letters, finite_number
 from fastseg.arrays.classes import Classes
 from fastseg.arrays.diagnosis import Rejected
 from fastseg.counting.boxes import count_boxes
 from fastseg.counting.file_diagnosis import explain
 from fastseg.counting.labels import LabelTotals
+from fastseg.counting.no_data import ignoring, missing
 from fastseg.counting.stored_labels import to_labels
 from fastseg.counting.streams import stream_pairs
 from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.counts import LabelCounts
 from fastseg.kernels.protocols.labels import Declared, Pairs, Square
 from fastseg.volumes import Volume, palettes
+from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import in_boxes, open_aligned, same_stream, side_by_side
 
@@ -33,6 +35,7 @@ def count_with_facts(
     map_prediction: Mapping[int, int] | None = None,
     roi: Path | None = None,
     geometry: str = "error",
+    geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
     threads: int | None = None,
@@ -48,9 +51,13 @@ def count_with_facts(
     axes, mapping = axis_letters(axes), map_prediction
     threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
     paths = [reference, prediction] if roi is None else [reference, prediction, roi]
-    with open_aligned(paths, geometry=geometry, reorient=reorient, axes=axes) as (volumes, note):
-        warn_caller(note, warn)
+    tolerance = finite_number(geometry_tolerance, "geometry_tolerance")
+    opened = open_aligned(paths, geometry=geometry, geometry_tolerance=tolerance, reorient=reorient, axes=axes)
+    with opened as (volumes, note):
         true, pred = volumes[:2]
+        classes, nodata = ignoring(true, classes)
+        for text in (*true.notes, *pred.notes, note, nodata):
+            warn_caller(text, warn)
         shape = true.geometry.shape
         voxels = prod(shape)
         totals = LabelTotals(1, classes, unknown, weighted=False)
@@ -61,13 +68,15 @@ def count_with_facts(
             parts = _pairs(volumes, threads, totals.declared if plain else None, report) if voxels else []
             if unlike:
                 stored = [part for part in parts if not isinstance(part, Square)]
-                palettes.check_order(true, pred, [part.true for part in stored], [part.pred for part in stored])
+                values = [part.true for part in stored], [part.pred for part in stored]
+                mapping, by_colour = palettes.by_colour(true, pred, *values)
+                warn_caller(by_colour, warn)
             for part in parts:
                 totals.add(0, part if isinstance(part, Square) else _labelled(part, true, pred, mapping))
         except Rejected:
             again = [each.path if isinstance(each, Volume) else each for each in paths]
             aligned = open_aligned(again, geometry="ignore", reorient=reorient, axes=axes)
-            with aligned as (opened, _), side_by_side(opened) as readable:
+            with aligned as (reopened, _), side_by_side(reopened) as readable:
                 explain(readable, classes, mapping, count_unknown=unknown == "count")
         placed = true.geometry.affine is not None and pred.geometry.affine is not None
         files = {
@@ -77,7 +86,9 @@ def count_with_facts(
             "spacing_mm": [float(step) if isfinite(step) else None for step in true.geometry.spacing],
             "geometry": "not compared" if geometry == "ignore" or not (placed or note) else note or "equal",
         }
-        return totals.finish(voxels), files, true.geometry.voxel_volume_ml
+        counts, missed = missing(pred, totals.finish(voxels), bool(mapping))
+        warn_caller(missed, warn)
+        return counts, files, true.geometry.voxel_volume_ml
 
 
 def _pairs(

@@ -17,7 +17,9 @@ def scores_place(true: Source, pred: Source, channel_axis: int | None) -> Geomet
     return Geometry(pred.shape[:axes], pred.geometry.affine, pred.geometry.spacing[:axes], pred.geometry.axes[:axes])
 
 
-def checked_place(true: Source, pred: Source, channel: int | None, policy: str) -> tuple[str, str | None]:
+def checked_place(
+    true: Source, pred: Source, channel: int | None, policy: str, tolerance: float
+) -> tuple[str, str | None]:
     """Compare the geometries of two files: what to note of that, and what to warn of."""
     if pred.geometry is None:
         return f"not compared: {pred.name} has none", None
@@ -26,7 +28,7 @@ def checked_place(true: Source, pred: Source, channel: int | None, policy: str) 
         return "not compared: the classes are not along the last axis", None
     spatial = true.geometry.shape
     placed = Geometry(spatial, pred.geometry.affine, pred.geometry.spacing[: len(spatial)])
-    note = check_geometry(true.geometry, placed, policy, (true.name, pred.name))
+    note = check_geometry(true.geometry, placed, policy, (true.name, pred.name), tolerance)
     return ("not compared" if policy == "ignore" else note or "equal"), note
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.arrays.arguments import axis_letters
+from fastseg.arrays.arguments import axis_letters, finite_number
 from fastseg.arrays.convert import checked_mask
 from fastseg.arrays.scores import score_inputs
 from fastseg.arrays.search import blocks
@@ -22,6 +22,7 @@ from fastseg.counting.stored_labels import TOLERANCE
 from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.counts import ScoreSums
 from fastseg.volumes import VolumeError, check_geometry
+from fastseg.volumes.geometry import TOLERANCE as DISPLACEMENT
 from fastseg.volumes.paths import Path
 from fastseg.volumes.sources import Source, held
 
@@ -50,6 +51,7 @@ def sum_pair(
     bins: int | None = None,
     scale: float | None = None,
     geometry: str = "error",
+    geometry_tolerance: float = DISPLACEMENT,
     reorient: bool = False,
     threads: int | None = None,
     warn: Callable[[str], None] | None = None,
@@ -60,6 +62,7 @@ def sum_pair(
         raise ValueError(f"geometry: expected one of error, warn, ignore, found {geometry!r}")
     if not isinstance(reorient, bool):
         raise TypeError(f"reorient: expected True or False, found {reorient!r}")
+    tolerance = finite_number(geometry_tolerance, "geometry_tolerance")
     threads = get_num_threads() if threads is None else checked_threads(threads, "threads")
     wanted = quantities if quantities is None or isinstance(quantities, str) else tuple(quantities)
     axes = axis_letters(axes)
@@ -85,7 +88,7 @@ def sum_pair(
         if true.geometry is not None and placed is not None and sorted(placed.shape) == sorted(shape):
             check_geometry(true.geometry, placed, "ignore", (true.name, pred.name))  # the shapes
         channel, reverse = fit_axes(true, pred, channel_axis, axes)
-        place, note = checked_place(true, pred, channel, geometry)
+        place, note = checked_place(true, pred, channel, geometry, tolerance)
         warn_caller(note, warn)
         pair = _Pair(stack, true, pred, channel, reverse, mask, scale)
         options = {"activation": activation, "ignore_index": ignore_index, "quantities": wanted, "bins": bins}

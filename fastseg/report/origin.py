@@ -18,6 +18,7 @@ _NAMES = {
     "labels": "Classes", "ignore": "True labels that are not scored",
     "map_prediction": "Labels of the prediction that stand for others",
     "unknown": "Predicted label that is no class", "geometry": "Difference in position",
+    "geometry_tolerance": "Voxels that pass for the same place",
     "reorient": "Predictions turned to lie as the references", "axes": "Axes of files that do not name theirs",
     "activation": "What turns scores into probabilities", "channel_axis": "Axis of the classes of scores",
     "missing": "Case without a prediction", "names": "Names of labels", "regions": "Regions", "metrics": "Metrics",

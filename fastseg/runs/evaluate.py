@@ -30,6 +30,7 @@ from fastseg.runs.scoring.options import read_settings
 from fastseg.runs.scoring.records import CaseRecord, triples
 from fastseg.runs.scoring.settings import Settings
 from fastseg.runs.scoring.threads import Progress, run_cases
+from fastseg.volumes.geometry import TOLERANCE
 
 __all__ = ["evaluate_folder"]
 
@@ -57,6 +58,7 @@ def evaluate_folder(
     convention: str = "fastseg",
     background: bool | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
+    geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
     activation: str | None = None,
@@ -93,7 +95,9 @@ def evaluate_folder(
     labels, num_classes, prediction_labels, regions, ignore, map_prediction
         As in `fastseg.labels.choices.choose_labels`: what is scored. Where neither `labels` nor `num_classes` is given, it is
         what nnU-Net's ``dataset.json`` in the folder of references (or of `pairs`) or beside it says, if there is one.
-    unknown, metrics, convention, background, geometry, reorient, axes, activation, channel_axis, resamples, confidence, seed
+    unknown, metrics, convention, background, geometry, geometry_tolerance, reorient, axes, activation, channel_axis
+        As in `fastseg.runs.scoring.options.read_settings`: how.
+    resamples, confidence, seed
         As in `fastseg.runs.scoring.options.read_settings`: how.
     threads : int, optional
         How many cases at once; where there are fewer cases, they use several each. Default `fastseg.get_num_threads`.
@@ -161,8 +165,8 @@ def evaluate_folder(
     )  # fmt: skip
     settings = read_settings(
         chosen, unknown=unknown, metrics=metrics, convention=convention, background=background, geometry=geometry,
-        reorient=reorient, axes=axes, missing=missing, activation=activation, channel_axis=channel_axis, resamples=resamples,
-        confidence=confidence, seed=seed,
+        geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes, missing=missing, activation=activation,
+        channel_axis=channel_axis,         resamples=resamples, confidence=confidence, seed=seed,
     )  # fmt: skip
     for text in chosen.notes(unknown):
         say(f"warning: {text}")

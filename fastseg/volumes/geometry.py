@@ -11,7 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fastseg.volumes.positions import Positions, apart
+
 __all__ = [
+    "NOISE",
+    "TOLERANCE",
     "Geometry",
     "GeometryDifference",
     "axis_codes",
@@ -22,10 +26,12 @@ __all__ = [
     "unplaced",
 ]
 
-Kind = Literal["flip or axis permutation", "translation", "affine", "spacing", "shape"]
+Kind = Literal["flip or axis permutation", "translation", "affine", "spacing", "shape", "position"]
 
-# Affines are stored as float32 and recomputed by every tool: a hundredth of a voxel is noise, half a voxel is not.
-_TOLERANCE_VOXELS = 0.01
+#: Affines are stored as float32 and recomputed by every tool: a hundredth of a voxel is noise, of which nobody wants to hear.
+NOISE = 0.01
+#: What passes with a note, in voxels: headers of oblique scans are rounded; half a voxel is no rounding.
+TOLERANCE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +51,15 @@ class Geometry:
     axes : str
         A letter for each axis of `shape`, where the format names them: "xyz" for NIfTI, "zyx" for a stack of TIFF pages,
         "yx" for a picture; "" for plain arrays.
+    positions : Positions or None
+        Where the file places its voxels, if that is not in a scanner's coordinates, as of maps and of microscopes.
     """
 
     shape: tuple[int, ...]
     affine: NDArray[np.float64] | None
     spacing: tuple[float, ...]
     axes: str = ""
+    positions: Positions | None = None
 
     @functools.cached_property
     def smallest_spacing(self) -> float:
@@ -82,14 +91,16 @@ class GeometryDifference:
     displacement_mm : float
         Largest distance between corresponding corners; NaN where one of them has no affine.
     tolerance_mm : float
-        What would have passed for equal.
+        What passes for equal along the smallest spacing.
     kind : str
-        "flip or axis permutation", "translation", "affine", "spacing" where one of them has no affine, or "shape" where
-        the shapes differ otherwise.
+        "flip or axis permutation", "translation", "affine", "spacing" where one of them has no affine, "position" where
+        files place their voxels otherwise than by affines, or "shape" where the shapes differ otherwise.
     detail : str
         What precisely differs.
     names : (str, str)
         What to call the reference and the prediction.
+    displacement, tolerance : float
+        The first two in voxels: the displacement along the axis where that is most.
     """
 
     displacement_mm: float
@@ -97,14 +108,24 @@ class GeometryDifference:
     kind: Kind
     detail: str
     names: tuple[str, str] = ("reference", "prediction")
+    displacement: float = math.nan
+    tolerance: float = TOLERANCE
 
     def __str__(self) -> str:
         if self.displacement_mm != self.displacement_mm:  # not known
             return f"{self.names[1]}: does not lie as {self.names[0]}: {self.detail}"
-        return (
-            f"{self.names[1]}: its corners lie up to {self.displacement_mm:.4g} mm from those of {self.names[0]} "
-            f"(tolerance {self.tolerance_mm:.2g} mm): {self.detail}"
-        )
+        return f"{self._apart} (tolerance {self.tolerance:.4g} voxels): {self.detail}"
+
+    @property
+    def _apart(self) -> str:
+        return f"{self.names[1]}: its corners lie up to {self.displacement_mm:.4g} mm from those of {self.names[0]}"
+
+    def accepted(self, tolerance: float) -> str:
+        """Say that it passes, under a tolerance that is larger than its own."""
+        passes = f"which passes for the same place (geometry_tolerance, --geometry-tolerance: {tolerance:.4g} voxels)"
+        if self.displacement_mm != self.displacement_mm:
+            return f"{self.names[1]}: does not quite lie as {self.names[0]}, {passes}: {self.detail}"
+        return f"{self._apart}, {self.displacement:.2g} voxels, {passes}"
 
 
 def unplaced(geometry: Geometry, name: str) -> str | None:
@@ -116,19 +137,27 @@ def unplaced(geometry: Geometry, name: str) -> str | None:
 
 
 def difference(
-    reference: Geometry, prediction: Geometry, names: tuple[str, str], *, remedy: str = ""
+    reference: Geometry,
+    prediction: Geometry,
+    names: tuple[str, str],
+    *,
+    remedy: str = "",
+    tolerance: float = TOLERANCE,
 ) -> GeometryDifference | None:
-    """Return how two volumes lie apart: None if their shapes are equal and no corner is displaced by more than 1% of the
-    smallest spacing of either.
+    """Return how two volumes lie apart: None if their shapes are equal and no corner is displaced by more than `tolerance`
+    voxels along any axis of either.
 
     Parameters
     ----------
     reference, prediction : Geometry
-        Affines that place voxels, or none: then only what both have is compared, the shapes and the spacings within 1%.
+        Affines that place voxels, or none: then only what both have is compared, the shapes, positions of other kinds, and
+        the spacings within 1%.
     names : (str, str)
         What the texts call the two.
     remedy
         What to say after a difference that flips and a permutation of axes resolve.
+    tolerance
+        In voxels.
 
     Notes
     -----
@@ -136,15 +165,15 @@ def difference(
     displacement is a convex function of the index, so no voxel between them is displaced further.
     """
     if reference.affine is None or prediction.affine is None:
-        return _spacings_differ(reference, prediction, names)
+        return _spacings_differ(reference, prediction, names, tolerance)
     if reference.shape == prediction.shape and np.array_equal(reference.affine, prediction.affine):
         return None
-    tolerance = _TOLERANCE_VOXELS * min(reference.smallest_spacing, prediction.smallest_spacing)
-    displacement = _displacement(reference, prediction)
-    if reference.shape == prediction.shape and displacement <= tolerance:
+    millimetres, voxels = _displacement(reference, prediction)
+    if reference.shape == prediction.shape and voxels <= tolerance:
         return None
     kind, detail = _explain(reference, prediction, tolerance, remedy)
-    return GeometryDifference(displacement, tolerance, kind, detail, names)
+    passes = tolerance * min(reference.smallest_spacing, prediction.smallest_spacing)
+    return GeometryDifference(millimetres, passes, kind, detail, names, voxels, tolerance)
 
 
 def shapes_differ(reference: Geometry, prediction: Geometry, names: tuple[str, str], *, remedy: str = "") -> str:
@@ -157,13 +186,19 @@ def shapes_differ(reference: Geometry, prediction: Geometry, names: tuple[str, s
     return sentence
 
 
-def _spacings_differ(reference: Geometry, prediction: Geometry, names: tuple[str, str]) -> GeometryDifference | None:
-    """Compare volumes of which one at least does not say where it lies."""
+def _spacings_differ(
+    reference: Geometry, prediction: Geometry, names: tuple[str, str], tolerance: float
+) -> GeometryDifference | None:
+    """Compare volumes of which one at least has no affine."""
     if reference.shape != prediction.shape:
         detail = f"the shapes {reference.shape} and {prediction.shape} differ"
         return GeometryDifference(math.nan, math.nan, "shape", detail, names)
+    if reference.positions is not None and prediction.positions is not None:
+        found = apart(reference.positions, prediction.positions, reference.axes, tolerance)
+        if found is not None:
+            return GeometryDifference(math.nan, math.nan, "position", found, names, tolerance=tolerance)
     one, other = (np.array(each.spacing, np.float64) for each in (reference, prediction))
-    if one.shape != other.shape or not (np.abs(one - other) > _TOLERANCE_VOXELS * np.minimum(one, other)).any():
+    if one.shape != other.shape or not (np.abs(one - other) > NOISE * np.minimum(one, other)).any():
         return None
     detail = f"the spacings are {_triple(one)} and {_triple(other)} mm"
     return GeometryDifference(math.nan, math.nan, "spacing", detail, names)
@@ -181,10 +216,12 @@ def _extent(geometry: Geometry) -> tuple[int, int, int]:
     return first, second, third
 
 
-def _displacement(reference: Geometry, prediction: Geometry) -> float:
-    """Return the largest distance between corresponding corners in mm."""
-    apart = _corners(_placed(prediction), _extent(prediction)) - _corners(_placed(reference), _extent(reference))
-    return float(np.linalg.norm(apart, axis=1).max())
+def _displacement(reference: Geometry, prediction: Geometry) -> tuple[float, float]:
+    """Return the largest distance between corresponding corners: in mm, and in voxels along any axis of either."""
+    one, other = _placed(reference), _placed(prediction)
+    apart = _corners(other, _extent(prediction)) - _corners(one, _extent(reference))
+    voxels = max(float(np.abs(np.linalg.solve(each[:3, :3], apart.T)).max()) for each in (one, other))
+    return float(np.linalg.norm(apart, axis=1).max()), voxels
 
 
 def _corners(affine: NDArray[np.float64], extent: tuple[int, int, int]) -> NDArray[np.float64]:
@@ -208,7 +245,7 @@ def _explain(reference: Geometry, prediction: Geometry, tolerance: float, remedy
     offset = other[:3, 3] - one[:3, 3]
     shifted = other.copy()
     shifted[:3, 3] -= offset
-    if _displacement(reference, Geometry(prediction.shape, shifted, prediction.spacing)) <= tolerance:
+    if _displacement(reference, Geometry(prediction.shape, shifted, prediction.spacing))[1] <= tolerance:
         voxels = np.linalg.solve(one[:3, :3], offset)
         return "translation", f"a pure translation by {_triple(voxels)} voxels, {_triple(offset)} mm"
     spacings = [_triple(np.linalg.norm(affine[:3, :3], axis=0)) for affine in (one, other)]
@@ -220,7 +257,7 @@ def _explain(reference: Geometry, prediction: Geometry, tolerance: float, remedy
 
 
 def reorientation(
-    reference: Geometry, prediction: Geometry, tolerance: float | None = None
+    reference: Geometry, prediction: Geometry, tolerance: float = TOLERANCE
 ) -> tuple[tuple[int, ...], tuple[bool, ...]] | None:
     """Find the flips and the permutation of axes that make a prediction lie where its reference does.
 
@@ -228,8 +265,8 @@ def reorientation(
     ----------
     reference, prediction : Geometry
         Both with an affine that is finite and not singular.
-    tolerance : float, optional
-        Displacement in mm that passes for none; default 1% of the smallest spacing.
+    tolerance : float
+        Displacement in voxels that passes for none.
 
     Returns
     -------
@@ -237,8 +274,6 @@ def reorientation(
         For each axis of the reference, which of the prediction's it is, and whether it runs the other way. None if no
         flip and permutation does it, or none is needed.
     """
-    if tolerance is None:
-        tolerance = _TOLERANCE_VOXELS * min(reference.smallest_spacing, prediction.smallest_spacing)
     one, other, extent = _placed(reference), _placed(prediction), _extent(prediction)
     steps = np.linalg.solve(one[:3, :3], other[:3, :3])  # of the prediction's axes, in voxels of the reference
     spatial = tuple(int(axis) for axis in np.abs(steps).argmax(axis=1))
@@ -249,7 +284,7 @@ def reorientation(
     if permuted != _extent(reference) + reference.shape[3:]:
         return None
     turned = turned_affine(other, extent, spatial, backwards)
-    if _displacement(reference, Geometry(permuted, turned, prediction.spacing)) > tolerance:
+    if _displacement(reference, Geometry(permuted, turned, prediction.spacing))[1] > tolerance:
         return None
     ndim = len(prediction.shape)
     axes = tuple(axis for axis in spatial if axis < ndim) + tuple(range(3, ndim))

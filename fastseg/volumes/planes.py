@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes.bytes import WritableBytes
-from fastseg.volumes.geometry import Geometry, difference, reorientation
+from fastseg.volumes.geometry import NOISE, Geometry, difference, reorientation
 from fastseg.volumes.same_place import GeometryError
 from fastseg.volumes.volume import Volume
 
@@ -131,7 +131,7 @@ def on_one_lattice(volumes: list[Volume]) -> list[Volume]:
     """Give volumes that leave out empty planes the planes of all, where these lie on one lattice.
 
     They do if they have the same orientation, extent and spacing within the planes, the same step from one to the next, and
-    are whole steps apart, all within the tolerance of `compare_geometry`; axes may be flipped or permuted. Where no file
+    are whole steps apart, all within the noise of `compare_geometry`; axes may be flipped or permuted. Where no file
     says what the step is, it is the largest that fits them all. Volumes that have all their planes get none.
 
     Parameters
@@ -285,7 +285,7 @@ def _laid(stack: _Stack, lowest: float, highest: float, step: float, count: int)
 
 def _same_place(one: Geometry, other: Geometry) -> bool:
     """Tell whether two geometries are of the same voxels, their axes perhaps flipped or permuted."""
-    return difference(one, other, ("", "")) is None or reorientation(one, other) is not None
+    return difference(one, other, ("", ""), tolerance=NOISE) is None or reorientation(one, other, NOISE) is not None
 
 
 def _check_within(stacks: list[_Stack], step: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastseg.volumes import geometry
 from fastseg.volumes.errors import VolumeError
-from fastseg.volumes.geometry import Geometry, GeometryDifference
+from fastseg.volumes.geometry import NOISE, TOLERANCE, Geometry, GeometryDifference
 
 __all__ = ["GeometryDifference", "GeometryError", "check_geometry", "compare_geometry", "reorientation"]
 
@@ -17,7 +17,11 @@ class GeometryError(VolumeError):
 
 
 def compare_geometry(
-    reference: Geometry, prediction: Geometry, *, names: tuple[str, str] = ("reference", "prediction")
+    reference: Geometry,
+    prediction: Geometry,
+    *,
+    names: tuple[str, str] = ("reference", "prediction"),
+    tolerance: float = TOLERANCE,
 ) -> GeometryDifference | None:
     """Compare where the voxels of two volumes lie.
 
@@ -29,12 +33,14 @@ def compare_geometry(
         Of the one that is compared with it.
     names : (str, str)
         What the texts call them, for example their paths.
+    tolerance : float
+        How many voxels a corner may be displaced along an axis.
 
     Returns
     -------
     GeometryDifference or None
-        None if the shapes are equal and no corner is displaced by more than 1% of the smallest spacing of either. Where a file
-        has no affine, only what both have is compared: the shapes, and the spacings within 1%.
+        None if the shapes are equal and no corner is displaced by more than the tolerance. Where a file has no affine, only
+        what both have is compared: the shapes, positions on a map or in an OME image, and the spacings within 1%.
 
     Raises
     ------
@@ -42,7 +48,7 @@ def compare_geometry(
         If an affine is not finite or is singular.
     """
     _check_placed(reference, prediction, names)
-    return geometry.difference(reference, prediction, names, remedy=_REMEDY)
+    return geometry.difference(reference, prediction, names, remedy=_REMEDY, tolerance=tolerance)
 
 
 def reorientation(reference: Geometry, prediction: Geometry) -> tuple[tuple[int, ...], tuple[bool, ...]] | None:
@@ -64,6 +70,7 @@ def check_geometry(
     prediction: Geometry,
     policy: str = "error",
     names: tuple[str, str] = ("reference", "prediction"),
+    tolerance: float = TOLERANCE,
 ) -> str | None:
     """Refuse, report or overlook two volumes that do not lie at the same place.
 
@@ -77,11 +84,13 @@ def check_geometry(
         What a displacement does. Shapes that differ are an error under every policy.
     names : (str, str)
         What the texts call the two.
+    tolerance : float
+        How many voxels a corner may be displaced along an axis; what is more than noise, and passes, is said.
 
     Returns
     -------
     str or None
-        Under "warn" the sentence that says what differs; None if nothing does, or under "ignore".
+        The sentence that says what differs, under "warn" or because it passes; None if nothing does, or under "ignore".
 
     Raises
     ------
@@ -97,7 +106,10 @@ def check_geometry(
     if policy == "ignore":
         return None
     try:
-        difference = compare_geometry(reference, prediction, names=names)
+        difference = compare_geometry(reference, prediction, names=names, tolerance=tolerance)
+        if difference is None and tolerance > NOISE:
+            small = compare_geometry(reference, prediction, names=names, tolerance=NOISE)
+            return None if small is None else small.accepted(tolerance)
     except GeometryError as error:
         if policy == "error":
             raise

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.open import open_volume
 from fastseg.volumes.paths import Path
 from fastseg.volumes.planes import check_counterparts, on_one_lattice
@@ -23,7 +24,12 @@ def same_stream(volumes: Sequence[Volume]) -> bool:
 
 @contextmanager
 def open_aligned(
-    paths: Sequence[Path | Volume], *, geometry: str = "error", reorient: bool = False, axes: str | None = None
+    paths: Sequence[Path | Volume],
+    *,
+    geometry: str = "error",
+    geometry_tolerance: float = TOLERANCE,
+    reorient: bool = False,
+    axes: str | None = None,
 ) -> Iterator[tuple[list[Volume], str | None]]:
     """Open a truth, a prediction and perhaps a mask as volumes of one shape, in which an index means the same voxel.
 
@@ -32,7 +38,7 @@ def open_aligned(
     Yields
     ------
     volumes, note
-        Under ``geometry="warn"`` the note says what differs.
+        The note says what differs, under ``geometry="warn"`` or because it is less than the tolerance.
 
     Raises
     ------
@@ -41,12 +47,17 @@ def open_aligned(
     """
     with ExitStack() as stack:
         opened = [stack.enter_context(path if isinstance(path, Volume) else open_volume(path)) for path in paths]
+        for volume in opened:
+            _check_axes(volume, axes)
         volumes = on_one_lattice(opened)
         true, *others = volumes
         for _ in others:  # the last may have fewer axes than those before it, so that all are aligned once more
             for number, other in enumerate(others):
                 true, others[number] = align(true, other, axes=axes, reorient=reorient)
-        notes = [check_geometry(true.geometry, each.geometry, geometry, (true.path, each.path)) for each in others]
+        notes = [
+            check_geometry(true.geometry, each.geometry, geometry, (true.path, each.path), geometry_tolerance)
+            for each in others
+        ]
         check_counterparts(volumes)
         for mask in others[1:]:
             if mask.scaling is not None and mask.scaling[1] != 0:
@@ -54,6 +65,26 @@ def open_aligned(
                     f"{mask.path}: expected a region of interest, found one whose 0 stands for {mask.scaling[1]}"
                 )
         yield [true, *others], "; ".join(note for note in notes if note is not None) or None
+
+
+def _check_axes(volume: Volume, axes: str | None) -> None:
+    """Refuse what would throw masks of several channels together as one label map, unless somebody says what the axes are."""
+    shape, names = volume.geometry.shape, volume.geometry.axes
+    if axes is not None and len(axes) == len(shape):
+        return
+    channels = [n for name, n in zip(names, shape, strict=False) if volume.says_axes and name == "c" and n > 1]
+    if channels:
+        raise VolumeError(
+            f"{volume.path}: expected one label for each voxel, found {channels[0]} channels (axes {names}): masks that may "
+            f"overlap are read with channels (--channels)"
+        )
+    if sum(n > 1 for n in shape) > 3 and not volume.says_axes:
+        letters = "tzyx"[-len(shape) :] if len(shape) <= 4 else "ctzyx"[-len(shape) :]
+        raise VolumeError(
+            f"{volume.path}: expected labels along three axes at most, found the shape {shape}, and nothing that says what "
+            f"its axes are: axes={letters!r} (--axes {letters}) takes it for label maps of several time points, channels "
+            f"(--channels) for masks that may overlap"
+        )
 
 
 @contextmanager

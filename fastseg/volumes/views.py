@@ -44,6 +44,7 @@ class Turned(Volume):
         self.volume, self._axes, self._flips, self._names = volume, axes, flips, names
         self.path, self.dtype, self.scaling = volume.path, volume.dtype, volume.scaling
         self.parallel, self.palette = volume.parallel, volume.palette
+        self.says_axes, self.nodata, self.notes = volume.says_axes, volume.nodata, volume.notes
         given = volume.geometry
         shape = tuple(given.shape[axis] for axis in axes)
         self.geometry = Geometry(
@@ -51,6 +52,7 @@ class Turned(Volume):
             _turned_affine(given, axes, flips),
             tuple(given.spacing[axis] for axis in axes),
             "".join(given.axes[axis] for axis in axes) if given.axes else names,
+            None if given.positions is None else given.positions.turned(axes, flips),
         )
         if volume.blocks is not None:
             self.blocks = tuple(volume.blocks[axis] for axis in axes)
@@ -238,6 +240,12 @@ class _Unpacked(Volume):
     def __init__(self, volume: Volume, check: Callable[[], object] | None) -> None:
         self.path, self.geometry, self.dtype, self.scaling = volume.path, volume.geometry, volume.dtype, volume.scaling
         self.order, self.blocks = volume.order, (1,) * len(volume.geometry.shape)
+        self.palette, self.says_axes, self.nodata, self.notes = (
+            volume.palette,
+            volume.says_axes,
+            volume.nodata,
+            volume.notes,
+        )
         self._volume = volume
         self._voxels: NDArray[Any] | None = None
         self._file: IO[bytes] | None = None

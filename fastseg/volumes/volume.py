@@ -56,6 +56,12 @@ class Volume:
         all others, whose every voxel counts.
     palette : uint8 array (n, 3) or None
         Red, green and blue of the stored values from 0 to n - 1, in files that give these colours.
+    says_axes : bool
+        Whether the file itself says what each of its axes is, time and channels included.
+    nodata : int, float or None
+        The stored value that the file declares to be no value.
+    notes : tuple of str
+        What people should know of what was read, each a sentence that begins with the path.
     """
 
     path: str
@@ -68,6 +74,9 @@ class Volume:
     parallel: bool = True
     planes: Planes | None = None
     palette: NDArray[np.uint8] | None = None
+    says_axes: bool = False
+    nodata: int | float | None = None
+    notes: tuple[str, ...] = ()
 
     def read_into(self, buffer: WritableBytes) -> int:
         """Fill `buffer` with the next voxel bytes and return how many; fewer than it holds only at the last voxel."""

@@ -61,6 +61,29 @@ def test_noise_below_a_hundredth_of_a_voxel_passes(offset: float, axis: int) -> 
     assert check_geometry(geometry(), moved) is None
 
 
+@given(offset=st.floats(0.011, 0.099), axis=st.integers(0, 2))
+def test_less_than_a_tenth_of_a_voxel_passes_with_a_note(offset: float, axis: int) -> None:
+    """In voxels along each axis: those of this volume are four times as long along z as along x."""
+    moved = geometry(offset=np.eye(3)[axis] * offset * SPACING)
+    assert compare_geometry(geometry(), moved) is None
+    note = check_geometry(geometry(), moved)
+    assert note is not None
+    assert f"up to {offset * SPACING[axis]:.4g} mm from those of reference, {offset:.2g} voxels, which passes" in note
+    assert check_geometry(geometry(), moved, "ignore") is None
+    with pytest.raises(GeometryError, match=r"tolerance 0.01 voxels"):
+        check_geometry(geometry(), moved, tolerance=0.01)
+    assert check_geometry(geometry(), geometry(offset=[0, 0, 0.9]), tolerance=0.5) is not None
+
+
+def test_a_sheared_header_passes() -> None:
+    """As files of oblique scans are: 24 voxels, sheared by 1e-3, are 0.023 of a voxel apart."""
+    linear = np.eye(3)
+    linear[0, 1] = 1e-3
+    note = check_geometry(geometry(np.eye(3), shape=(24,) * 3), geometry(linear, shape=(24,) * 3))
+    assert note is not None
+    assert "0.023 mm from those of reference, 0.023 voxels, which passes" in note
+
+
 def test_noise_of_float32_passes() -> None:
     linear = rotation(17) @ rotation(5, 0) @ np.diag(SPACING)
     stored = geometry(linear.astype(np.float32), np.array([-123.456, 77.7, 300.1], np.float32), (512, 512, 1500))
@@ -70,12 +93,13 @@ def test_noise_of_float32_passes() -> None:
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_the_largest_corner_counts(axis: int) -> None:
     linear = np.diag(SPACING)
-    linear[axis, axis] *= 1.001
+    linear[axis, axis] *= 1.01
     difference = compare_geometry(geometry(), geometry(linear))
     assert difference is not None
     assert difference.kind == "affine"
-    assert difference.displacement_mm == pytest.approx(0.001 * SPACING[axis] * (SHAPE[axis] - 1))
-    assert difference.tolerance_mm == pytest.approx(0.005)
+    assert difference.displacement_mm == pytest.approx(0.01 * SPACING[axis] * (SHAPE[axis] - 1))
+    assert difference.displacement == pytest.approx(0.01 * (SHAPE[axis] - 1))
+    assert (difference.tolerance, difference.tolerance_mm) == (0.1, pytest.approx(0.05))
 
 
 def test_offsets_do_not_cancel() -> None:
@@ -89,7 +113,7 @@ def test_a_translation_is_named_in_voxels_and_mm() -> None:
     assert difference is not None
     assert difference.kind == "translation"
     assert str(difference) == (
-        "prediction: its corners lie up to 3.162 mm from those of reference (tolerance 0.005 mm): "
+        "prediction: its corners lie up to 3.162 mm from those of reference (tolerance 0.1 voxels): "
         "a pure translation by (0, -1, 1.5) voxels, (0, -1, 3) mm"
     )
 

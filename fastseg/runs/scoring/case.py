@@ -95,7 +95,7 @@ def _counted(
     assert record.prediction is not None
     warned: list[str] = []
     options: dict[str, Any] = {"threads": threads, "progress": progress}
-    options.update(geometry=settings.geometry, warn=warned.append)
+    options.update(geometry=settings.geometry, geometry_tolerance=settings.geometry_tolerance, warn=warned.append)
     scores: dict[str, float] = {}
     said: dict[str, Any] = {"activation": settings.activation, "channel_axis": settings.channel_axis}
     options.update(unknown=settings.unknown, roi=record.roi, reorient=settings.reorient, axes=settings.axes)
@@ -118,7 +118,7 @@ def _counted(
                 **options,
             )
     known = {name: _finite(value) for name, value in scores.items()}
-    notes = tuple(text for text in warned if text != facts["geometry"])
+    notes = tuple(text for text in warned if settings.geometry != "warn" or text != facts["geometry"])
     return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes)
 
 

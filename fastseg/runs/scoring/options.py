@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from fastseg import metrics as registry
-from fastseg.arrays.arguments import axis_letters, checked_number, integer, one_of
+from fastseg.arrays.arguments import axis_letters, checked_number, finite_number, integer, one_of
 from fastseg.arrays.scores import ACTIVATIONS
 from fastseg.labels.choices import LabelChoices
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.runs.scoring.settings import Settings
+from fastseg.volumes.geometry import TOLERANCE
 
 __all__ = ["read_settings"]
 
@@ -22,6 +23,7 @@ def read_settings(
     convention: str = "fastseg",
     background: bool | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
+    geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
     unknown: Literal["raise", "count"] = "raise",
@@ -46,7 +48,7 @@ def read_settings(
         How many bootstrap samples an interval is made of, at least 1.
     activation
         As in `fastseg.sum_files`; naming one, also "none", says that the predictions hold scores.
-    convention, background, geometry, reorient, unknown, missing, channel_axis, confidence, seed
+    convention, background, geometry, geometry_tolerance, reorient, unknown, missing, channel_axis, confidence, seed
         As in `Settings`.
 
     Raises
@@ -63,6 +65,7 @@ def read_settings(
         map_prediction=chosen.map_prediction,
         unknown=one_of(unknown, "unknown", ("raise", "count")),
         geometry=one_of(geometry, "geometry", ("error", "warn", "ignore")),
+        geometry_tolerance=finite_number(geometry_tolerance, "geometry_tolerance"),
         reorient=one_of(reorient, "reorient", (False, True)),
         axes=axis_letters(axes),
         activation=one_of(activation, "activation", (*ACTIVATIONS, "none")),

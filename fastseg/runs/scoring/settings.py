@@ -9,13 +9,15 @@ from functools import cached_property
 from typing import Any, Literal, Self
 
 from fastseg.arrays.classes import Classes, label_classes
+from fastseg.volumes.geometry import TOLERANCE
 
 __all__ = ["COUNTING", "Settings"]
 
 #: The settings that the counts depend on: a case that was counted under others is counted again. All other settings only
 #: say how the counts are read.
 COUNTING = (
-    "labels", "ignore", "map_prediction", "unknown", "geometry", "reorient", "axes", "activation", "channel_axis",
+    "labels", "ignore", "map_prediction", "unknown", "geometry", "geometry_tolerance", "reorient", "axes", "activation",
+    "channel_axis",
 )  # fmt: skip
 
 
@@ -35,6 +37,8 @@ class Settings:
         What a predicted label outside the declared ones is: an error of its case, or a miss of its true class.
     geometry : {"error", "warn", "ignore"}
         What a difference in position does.
+    geometry_tolerance : float
+        How many voxels a corner may be displaced.
     reorient : bool
         Whether predictions are flipped and permuted to lie as their references do, where that is all that differs.
     axes : str or None
@@ -62,6 +66,7 @@ class Settings:
     map_prediction: dict[int, int] = field(default_factory=dict)
     unknown: Literal["raise", "count"] = "raise"
     geometry: Literal["error", "warn", "ignore"] = "error"
+    geometry_tolerance: float = TOLERANCE
     reorient: bool = False
     axes: str | None = None
     activation: str | None = None

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
+import re
 import threading
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes.errors import ClosedError, VolumeError
+from fastseg.volumes.formats.axis_names import letters
+from fastseg.volumes.formats.cf import values_of
+from fastseg.volumes.formats.ome_zarr import find_image, full_resolution, label_names, place, resolution
 from fastseg.volumes.formats.zarr_keys import DOCUMENT_BYTES, DOCUMENTS, Folder, Zip
-from fastseg.volumes.formats.zarr_metadata import (
-    Layout,
-    find_image,
-    full_resolution,
-    label_names,
-    place,
-    read_layout,
-    unexpected,
-)
+from fastseg.volumes.formats.zarr_metadata import Layout, read_layout, unexpected
 from fastseg.volumes.paths import split_inside
 from fastseg.volumes.volume import Format, Geometry, Volume, require
 
@@ -34,19 +31,20 @@ _warnings_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class _Node:
-    """An array, or a group (whose `metadata` is None), at a path inside; of an image, `image` describes the array."""
+    """An array, or a group (whose `metadata` is None), at a path inside; of an image, `image` and `dataset` describe it."""
 
     path: str
     metadata: dict[str, Any] | None
     attributes: dict[str, Any]
     image: dict[str, Any] | None = None
+    dataset: dict[str, Any] = field(default_factory=dict)
 
 
 class ZarrVolume(Volume):
     """Read an array of a Zarr folder or zip file; `fastseg.volumes.volume.Volume` describes the members.
 
     A chunk that is not stored has the array's fill value throughout: that is what Zarr means by it, also where somebody
-    lost the chunk. What a chunk expands to is known only when it is decoded, except under Blosc.
+    lost the chunk, which a note says. What a chunk expands to is known only when it is decoded, except under Blosc.
 
     Parameters
     ----------
@@ -56,7 +54,7 @@ class ZarrVolume(Volume):
     Raises
     ------
     VolumeError
-        If the metadata is missing, false or of an array of anything but numbers, or if there are several arrays.
+        If the metadata is missing, false or of an array of anything but numbers, if there are several arrays, or no chunk.
     """
 
     def __init__(self, path: str) -> None:
@@ -71,31 +69,55 @@ class ZarrVolume(Volume):
         name = path if node.path == inside else f"{path}: {node.path}"
         self._prefix = node.path and f"{node.path}/"
         self._layout = layout = read_layout(name, node.metadata)
-        axes, spacing, self._kept = "", (np.nan,) * len(layout.shape), tuple(range(len(layout.shape)))
+        axes, positions = _dimensions(name, node), None
+        spacing, self._kept = (np.nan,) * len(layout.shape), tuple(range(len(layout.shape)))
         if node.image is not None:
-            axes, spacing, self._kept = place(name, node.image, layout.shape)
-        self.geometry = Geometry(tuple(layout.shape[axis] for axis in self._kept), None, spacing, axes)
-        self.dtype = layout.dtype
+            named, axes = axes, ""
+            axes, spacing, positions, self._kept = place(name, node.image, node.dataset, layout.shape)
+            _check_same_names(name, named, axes, self._kept)
+        self.says_axes = bool(axes)
+        shape = tuple(layout.shape[axis] for axis in self._kept)
+        self.geometry = Geometry(shape, None, spacing, axes, positions)
+        self.dtype, self.scaling, self.nodata = values_of(name, node.attributes, layout.dtype)
         self.blocks = tuple(layout.block[axis] for axis in self._kept)
         self._store = self._tree.store(library)
         try:
             self._array = _array(library, self._store, node.path, layout, name)
+            self._look_for_chunks(node.path, name)
         except BaseException:
             self._store.close()
             raise
+
+    def _look_for_chunks(self, path: str, name: str) -> None:
+        """Note what is not stored; an array of which nothing is there is not read."""
+        chunks, absent = _absent_chunks(self._tree, path, self._array, self._layout)
+        fill = self._layout.document.get("fill_value")
+        self._nothing = (
+            f"{name}: expected {chunks} chunk(s), found none, such as "
+            f"{self._array.metadata.encode_chunk_key((0,) * len(self._layout.shape))!r}: every voxel would be the fill value "
+            f"{fill}; an array that is meant to be so has to store it (zarr: config={{'write_empty_chunks': True}})"
+            if absent == chunks
+            else None
+        )
+        if 0 < absent < chunks:
+            self.notes = (
+                f"{name}: {absent} of {chunks} chunks are not stored: their voxels have the fill value {fill}",
+            )
 
     def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
         """Return a box of voxels; see `Volume.read_block`. The library decodes several chunks of it at once."""
         array = self._array
         if array is None:
             raise ClosedError(self.path)
+        if self._nothing is not None:
+            raise VolumeError(self._nothing)
         box = [(0, 1)] * len(self._layout.shape)
         for axis, first, end in zip(self._kept, start, stop, strict=True):
             box[axis] = first, end
         try:
             self._check_files(array, box)
             selection = tuple(slice(a, b) if axis in self._kept else 0 for axis, (a, b) in enumerate(box))
-            return np.asarray(array[selection], self.dtype)
+            return np.asarray(array[selection], self._layout.dtype).view(self.dtype)
         except VolumeError:
             raise
         except Exception as error:  # each codec raises its own kinds
@@ -152,7 +174,7 @@ def _find(tree: Folder, path: str) -> _Node:
     if node is None:
         raise VolumeError(f"{tree.name}: expected {_join(path, DOCUMENTS[0])} or .zarray or .zgroup, found none")
     if node.metadata is not None:
-        return node
+        return _described(tree, node)
     if (image := find_image(tree.name, node.attributes)) is None:
         inside = _search(tree, path)
         if len(inside) == 1:
@@ -163,11 +185,54 @@ def _find(tree: Folder, path: str) -> _Node:
         listed = label_names(labels.attributes) or tree.names(labels.path)
         names = ", ".join(f"::{_join(labels.path, each)}" for each in listed[:_LISTED])
         raise VolumeError(f"{tree.name}: expected labels, found an image that has labels: {names}")
-    inner = full_resolution(tree.name, image)["path"].strip("/")
+    dataset = full_resolution(tree.name, image)
+    inner = dataset["path"].strip("/")
     array = _node(tree, _join(path, _inside(tree.name, inner)))
     if array is None:
         raise VolumeError(f"{tree.name}: expected the array {_join(path, inner)} of the image, found none")
-    return _Node(array.path, array.metadata, array.attributes, image)
+    return replace(array, image=image, dataset=dataset)
+
+
+def _described(tree: Folder, node: _Node) -> _Node:
+    """Add to an array what the group that it is in says of it, as one resolution of an image."""
+    above, _, name = node.path.rpartition("/")
+    group = _node(tree, above) if node.path else None
+    if group is None or (image := find_image(tree.name, group.attributes)) is None:
+        return node
+    dataset = resolution(image, name)
+    return node if dataset is None else replace(node, image=image, dataset=dataset)
+
+
+def _dimensions(name: str, node: _Node) -> str:
+    """Return the letters of the names that an array itself has for its axes: Zarr 3's, or xarray's in Zarr 2."""
+    assert node.metadata is not None
+    names = node.metadata.get("dimension_names") or node.attributes.get("_ARRAY_DIMENSIONS")
+    if names is None:
+        return ""
+    axes = len(node.metadata["shape"])
+    if not isinstance(names, list) or len(names) != axes:
+        raise unexpected(name, f"{axes} names of dimensions", names)
+    return letters(names)
+
+
+def _check_same_names(name: str, own: str, axes: str, kept: tuple[int, ...]) -> None:
+    """Refuse an array of an image whose own names of its axes are not those of the image."""
+    own = "".join(own[axis] for axis in kept) if own else ""
+    if own and axes and own != axes:
+        raise VolumeError(f"{name}: expected the axes {axes} of the image in its dimension_names, found {own}")
+
+
+def _absent_chunks(tree: Folder, path: str, array: Any, layout: Layout) -> tuple[int, int]:
+    """Return how many chunks or shards an array has, and how many of them are not stored."""
+    grid = [-(-n // size) for n, size in zip(layout.shape, layout.stored, strict=True)]
+    found = 0
+    for key in tree.keys(path):
+        index = tuple(int(part) for part in re.findall(r"[0-9]{1,18}", key)) or (0,) * len(grid)
+        if key.rpartition("/")[2] not in DOCUMENTS and len(index) == len(grid):
+            found += (
+                all(i < n for i, n in zip(index, grid, strict=True)) and array.metadata.encode_chunk_key(index) == key
+            )
+    return math.prod(grid), math.prod(grid) - found
 
 
 def _node(tree: Folder, path: str) -> _Node | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 from fastseg.volumes.bytes import ByteSource
@@ -44,6 +45,14 @@ class Folder:
                 return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
         except OSError as error:
             raise VolumeError(f"{self.name}: {path}: cannot be listed: {error.strerror}") from error
+
+    def keys(self, path: str) -> Iterator[str]:
+        """Yield the keys of what is stored for an array, from its path on."""
+        top = self._file(path) if path else self.path
+        for folder, _, files in os.walk(top):
+            before = os.path.relpath(folder, top)
+            for name in files:
+                yield name if before == "." else f"{before.replace(os.sep, '/')}/{name}"
 
     def size(self, key: str) -> int | None:
         """Return the bytes stored at a key, 0 where there are none, None if it is no file."""
@@ -94,6 +103,11 @@ class Zip(Folder):
     def names(self, path: str) -> list[str]:
         """Return the names of the nodes in a group."""
         return sorted(self._names.get(path, ()))
+
+    def keys(self, path: str) -> Iterator[str]:
+        """Yield the keys of what is stored for an array, from its path on."""
+        prefix = path and f"{path}/"
+        return (key.removeprefix(prefix) for key in self._sizes if key.startswith(prefix))
 
     def size(self, key: str) -> int | None:
         """Return the bytes stored at a key, 0 where there are none."""

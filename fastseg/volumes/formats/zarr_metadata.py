@@ -1,4 +1,4 @@
-"""What the metadata of Zarr arrays and of OME-Zarr images say, verified before the library acts on any of it."""
+"""What the metadata of Zarr arrays say, verified before the library acts on any of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ _COMPRESSORS = {"blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"}
 _CHECKSUMS = {"adler32", "crc32", "crc32c", "fletcher32"}
 _FILTERS = {"astype", "bitround", "bytes", "delta", "fixedscaleoffset", "packbits", "quantize", "shuffle", "transpose"}
 _CODECS = _COMPRESSORS | _CHECKSUMS | _FILTERS
-_MM = {"angstrom": 1e-7, "nanometer": 1e-6, "micrometer": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "meter": 1e3}
 
 
 def unexpected(name: str, what: str, found: object) -> VolumeError:
@@ -193,87 +192,3 @@ def _check_blosc(encoded: Any, limit: int) -> None:
         raise ValueError(
             f"expected {len(view)} bytes of Blosc for at most {limit}, found {encoded_bytes} for {decoded_bytes}"
         )
-
-
-def find_image(name: str, attributes: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the only multiscale image that the attributes of a group describe, None if there is none."""
-    holder = attributes.get("ome", attributes)
-    if not isinstance(holder, dict) or "multiscales" not in holder:
-        return None
-    images = holder["multiscales"]
-    if not isinstance(images, list) or len(images) != 1 or not isinstance(images[0], dict):
-        raise unexpected(name, "one multiscale image", images)
-    return images[0]
-
-
-def label_names(attributes: dict[str, Any]) -> list[str]:
-    """Return the names that the attributes of an OME-Zarr group of labels list."""
-    holder = attributes.get("ome", attributes)
-    names = holder.get("labels") if isinstance(holder, dict) else None
-    return [each for each in names if isinstance(each, str)] if isinstance(names, list) else []
-
-
-def full_resolution(name: str, image: dict[str, Any]) -> dict[str, Any]:
-    """Return the first dataset of a multiscale image, which is its finest."""
-    datasets = image.get("datasets")
-    first = datasets[0] if isinstance(datasets, list) and datasets else None
-    if not isinstance(first, dict) or not isinstance(first.get("path"), str):
-        raise unexpected(name, "datasets of an image, each with a path", datasets)
-    return first
-
-
-def place(name: str, image: dict[str, Any], shape: tuple[int, ...]) -> tuple[str, tuple[float, ...], tuple[int, ...]]:
-    """Say where the voxels of an image at full resolution lie.
-
-    Returns
-    -------
-    axes : str
-        A letter for each axis that is kept, "" where the file does not name them by letters.
-    spacing : tuple of float
-        Along each axis that is kept, in mm; NaN where the file does not say.
-    kept : tuple of int
-        The axes of the array without a channel or a time that is single.
-
-    Raises
-    ------
-    VolumeError
-        If the axes are not those of the array, or there are several channels.
-    """
-    axes = image.get("axes")
-    if axes is None and len(shape) == 5:
-        axes = list("tczyx")  # what versions before 0.3 are without saying so
-    axes = [{}] * len(shape) if axes is None else axes
-    if not isinstance(axes, list) or len(axes) != len(shape):
-        raise unexpected(name, f"{len(shape)} axes", axes)
-    entries: list[dict[str, Any]] = [each if isinstance(each, dict) else {"name": each} for each in axes]
-    names = [each["name"].lower() if isinstance(each.get("name"), str) else "" for each in entries]
-    single = []
-    for axis, (letter, entry, extent) in enumerate(zip(names, entries, shape, strict=True)):
-        kind = entry.get("type", {"c": "channel", "t": "time"}.get(letter))
-        if kind == "channel" and extent > 1:
-            raise VolumeError(f"{name}: expected labels of one channel, found {extent} along the axis {letter!r}")
-        if kind in ("channel", "time") and extent == 1:
-            single.append(axis)
-    kept = tuple(axis for axis in range(len(shape)) if axis not in single) or tuple(range(len(shape)))
-    named = all(len(each) == 1 for each in names) and len(set(names)) == len(names)
-    scale = _scale(full_resolution(name, image), len(shape))
-    if image.get("coordinateTransformations") is not None:
-        scale *= _scale(image, len(shape))
-    units = [_MM.get(each["unit"], math.nan) if isinstance(each.get("unit"), str) else math.nan for each in entries]
-    spacing = (scale * units).tolist()
-    return "".join(names[axis] for axis in kept) if named else "", tuple(spacing[axis] for axis in kept), kept
-
-
-def _scale(holder: dict[str, Any], axes: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return the product of the scales among the coordinate transformations, NaN where there is none."""
-    transforms = holder.get("coordinateTransformations")
-    product = np.full(axes, math.nan)
-    for transform in transforms if isinstance(transforms, list) else []:
-        scale = transform.get("scale") if isinstance(transform, dict) and transform.get("type") == "scale" else None
-        if (
-            isinstance(scale, list)
-            and len(scale) == axes
-            and all(type(each) in (int, float) and 0 < each < 1e100 for each in scale)
-        ):
-            product = np.where(np.isnan(product), 1.0, product) * np.array(scale, np.float64)
-    return product

@@ -86,11 +86,33 @@ def test_blocks_are_chunks_or_what_of_a_shard_is_small(tmp_path: Path) -> None:
 def test_chunks_that_are_not_stored_are_the_fill_value(tmp_path: Path) -> None:
     for version in (2, 3):
         path = tmp_path / f"{version}.zarr"
-        zarr.create_array(path, shape=SHAPE, chunks=(4, 5, 4), dtype="i2", fill_value=-3, zarr_format=version)
-        assert (load(path) == -3).all()
+        options: Any = {"shape": SHAPE, "chunks": (4, 5, 4), "dtype": "i2", "fill_value": -3, "zarr_format": version}
+        array = zarr.create_array(path, **options)
+        with pytest.raises(
+            VolumeError, match=r"expected 12 chunk\(s\), found none, such as '(0.0.0|c/0/0/0)': .* value -3"
+        ):
+            load(path)
+        array[:4, :5, :4] = 7
+        expected = np.full(SHAPE, -3)
+        expected[:4, :5, :4] = 7
+        np.testing.assert_array_equal(load(path), expected)
+        with open_volume(path) as volume:
+            assert volume.notes == (f"{path}: 11 of 12 chunks are not stored: their voxels have the fill value -3",)
     document = json.loads((tmp_path / "2.zarr/.zarray").read_text())
     (tmp_path / "2.zarr/.zarray").write_text(json.dumps(document | {"fill_value": None}))
-    assert not load(tmp_path / "2.zarr").any()
+    np.testing.assert_array_equal(load(tmp_path / "2.zarr"), np.where(expected == 7, 7, 0))
+
+
+def test_chunks_under_other_keys_are_none(tmp_path: Path) -> None:
+    """As where a writer nests them, and does not say so (n5-zarr #14)."""
+    data, path = voxels("u1"), tmp_path / "case.zarr"
+    options: Any = {"zarr_format": 2, "chunk_key_encoding": {"name": "v2", "separator": "/"}}
+    write(path, data, **options)
+    np.testing.assert_array_equal(load(path), data)
+    document = json.loads((path / ".zarray").read_text())
+    (path / ".zarray").write_text(json.dumps(document | {"dimension_separator": "."}))
+    with pytest.raises(VolumeError, match="found none, such as '0.0.0'"):
+        load(path)
 
 
 def test_codecs_that_no_specification_has_warn_nobody(tmp_path: Path) -> None:
