@@ -58,14 +58,14 @@ def apart(one: Positions, other: Positions, axes: str, tolerance: float) -> str 
     shifts, found = [], False
     for (first, last), (start, end), step, by in zip(one.ends, other.ends, one.steps, other.steps, strict=True):
         pairs = ((first, start, step), (last, end, step)) if same else ((first / step, start / by, 1.0),)
-        moved = [(b - a) / each for a, b, each in pairs]
+        moved = [(b - a) / (-each if last < first else each) for a, b, each in pairs]
         found |= any(abs(voxels) > tolerance for voxels in moved)  # NaN is not
         shifts.append(moved)
     if not found:
         return None
     along = f" along {named}" if named else ""
     if all(_near(first, last, tolerance) for first, *_, last in shifts):
-        voxels = ", ".join(f"{0 if math.isnan(each[0]) else each[0]:.4g}" for each in shifts)
+        voxels = ", ".join(f"{0 if math.isnan(each[0]) else round(each[0], 6) + 0.0:.4g}" for each in shifts)
         return f"a pure translation by ({voxels}) voxels{along}"
     spans = [", ".join(f"{a:.8g} to {b:.8g}" for a, b in each.ends) for each in (one, other)]
     unit = f" {one.unit}" if same and one.unit else ""

@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from fastseg.volumes.bytes import ByteSource
 from fastseg.volumes.decoded import failures_of, quiet
 from fastseg.volumes.errors import ClosedError, VolumeError
+from fastseg.volumes.formats.geotiff import map_positions, no_data, oriented, scaling_of
+from fastseg.volumes.formats.lossless import check_codec, checks_of
 from fastseg.volumes.formats.negatives import negative, runs_from_white_to_black
 from fastseg.volumes.plain import PlainVoxels
+from fastseg.volumes.views import Turned
 from fastseg.volumes.volume import Format, Geometry, Volume, require
 
 _SUFFIXES = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".tf8", ".ome.btf", ".ome.tf8")
-_JPEG = (6, 7, 33007, 34892)
+_ORIENTATION = 274
 _WHITE_IS_ZERO = 0
 # A tile that claims to be larger than this many times its compressed bytes is a false header: Zstandard codes 128 KiB of
 # equal bytes in four. Image codecs code any constant tile in some dozens, hence the floor.
@@ -83,13 +86,18 @@ class TiffVolume(Volume):
     def _lay_out(self, series: Any, dtype: np.dtype[Any]) -> None:
         """Find out how the voxels lie in the file."""
         page = series.keyframe
+        tags = page.tags
         self.palette = _palette(page)
+        self.scaling, self.nodata = scaling_of(self.path, tags), no_data(self.path, tags, dtype)
+        self.orientation = int(tags[_ORIENTATION].value) if _ORIENTATION in tags else 1
+        self.says_axes = bool(self._tiff.is_ome or self._tiff.is_imagej)
         names, sizes = _all_axes(series)
         kept = [(name, n) for name, n in zip(names, sizes, strict=True) if name != "S"]
         kept = [axis for axis in kept[:-2] if axis[1] != 1] + kept[-2:]
         shape = tuple(int(n) for _, n in kept)
         axes = _axis_letters("".join(name for name, _ in kept))
-        self.geometry = Geometry(shape, None, _spacing(self._tiff, series, axes), axes)
+        positions = map_positions(self.path, tags, shape, axes)
+        self.geometry = Geometry(shape, None, _spacing(self._tiff, series, axes), axes, positions)
 
         offset, count = series.dataoffset, math.prod(shape)
         if offset and page.databytecounts[0]:  # both are zero where nothing is stored, as GDAL does
@@ -127,6 +135,8 @@ class TiffVolume(Volume):
         inner = tuple(min(n, c) for n, c in zip(extent, self._chunk, strict=True))
         self.blocks = (1,) * outer + inner[outer - len(shape) :]
         self._decode, self._nodata = page.decode, page.nodata
+        self._check = checks_of(self.path, int(page.compression), tags)
+        self.notes = self._absent()
 
     def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
         """Return a box of voxels; see `Volume.read_block`."""
@@ -176,8 +186,22 @@ class TiffVolume(Volume):
                     f"{where}: truncated or corrupt: expected {chunk} voxels of {self.dtype} in {count} bytes from "
                     f"byte {offset} on, of a file of {self._source.size}"
                 )
-            values: NDArray[Any] = self._decode(self._read(offset, count), index)[0]
+            data = self._read(offset, count)
+            lossy = None if self._check is None else self._check(data)
+            if lossy is not None:
+                raise VolumeError(f"{where}: expected a compression that keeps every label as it is, found {lossy}")
+            values: NDArray[Any] = self._decode(data, index)[0]
             return values[..., 0].astype(self.dtype, copy=False)
+
+    def _absent(self) -> tuple[str, ...]:
+        """Say how many tiles or strips are not stored, as GDAL does with those that are empty."""
+        stored = [count for page in self._pages if page is not None for count in page.databytecounts]
+        absent = stored.count(0)
+        if not absent:
+            return ()
+        return (
+            f"{self.path}: {absent} of {len(stored)} tiles or strips are not stored: their voxels are {self._nodata}",
+        )
 
     def close(self) -> None:
         """Close the file; closing twice is allowed."""
@@ -262,8 +286,7 @@ def _checked_dtype(path: str, series: Any) -> np.dtype[Any]:
             f"{path}: expected one label per voxel, found {page.samplesperpixel} samples: "
             f"a colour picture is no label map, convert the colours to labels first"
         )
-    if page.compression in _JPEG:
-        raise VolumeError(f"{path}: expected a compression that keeps every label as it is, found JPEG, which is lossy")
+    check_codec(path, int(page.compression), getattr(page.compression, "name", str(page.compression)))
     if page.photometric == _WHITE_IS_ZERO:
         raise negative(path, "PhotometricInterpretation 0 (WhiteIsZero)")
     palette = _palette(page)
@@ -319,4 +342,23 @@ def _recognises(head: bytes) -> bool:
     return head.startswith((b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b"))
 
 
-FORMAT = Format("TIFF", _SUFFIXES, _recognises, TiffVolume)
+def _open(path: str) -> Volume:
+    """Open a file as it is seen: with the first row at the top, and the first column to the left."""
+    volume = TiffVolume(path)
+    try:
+        orientation, given = volume.orientation, volume.geometry
+        if orientation == 1:
+            return volume
+        if orientation not in range(1, 9) or given.positions is not None:
+            found = "a map that is turned" if given.positions is not None else str(orientation)
+            raise VolumeError(f"{path}: expected an Orientation from 1 to 8, of a map 1, found {found}")
+        letters, (rows, columns) = oriented(orientation, given.axes)
+        volume.geometry = Geometry(given.shape, None, given.spacing, letters)
+        before = len(given.shape) - 2
+        return Turned(volume, tuple(range(before + 2)), (*(False,) * before, rows, columns))
+    except BaseException:
+        volume.close()
+        raise
+
+
+FORMAT = Format("TIFF", _SUFFIXES, _recognises, _open)
