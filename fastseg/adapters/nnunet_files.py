@@ -42,7 +42,7 @@ def metrics_of_files(
         raise NotCovered("ignore_label that is no integer")
     regions = {region: _labels_of(region) for region in labels_or_regions}
     try:
-        counts = counted(count_files, reference, prediction, geometry="ignore", threads=threads)
+        counts = counted(count_files, reference, prediction, geometry="ignore", threads=threads, warn=lambda _: None)
     except OSError as error:
         raise NotCovered("files that cannot be read") from error
     labels, matrix = counts.labels, counts.matrix[0]

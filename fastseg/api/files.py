@@ -191,7 +191,7 @@ def evaluate_files(
     return Scores(
         counts,
         metrics=metrics,
-        names=chosen.names,
+        names=chosen.names or files.pop("names", None),
         zero_division=zero_division,
         voxel_ml=voxel_ml,
         files=files,

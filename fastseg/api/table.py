@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fastseg import metrics as registry
 from fastseg._version import __version__
 from fastseg.api.text_table import table_in_blocks
+from fastseg.api.units import Measure, fitting
 from fastseg.arrays.arguments import checked_number
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 from fastseg.labels.names import shown, shown_label
@@ -184,14 +185,16 @@ class Scores:
         scores : dict
             ``classes``: for each label (as text) its ``name``, each metric, and the true and predicted voxels
             (``true_voxels``, ``pred_voxels``; sums of weights where voxels were weighted; for files also ``true_ml``,
-            ``pred_ml``). ``mean``, ``foreground_mean``:
+            ``pred_ml``, of pictures that say their scale ``true_area``, ``pred_area``). ``mean``, ``foreground_mean``:
             each metric; ``defined``, ``foreground_defined``: over how many classes. ``overall``: metrics of all classes
             together, if asked for. ``scores``: what was given as `extra`.
             ``voxels``: ``counted``, ``ignored``, ``outside_mask``, ``unknown``. ``cases``: N.
-            ``files``, for files: ``reference``, ``prediction``, ``shape``, ``spacing_mm``, ``geometry``. ``fastseg``: the
-            version.
+            ``files``, for files: ``reference``, ``prediction``, ``shape``, ``spacing_mm``, ``geometry``, and of pictures
+            ``pixel_area`` and ``area_unit``. ``fastseg``: the version.
         """
         (true, pred), ml = self._volumes(), self.voxel_ml
+        area = (self.files or {}).get("pixel_area")
+        ml = ml if area is None else None
         classes = {
             str(label): {
                 "name": self.name_of(label),
@@ -199,6 +202,7 @@ class Scores:
                 "true_voxels": _voxels(true[k]),
                 "pred_voxels": _voxels(pred[k]),
                 **({} if ml is None else {"true_ml": _plain(true[k] * ml), "pred_ml": _plain(pred[k] * ml)}),
+                **({} if area is None else {"true_area": _plain(true[k] * area), "pred_area": _plain(pred[k] * area)}),
             }
             for k, label in enumerate(self.classes)
         }
@@ -240,12 +244,14 @@ class Scores:
         """Return the table's header and cells as text: a row for each class, then the means."""
         true, pred = self._volumes()
         volumes: list[tuple[str, list[str]]] = []
-        if self.voxel_ml is not None and not math.isnan(self.voxel_ml):
+        if (measure := self._measure(true, pred)) is not None:
+            unit, size = measure
             volumes += [
-                (f"{name} ml", ["-" if math.isnan(v) else f"{v * self.voxel_ml:,.2f}" for v in of])
+                (f"{name} {unit}", ["-" if math.isnan(v) else f"{v * size:,.2f}" for v in of])
                 for name, of in (("true", true), ("pred", pred))
             ]
-        volumes += [(f"{name} voxels", [_count(v) for v in of]) for name, of in (("true", true), ("pred", pred))]
+        elements = (self.files or {}).get("elements", "voxels")
+        volumes += [(f"{name} {elements}", [_count(v) for v in of]) for name, of in (("true", true), ("pred", pred))]
         header = ["class", "name", *self.class_values, *(title for title, _ in volumes)]
         lines = [
             [
@@ -277,6 +283,12 @@ class Scores:
     def __repr__(self) -> str:
         names = ", ".join([*self.values, *self._overall])
         return f"<Scores of {self.counts.num_cases} case(s), {len(self.classes)} classes: {names}>"
+
+    def _measure(self, true: npt.NDArray[Any], pred: npt.NDArray[Any]) -> Measure | None:
+        """Return the unit that fits what the classes measure, that of the background only where there is nothing else."""
+        inside = [k for k, name in enumerate(self.classes) if name not in self._background] or slice(None)
+        of = np.concatenate([true[inside], pred[inside]])
+        return fitting(self.voxel_ml, self.files, of if np.nansum(of) else np.concatenate([true, pred]))
 
     def _volumes(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Return the true and the predicted voxels of each class, over all cases."""

@@ -79,13 +79,19 @@ def count_with_facts(
             with aligned as (reopened, _), side_by_side(reopened) as readable:
                 explain(readable, classes, mapping, count_unknown=unknown == "count")
         placed = true.geometry.affine is not None and pred.geometry.affine is not None
-        files = {
+        files: dict[str, Any] = {
             "reference": true.path,
             "prediction": pred.path,
             "shape": list(shape),
             "spacing_mm": [float(step) if isfinite(step) else None for step in true.geometry.spacing],
             "geometry": "not compared" if geometry == "ignore" or not (placed or note) else note or "equal",
         }
+        if (area := true.geometry.pixel_area) is not None:
+            files |= {"pixel_area": area[0], "area_unit": area[1]}
+        if true.names or pred.names:
+            files["names"] = dict(true.names or pred.names)
+        if true.elements != "voxels":
+            files["elements"] = true.elements
         counts, missed = missing(pred, totals.finish(voxels), bool(mapping))
         warn_caller(missed, warn)
         return counts, files, true.geometry.voxel_volume_ml

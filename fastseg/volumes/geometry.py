@@ -75,11 +75,25 @@ class Geometry:
 
     @functools.cached_property
     def voxel_volume_ml(self) -> float:
-        """Return the volume of one voxel in millilitres (sheared affines included), NaN where it is not known."""
+        """Return the volume of one voxel in millilitres (sheared affines included), NaN where it is not known, or an area."""
+        if len(self.shape) < 3:
+            return math.nan
         if self.affine is None:
             return math.prod(self.spacing) / 1000.0 if len(self.spacing) == 3 else math.nan
         with np.errstate(all="ignore"):
             return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    @functools.cached_property
+    def pixel_area(self) -> tuple[float, str] | None:
+        """Return the area of a pixel of a picture and its unit, such as "mm²" or "m²"; None where it is not known."""
+        if len(self.shape) != 2:
+            return None
+        area, unit = math.prod(self.spacing), "mm²"
+        if self.affine is not None:
+            area = float(np.linalg.norm(np.cross(self.affine[:3, 0], self.affine[:3, 1])))
+        elif self.positions is not None and math.isnan(area) and (self.positions.unit or self.positions.frame):
+            area, unit = math.prod(self.positions.steps), f"{self.positions.unit or 'map units'}²"
+        return (area, unit) if math.isfinite(area) else None
 
 
 @dataclass(frozen=True)

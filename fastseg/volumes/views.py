@@ -45,6 +45,7 @@ class Turned(Volume):
         self.path, self.dtype, self.scaling = volume.path, volume.dtype, volume.scaling
         self.parallel, self.palette = volume.parallel, volume.palette
         self.says_axes, self.nodata, self.notes = volume.says_axes, volume.nodata, volume.notes
+        self.names, self.elements = volume.names, volume.elements
         given = volume.geometry
         shape = tuple(given.shape[axis] for axis in axes)
         self.geometry = Geometry(

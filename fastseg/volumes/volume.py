@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -60,6 +60,10 @@ class Volume:
         Whether the file itself says what each of its axes is, time and channels included.
     nodata : int, float or None
         The stored value that the file declares to be no value.
+    names : dict of int to str
+        Names of labels, where the file has a table of them.
+    elements : str
+        What is counted: "voxels", or "vertices" of a surface.
     notes : tuple of str
         What people should know of what was read, each a sentence that begins with the path.
     """
@@ -76,6 +80,8 @@ class Volume:
     palette: NDArray[np.uint8] | None = None
     says_axes: bool = False
     nodata: int | float | None = None
+    names: Mapping[int, str] = MappingProxyType({})
+    elements: str = "voxels"
     notes: tuple[str, ...] = ()
 
     def read_into(self, buffer: WritableBytes) -> int:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastseg.volumes.bytes import ByteSource
 from fastseg.volumes.errors import StreamError, UnrecognisedError, VolumeError
 from fastseg.volumes.foreign import note_of
+from fastseg.volumes.formats.cifti import INTENTS, extensions, grayordinates, label_names
 from fastseg.volumes.plain import SerialVolume, truncated
 from fastseg.volumes.volume import Format, Geometry
 
@@ -29,7 +30,11 @@ _AXES = "xyztuvw"
 
 @dataclass(frozen=True)
 class Header:
-    """What a NIfTI header says, verified; `single` is whether the voxels are in the same file."""
+    """What a NIfTI header says, verified.
+
+    `single` is whether the voxels are in the same file, `placed` whether it says where they lie, `cifti` whether they are
+    vertices and voxels of a CIFTI file.
+    """
 
     geometry: Geometry
     dtype: np.dtype[Any]
@@ -37,6 +42,8 @@ class Header:
     voxel_offset: int
     voxel_bytes: int
     single: bool
+    placed: bool
+    cifti: bool
 
 
 class NiftiVolume(SerialVolume):
@@ -58,6 +65,7 @@ class NiftiVolume(SerialVolume):
         source = _source(path, header_path)
         try:
             header = _read_header(source)
+            text = extensions(source, header.voxel_offset) if header.single else b""
             if not header.single:
                 source.drain("the header", only_zeros=False)
                 voxel_path = _other_half(header_path, ".hdr", ".img")
@@ -72,8 +80,16 @@ class NiftiVolume(SerialVolume):
             source.close()
             raise
         offset = None if source.compressed else header.voxel_offset
-        super().__init__(path, header.geometry, header.dtype, "F", source, offset)
-        self.scaling = header.scaling
+        shape = header.geometry.shape
+        geometry = grayordinates(shape, text) if header.cifti else header.geometry
+        super().__init__(path, geometry, header.dtype, "F", source, offset)
+        self.scaling, self.names, self.says_axes = header.scaling, label_names(text), header.cifti
+        if header.cifti:
+            self.elements = "vertices"
+        elif not header.placed:
+            self.notes = (
+                f"{path}: states no position (its qform_code and sform_code are 0): only shape and spacing are compared",
+            )
 
 
 def _skip_to_voxels(source: ByteSource, header: Header) -> None:
@@ -130,10 +146,16 @@ def _read_header(source: ByteSource) -> Header:
     version = _VERSIONS[size]
     block += source.take(size - 348)
     magic = block[_MAGIC_AT[version] :][: len(_MAGICS[version][0])]
+    analyze = ""
+    if version == 1 and magic not in _MAGICS[1] and (magic == bytes(4) or block[38:39] == b"r"):
+        analyze = (
+            ": that is Analyze 7.5, whose files do not say which side is left; convert it to NIfTI with a program that knows "
+            "(nibabel.save(nibabel.Nifti1Image(data, affine), ...))"
+        )
     if magic not in _MAGICS[version] or len(block) < size:
         raise VolumeError(
             f"{source.name}: expected a NIfTI-{version} header of {size} bytes with one of the magics "
-            f"{_MAGICS[version]} at byte {_MAGIC_AT[version]}, found {len(block)} bytes with {magic!r}"
+            f"{_MAGICS[version]} at byte {_MAGIC_AT[version]}, found {len(block)} bytes with {magic!r}{analyze}"
         )
     try:
         return _parsed(block, order, version, single=magic == _MAGICS[version][0])
@@ -182,15 +204,19 @@ def _parsed(block: bytes, order: Literal["<", ">"], version: int, single: bool) 
         raise _HeaderError(f"expected vox_offset to be an integer of at least {lowest}, found {offset}")
 
     affine, spacing = _place(header)
-    while len(shape) > 3 and shape[-1] == 1:
+    placed = int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0
+    cifti = int(header["intent_code"]) in INTENTS and axes >= 6
+    while len(shape) > 3 and shape[-1] == 1 and not cifti:
         shape = shape[:-1]
     return Header(
-        geometry=Geometry(shape, affine, spacing[: len(shape)], _AXES[: len(shape)]),
+        geometry=Geometry(shape, affine if placed else None, spacing[: len(shape)], _AXES[: len(shape)]),
         dtype=dtype,
         scaling=_scaling(float(header["scl_slope"]), float(header["scl_inter"])),
         voxel_offset=int(header["vox_offset"]),
         voxel_bytes=math.prod(shape) * dtype.itemsize,
         single=single,
+        placed=placed,
+        cifti=cifti,
     )
 
 
