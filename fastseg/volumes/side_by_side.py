@@ -47,8 +47,7 @@ def open_aligned(
     """
     with ExitStack() as stack:
         opened = [stack.enter_context(path if isinstance(path, Volume) else open_volume(path)) for path in paths]
-        for volume in opened:
-            _check_axes(volume, axes)
+        _check_axes(opened[:2], axes)
         volumes = on_one_lattice(opened)
         true, *others = volumes
         for _ in others:  # the last may have fewer axes than those before it, so that all are aligned once more
@@ -67,24 +66,35 @@ def open_aligned(
         yield [true, *others], "; ".join(note for note in notes if note is not None) or None
 
 
-def _check_axes(volume: Volume, axes: str | None) -> None:
-    """Refuse what would throw masks of several channels together as one label map, unless somebody says what the axes are."""
+def _check_axes(volumes: list[Volume], axes: str | None) -> None:
+    """Refuse what would throw masks of several channels together as one label map, unless somebody says what the axes are.
+
+    One file that has them beside one without is refused for its shape.
+    """
+    problems = [_many(volume, axes) for volume in volumes]
+    if all(problems):
+        raise VolumeError(problems[0])
+
+
+def _many(volume: Volume, axes: str | None) -> str | None:
+    """Say which axes of a volume are none of a label map, as far as anybody knows; None where there are none."""
     shape, names = volume.geometry.shape, volume.geometry.axes
     if axes is not None and len(axes) == len(shape):
-        return
+        return None
     channels = [n for name, n in zip(names, shape, strict=False) if volume.says_axes and name == "c" and n > 1]
     if channels:
-        raise VolumeError(
+        return (
             f"{volume.path}: expected one label for each voxel, found {channels[0]} channels (axes {names}): masks that may "
             f"overlap are read with channels (--channels)"
         )
-    if sum(n > 1 for n in shape) > 3 and not volume.says_axes:
-        letters = "tzyx"[-len(shape) :] if len(shape) <= 4 else "ctzyx"[-len(shape) :]
-        raise VolumeError(
-            f"{volume.path}: expected labels along three axes at most, found the shape {shape}, and nothing that says what "
-            f"its axes are: axes={letters!r} (--axes {letters}) takes it for label maps of several time points, channels "
-            f"(--channels) for masks that may overlap"
-        )
+    if sum(n > 1 for n in shape) <= 3 or volume.says_axes:
+        return None
+    letters = "uvctzyx"[-len(shape) :] if len(shape) != 4 else "tzyx"
+    return (
+        f"{volume.path}: expected labels along three axes at most, found the shape {shape}, and nothing that says what "
+        f"its axes are: axes={letters!r} (--axes {letters}) takes it for label maps of several time points, channels "
+        f"(--channels) for masks that may overlap"
+    )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from typing import Any, BinaryIO, Literal
 
@@ -22,6 +23,7 @@ from fastseg.volumes.bytes import DEFLATE_LIMIT, ByteSource
 from fastseg.volumes.decoded import DecodedVolume
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.foreign import note_of
+from fastseg.volumes.formats.itk_says import Said, meta_says, nrrd_says
 from fastseg.volumes.plain import Inflater, SerialVolume
 from fastseg.volumes.volume import Format, Geometry, Volume, require
 
@@ -56,6 +58,8 @@ class _Place:
     offset: int | None
     coding: _Coding
     byteorder: _ByteOrder
+    says: Callable[[Geometry], Said]
+    """Returns what else the header says, of the geometry that SimpleITK finds in it."""
 
 
 def _open(path: str) -> Volume:
@@ -63,8 +67,18 @@ def _open(path: str) -> Volume:
     reader = itk.ImageFileReader()
     place = _locate(path, reader)
     geometry, dtype = _read_header(itk, reader, path)
+    said = place.says(geometry)
+    volume = _volume(path, said.geometry, dtype, place, lambda: itk.GetArrayFromImage(reader.Execute()))
+    volume.scaling, volume.notes = said.scaling, said.notes
+    return volume
+
+
+def _volume(
+    path: str, geometry: Geometry, dtype: np.dtype[Any], place: _Place, read: Callable[[], NDArray[Any]]
+) -> Volume:
+    """Return the voxels of a place; what SimpleITK must look for is read with `read`."""
     if place.offset is None:
-        return _Whole(path, geometry, dtype, place, lambda: itk.GetArrayFromImage(reader.Execute()))
+        return _Whole(path, geometry, dtype, place, read)
     zipped, file = place.coding != "raw", place.files[0]
     source = ByteSource(
         file,
@@ -136,7 +150,8 @@ def _locate_nrrd(path: str, file: BinaryIO) -> _Place:
     offset = file.tell() if names is None else 0
     simple = len(files) == 1 and all(fields.get(key, "0") == "0" for key in ("lineskip", "byteskip"))
     byteorder: _ByteOrder = ">" if fields.get("endian", "").lower() == "big" else "<"
-    return _Place(files, offset if simple and coding != "text" else None, coding, byteorder)
+    says = partial(nrrd_says, path, fields)
+    return _Place(files, offset if simple and coding != "text" else None, coding, byteorder, says)
 
 
 def _locate_meta(path: str, file: BinaryIO) -> _Place:
@@ -166,7 +181,9 @@ def _locate_meta(path: str, file: BinaryIO) -> _Place:
             f"{path}: expected compressed voxels in one file right after its header, found another layout"
         )
     offset = file.tell() if local else 0
-    return _Place(files, offset if simple and coding != "text" else None, coding, ">" if orders == {True} else "<")
+    byteorder: _ByteOrder = ">" if orders == {True} else "<"
+    says = partial(meta_says, path, fields)
+    return _Place(files, offset if simple and coding != "text" else None, coding, byteorder, says)
 
 
 def _check_meta(path: str, fields: dict[str, str]) -> None:
