@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastseg.volumes.bytes import HEAD_BYTES, ByteSource
 from fastseg.volumes.errors import ClosedError, VolumeError
 from fastseg.volumes.formats.column_major import Writer, check_version, is_old_matlab
+from fastseg.volumes.formats.hdf5_says import chunks_note, said_of
 from fastseg.volumes.paths import split_inside
 from fastseg.volumes.plain import PlainVoxels
 from fastseg.volumes.volume import Format, Geometry, Volume, require
@@ -94,10 +95,15 @@ class Hdf5Volume(Volume):
         if chunks and math.prod(chunks) * dtype.itemsize > _CHUNK_BYTES:
             raise VolumeError(f"{name}: expected chunks of at most {_CHUNK_BYTES >> 20} MiB, found {chunks} of {dtype}")
         blocks = chunks or (1,) * len(shape)
+        self._stored = dtype
+        self.notes = chunks_note(name, dataset)
+        said = said_of(name, self._file, dataset, dtype)
+        self.dtype, self.scaling, self.nodata = said.values
+        self.palette, self.geometry = said.palette, said.geometry
         if self._writer.reverses(dataset):
             shape, blocks, self.order = shape[::-1], blocks[::-1], "F"
-        self.dtype, self.blocks = dtype, blocks
-        self.geometry = Geometry(shape, None, (math.nan,) * len(shape))
+            self.geometry = Geometry(shape, None, (math.nan,) * len(shape))
+        self.says_axes, self.blocks = bool(self.geometry.axes), blocks
         self.parallel = False  # the library has one lock for everything
         size, offset = math.prod(shape) * dtype.itemsize, dataset.id.get_offset()
         if (
@@ -111,7 +117,7 @@ class Hdf5Volume(Volume):
                     f"{name}: truncated or corrupt: expected {size} bytes from byte {offset} on, "
                     f"found a file of {self._source.size}"
                 )
-            self._plain = PlainVoxels(self._source, offset, shape, dtype, self.order, self.path)
+            self._plain = PlainVoxels(self._source, offset, shape, self.dtype, self.order, self.path)
             self.parallel = True
 
     def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
@@ -123,8 +129,8 @@ class Hdf5Volume(Volume):
         with _errors(f"{self.path}: {start} to {stop}"):
             box = tuple(map(slice, start, stop))
             if self.order == "F":
-                return np.asarray(self._dataset[box[::-1]], self.dtype).T
-            return np.asarray(self._dataset[box], self.dtype)
+                return np.asarray(self._dataset[box[::-1]], self._stored).view(self.dtype).T
+            return np.asarray(self._dataset[box], self._stored).view(self.dtype)
 
     def close(self) -> None:
         """Close the file; closing twice is allowed."""
