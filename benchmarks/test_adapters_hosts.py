@@ -126,7 +126,9 @@ def test_losses(
 
         return run
 
-    in_double = float(theirs(scores.detach().double(), truth))  # its sums of float32 are 1e-3 off in the largest of these
+    in_double = float(
+        theirs(scores.detach().double(), truth)
+    )  # its sums of float32 are 1e-3 off in the largest of these
     assert float(step(ours)().detach()) == pytest.approx(in_double, rel=2e-6)
     compare(
         benchmark,

@@ -21,6 +21,7 @@ _HOMES = {
     "api.instance_files": ("match_instance_files",),
     "api.instances": ("match_instances",),
     "api.labels": ("confusion_matrix", "count_labels", "evaluate"),
+    "api.mask_files": ("count_mask_files",),
     "api.masks": ("count_masks",),
     "api.pairs": ("count_pairs",),
     "api.score_files": ("evaluate_score_files", "sum_files"),

@@ -88,6 +88,9 @@ from fastseg.api.labels import (
     count_labels as count_labels,
     evaluate as evaluate,
 )
+from fastseg.api.mask_files import (
+    count_mask_files as count_mask_files,
+)
 from fastseg.api.masks import (
     count_masks as count_masks,
 )

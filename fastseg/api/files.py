@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from fastseg.api.mask_files import are_masks, evaluate_mask_files, said_of_masks, side_name
 from fastseg.api.same_file import same_file_note
 from fastseg.api.table import Scores
 from fastseg.arrays.arguments import integers
@@ -17,6 +18,7 @@ from fastseg.labels.choices import choose_labels
 from fastseg.labels.mapping import read_mapping
 from fastseg.labels.tables import LabelTable
 from fastseg.volumes.geometry import TOLERANCE
+from fastseg.volumes.masks import Place, names_of
 from fastseg.volumes.paths import Path
 from fastseg.volumes.sources import holds_scores
 
@@ -107,8 +109,8 @@ def count_files(
 
 
 def evaluate_files(
-    reference: Path,
-    prediction: Path,
+    reference: Place,
+    prediction: Place,
     *,
     labels: LabelTable | Mapping[int, str] | Sequence[int] | Path | None = None,
     prediction_labels: LabelTable | Mapping[int, str] | Path | None = None,
@@ -120,14 +122,19 @@ def evaluate_files(
     map_prediction: Mapping[int, int] | Path | None = None,
     activation: str | None = None,
     channel_axis: int | None = None,
+    masks: bool = False,
+    channels: str | Sequence[str] | None = None,
+    threshold: float | None = None,
+    missing_mask: Literal["error", "empty", "skip"] = "error",
     **options: Any,
 ) -> Scores:
     """Compute the scores of a predicted segmentation on disk, in one pass over both files.
 
     Parameters
     ----------
-    reference, prediction : path
-        Volumes, as in `count_files`. The prediction may hold scores, as in `fastseg.sum_files`: it does if it has an axis of
+    reference, prediction : path, or mapping of str to path
+        Volumes, as in `count_files`; or masks that may overlap, as in `fastseg.count_mask_files`, on both sides or on one.
+        The prediction may hold scores, as in `fastseg.sum_files`: it does if it has an axis of
         several classes besides those of the reference, or one of the next two is named.
     labels, num_classes, prediction_labels, regions, map_prediction
         What is scored, as in `fastseg.labels.choices.choose_labels`.
@@ -138,13 +145,19 @@ def evaluate_files(
         ignore label of an nnU-Net dataset.json.
     activation, channel_axis
         Of files of scores, as in `fastseg.sum_files`; the activation "none" says no more than that there are scores.
+    masks, channels, threshold
+        What is said of files of masks, as in `fastseg.count_mask_files`. Two files that name their segments themselves
+        (.seg.nrrd, DICOM SEG) are masks too, matched by these names, unless labels are declared.
+    missing_mask
+        Of masks: what a class is that only one side has, as in `fastseg.count_mask_files`.
     **options
         The other arguments of `count_files`.
 
     Returns
     -------
     scores : Scores
-        With the voxel volume, and the files' names in ``scores.files``; of scores those of the most probable labels, and
+        With the voxel volume, and the files' names in ``scores.files``; of masks each by its name, without the background; of
+        scores those of the most probable labels, and
         ``scores.extra``, as `fastseg.evaluate_score_files` has it.
 
     Raises
@@ -171,8 +184,23 @@ def evaluate_files(
         ignore=None if ignore_index is None else integers(ignore_index, "ignore_index").tolist(),
         map_prediction=map_prediction,
     )  # fmt: skip
+    said = said_of_masks(masks, channels, threshold)
+    if are_masks(reference, prediction, chosen, said):
+        _no_scores(activation, channel_axis)
+        return evaluate_mask_files(
+            reference, prediction, chosen, said, metrics=metrics, zero_division=zero_division, missing_mask=missing_mask,
+            **options,
+        )  # fmt: skip
+    if not chosen.names and not isinstance(reference, Mapping):
+        chosen = chosen._replace(names=names_of(reference))
+    if masks:
+        raise ValueError(
+            f"masks: expected masks on one side at least, found {side_name(reference)}, {side_name(prediction)}"
+        )
     for note in chosen.notes(options.get("unknown", "raise")):
         warn_caller(note, options.get("warn"))
+    assert not isinstance(reference, Mapping)
+    assert not isinstance(prediction, Mapping)
     warn_caller(same_file_note([(reference, prediction)]), options.get("warn"))
     if holds_scores(reference, prediction, activation=activation, channel_axis=channel_axis):
         from fastseg.api.score_files import score_files
@@ -197,3 +225,9 @@ def evaluate_files(
         files=files,
         regions=chosen.regions,
     )
+
+
+def _no_scores(activation: str | None, channel_axis: int | None) -> None:
+    for name, value in (("activation", activation), ("channel_axis", channel_axis)):
+        if value is not None:
+            raise ValueError(f"{name}: for files of scores, not for masks, found {value!r}")

@@ -47,6 +47,7 @@ _OF_RUNS = (
 _OF_FILES = (
     "regions", "unknown", "axes", "prediction_labels", "map_prediction", "roi", "reorient", "activation", "channel_axis",
     "geometry_tolerance",
+    "missing_mask", "masks", "channels", "threshold",
 )  # fmt: skip
 
 
@@ -109,8 +110,31 @@ _OF_FILES = (
     "--pattern",
     metavar="REGEX",
     multiple=True,
-    help="How a file's path in its folder names its case: a regular expression with a group (?P<case>...). Given twice, the "
-    "second is for predictions.",
+    help="How a file's path in its folder names its case: a regular expression with a group (?P<case>...), and perhaps "
+    "(?P<class>...) where each class has a file. Given twice, the second is for predictions.",
+)
+@click.option(
+    "--masks",
+    is_flag=True,
+    default=None,
+    help="Each class of a case has a file of its own, in folders whose layout does not say so by itself (case/liver.nii.gz), "
+    "or an array of its own in a file of several.",
+)
+@click.option(
+    "--channels",
+    metavar="NAMES",
+    help="What the channels of 4-D files of masks are called, in order: 'WT,TC,ET'.",
+)
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="NUMBER",
+    help="From which value on a voxel of soft masks is inside (of fractional DICOM segments: a share from 0 to 1).",
+)
+@click.option(
+    "--missing-mask",
+    type=click.Choice(["error", "empty", "skip"]),
+    help="What a class is that only one side of a case has a mask of: an error (default), empty there, or left out.",
 )
 @click.option(
     "--pairs", metavar="FILE", help="A CSV file with the columns reference and prediction (case, roi) for folders."

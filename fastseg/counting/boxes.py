@@ -54,17 +54,17 @@ class Grid:
         return start, tuple(min(a + b, n) for a, b, n in zip(start, self.lengths, self.shape, strict=True))
 
 
-def stream_grid(volumes: Sequence[Volume]) -> Grid:
-    """Cut volumes into boxes that follow one another in their streams."""
+def stream_grid(volumes: Sequence[Volume], most: int | None = None) -> Grid:
+    """Cut volumes into boxes that follow one another in their streams, of so many bytes of the widest file (BOX_BYTES)."""
     first = volumes[0]
     shape, flat = first.geometry.shape, first.order == "F"
-    lengths = trailing_block(shape[::-1] if flat else shape, _voxels(volumes))
+    lengths = trailing_block(shape[::-1] if flat else shape, _voxels(volumes, most))
     return Grid(shape, lengths[::-1] if flat else lengths, first.order)
 
 
-def block_grid(volumes: Sequence[Volume]) -> Grid:
+def block_grid(volumes: Sequence[Volume], most: int | None = None) -> Grid:
     """Cut volumes into boxes that each file can read well: whole chunks, or long rows."""
-    shape, voxels = volumes[0].geometry.shape, _voxels(volumes)
+    shape, voxels = volumes[0].geometry.shape, _voxels(volumes, most)
     chunks = [volume.blocks for volume in volumes if volume.blocks is not None and prod(volume.blocks) > 1]
     orders = {volume.order for volume in volumes}
     order = volumes[0].order if len(orders) == 1 else "C"
@@ -75,7 +75,7 @@ def block_grid(volumes: Sequence[Volume]) -> Grid:
             lengths[axis] = max(1, min(shape[axis], lengths[axis] * times))
         return Grid(shape, tuple(lengths), order)
     if len(orders) == 1:
-        return stream_grid(volumes)
+        return stream_grid(volumes, most)
     return Grid(shape, _rows_both_ways(shape, voxels), order)
 
 
@@ -91,17 +91,17 @@ def _rows_both_ways(shape: tuple[int, ...], voxels: int) -> tuple[int, ...]:
     return tuple(lengths)
 
 
-def _voxels(volumes: Sequence[Volume]) -> int:
-    return max(1, BOX_BYTES // max(volume.dtype.itemsize for volume in volumes))
+def _voxels(volumes: Sequence[Volume], most: int | None) -> int:
+    return max(1, (most or BOX_BYTES) // max(volume.dtype.itemsize for volume in volumes))
 
 
-def read_boxes(volumes: Sequence[Volume]) -> Iterator[tuple[tuple[int, ...], list[Array]]]:
+def read_boxes(volumes: Sequence[Volume], most: int | None = None) -> Iterator[tuple[tuple[int, ...], list[Array]]]:
     """Yield where each box begins and what each file holds there, on the calling thread, and check the files' ends.
 
-    The arrays are valid until the next box is asked for.
+    A box has up to `most` (BOX_BYTES) of the widest file, or is a chunk. The arrays are valid until the next box is asked for.
     """
     if same_stream(volumes):
-        grid = stream_grid(volumes)
+        grid = stream_grid(volumes, most)
         buffers = [np.empty(prod(grid.lengths) * volume.dtype.itemsize, np.uint8) for volume in volumes]
         for number in range(grid.count):
             start, stop = grid.box(number)
@@ -114,7 +114,7 @@ def read_boxes(volumes: Sequence[Volume]) -> Iterator[tuple[tuple[int, ...], lis
                 arrays.append(piece.view(volume.dtype).reshape(sizes, order=volume.order))
             yield start, arrays
     else:
-        grid = block_grid(volumes)
+        grid = block_grid(volumes, most)
         for number in range(grid.count):
             start, stop = grid.box(number)
             yield start, [volume.read_block(start, stop) for volume in volumes]

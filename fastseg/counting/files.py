@@ -23,7 +23,7 @@ from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import in_boxes, open_aligned, same_stream, side_by_side
 
-__all__ = ["count_with_facts", "warn_caller"]
+__all__ = ["count_with_facts", "stored_pairs", "warn_caller"]
 
 
 def count_with_facts(
@@ -65,7 +65,7 @@ def count_with_facts(
         unlike = not mapping and palettes.unlike(true, pred)
         plain = mapping is None and true.scaling is None and pred.scaling is None and not unlike
         try:
-            parts = _pairs(volumes, threads, totals.declared if plain else None, report) if voxels else []
+            parts = stored_pairs(volumes, threads, totals.declared if plain else None, report) if voxels else []
             if unlike:
                 stored = [part for part in parts if not isinstance(part, Square)]
                 values = [part.true for part in stored], [part.pred for part in stored]
@@ -97,7 +97,7 @@ def count_with_facts(
         return counts, files, true.geometry.voxel_volume_ml
 
 
-def _pairs(
+def stored_pairs(
     volumes: list[Volume], threads: int, declared: Declared | None, progress: Callable[[int], None] | None
 ) -> Sequence[Pairs | Square]:
     """Count the pairs of stored values, in the way that suits the files; `declared` as in `stream_pairs`."""

@@ -21,9 +21,11 @@ _NAMES = {
     "geometry_tolerance": "Voxels that pass for the same place",
     "reorient": "Predictions turned to lie as the references", "axes": "Axes of files that do not name theirs",
     "activation": "What turns scores into probabilities", "channel_axis": "Axis of the classes of scores",
-    "missing": "Case without a prediction", "names": "Names of labels", "regions": "Regions", "metrics": "Metrics",
-    "convention": "Convention", "background": "Background in means", "resamples": "Draws of the bootstrap",
-    "confidence": "Confidence of the intervals", "seed": "Seed of the bootstrap",
+    "missing": "Case without a prediction", "masks": "Masks that may overlap",
+    "missing_mask": "Mask that only one side of a case has", "channels": "Channels of files of masks",
+    "threshold": "Value from which on a voxel is inside", "names": "Names of labels", "regions": "Regions",
+    "metrics": "Metrics", "convention": "Convention", "background": "Background in means",
+    "resamples": "Draws of the bootstrap", "confidence": "Confidence of the intervals", "seed": "Seed of the bootstrap",
 }  # fmt: skip
 
 _VALUES = {
@@ -37,6 +39,11 @@ _VALUES = {
     ("activation", None): "nothing, they are probabilities",
     ("activation", "none"): "nothing, they are probabilities",
     ("channel_axis", None): "as the shapes tell",
+    ("masks", None): "no, label maps",
+    ("threshold", None): "none, masks are binary",
+    ("missing_mask", "error"): "nothing is scored",
+    ("missing_mask", "empty"): "taken for empty",
+    ("missing_mask", "skip"): "left out of its case",
     ("missing", "error"): "nothing is scored",
     ("missing", "skip"): "left out",
     ("missing", "worst"): "taken as the worst",

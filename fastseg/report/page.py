@@ -19,6 +19,7 @@ from fastseg.report import mistakes as confusion, origin, pictures, plots, svg, 
 from fastseg.report.words import count, metric_name, number, percent, tally, why_no_interval
 from fastseg.runs import CaseRecord, Run
 from fastseg.runs.results import statistics
+from fastseg.runs.results.numbers import NO_CONFUSION
 
 __all__ = ["render"]
 
@@ -95,6 +96,7 @@ def _contents(run: Run, worst: int, overlays: bool) -> dict[str, Any]:
         "sections": [_section(run, name, rows, values[name], worst_first) for name in names],
         "cut": {name: _cut(run, names, by, most) for name, most in (("rows", _ROWS), ("boxes", _BOXES))},
         "confusion": _confusion(run),
+        "no_confusion": "" if run.settings.masks is None else NO_CONFUSION,
         "metrics": names,
         "cases": [*_case_rows(run, first, values, means, anchors)],
         "worst": shown,

@@ -112,6 +112,8 @@ def show(
 
 
 def _with_pictures(case: Shown, record: CaseRecord, run: Run) -> Shown:
+    if run.settings.masks is not None:
+        return replace(case, apology="pictures are of label maps; these are masks, which may overlap")
     try:
         views = overlays.views(_located(record, run), run.settings)
     except (OSError, ValueError, ImportError, EOFError, MemoryError) as error:

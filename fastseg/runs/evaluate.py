@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fastseg.api.mask_files import are_masks, classes_of_labels, said_of_masks
 from fastseg.api.same_file import same_file_note
 from fastseg.arrays.arguments import integer
 from fastseg.counting.threads import checked_threads, get_num_threads
-from fastseg.labels.choices import choose_labels, find_dataset_json, only_predicted
+from fastseg.labels.choices import LabelChoices, choose_labels, find_dataset_json, only_predicted
 from fastseg.labels.names import shown
-from fastseg.runs.cases.find import Case, find_cases
+from fastseg.runs.cases.find import Case, find_cases, mask_classes
 from fastseg.runs.cases.shard import Shard, digest_of
 from fastseg.runs.cases.swapped import swapped_note
 from fastseg.runs.keeping import keep_run, require_own
@@ -26,11 +27,12 @@ from fastseg.runs.results.gates import Gate, check_classes, check_gates, check_s
 from fastseg.runs.run import Run
 from fastseg.runs.scoring.journal import Journal
 from fastseg.runs.scoring.keys import CaseFiles, Hashing, has_hashes, place_of
-from fastseg.runs.scoring.options import read_settings
+from fastseg.runs.scoring.options import of_masks, read_settings
 from fastseg.runs.scoring.records import CaseRecord, triples
 from fastseg.runs.scoring.settings import Settings
 from fastseg.runs.scoring.threads import Progress, run_cases
 from fastseg.volumes.geometry import TOLERANCE
+from fastseg.volumes.masks import Said
 
 __all__ = ["evaluate_folder"]
 
@@ -63,6 +65,10 @@ def evaluate_folder(
     axes: str | None = None,
     activation: str | None = None,
     channel_axis: int | None = None,
+    masks: bool = False,
+    channels: str | Sequence[str] | None = None,
+    threshold: float | None = None,
+    missing_mask: Literal["error", "empty", "skip"] = "error",
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -83,7 +89,8 @@ def evaluate_folder(
     Parameters
     ----------
     reference, prediction : path
-        Two folders of volumes, paired by the names of their files without suffix; or two volumes, which are one case.
+        Two folders of volumes, paired by the names of their files without suffix; or two volumes, which are one case. Each
+        class of a case may have a file of its own (`masks`), also on one side only.
     output : path, optional
         A folder for the results; it is made. What is in it of an earlier call goes on (`resume`); results of other
         predictions in it are an error.
@@ -99,6 +106,14 @@ def evaluate_folder(
         As in `fastseg.runs.scoring.options.read_settings`: how.
     resamples, confidence, seed
         As in `fastseg.runs.scoring.options.read_settings`: how.
+    masks : bool
+        Whether folders hold masks that may overlap, one file for each class of a case, where neither their layout nor the
+        pattern says so (`fastseg.runs.cases.find.find_cases`). A label map is compared with masks by the names of its labels.
+    channels, threshold
+        What is said of files of masks, as in `fastseg.count_mask_files`.
+    missing_mask
+        What a class is that only one side of a case has a mask of: an error, an empty mask ("empty"), or left out of that case
+        ("skip").
     threads : int, optional
         How many cases at once; where there are fewer cases, they use several each. Default `fastseg.get_num_threads`.
     shard : (int, int), optional
@@ -166,14 +181,13 @@ def evaluate_folder(
     settings = read_settings(
         chosen, unknown=unknown, metrics=metrics, convention=convention, background=background, geometry=geometry,
         geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes, missing=missing, activation=activation,
-        channel_axis=channel_axis,         resamples=resamples, confidence=confidence, seed=seed,
+        channel_axis=channel_axis, missing_mask=missing_mask, resamples=resamples, confidence=confidence, seed=seed,
     )  # fmt: skip
     for text in chosen.notes(unknown):
         say(f"warning: {text}")
     if (swapped := swapped_note(reference, prediction)) is not None:
         say(f"warning: {swapped}")
     bounds = [parse_gate(each) if isinstance(each, str) else each for each in gates]
-    check_classes(bounds, settings)
     tables = _described(
         labels=labels, prediction_labels=prediction_labels, regions=regions, map_prediction=map_prediction
     )
@@ -187,7 +201,18 @@ def evaluate_folder(
 
         check_client(client)
         workers = threads_of(client)
-    found = find_cases(reference, prediction, pattern=pattern, pairs=pairs, roi=roi, missing=missing)
+    said = said_of_masks(masks, channels, threshold)
+    of_labels = tuple(classes_of_labels(chosen))
+    found = find_cases(
+        reference, prediction, pattern=pattern, pairs=pairs, roi=roi, missing=missing,
+        masks=said.masks, missing_mask=settings.missing_mask, classes=of_labels,
+    )  # fmt: skip
+    if (of_files := mask_classes(found.cases)) or _are_masks(found.cases, chosen, said):
+        settings = of_masks(settings, said.channels or of_labels or of_files, said, metrics)
+    elif masks or channels is not None or threshold is not None:
+        name = "masks" if masks else "channels" if channels is not None else "threshold"
+        raise ValueError(f"{name}: expected masks that may overlap, found label maps")
+    check_classes(bounds, settings)
     check_scores(bounds, found.cases, settings)
     cases = found.cases if share is None else share.share(found.cases)
     if (same := same_file_note([(case.reference, case.prediction) for case in cases])) is not None:
@@ -249,6 +274,12 @@ def evaluate_folder(
     return run
 
 
+def _are_masks(cases: Sequence[Case], chosen: LabelChoices, said: Said) -> bool:
+    """Tell whether files that hold all classes of a case hold masks, by the first that has a prediction."""
+    first = next((case for case in cases if case.prediction is not None), None)
+    return first is not None and are_masks(first.reference, first.prediction, chosen, said)
+
+
 def _text(path: Path | None) -> str | None:
     return None if path is None else os.fsdecode(path)
 
@@ -265,7 +296,7 @@ def _described(**tables: Any) -> dict[str, dict[str, str]]:
 
 def _unlike_labels(run: Run) -> str | None:
     """Say which labels only predictions have, where nobody said which labels there are."""
-    if run.settings.labels is not None or run.settings.regions:
+    if run.settings.labels is not None or run.settings.regions or run.settings.masks is not None:
         return None
     pairs, unknown = triples(run.counted)
     true, pred = np.concatenate([pairs[:, 1], unknown[:, 1]]), pairs[:, 2]

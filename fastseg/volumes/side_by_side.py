@@ -30,10 +30,12 @@ def open_aligned(
     geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
+    masks: int | None = None,
 ) -> Iterator[tuple[list[Volume], str | None]]:
     """Open a truth, a prediction and perhaps a mask as volumes of one shape, in which an index means the same voxel.
 
-    Volumes are open already, and are closed with the others.
+    Volumes are open already, and are closed with the others. There may be more than these: `masks` says how many of the last
+    are regions of interest, None that all are from the third on.
 
     Yields
     ------
@@ -53,12 +55,14 @@ def open_aligned(
         for _ in others:  # the last may have fewer axes than those before it, so that all are aligned once more
             for number, other in enumerate(others):
                 true, others[number] = align(true, other, axes=axes, reorient=reorient)
+            if all(each.geometry.shape == true.geometry.shape for each in others):
+                break
         notes = [
             check_geometry(true.geometry, each.geometry, geometry, (true.path, each.path), geometry_tolerance)
             for each in others
         ]
         check_counterparts(volumes)
-        for mask in others[1:]:
+        for mask in others[1:] if masks is None else others[len(others) - masks :]:
             if mask.scaling is not None and mask.scaling[1] != 0:
                 raise VolumeError(
                     f"{mask.path}: expected a region of interest, found one whose 0 stands for {mask.scaling[1]}"

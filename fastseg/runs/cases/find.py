@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from fastseg.labels.names import shown
 from fastseg.runs.cases import ids as case_ids
 from fastseg.runs.cases.folders import CaseFolder, first_deep, is_volume, list_folder
+from fastseg.runs.cases.masks import MaskFolder, lacking, list_masks, one_case
 from fastseg.runs.cases.tables import read_pairs
 from fastseg.volumes import split_inside, split_suffix
+from fastseg.volumes.masks.files import natural
 
-__all__ = ["Case", "Cases", "CasesError", "find_cases"]
+__all__ = ["Case", "Cases", "CasesError", "find_cases", "mask_classes"]
 
 Path = str | os.PathLike[str]
 
@@ -29,6 +31,9 @@ class Case(NamedTuple):
     prediction: str | None
     """None where there is none."""
     roi: str | None
+    true_masks: Mapping[str, str] | None = None
+    """Where each class has a file of its own: their paths by class, and `reference` is what they are called together."""
+    pred_masks: Mapping[str, str] | None = None
 
 
 class Cases(NamedTuple):
@@ -71,6 +76,9 @@ def find_cases(
     pairs: Path | None = None,
     roi: Path | None = None,
     missing: Literal["error", "skip", "worst"] = "error",
+    masks: bool = False,
+    missing_mask: Literal["error", "empty", "skip"] = "error",
+    classes: Sequence[str] = (),
 ) -> Cases:
     r"""Find the cases of two folders, of two files, or of a table.
 
@@ -81,7 +89,8 @@ def find_cases(
     pattern : str or sequence of str, optional
         Regular expression with a group ``case``, such as ``(?P<case>.*)/seg\.nii\.gz``, that the whole path of a file
         within its folder has to match (``/`` between folders, ``.`` matches any character); subfolders are listed too
-        then. Of two, the first is for references and the second for predictions; a third is for `roi` (else: the first).
+        then. With a group ``class`` besides, each class of a case has a file of its own. Of two, the first is for
+        references and the second for predictions; a third is for `roi` (else: the first).
     pairs : path, optional
         A CSV file with the columns ``reference`` and ``prediction``, optionally ``case`` and ``roi``, in UTF-8; its relative
         paths are relative to its folder. An empty ``case`` is the reference's stem, an empty ``prediction`` is missing; an
@@ -90,6 +99,12 @@ def find_cases(
         A folder of masks, of which each case has one (for two files: a file). Masks of no case are no error.
     missing
         What missing predictions and extra ones are: errors, or (both other policies) part of what is returned.
+    masks
+        Whether each class of a case has a file of its own, in folders whose layout does not say so by itself.
+    missing_mask
+        Under "error", a class that a case has no file of is a problem.
+    classes
+        Those that are scored; none: all that there are.
 
     Returns
     -------
@@ -109,6 +124,11 @@ def find_cases(
     - A prediction (or mask) belongs to the reference of the same id, which may be composed otherwise (NFC, NFD).
     - One that belongs to none, and whose name ends in ``_`` and four digits (nnU-Net's number of a channel), belongs to
       the reference with the id before that, if nothing else does; two that would are an error. References keep theirs.
+
+    Masks are found by themselves in ``case/segmentations/class.nii.gz``, as TotalSegmentator writes them. With `masks` they
+    are found in ``case/class.nii.gz`` too, and in ``class/case.nii.gz`` where all names of files have a number and not all of
+    folders; two folders of nothing but files are one case. Where one of the two folders is so, the other may have one file for
+    each case.
 
     With a pattern, the id is the group, and there is no rule for channels. Several files of one folder whose ids differ at
     most in case and compatible characters (NFKC) are an error. What lies beside a volume under the same name does not
@@ -131,14 +151,29 @@ def find_cases(
         patterns = _patterns(None)
     else:
         patterns = _patterns(pattern)
-        _pair_folders(names[0], names[1], patterns, found)
+        _pair_folders(names[0], names[1], patterns, masks, found)
+        if found.masks and missing_mask == "error":
+            known = tuple(classes) or mask_classes(found.cases)
+            for case in sorted(found.cases, key=lambda case: case.id):
+                found.lacking += lacking(case.id, "reference", case.true_masks, known)
+                found.lacking += lacking(case.id, "prediction", case.pred_masks, known)
     if names[2] is not None and found.cases:
         _add_masks(names[2], patterns[2], pairs is None and is_volume(names[0]), found)
     return found.finish(missing)
 
 
+def mask_classes(cases: Sequence[Case]) -> tuple[str, ...]:
+    """Return the classes that have files of their own in some case, in the order in which people number them."""
+    sides = [side for case in cases for side in (case.true_masks, case.pred_masks) if side is not None]
+    return tuple(sorted({name for side in sides for name in side}, key=natural))
+
+
 #: What may help where references and predictions do not pair.
 _UNPAIRED = "missing='skip', --missing skip, leaves such files out; a pattern, --pattern, says how names are paired"
+
+
+#: What may help where masks are missing.
+_NO_MASK = "missing_mask='empty', --missing-mask empty, takes missing masks for empty ones; 'skip' leaves them out"
 
 
 @dataclass
@@ -150,11 +185,15 @@ class _Found:
     problems: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     """Problems under the policy that nothing may be missing."""
+    masks: list[MaskFolder] = field(default_factory=list)
+    """The folders of masks."""
+    lacking: list[str] = field(default_factory=list)
+    """Problems under the policy that no mask may be missing."""
     hints: dict[str, str] = field(default_factory=dict)
     """What may be the matter with an extra prediction, by its path."""
 
     def finish(self, missing: str) -> Cases:
-        problems = list(self.problems)
+        problems = [*self.problems, *self.lacking]
         if missing == "error":
             problems += self.absent
             wrong = "no reference belongs to it"
@@ -163,7 +202,8 @@ class _Found:
             problems.append(f"prediction: none of the {len(self.cases)} cases has one; extra: {_first(self.extra)}")
         if problems:
             unpaired = missing == "error" and bool(self.absent or self.extra)
-            raise CasesError(problems, _UNPAIRED if unpaired else "")
+            hints = [*[_UNPAIRED][:unpaired], *[_NO_MASK][: bool(self.lacking)]]
+            raise CasesError(problems, "; ".join(hints))
         return Cases(tuple(sorted(self.cases, key=lambda case: case.id)), tuple(sorted(self.extra)))
 
 
@@ -191,7 +231,9 @@ def _patterns(given: str | Sequence[str] | None) -> Patterns:
     return compiled[0], compiled[min(1, len(compiled) - 1)], compiled[2] if len(compiled) == 3 else compiled[0]
 
 
-def _pair_folders(reference: str | None, prediction: str | None, patterns: Patterns, found: _Found) -> None:
+def _pair_folders(
+    reference: str | None, prediction: str | None, patterns: Patterns, masks: bool, found: _Found
+) -> None:
     for argument, path, other in (("reference", reference, prediction), ("prediction", prediction, reference)):
         if path is None:
             found.problems.append(f"{argument}: expected a folder or a file, found none")
@@ -203,19 +245,24 @@ def _pair_folders(reference: str | None, prediction: str | None, patterns: Patte
             )
     if found.problems or reference is None or prediction is None:
         return
-    truth = list_folder(reference, "reference", patterns[0], found.problems)
+    sides = _mask_folders(reference, prediction, patterns, masks, found)
+    truth = sides[0].listed if sides[0] else list_folder(reference, "reference", patterns[0], found.problems)
     if not truth.files and not truth.contested:
         if not found.problems:
             found.problems.append(_nothing("reference", reference, patterns[0], truth))
         return
-    guesses = list_folder(prediction, "prediction", patterns[1], found.problems)
+    guesses = sides[1].listed if sides[1] else list_folder(prediction, "prediction", patterns[1], found.problems)
     none = not guesses.files and not guesses.contested
     if none:
         found.absent.append(_nothing("prediction", prediction, patterns[1], guesses))
     references = dict(truth.files.values())
     ids = list(references)
     paths, extra = _belonging(ids, guesses, "prediction", patterns[1] is None, found.problems)
-    found.cases += [Case(case, path, paths.get(case), None) for case, path in references.items()]
+    files = [side.masks if side else {} for side in sides]
+    found.cases += [
+        Case(case, path, paths.get(case), None, files[0].get(path), files[1].get(paths.get(case, "")))
+        for case, path in references.items()
+    ]
     found.extra += [path for case, path in extra if case_ids.folded(case) not in truth.contested]
     alike = {case_ids.folded(case): path for case, path in extra}
     numbered = {case_ids.before_channel(case): path for case, path in references.items()}
@@ -227,6 +274,25 @@ def _pair_folders(reference: str | None, prediction: str | None, patterns: Patte
             found.absent.append(f"{shown(case)}: no prediction{hint}")
     for case, path in extra:
         found.hints[path] = _two_files(paths.get(case_ids.before_channel(case) or ""), path, "predictions")
+
+
+def _mask_folders(
+    reference: str, prediction: str, patterns: Patterns, masks: bool, found: _Found
+) -> tuple[MaskFolder | None, MaskFolder | None]:
+    """Return what the two folders have of masks; where one has some, the other may have them in any layout."""
+    listed: list[MaskFolder | None] = [None, None]
+    both = (("reference", reference, patterns[0]), ("prediction", prediction, patterns[1]))
+    unsaid = all(pattern is None for _, _, pattern in both)
+    for asked in (False, True) if unsaid else (masks,):
+        if asked and not (masks or any(listed)):
+            break
+        for side, (argument, folder, pattern) in enumerate(both):
+            if listed[side] is None:
+                listed[side] = list_masks(folder, argument, pattern, asked, found.problems)
+    if masks and unsaid and not any(listed):
+        listed = [one_case(folder, reference) for _, folder, _ in both]
+    found.masks += [side for side in listed if side is not None]
+    return listed[0], listed[1]
 
 
 def _two_files(one: str | None, other: str, argument: str) -> str:

@@ -12,7 +12,7 @@ from fastseg.labels.names import shown
 from fastseg.runs.cases import ids as case_ids
 from fastseg.volumes import split_inside, split_suffix
 
-__all__ = ["CaseFolder", "first_deep", "is_volume", "list_folder"]
+__all__ = ["CaseFolder", "first_deep", "is_volume", "list_folder", "walk"]
 
 #: What runs leave, perhaps beside predictions: where one of the first is, the other is no volume.
 _OF_RUNS, _MATRICES = ("records.jsonl", "run.json"), "confusion.npz"
@@ -48,7 +48,7 @@ def list_folder(folder: str, argument: str, pattern: re.Pattern[str] | None, pro
     """
     listed = CaseFolder()
     by_id: dict[str, list[tuple[str, str]]] = {}
-    for inside, kind in _walk(folder, argument, pattern is not None, problems):
+    for inside, kind in walk(folder, argument, pattern is not None, problems):
         stem, suffix = split_suffix(inside)
         match = None if pattern is None else pattern.fullmatch(inside)
         if not suffix or (pattern is not None and match is None):
@@ -78,7 +78,7 @@ def list_folder(folder: str, argument: str, pattern: re.Pattern[str] | None, pro
 
 def first_deep(folder: str) -> str | None:
     """Return the path within a folder of a volume in a subfolder; None where a glance finds none."""
-    glance = islice(_walk(folder, "", True, []), _GLANCE)
+    glance = islice(walk(folder, "", True, []), _GLANCE)
     return next((path for path, kind in glance if "/" in path and kind == "a volume" and split_suffix(path)[1]), None)
 
 
@@ -88,7 +88,7 @@ def is_volume(path: str | None) -> bool:
     return os.path.isfile(outer) or (outer.rstrip("/").lower().endswith(".zarr") and os.path.isdir(outer))
 
 
-def _walk(folder: str, argument: str, deep: bool, problems: list[str]) -> Iterator[tuple[str, str]]:
+def walk(folder: str, argument: str, deep: bool, problems: list[str]) -> Iterator[tuple[str, str]]:
     """Yield paths within a folder and what is there, "a volume" for what may be one."""
     pending: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", ())]
     while pending:

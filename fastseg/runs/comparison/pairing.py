@@ -26,6 +26,7 @@ def scored_settings(settings: Settings) -> dict[str, Any]:
         "labels": None if settings.labels is None else sorted(settings.labels),
         "ignore": sorted(settings.ignore),
         "regions": {name: sorted(members) for name, members in settings.regions.items()},
+        **({} if settings.masks is None else {"masks": True, "missing_mask": settings.missing_mask}),
         "convention": settings.convention,
         "background": plain,
         "unknown": settings.unknown,
@@ -37,9 +38,9 @@ def paired(a: RunNumbers, b: RunNumbers, cases: str) -> tuple[tuple[RunNumbers, 
     """Return both runs with the same cases in the same order and the same classes, and the ids of the cases left out."""
     scored, named = (scored_settings(a.settings), scored_settings(b.settings)), (a.settings.names, b.settings.names)
     differences = [
-        f"{key}: {value!r} and {scored[1][key]!r}"
-        for key, value in scored[0].items()
-        if value != scored[1][key] and (key != "missing" or (a.missing and b.missing))
+        f"{key}: {value!r} and {scored[1].get(key)!r}"
+        for key in {**scored[0], **scored[1]}
+        if (value := scored[0].get(key)) != scored[1].get(key) and (key != "missing" or (a.missing and b.missing))
     ]
     for label in sorted(named[0].keys() & named[1].keys()):
         if named[0][label] != named[1][label]:
@@ -64,7 +65,9 @@ def paired(a: RunNumbers, b: RunNumbers, cases: str) -> tuple[tuple[RunNumbers, 
     _check_references(*runs, labels)
     missing = (b if b.missing else a).settings.missing  # only one has missing predictions, or the policies are the same
     settings = replace(a.settings, names={**named[1], **named[0]}, missing=missing)
-    if settings.labels is None and not settings.regions:
+    if settings.masks is not None:
+        settings = replace(settings, masks=tuple(dict.fromkeys(each.name for run in runs for each in run.classes)))
+    elif settings.labels is None and not settings.regions:
         settings = replace(settings, labels=tuple(labels.tolist()))
     runs = (
         replace(runs[0], settings=settings),
@@ -76,13 +79,19 @@ def paired(a: RunNumbers, b: RunNumbers, cases: str) -> tuple[tuple[RunNumbers, 
 
 def alike(a: RunNumbers, b: RunNumbers) -> bool:
     """Return whether paired runs have the same counts in every case, as a run has that is compared with itself."""
+    if a.settings.masks is not None:
+        return np.array_equal(a.missed, b.missed) and [r.masks for r in a.counted] == [r.masks for r in b.counted]
     counts = zip(triples(a.counted), triples(b.counted), strict=True)
     return np.array_equal(a.missed, b.missed) and all(np.array_equal(one, other) for one, other in counts)
 
 
 def _check_references(a: RunNumbers, b: RunNumbers, labels: Ints) -> None:
     """Raise ValueError where the same case has another reference in B than in A."""
+    names: list[Any] = labels.tolist()
     totals = _true(a, labels), _true(b, labels)
+    if a.settings.masks is not None:
+        names = sorted({each.name for each in a.classes} & {each.name for each in b.classes})
+        totals = _true_of_masks(a, names), _true_of_masks(b, names)
     wrong = []
     for case, (one, other) in enumerate(zip(a.counted, b.counted, strict=True)):
         for what in ("reference", "roi"):
@@ -96,7 +105,7 @@ def _check_references(a: RunNumbers, b: RunNumbers, labels: Ints) -> None:
             elif (totals[0][case] != totals[1][case]).any():
                 k = int((totals[0][case] != totals[1][case]).argmax())
                 found = f"{totals[0][case, k]:,} and {totals[1][case, k]:,}"
-                wrong.append(f"{one.id!r} (true voxels of label {labels[k]}: {found})")
+                wrong.append(f"{one.id!r} (true voxels of label {names[k]}: {found})")
     if wrong:
         raise ValueError(f"cases of the same id have other references: {_listed(wrong)}")
 
@@ -112,3 +121,10 @@ def _true(run: RunNumbers, labels: Ints) -> Ints:
     totals = np.zeros((len(run.counted), labels.size), np.int64)
     np.add.at(totals, (case, positions(labels, true)), voxels)
     return totals
+
+
+def _true_of_masks(run: RunNumbers, names: Sequence[str]) -> Ints:
+    """Return the true voxels of each case and mask: (N, K)."""
+    rows = [[record.masks.get(name, (0, 0, 0)) for name in names] for record in run.counted]
+    table = np.array(rows, np.int64).reshape(len(run.counted), len(names), 3)
+    return np.asarray(table[..., 0] + table[..., 2])

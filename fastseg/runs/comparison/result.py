@@ -23,8 +23,8 @@ class Row(NamedTuple):
     metric: str
     better: str
     """Which values are better: "higher", "lower", "zero" (the nearer to it), or "neither"."""
-    key: int | tuple[int, ...] | None
-    """The label, or the labels of a region; None: several classes together."""
+    key: int | tuple[int, ...] | str | None
+    """The label, or the labels of a region; of masks the name; None: several classes together."""
     name: str
     """The class's name; "mean": each case's mean over the classes in means that both define; "all": one number for all."""
     n: int

@@ -164,9 +164,9 @@ def text_cell(text: str) -> str:
     return f"'{safe}" if _FORMULA.match(safe) and not _INTEGER.fullmatch(safe) else safe
 
 
-def label_cell(key: int | tuple[int, ...] | None) -> str:
-    """Return the cell of a class's label or labels; empty for all classes together."""
-    return "" if key is None else str(key)
+def label_cell(key: int | tuple[int, ...] | str | None) -> str:
+    """Return the cell of a class's label or labels, or of the name of a mask; empty for all classes together."""
+    return "" if key is None else text_cell(key) if isinstance(key, str) else str(key)
 
 
 def number_cell(value: Any) -> str:

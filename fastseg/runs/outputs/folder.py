@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from fastseg.runs import atomic
 from fastseg.runs.outputs.confusion_npz import confusion_npz, read_confusion
@@ -38,13 +39,17 @@ def write_outputs(run: RunNumbers, folder: str | os.PathLike[str]) -> None:
     OSError
         If they cannot be written, with the path; those that were there are as they were.
     """
+    masks = run.settings.masks is not None
+    names = [name for name in FILES if not (masks and name == CONFUSION_FILE)]
     with _tables(run) as tables:
-        archive = confusion_npz(run)
-        digest = read_confusion(archive).sha256  # and nothing is written that could not be read
-        others = classes_csv(run), archive, run_json(run, digest)
+        archive = b"" if masks else confusion_npz(run)
+        digest = None if masks else read_confusion(archive).sha256  # and nothing is written that could not be read
+        others = classes_csv(run), *[archive][masks:], run_json(run, digest)
         made = (*tables(), *others)
     os.makedirs(folder, exist_ok=True)
-    atomic.write_all(folder, dict(zip(FILES, made, strict=True)))
+    atomic.write_all(folder, dict(zip(names, made, strict=True)))
+    if masks:  # of an earlier run of label maps
+        Path(folder, CONFUSION_FILE).unlink(missing_ok=True)
 
 
 def _tables(run: RunNumbers) -> AbstractContextManager[Callable[[], tuple[bytes, ...]]]:
@@ -79,12 +84,20 @@ def read_run(folder: str | os.PathLike[str]) -> RunNumbers:
             f"{folder}: expected a folder that fastseg evaluate -o has finished, found {_found_instead(folder)}"
         )
     plain = read_json(path)
-    confusion = read_confusion(read_bytes(Path(folder, CONFUSION_FILE)), os.fspath(Path(folder, CONFUSION_FILE)))
+    confusion = None
+    if _has_confusion(plain):
+        confusion = read_confusion(read_bytes(Path(folder, CONFUSION_FILE)), os.fspath(Path(folder, CONFUSION_FILE)))
     try:
         return run_of(plain, confusion)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{path}: expected a run that fastseg wrote; found {what}") from None
+
+
+def _has_confusion(plain: dict[str, Any]) -> bool:
+    """Tell whether a run says that it has confusion matrices, as all but those of masks have."""
+    said = plain.get("confusion")
+    return not (isinstance(said, dict) and said.get("file", CONFUSION_FILE) is None)
 
 
 def _found_instead(folder: str | os.PathLike[str]) -> str:

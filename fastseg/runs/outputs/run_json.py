@@ -22,7 +22,7 @@ voxels : object
 mean : object
     By metric the one number of the run: ``value``, null where it is undefined, and ``reason``, why it is.
 cases : list of objects
-    `CaseRecord` without ``pairs`` and ``unknown``, which are in `confusion.npz`.
+    `CaseRecord` without ``pairs`` and ``unknown``, which are in `confusion.npz`; ``masks`` only where masks were scored.
 facts : object
     What else the run says of itself: the paths as they were given and the ``working_folder`` that they are relative to, the
     ``tables`` that say what labels are, ``extra`` predictions, ``gates``.
@@ -31,6 +31,7 @@ machine, times : object
     a function of inputs and options.
 confusion : object
     ``file``, and ``sha256`` of what it holds (`Confusion.sha256`): a run of which another has overwritten a part is not read.
+    Of masks, which have no confusion, both are null, and ``reason`` says so.
 
 In memory, `Run.facts` has ``fastseg``, ``machine`` and ``times`` beside the other facts. Whoever reads a run and writes it
 again writes the same bytes.
@@ -51,7 +52,7 @@ from fastseg import metrics as registry
 from fastseg._version import __version__
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.runs.outputs.confusion_npz import Confusion
-from fastseg.runs.results.numbers import RunNumbers
+from fastseg.runs.results.numbers import NO_CONFUSION, RunNumbers
 from fastseg.runs.results.reasons import why_no_mean
 from fastseg.runs.results.statistics import summarise
 from fastseg.runs.scoring.records import CaseRecord
@@ -83,6 +84,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "roi": _TEXT_OR_NONE,
     "key": _TEXT,
     "reason": _TEXT_OR_NONE,
+    "masks": (dict,),
     "voxels": (list,),
     "shape": (list,),
     "spacing_mm": (list,),
@@ -125,9 +127,11 @@ def _run_plain(run: RunNumbers) -> dict[str, Any]:
     return plain
 
 
-def run_json(run: RunNumbers, digest: str) -> bytes:
-    """Return ``run.json`` of a run; `digest` is that of its confusion matrices."""
-    result = {**_run_plain(run), "confusion": {"file": CONFUSION_FILE, "sha256": digest}}
+def run_json(run: RunNumbers, digest: str | None) -> bytes:
+    """Return ``run.json`` of a run; `digest` is that of its confusion matrices, None where it has none."""
+    confusion = {"file": None if digest is None else CONFUSION_FILE, "sha256": digest}
+    confusion |= {"reason": NO_CONFUSION} if digest is None else {}
+    result = {**_run_plain(run), "confusion": confusion}
     lines = []
     for name, value in result.items():  # a line for each case: Python's encoder is slow where it indents
         if name == "cases" and run.records:
@@ -150,7 +154,8 @@ def _mean(run: RunNumbers, metric: str) -> dict[str, Any]:
 
 
 def _case(record: CaseRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name in _KINDS}
+    left_out = () if record.masks else ("masks",)
+    return {name: value for name, value in vars(record).items() if name in _KINDS and name not in left_out}
 
 
 def _line(case: dict[str, Any]) -> str:
@@ -200,14 +205,18 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name}, which JSON does not have")
 
 
-def run_of(plain: dict[str, Any], confusion: Confusion) -> RunNumbers:
+def run_of(plain: dict[str, Any], confusion: Confusion | None) -> RunNumbers:
     """Return the run that ``run.json`` and its confusion matrices tell of; any of many errors where they cannot be of one."""
-    if plain["confusion"]["sha256"] != confusion.sha256:
-        raise ValueError(f"{CONFUSION_FILE} beside it is of another run, or of another time")
     settings = _settings(plain["settings"])
-    where, voxels = {name: n for n, name in enumerate(confusion.ids)}, confusion.voxels.tolist()
+    if (confusion is None) != (settings.masks is not None):
+        raise ValueError(f"a run of {'label maps without' if confusion is None else 'masks with'} confusion matrices")
+    if confusion is not None and plain["confusion"]["sha256"] != confusion.sha256:
+        raise ValueError(f"{CONFUSION_FILE} beside it is of another run, or of another time")
+    where, voxels = {}, []
+    if confusion is not None:
+        where, voxels = {name: n for n, name in enumerate(confusion.ids)}, confusion.voxels.tolist()
     records = []
-    for case in ({"notes": [], **each} for each in plain["cases"]):
+    for case in ({"notes": [], "masks": {}, **each} for each in plain["cases"]):
         found = {
             name: type(case.get(name)).__name__ for name, kind in _KINDS.items() if not isinstance(case[name], kind)
         }
@@ -216,7 +225,7 @@ def run_of(plain: dict[str, Any], confusion: Confusion) -> RunNumbers:
                 f"a case {case['id']!r} of status {case['status']!r} with {found or 'fields as they should be'}"
             )
         n = where.get(case["id"])
-        pairs, unknown = ((), ()) if n is None else (confusion.pairs[n], confusion.unknown[n])
+        pairs, unknown = ((), ()) if n is None or confusion is None else (confusion.pairs[n], confusion.unknown[n])
         record = CaseRecord.from_plain({**case, "pairs": pairs, "unknown": unknown})
         if n is not None and list(record.voxels) != voxels[n]:
             raise ValueError(f"other voxels for case {record.id!r} than in {CONFUSION_FILE}")
@@ -224,14 +233,28 @@ def run_of(plain: dict[str, Any], confusion: Confusion) -> RunNumbers:
     if not all(isinstance(plain[name], dict) for name in ("facts", "machine", "times")):
         raise ValueError("facts that are no object")
     run = RunNumbers(settings, tuple(records), {**plain["facts"], **{name: plain[name] for name in _APART}})
-    if tuple(record.id for record in run.counted) != confusion.ids:
+    if confusion is not None and tuple(record.id for record in run.counted) != confusion.ids:
         raise ValueError(f"other cases than in {CONFUSION_FILE}")
+    if confusion is None:
+        _check_masks(run)
     counts = {name: plain["counts"][name] for name in _counts(run)}
     if counts != _counts(run):
         raise ValueError(f"counts {counts} of {_counts(run)} cases")
+    if confusion is None:
+        return run
     if confusion.closed != (settings.labels is not None) or confusion.labels.tolist() != run.labels.tolist():
         raise ValueError(f"other labels than in {CONFUSION_FILE}")
     return run
+
+
+def _check_masks(run: RunNumbers) -> None:
+    """Raise ValueError where the counts of a mask cannot be those of so many voxels."""
+    for record in run.counted:
+        for name, numbers in record.masks.items():
+            if min(numbers) < 0 or sum(numbers) > record.voxels[0]:
+                raise ValueError(
+                    f"counts {list(numbers)} of mask {name!r} of case {record.id!r}, of {record.voxels[0]} voxels"
+                )
 
 
 def _settings(plain: dict[str, Any]) -> Settings:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.metrics.arithmetic import nan_mean
+from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.results.numbers import RunNumbers
 
 __all__ = ["summary"]
@@ -40,13 +41,13 @@ def summary(run: RunNumbers) -> bytes:
     Notes
     -----
     A class is named by its label or by the tuple of a region's labels, as text; a region of one label by that label, since
-    nnU-Net's own reader stops at "(1,)".
+    nnU-Net's own reader stops at "(1,)". A mask is named by its name, which nnU-Net's reader takes for no label.
     """
     values = _values(run)
     keys: dict[str, int] = {}
     for place, each in enumerate(run.classes):
         if each.labels != (0,):
-            keys.setdefault(str(each.labels[0] if len(each.labels) == 1 else each.labels), place)
+            keys.setdefault(_key(each), place)
     # Python's encoder takes a second for a million numbers with indentation: one template has all of a case.
     columns = [_cells(values[name][:, keys[key]]) for key in sorted(keys) for name in _METRICS]
     numbers = zip(*columns, strict=True) if columns else repeat(())
@@ -71,6 +72,12 @@ def summary(run: RunNumbers) -> bytes:
     return text.encode("ascii")
 
 
+def _key(each: ReportedClass) -> str:
+    if isinstance(each.key, str):
+        return each.key
+    return str(each.labels[0] if len(each.labels) == 1 else each.labels)
+
+
 #: A case, indented as `json` does it.
 _CASE = """\
         {
@@ -85,7 +92,7 @@ def _metrics(keys: Sequence[str]) -> str:
     if not keys:
         return "{}"
     numbers = "{" + ",".join(f'\n{" " * 20}"{name}": %s' for name in _METRICS) + "\n" + " " * 16 + "}"
-    classes = (f"\n{' ' * 16}{json.dumps(key)}: {numbers}" for key in keys)
+    classes = (f"\n{' ' * 16}{json.dumps(key).replace('%', '%%')}: {numbers}" for key in keys)
     return "{" + ",".join(classes) + "\n" + " " * 12 + "}"
 
 

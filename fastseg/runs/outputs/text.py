@@ -47,7 +47,7 @@ def _classes_table(run: RunNumbers, metrics: Sequence[str], summaries: Sequence[
         numbers = [_number(cell.mean) for cell in cells]
         rows.append(
             [
-                each.label if isinstance(each.key, tuple) else shown_label(each.key),
+                _label(each.key, each.label),
                 shown(each.name),
                 *numbers,
                 _range([cell.defined for cell in cells]),
@@ -59,6 +59,11 @@ def _classes_table(run: RunNumbers, metrics: Sequence[str], summaries: Sequence[
     if any(intervals):
         rows.append([f"  {100 * run.settings.confidence:g}%", "interval", *intervals, ""])
     return table_in_blocks(["class", "name", *metrics, "cases"], rows, left=2)
+
+
+def _label(key: int | tuple[int, ...] | str, label: str) -> str:
+    """Return the cell of a class's label; masks have none but their name."""
+    return "-" if isinstance(key, str) else label if isinstance(key, tuple) else shown_label(key)
 
 
 def _line(cell: Summary) -> str:

@@ -160,7 +160,9 @@ def check_classes(gates: Sequence[Gate], settings: Settings) -> None:
         wanted = gate.class_name
         if wanted is None:
             continue
-        if settings.labels is not None or settings.regions:
+        if settings.masks == ():  # whose names are in files that nobody has read yet
+            continue
+        if settings.labels is not None or settings.regions or settings.masks is not None:
             place = _class_place(run.classes, wanted)
         elif (_INTEGER.fullmatch(wanted) and int(wanted) not in settings.ignore) or wanted in (
             name.strip() for name in settings.names.values()

@@ -18,9 +18,12 @@ from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.scoring.records import CaseRecord, Ints, triples
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["RunNumbers", "check_matrix"]
+__all__ = ["NO_CONFUSION", "RunNumbers", "check_matrix"]
 
 Floats = npt.NDArray[np.float64]
+
+#: Why masks have no confusion matrix.
+NO_CONFUSION = "masks may overlap, so that a voxel of one need not be mistaken for another"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,7 @@ class RunNumbers:
 
     @cached_property
     def labels(self) -> Ints:
-        """(K,) int64: the declared labels, else those that occur in any case, sorted."""
+        """(K,) int64: the declared labels, else those that occur in any case, sorted; none of masks."""
         if self.settings.labels is not None:
             return np.array(self.settings.labels, np.int64)
         found = [record.pairs[:, :2].reshape(-1) for record in self.counted]
@@ -76,7 +79,10 @@ class RunNumbers:
 
     @cached_property
     def classes(self) -> tuple[ReportedClass, ...]:
-        """The C classes that are reported: the regions, if any, else the labels that are not ignored."""
+        """The C classes that are reported: the regions, if any, else the labels that are not ignored; or the masks."""
+        if self.settings.masks is not None:
+            names = dict.fromkeys([*self.settings.masks, *(name for record in self.counted for name in record.masks)])
+            return tuple(ReportedClass(name, name) for name in names)
         if self.settings.regions:
             return tuple(ReportedClass(members, name) for name, members in self.settings.regions.items())
         labels = [label for label in self.labels.tolist() if label not in self.settings.ignore]
@@ -138,14 +144,20 @@ class RunNumbers:
         Raises
         ------
         ValueError
-            If there are more than 4,096 labels, for which matrices are too large.
+            If there are more than 4,096 labels, for which matrices are too large, or masks, which have no confusion.
         """
+        self._require_labels()
         numbers = np.arange(len(self.counted))[cases].tolist()
         return self._matrices([[self.counted[n]] for n in numbers])
 
     def pooled(self) -> LabelCounts:
         """Return the confusion matrix summed over all counted cases, (1, K, K); ValueError as `counts` raises it."""
+        self._require_labels()
         return self._matrices([self.counted])
+
+    def _require_labels(self) -> None:
+        if self.settings.masks is not None:
+            raise ValueError(f"labels: expected a run of label maps, found one of masks: {NO_CONFUSION}")
 
     def _matrices(self, groups: Sequence[Sequence[CaseRecord]]) -> LabelCounts:
         counts = _matrices(self.labels, self.settings.labels is not None, groups)
@@ -154,6 +166,8 @@ class RunNumbers:
     @cached_property
     def binary(self) -> BinaryCounts:
         """True and false positives and negatives of the reported classes: (N, C)."""
+        if self.settings.masks is not None:
+            return _binary_of_masks(self.counted, [each.name for each in self.classes])
         pairs, unknown = triples(self.counted)
         case, true, pred, voxels = pairs.T
         owner, truth = np.concatenate([case, unknown[:, 0]]), np.concatenate([true, unknown[:, 1]])
@@ -189,6 +203,9 @@ class RunNumbers:
                 values = np.array([_overall(entry, record) for record in self.counted], np.float64)[:, None]
             else:
                 values = self.convention.values(entry.name, self.binary, self.missed)
+                if self.settings.missing_mask == "skip" and self.settings.masks is not None:
+                    there = [[each.name in record.masks for each in self.classes] for record in self.counted]
+                    values = np.where(np.array(there, bool).reshape(values.shape), values, np.nan)
             values.flags.writeable = False
             self._values[entry.name] = values
         return self._values[entry.name]
@@ -215,6 +232,15 @@ class RunNumbers:
         if registry.get(metric).overall is not None:
             return float(self.class_values(metric)[0])
         return self.convention.mean(metric, self.values(metric), self.binary, self.in_means)
+
+
+def _binary_of_masks(records: Sequence[CaseRecord], names: Sequence[str]) -> BinaryCounts:
+    """Return the counts of masks; a class that a case has no mask of is empty there, on both sides."""
+    rows = [[record.masks.get(name, (0, 0, 0)) for name in names] for record in records]
+    table = np.array(rows, np.int64).reshape(len(records), len(names), 3)
+    given = np.array([record.voxels for record in records], np.int64).reshape(-1, 4)
+    tp, fp, fn = (table[..., column].copy() for column in range(3))
+    return BinaryCounts(tuple(range(len(names))), tp, fp, fn, given[:, :1] - tp - fp - fn, given)
 
 
 def _sums(shape: tuple[int, ...], places: tuple[npt.NDArray[Any], ...], voxels: Ints) -> Ints:

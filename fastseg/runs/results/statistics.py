@@ -34,8 +34,8 @@ class Summary(NamedTuple):
 
     metric: str
     """As it was asked for; or a name of `Run.scores`."""
-    key: int | tuple[int, ...] | None
-    """The label, or the labels of a region; None: several classes together."""
+    key: int | tuple[int, ...] | str | None
+    """The label, or the labels of a region; of masks the name; None: several classes together."""
     name: str
     """The class's name; "mean": the run's one number; "all": one number for all classes together."""
     mean: float
@@ -99,7 +99,7 @@ class _Part(NamedTuple):
         classes = self.convention.defined_cases(self.values, binary)
         return [*classes.tolist(), self.convention.defined(self.metric, self.values, binary, self.in_means)]
 
-    def names(self) -> list[tuple[int | tuple[int, ...] | None, str]]:
+    def names(self) -> list[tuple[int | tuple[int, ...] | str | None, str]]:
         """Return each column's key and name."""
         if self.classes is None:
             return [(None, "all")]

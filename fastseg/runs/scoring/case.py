@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from fastseg.api.mask_files import count_chosen_masks
 from fastseg.counting.files import count_with_facts
-from fastseg.counts import LabelCounts
+from fastseg.counts import BinaryCounts, LabelCounts
 from fastseg.labels.choices import LabelChoices
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.keys import CaseFiles, Hashing
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 from fastseg.volumes import open_volume, sources
+from fastseg.volumes.masks import Said
 
 __all__ = ["CancelledError", "score_case", "takes_scores"]
 
@@ -55,8 +57,10 @@ def score_case(
         record = replace(record, key=files.key(settings, hashing), inputs=files.describe(hashing, progress))
         if case.prediction is None:
             reason = f"no prediction for {case.reference}"
-            return replace(_missed(record, settings, threads, progress), status="missing", reason=reason)
-        return _counted(record, settings, threads, progress)
+            missed = _missed if settings.masks is None else _missed_masks
+            return replace(missed(case, record, settings, threads, progress), status="missing", reason=reason)
+        counted = _counted if settings.masks is None else _counted_masks
+        return counted(case, record, settings, threads, progress)
     except CancelledError:
         raise
     except Exception as error:
@@ -90,7 +94,7 @@ def _reason(error: Exception) -> str:
 
 
 def _counted(
-    record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
+    _: Case, record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
 ) -> CaseRecord:
     assert record.prediction is not None
     warned: list[str] = []
@@ -122,11 +126,59 @@ def _counted(
     return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes)
 
 
+def _counted_masks(
+    case: Case, record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
+) -> CaseRecord:
+    assert case.prediction is not None
+    warned: list[str] = []
+    counts, facts, voxel_ml = count_chosen_masks(
+        case.true_masks or case.reference,
+        case.pred_masks or case.prediction,
+        LabelChoices(None, (), settings.names, settings.regions, settings.map_prediction, ()),
+        Said(True, settings.channels, settings.threshold),
+        missing_mask=settings.missing_mask,
+        **_of_files(record, settings, threads, progress),
+        warn=warned.append,
+    )
+    notes = tuple(text for text in warned if text not in facts["geometry"])
+    return _with(record, counts, facts, voxel_ml, status="scored", notes=notes)
+
+
+def _missed_masks(
+    case: Case, record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
+) -> CaseRecord:
+    """Return the record of a case without predictions: where it is scored as the worst, every mask is missed."""
+    if settings.missing != "worst":
+        return record
+    place = case.true_masks or case.reference
+    counts, facts, voxel_ml = count_chosen_masks(
+        place,
+        place,
+        LabelChoices(None, (), settings.names, settings.regions, {}, ()),
+        Said(True, settings.channels, settings.threshold),
+        **_of_files(record, settings, threads, progress),
+        warn=lambda _: None,
+    )
+    missed = replace(counts, tp=np.zeros_like(counts.tp), fn=counts.tp + counts.fn)
+    return _with(record, missed, {**facts, "geometry": "no prediction"}, voxel_ml, status="missing")
+
+
+def _of_files(
+    record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
+) -> dict[str, Any]:
+    """Return how the files of a case are read."""
+    return {
+        "roi": record.roi, "geometry": settings.geometry, "reorient": settings.reorient, "axes": settings.axes,
+        "threads": threads, "progress": progress,
+    }  # fmt: skip
+
+
 def _with(
-    record: CaseRecord, counts: LabelCounts, facts: dict[str, Any], voxel_ml: float | None, **values: Any
+    record: CaseRecord, counts: LabelCounts | BinaryCounts, facts: dict[str, Any], voxel_ml: float | None, **values: Any
 ) -> CaseRecord:
     given = {name: getattr(record, name) for name in ("id", "reference", "prediction", "roi", "key", "inputs")}
-    return CaseRecord.with_counts(
+    make: Any = CaseRecord.with_masks if isinstance(counts, BinaryCounts) else CaseRecord.with_counts
+    found: CaseRecord = make(
         counts,
         shape=tuple(facts["shape"]),
         spacing_mm=tuple(map(_finite, facts["spacing_mm"] or [None] * len(facts["shape"]))),
@@ -134,6 +186,7 @@ def _with(
         geometry=facts["geometry"],
         **{**given, **values},
     )
+    return found
 
 
 def _finite(value: float | None) -> float | None:
@@ -141,7 +194,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def _missed(
-    record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
+    _: Case, record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
 ) -> CaseRecord:
     """Return the record of a case without a prediction: where it is scored as the worst, every voxel is a miss."""
     if settings.missing != "worst":

@@ -47,8 +47,12 @@ class CaseFiles:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        roles = {"reference": case.reference, "prediction": case.prediction, "roi": case.roi}
-        self.files = {role: None if path is None else _files(path) for role, path in roles.items()}
+        masks = {"reference": case.true_masks, "prediction": case.pred_masks, "roi": None}
+        self.files = {role: None if path is None else _files(path) for role, path in _volumes(case).items()}
+        for role, of_classes in masks.items():
+            if of_classes is not None:
+                found = [_files(path) for path in of_classes.values()]
+                self.files[role] = dict(sorted((file, status) for files in found for file, status in files.items()))
         self._hashes: dict[str, str] = {}
 
     def key(self, settings: Settings, hashing: Hashing = "auto") -> str:
@@ -84,6 +88,15 @@ class CaseFiles:
         return self._hashes[file]
 
 
+def _volumes(case: Case) -> dict[str, str | None]:
+    """Return the paths that are volumes; those of masks, of which each has a file, are only what people call them."""
+    return {
+        "reference": case.reference if case.true_masks is None else None,
+        "prediction": case.prediction if case.pred_masks is None else None,
+        "roi": case.roi,
+    }
+
+
 def place_of(case: Case) -> str:
     """Return what tells the case from all others by where its files are, whatever is in them: what its key begins with."""
     paths = [None if path is None else os.path.abspath(path) for path in (case.reference, case.prediction, case.roi)]
@@ -92,8 +105,9 @@ def place_of(case: Case) -> str:
 
 def size_of(case: Case) -> float:
     """Return the bytes of the reference and the prediction; infinity for a folder, 0 for what is not there."""
-    size = 0.0
-    for path in (case.reference, case.prediction):
+    size, volumes = 0.0, _volumes(case)
+    masks = [path for of_classes in (case.true_masks, case.pred_masks) for path in (of_classes or {}).values()]
+    for path in (volumes["reference"], volumes["prediction"], *masks):
         with suppress(OSError):
             found = None if path is None else os.stat(split_inside(path)[0])
             size += 0 if found is None else math.inf if stat.S_ISDIR(found.st_mode) else found.st_size

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from fastseg import metrics as registry
 from fastseg.arrays.arguments import axis_letters, checked_number, finite_number, integer, one_of
 from fastseg.arrays.scores import ACTIVATIONS
+from fastseg.counting.mask_plan import MISSING_MASKS
 from fastseg.labels.choices import LabelChoices
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.runs.scoring.settings import Settings
 from fastseg.volumes.geometry import TOLERANCE
+from fastseg.volumes.masks import Said
 
-__all__ = ["read_settings"]
+__all__ = ["of_masks", "read_settings"]
 
 
 def read_settings(
@@ -30,6 +33,7 @@ def read_settings(
     missing: Literal["error", "skip", "worst"] = "error",
     activation: str | None = None,
     channel_axis: int | None = None,
+    missing_mask: Literal["error", "empty", "skip"] = "error",
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -48,7 +52,8 @@ def read_settings(
         How many bootstrap samples an interval is made of, at least 1.
     activation
         As in `fastseg.sum_files`; naming one, also "none", says that the predictions hold scores.
-    convention, background, geometry, geometry_tolerance, reorient, unknown, missing, channel_axis, confidence, seed
+    convention, background, geometry, geometry_tolerance, reorient, unknown, missing, channel_axis, missing_mask,
+    confidence, seed
         As in `Settings`.
 
     Raises
@@ -71,6 +76,7 @@ def read_settings(
         activation=one_of(activation, "activation", (*ACTIVATIONS, "none")),
         channel_axis=None if channel_axis is None else integer(channel_axis, "channel_axis"),
         missing=one_of(missing, "missing", ("error", "skip", "worst")),
+        missing_mask=one_of(missing_mask, "missing_mask", MISSING_MASKS),
         names=chosen.names,
         regions=chosen.regions,
         metrics=_metrics(metrics),
@@ -79,6 +85,34 @@ def read_settings(
         resamples=integer(resamples, "resamples", least=1),
         confidence=_confidence(confidence),
         seed=integer(seed, "seed", least=0),
+    )
+
+
+def of_masks(settings: Settings, classes: Sequence[str], said: Said, metrics: Any) -> Settings:
+    """Return the settings of a run that scores masks of these classes; `metrics` are as they were given.
+
+    Raises
+    ------
+    ValueError
+        If something is asked for that only label maps have.
+    """
+    for name, value in (("activation", settings.activation), ("channel_axis", settings.channel_axis)):
+        if value is not None:
+            raise ValueError(f"{name}: for files of scores, not for masks, found {value!r}")
+    if settings.ignore:
+        raise ValueError(f"ignore: for label maps, not for masks, found {list(settings.ignore)}")
+    if settings.unknown != "raise":
+        raise ValueError("unknown: for label maps, not for masks, of which none is unknown")
+    overall = [name for name in settings.metrics if registry.get(name).overall is not None]
+    every = metrics == "all" or (metrics is not None and "all" in metrics)
+    if overall and not every:
+        raise ValueError(
+            f"metrics: expected metrics of single classes for masks that may overlap, found {', '.join(overall)}, which "
+            "need every voxel to be of one class"
+        )
+    chosen = tuple(name for name in settings.metrics if name not in overall)
+    return replace(
+        settings, masks=tuple(classes), channels=said.channels, threshold=said.threshold, labels=None, metrics=chosen
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counts import LabelCounts
+from fastseg.counts import BinaryCounts, LabelCounts
 
 __all__ = ["CaseRecord", "Ints", "triples"]
 
@@ -45,6 +45,8 @@ class CaseRecord:
         True label, predicted label and number of voxels of the pairs that occur, sorted; ignored voxels are not in it.
     unknown : (U, 2) int64
         True label and number of voxels whose predicted label is none of the classes (or there is no prediction).
+    masks : dict of str to tuple of 3 int
+        Of masks that may overlap: true positives, false positives and false negatives of each class; then there are no pairs.
     voxels : tuple of 4 int
         Voxels counted, ignored, outside the region of interest, unknown.
     shape : tuple of int
@@ -72,6 +74,7 @@ class CaseRecord:
     reason: str | None = None
     pairs: Ints = field(default_factory=lambda: _none(3))
     unknown: Ints = field(default_factory=lambda: _none(2))
+    masks: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     voxels: tuple[int, int, int, int] = (0, 0, 0, 0)
     shape: tuple[int, ...] = ()
     spacing_mm: tuple[float | None, ...] = ()
@@ -102,6 +105,13 @@ class CaseRecord:
             **values,
         )
 
+    @classmethod
+    def with_masks(cls, counts: BinaryCounts, **values: Any) -> Self:
+        """Return the record of a case with these counts of masks (one case, not weighted)."""
+        numbers = zip(counts.tp[0].tolist(), counts.fp[0].tolist(), counts.fn[0].tolist(), strict=True)
+        masks = {str(name): each for name, each in zip(counts.classes, numbers, strict=True)}
+        return cls(masks=masks, voxels=tuple(counts.voxels[0].tolist()), **values)
+
     def to_json(self) -> str:
         """Return the record as one line of JSON."""
         tables = f'"pairs":{_rows(self.pairs)},"unknown":{_rows(self.unknown)}'
@@ -119,6 +129,8 @@ class CaseRecord:
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Return the record of what its JSON says; any of several errors where it is none."""
         values = {**plain, "notes": tuple(plain.get("notes", ()))}
+        masks = values.get("masks", {}).items()
+        values["masks"] = {name: (int(tp), int(fp), int(fn)) for name, (tp, fp, fn) in masks}
         for name, columns in (("pairs", 3), ("unknown", 2)):
             values[name] = np.array(plain[name], np.int64).reshape(-1, columns)
         for name in ("voxels", "shape", "spacing_mm"):

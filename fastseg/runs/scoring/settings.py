@@ -13,6 +13,9 @@ from fastseg.volumes.geometry import TOLERANCE
 
 __all__ = ["COUNTING", "Settings"]
 
+#: What the counts of masks depend on besides.
+COUNTING_MASKS = ("missing_mask", "channels", "threshold", "names", "regions")
+
 #: The settings that the counts depend on: a case that was counted under others is counted again. All other settings only
 #: say how the counts are read.
 COUNTING = (
@@ -47,6 +50,14 @@ class Settings:
         Of files of scores, as in `fastseg.sum_files`.
     missing : {"error", "skip", "worst"}
         What a missing prediction does: nothing is scored; the case is left out; every metric has its worst value there.
+    masks : tuple of str or None
+        None: label maps are scored. Else masks that may overlap: the classes, by name; empty: those that occur.
+    missing_mask : {"error", "empty", "skip"}
+        What a class is that only one side of a case has a mask of: an error; empty there; left out of that case.
+    channels : tuple of str
+        What the channels of files are called that have an axis of them.
+    threshold : float or None
+        From which value on a voxel of soft masks is inside.
     names : dict of int to str
         Names of labels.
     regions : dict of str to tuple of int
@@ -72,6 +83,10 @@ class Settings:
     activation: str | None = None
     channel_axis: int | None = None
     missing: Literal["error", "skip", "worst"] = "error"
+    masks: tuple[str, ...] | None = None
+    missing_mask: Literal["error", "empty", "skip"] = "error"
+    channels: tuple[str, ...] = ()
+    threshold: float | None = None
     names: dict[int, str] = field(default_factory=dict)
     regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
     metrics: tuple[str, ...] = ("dice", "iou", "precision", "recall")
@@ -95,7 +110,7 @@ class Settings:
         for name in ("map_prediction", "names"):
             values[name] = {int(key): value for key, value in values[name].items()}
         values["regions"] = {name: tuple(members) for name, members in values["regions"].items()}
-        for name in ("labels", "ignore", "metrics"):
+        for name in ("labels", "ignore", "metrics", "masks", "channels"):
             values[name] = None if values[name] is None else tuple(values[name])
         return cls(**values)
 
@@ -103,7 +118,10 @@ class Settings:
     def fingerprint(self) -> str:
         """The settings that the counts depend on, as text."""
         plain = self.to_dict()
-        return json.dumps({name: plain[name] for name in COUNTING}, sort_keys=True)
+        wanted = {name: plain[name] for name in COUNTING}
+        if self.masks is not None:  # whose classes are no setting: each case is counted by its own
+            wanted |= {name: plain[name] for name in COUNTING_MASKS} | {"masks": True}
+        return json.dumps(wanted, sort_keys=True)
 
     @cached_property
     def classes(self) -> Classes:

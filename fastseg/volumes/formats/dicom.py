@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from fastseg.volumes.formats.dicom_slide import SlideSegmentation
 from fastseg.volumes.planes import PLANES_LIMIT, common_step, fitted_step
 from fastseg.volumes.volume import Format, Geometry, Planes, Volume, require
 
-_SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # by segment, and as a label map
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # by segment, and as a label map
 #: By the type of a segmentation, what its PhotometricInterpretation may be.
 _COLOURS = {"BINARY": ("MONOCHROME2",), "LABELMAP": ("MONOCHROME2", "PALETTE COLOR")}
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0])
@@ -54,29 +54,15 @@ class DicomSegmentation(DecodedVolume):
         super().__init__(path)
         self._dataset = dataset
         self._binary = dataset.SegmentationType == "BINARY"
-        self.names = _names(dataset)
+        self.names = names_of(dataset)
         self.dtype = np.min_scalar_type(max(self.names, default=0))
-        shared = dataset.SharedFunctionalGroupsSequence[0]
-        groups = [(frame, shared) for frame in dataset.PerFrameFunctionalGroupsSequence]
-        stack = _stack(path, dataset, groups)
-        self.geometry, self.planes = stack.geometry, Planes(tuple(sorted(set(stack.places))), stack.said)
-        numbers = [0] * len(groups)
-        if self._binary:
-            found = _of_frames(path, groups, "SegmentIdentificationSequence", "ReferencedSegmentNumber")
-            numbers = [int(number) for (number,) in found]
-            if unknown := set(numbers) - set(self.names):
-                raise VolumeError(
-                    f"{path}: expected frames of the segments {[*self.names]}, found {sorted(unknown)} too"
-                )
-        self._frames = list(zip(stack.places, numbers, strict=True))
-        if len(set(self._frames)) < len(self._frames):
-            raise VolumeError(f"{path}: expected one frame for each plane and segment, found two at the same place")
+        self.geometry, self.planes, self._frames = laid_out(path, dataset, self.names)
         self.blocks = (1, 1, 1)
 
     def _decode(self) -> NDArray[Any]:
         with failures_of("pydicom", self.path), quiet("pydicom"):
             planes = np.zeros(self.geometry.shape[::-1], self.dtype)  # in here: a false header may ask for any size
-            for (place, number), pixels in zip(self._frames, _frames(self.path, self._dataset), strict=True):
+            for (place, number), pixels in zip(self._frames, frames_of(self.path, self._dataset), strict=True):
                 if self._binary:
                     inside = pixels != 0
                     if planes[place][inside].any():
@@ -94,15 +80,40 @@ class DicomSegmentation(DecodedVolume):
         self._dataset = None
 
 
-def _frames(path: str, dataset: Any) -> Iterator[NDArray[Any]]:
-    """Yield the stored values of each frame, rows by columns."""
+def laid_out(path: str, dataset: Any, names: Mapping[int, str]) -> tuple[Geometry, Planes, list[tuple[int, int]]]:
+    """Return where the voxels of a file lie, which planes it has, and of each frame its plane and its segment (or 0).
+
+    Raises
+    ------
+    VolumeError
+        If its planes are not evenly spaced, or its frames are not one for each plane and segment.
+    """
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    groups = [(frame, shared) for frame in dataset.PerFrameFunctionalGroupsSequence]
+    stack = _stack(path, dataset, groups)
+    numbers = [0] * len(groups)
+    if dataset.SegmentationType != "LABELMAP":
+        found = _of_frames(path, groups, "SegmentIdentificationSequence", "ReferencedSegmentNumber")
+        numbers = [int(number) for (number,) in found]
+        if unknown := set(numbers) - set(names):
+            raise VolumeError(f"{path}: expected frames of the segments {[*names]}, found {sorted(unknown)} too")
+    frames = list(zip(stack.places, numbers, strict=True))
+    if len(set(frames)) < len(frames):
+        raise VolumeError(f"{path}: expected one frame for each plane and segment, found two at the same place")
+    return stack.geometry, Planes(tuple(sorted(set(stack.places))), stack.said), frames
+
+
+def frames_of(path: str, dataset: Any, chosen: Sequence[int] | None = None) -> Iterator[NDArray[Any]]:
+    """Yield the stored values of each frame, rows by columns; or of those chosen."""
     syntax = dataset.file_meta.TransferSyntaxUID
     if dataset.BitsAllocated != 1 or syntax.is_encapsulated or not syntax.is_little_endian:
-        yield from require("pydicom.pixels", "dicom", path, "a DICOM file").iter_pixels(dataset)
+        indices = None if chosen is None else list(chosen)
+        yield from require("pydicom.pixels", "dicom", path, "a DICOM file").iter_pixels(dataset, indices=indices)
         return
     # Frames of bits may begin within a byte, where pydicom (3.0) does not find them.
     stored, size = np.frombuffer(dataset.PixelData, np.uint8), dataset.Rows * dataset.Columns
-    for first in range(0, int(dataset.NumberOfFrames) * size, size):
+    for number in range(int(dataset.NumberOfFrames)) if chosen is None else chosen:
+        first = number * size
         bits = np.unpackbits(stored[first // 8 : -(-(first + size) // 8)], bitorder="little")
         yield bits[first % 8 :][:size].reshape(dataset.Rows, dataset.Columns)
 
@@ -177,7 +188,7 @@ def _value(groups: tuple[Any, Any], sequence: str, name: str) -> Any:
     return next((value for item in items if (value := item.get(name)) is not None), None)
 
 
-def _names(dataset: Any) -> dict[int, str]:
+def names_of(dataset: Any) -> dict[int, str]:
     """Return segment numbers to labels, without the background of a label map."""
     segments = {int(item.SegmentNumber): str(item.SegmentLabel) for item in dataset.SegmentSequence}
     segments.pop(dataset.get("PixelPaddingValue"), None)
@@ -190,7 +201,7 @@ def _open(path: str) -> Volume:
         # Of an image, not even the header is read whole.
         tags = ["SOPClassUID"]
         found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags).get("SOPClassUID")
-        if found is None or str(found) not in _SEGMENTATION:
+        if found is None or str(found) not in SEGMENTATIONS:
             name = "no SOP class" if found is None else f"the SOP class {found.name} ({found})"
             raise VolumeError(f"{path}: expected a DICOM Segmentation, found {name}")
         dataset = pydicom.dcmread(path)
@@ -203,7 +214,7 @@ def _open(path: str) -> Volume:
                 f"{path}: expected a segmentation whose PhotometricInterpretation is {' or '.join(allowed)}, found {shown}"
             )
         if "TotalPixelMatrixColumns" in dataset:
-            return SlideSegmentation(path, dataset, _names(dataset))
+            return SlideSegmentation(path, dataset, names_of(dataset))
         return DicomSegmentation(path, dataset)
 
 

@@ -141,6 +141,29 @@ class Hdf5Volume(Volume):
                 file.close()
 
 
+def datasets_in(path: str, group: str) -> list[str]:
+    """Return the paths of the datasets of numbers in a group and below, of several axes; none at the path of a dataset.
+
+    Raises
+    ------
+    VolumeError
+        If the file cannot be read.
+    """
+    library = require("h5py", "hdf5", path, "an HDF5 file")
+    with _errors(path), library.File(path, "r", locking=False) as file:
+        node, prefix = file.get(group, file) if group else file, f"/{group}/" if group else "/"
+        if group and (group not in file or not isinstance(node, library.Group)):
+            return []
+        return sorted(
+            str(each.name)
+            for each in _datasets(library, file)
+            if str(each.name).startswith(prefix)
+            and not _elsewhere(library, each)
+            and _number(each) is not None
+            and len(each.shape or ()) >= 2
+        )
+
+
 @contextlib.contextmanager
 def _errors(name: str) -> Iterator[None]:
     """Turn what the library raises into VolumeError: of a corrupt file that may be any of a dozen kinds."""

@@ -38,6 +38,8 @@ _ZLIB_OR_GZIP = zlib.MAX_WBITS + 32
 # Bytes of voxels that a byte of the file can stand for; in text a voxel of eight bytes may be a single digit.
 _EXPANSION = {"raw": 1, "text": 8, "gzip": DEFLATE_LIMIT, "zlib": DEFLATE_LIMIT}
 _FILES_LIMIT = 1 << 20
+#: Numbers that a voxel may be a list of: layers of segments that overlap.
+_LIST = 4096
 # Fields of a MetaImage header that have as many numbers as there are axes, to which power.
 _META_NUMBERS = {
     "DimSize": 1, "ElementSpacing": 1, "ElementSize": 1, "Offset": 1, "Position": 1, "Origin": 1, "CenterOfRotation": 1,
@@ -89,6 +91,51 @@ def _volume(
     )
     offset = None if zipped else place.offset
     return SerialVolume(path, geometry, dtype.newbyteorder(place.byteorder), "F", source, offset)
+
+
+def open_list(path: str) -> tuple[Volume, Geometry] | None:
+    """Open an NRRD file whose voxels are lists of numbers, such as Slicer's layers; None where they are single numbers.
+
+    Returns
+    -------
+    volume, geometry
+        The volume has the list as its first axis, and the geometry is that of one number of each voxel.
+
+    Raises
+    ------
+    VolumeError
+        If the file cannot be read.
+    """
+    itk = require("SimpleITK", "itk", path, "an NRRD file")
+    reader = itk.ImageFileReader()
+    place = _locate(path, reader)
+    geometry, dtype = _read_header(itk, reader, path, _LIST)
+    number = int(reader.GetNumberOfComponents())
+    if number == 1:
+        return None
+    kinds = next((value for key, value in _nrrd_fields(path) if key == "kinds"), "")
+    if kinds.split()[:1] in ([], ["domain"], ["space"]):  # ITK would turn the axes
+        raise VolumeError(f"{path}: expected layers along the first axis, found the kinds {kinds!r}")
+    if place.offset is None:
+        raise VolumeError(f"{path}: expected layers in one file, raw or gzip, found another layout")
+    zipped, file = place.coding != "raw", place.files[0]
+    source = ByteSource(
+        file, path if file == path else f"{path}: {file}", offset=place.offset, compressed=zipped, decode=None
+    )
+    whole = Geometry((number, *geometry.shape), None, (math.nan, *geometry.spacing))
+    offset = None if zipped else place.offset
+    return SerialVolume(path, whole, dtype.newbyteorder(place.byteorder), "F", source, offset), geometry
+
+
+def _nrrd_fields(path: str) -> Iterator[tuple[str, str]]:
+    """Yield the fields of an NRRD header, in lower case and without spaces, and their values."""
+    with open(path, "rb") as file:
+        for line in _lines(path, file):
+            if not line:
+                return
+            key, mark, value = line.partition(": ")
+            if mark:
+                yield key.lower().replace(" ", ""), value.strip()
 
 
 def _inflate(file: FileIO) -> Callable[[memoryview], int]:
@@ -227,8 +274,11 @@ def _beside(path: str, value: str, lines: Iterator[str]) -> tuple[str, ...]:
     return tuple(os.path.join(os.path.dirname(path), name) for name in names)
 
 
-def _read_header(itk: Any, reader: Any, path: str) -> tuple[Geometry, np.dtype[Any]]:
-    """Let SimpleITK read the header; return what it says, in RAS+ coordinates, and the type in native byte order."""
+def _read_header(itk: Any, reader: Any, path: str, components: int = 1) -> tuple[Geometry, np.dtype[Any]]:
+    """Let SimpleITK read the header; return what it says, in RAS+ coordinates, and the type in native byte order.
+
+    `components` is how many numbers a voxel may have; the geometry is that of one of them.
+    """
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -238,12 +288,12 @@ def _read_header(itk: Any, reader: Any, path: str) -> tuple[Geometry, np.dtype[A
         raise VolumeError(
             f"{path}: expected 1 to {len(_AXES)} axes with at least one voxel along each, found the shape {shape}"
         )
-    components, pixel = int(reader.GetNumberOfComponents()), reader.GetPixelID()
+    found, pixel = int(reader.GetNumberOfComponents()), reader.GetPixelID()
     types = {getattr(itk, f"sitk{vector}{name}"): name for name in _TYPES for vector in ("", "Vector")}
-    if components != 1 or pixel not in types:
+    if found > components or pixel not in types:
         raise VolumeError(
             f"{path}: expected voxels of one integer or floating-point number, "
-            f"found {itk.GetPixelIDValueAsString(pixel)} of {components} component(s)"
+            f"found {itk.GetPixelIDValueAsString(pixel)} of {found} component(s)"
         )
     axes, spatial = len(shape), min(len(shape), 3)
     with np.errstate(all="ignore"):

@@ -25,6 +25,7 @@ from fastseg.volumes.paths import split_inside
 from fastseg.volumes.volume import Format, Geometry, Volume, require
 
 _LISTED = 20  # arrays that a message names
+_ARRAYS = 4096  # arrays of a group of masks
 _SEARCHED = 1000  # groups that are searched for them
 _warnings_lock = threading.Lock()
 
@@ -157,6 +158,24 @@ def _array(library: Any, store: Any, path: str, layout: Layout, name: str) -> An
         raise VolumeError(f"{name}: expected metadata of a Zarr array: {type(error).__name__}: {error}") from error
 
 
+def arrays_in(path: str, group: str) -> list[str]:
+    """Return the paths of the arrays and images in a group, and of the labels of an image; none at the path of an array.
+
+    Raises
+    ------
+    VolumeError
+        If the folder or the zip file cannot be read.
+    """
+    tree = Folder(path, path) if os.path.isdir(path) else Zip(path, path)
+    node = _node(tree, _inside(path, group))
+    if node is None or node.metadata is not None:
+        return []
+    if find_image(path, node.attributes) is not None:
+        labels = _node(tree, _join(group, "labels"))
+        return [] if labels is None else [_join(labels.path, name) for name in sorted(tree.names(labels.path))]
+    return sorted(_search(tree, group, _ARRAYS))
+
+
 def _inside(name: str, path: str) -> str:
     """Return a path inside, refused if it leads out."""
     if path and ("\\" in path or not {"", ".", ".."}.isdisjoint(path.split("/"))):
@@ -269,7 +288,7 @@ def _document(tree: Folder, path: str, name: str) -> dict[str, Any] | None:
     return document
 
 
-def _search(tree: Folder, path: str) -> list[str]:
+def _search(tree: Folder, path: str, most: int = _LISTED) -> list[str]:
     """Return the paths of the arrays and images in a group, one more at most than a message names."""
     found: list[str] = []
     groups = [path]
@@ -280,7 +299,7 @@ def _search(tree: Folder, path: str) -> list[str]:
                 found.append(node.path)
             elif node is not None:
                 groups.append(node.path)
-            if len(found) > _LISTED:
+            if len(found) > most:
                 return found
     return found
 

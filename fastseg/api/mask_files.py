@@ -1,0 +1,250 @@
+"""Masks of two sides of a case in, counts or scores out, in one pass over the files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from fastseg.api.table import Scores
+from fastseg.arrays.arguments import checked_number, one_of
+from fastseg.counting.mask_files import count_mask_sources
+from fastseg.counts import BinaryCounts
+from fastseg.labels.choices import LabelChoices, choose_labels
+from fastseg.labels.tables import LabelTable
+from fastseg.volumes.masks import MaskSource, Place, Said, kind_of, open_masks
+from fastseg.volumes.paths import Path
+
+__all__ = [
+    "are_masks",
+    "classes_of_labels",
+    "count_chosen_masks",
+    "count_mask_files",
+    "evaluate_mask_files",
+    "side_name",
+]
+
+Members = Mapping[str, tuple[int, ...]]
+
+
+def count_mask_files(
+    reference: Place,
+    prediction: Place,
+    *,
+    labels: LabelTable | Mapping[int, str] | Path | None = None,
+    prediction_labels: LabelTable | Mapping[int, str] | Path | None = None,
+    regions: Mapping[str, int | Sequence[int]] | Path | None = None,
+    masks: bool = False,
+    channels: str | Sequence[str] | None = None,
+    threshold: float | None = None,
+    missing_mask: Literal["error", "empty", "skip"] = "error",
+    roi: Path | None = None,
+    geometry: Literal["error", "warn", "ignore"] = "error",
+    reorient: bool = False,
+    axes: str | None = None,
+    threads: int | None = None,
+    warn: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> BinaryCounts:
+    """Count the overlaps of named masks on disk, which may overlap each other, in one pass over the files.
+
+    Parameters
+    ----------
+    reference, prediction : path, or mapping of str to path
+        Each side is a folder with a binary file for each class, or the path of each class's file by its name; a file of
+        named segments (3D Slicer's .seg.nrrd, DICOM SEG); a file with an axis of `channels`; a group of HDF5 or Zarr
+        (``file.h5::/group``), or with `masks` any file of several arrays. One of them may be a label map, whose labels have
+        names or are united in regions.
+    labels, prediction_labels, regions
+        Names of labels, and unions of them, as in `fastseg.evaluate_files`: which classes a label map has. Only these are
+        counted then, of masks too.
+    masks
+        Whether a file of several arrays (HDF5, Zarr, NPZ) is one of masks, each by its name.
+    channels
+        What the channels of 4-D files are called, in order, as a sequence or separated by commas.
+    threshold
+        From which value on a voxel is inside, where masks are soft; of fractional DICOM segments a share from 0 to 1.
+    missing_mask
+        What a class is that only one side has: an error that lists all of them, an empty mask there ("empty"), or left out
+        ("skip").
+    roi, geometry, reorient, axes, threads, warn, progress
+        As in `fastseg.count_files`; all files of both sides have to lie at one place.
+
+    Returns
+    -------
+    counts : BinaryCounts
+        True positives, false positives, false negatives, true negatives, each (1, C), by the names of the classes.
+
+    Raises
+    ------
+    VolumeError
+        If a file cannot be read, a mask is missing, or a mask has more values than 0 and one other; GeometryError, a kind
+        of it, if the volumes do not match.
+    ValueError
+        If stored values are not whole numbers; says how many, and index and value of the first.
+
+    Notes
+    -----
+    Each file is read once, two at a time where each class has files of its own, and a label map beside all masks that it is
+    compared with.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> masks = {"true/liver": [0, 1, 1], "true/tumour": [0, 0, 1], "pred/liver": [1, 1, 1], "pred/tumour": [0, 1, 0]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, mask in masks.items():
+    ...         Path(folder, name).parent.mkdir(exist_ok=True)
+    ...         np.save(Path(folder, f"{name}.npy"), np.array(mask, bool))
+    ...     counts = count_mask_files(Path(folder, "true"), Path(folder, "pred"))
+    >>> counts.classes, counts.tp.tolist(), counts.fp.tolist(), counts.fn.tolist()
+    (('liver', 'tumour'), [[2, 0]], [[1, 1]], [[0, 1]])
+    """
+    chosen = choose_labels(labels=labels, prediction_labels=prediction_labels, regions=regions)
+    return count_chosen_masks(
+        reference, prediction, chosen, said_of_masks(masks, channels, threshold),
+        missing_mask=missing_mask, roi=roi, geometry=geometry, reorient=reorient, axes=axes,
+        threads=threads, warn=warn, progress=progress,
+    )[0]  # fmt: skip
+
+
+def evaluate_mask_files(
+    reference: Place,
+    prediction: Place,
+    chosen: LabelChoices,
+    said: Said,
+    *,
+    metrics: str | Sequence[str] | None = None,
+    zero_division: float = float("nan"),
+    unknown: str = "raise",
+    **options: Any,
+) -> Scores:
+    """Compute what `fastseg.evaluate_files` does, of masks, with labels that were chosen already.
+
+    Parameters
+    ----------
+    reference, prediction, metrics, zero_division
+        As in `fastseg.evaluate_files`.
+    chosen, said
+        What was said of labels, and of masks.
+    unknown
+        Nothing of masks is unknown: only "raise".
+    **options
+        The other arguments of `count_mask_files`.
+
+    Raises
+    ------
+    VolumeError, ValueError, TypeError
+        As `count_mask_files` does.
+    """
+    if unknown != "raise":
+        raise ValueError("unknown: for label maps, not for masks, of which none is unknown")
+    counts, files, voxel_ml = count_chosen_masks(reference, prediction, chosen, said, **options)
+    return Scores(counts, metrics=metrics, zero_division=zero_division, voxel_ml=voxel_ml, files=files)
+
+
+def said_of_masks(
+    masks: bool = False, channels: str | Sequence[str] | None = None, threshold: float | None = None
+) -> Said:
+    """Check what was said of masks; ValueError or TypeError if it is not what it should be."""
+    names = [name.strip() for name in channels.split(",")] if isinstance(channels, str) else channels
+    if names is not None and (
+        not isinstance(names, Sequence) or not all(isinstance(n, str) and n.strip() for n in names)
+    ):
+        raise TypeError(f"channels: expected names, in a sequence or separated by commas, found {channels!r}")
+    if names is not None and len(set(names)) < max(1, len(names)):
+        raise ValueError(f"channels: expected another name for each, found {channels!r}")
+    number = None if threshold is None else checked_number(threshold, "threshold")
+    if number is not None and not 0 < number < float("inf"):
+        raise ValueError(f"threshold: expected a number above 0, found {threshold!r}")
+    return Said(one_of(masks, "masks", (False, True)), tuple(names or ()), number)
+
+
+def are_masks(reference: Place, prediction: Place | None, chosen: LabelChoices, said: Said) -> bool:
+    """Tell whether the files of a case are counted as masks: if one side holds some, or both name their labels themselves.
+
+    Where somebody says what the labels are, a file that names them itself is a label map as any other.
+    """
+    kinds = [kind_of(place, said) for place in (reference, prediction) if place is not None]
+    declared = chosen.declared is not None or chosen.names or chosen.regions
+    return "masks" in kinds or (set(kinds) == {"named"} and not declared)
+
+
+def count_chosen_masks(
+    reference: Place,
+    prediction: Place,
+    chosen: LabelChoices,
+    said: Said,
+    **options: Any,
+) -> tuple[BinaryCounts, dict[str, Any], float]:
+    """Count masks as `count_mask_files` does; return also what is known of the files, and a voxel's volume in ml.
+
+    Parameters
+    ----------
+    reference, prediction, **options
+        As in `count_mask_files`.
+    chosen, said
+        What was said of labels, and of masks.
+    """
+    if chosen.ignore:
+        raise ValueError(f"ignore_index: for label maps, not for masks, found {list(chosen.ignore)}")
+    members = classes_of_labels(chosen)
+    with _opened((reference, prediction), members, chosen.map_prediction, said) as (true, pred):
+        return count_mask_sources(true, pred, classes=tuple(members) or None, **options)
+
+
+def classes_of_labels(chosen: LabelChoices) -> dict[str, tuple[int, ...]]:
+    """Return which labels are each class: the regions, or the labels that have names, without the background."""
+    if chosen.regions:
+        return dict(chosen.regions)
+    return {name: (label,) for label, name in chosen.names.items() if label != 0}
+
+
+@contextmanager
+def _opened(
+    places: tuple[Place, Place], members: Members, mapping: Mapping[int, int], said: Said
+) -> Iterator[tuple[MaskSource, MaskSource]]:
+    """Open both sides; a label map whose labels nobody has named is read by what the other side's classes are called."""
+    kinds = [kind_of(place, said) for place in places]
+    order = sorted(
+        (0, 1), key=lambda side: kinds[side] == "labels"
+    )  # masks first, which may name what the other side has
+    found: dict[int, MaskSource] = {}
+    try:
+        for side in order:
+            known = members
+            if not known and found:
+                known = _numbers(next(iter(found.values())).names)
+            own = _mapped(known, mapping) if side == 1 else known
+            found[side] = open_masks(places[side], own, said, name=side_name(places[side]))
+        yield found[0], found[1].called_as(found[0])
+    finally:
+        for source in found.values():
+            source.close()
+
+
+def _numbers(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Return the labels that masks are called by; none where one has a name that is no number."""
+    plain: dict[str, tuple[int, ...]] = {name: (int(name),) for name in names if name.isascii() and name.isdigit()}
+    return plain if len(plain) == len(names) else {}
+
+
+def _mapped(members: Members, mapping: Mapping[int, int]) -> dict[str, tuple[int, ...]]:
+    """Return which stored labels of the prediction are each class, where some stand for others."""
+    if not mapping:
+        return dict(members)
+    return {
+        name: tuple(sorted({*(old for old, new in mapping.items() if new in labels), *(set(labels) - mapping.keys())}))
+        for name, labels in members.items()
+    }
+
+
+def side_name(place: Place) -> str:
+    """Return what a side is called in messages: its path, or the folder that all its files are in."""
+    if not isinstance(place, Mapping):
+        return os.fsdecode(place)
+    folders = {os.path.dirname(file) for file in place.values()}
+    return os.path.commonpath(folders) if folders else ""

@@ -1,0 +1,125 @@
+"""Which kind of masks a path holds, and how they are opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.masks.channels import of_channels
+from fastseg.volumes.masks.dicom import dicom_kind, is_dicom, of_dicom
+from fastseg.volumes.masks.files import masks_in, of_files
+from fastseg.volumes.masks.groups import names_in_group, of_group
+from fastseg.volumes.masks.slicer import is_segmentation, of_segmentation, segments_of
+from fastseg.volumes.masks.source import MaskSource, of_labels
+from fastseg.volumes.masks.threshold import above
+from fastseg.volumes.paths import Path, split_inside
+
+__all__ = ["Kind", "Place", "Said", "kind_of", "names_of", "open_masks"]
+
+#: Where the masks of a case are: one path, or the file of each class.
+Place = Path | Mapping[str, str]
+
+#: What a path holds: masks that may overlap; a label map that names its labels itself; a label map, or what is none.
+Kind = Literal["masks", "named", "labels"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody said of masks."""
+
+    masks: bool = False
+    """Whether a file of several arrays is one of masks."""
+    channels: tuple[str, ...] = ()
+    """What the channels of files are called that have an axis of them."""
+    threshold: float | None = None
+    """From which value on a voxel of soft masks is inside."""
+
+
+def kind_of(place: Place, said: Said) -> Kind:
+    """Tell what a path holds, by what it is and by its header; what cannot be read is "labels": whoever opens it says why."""
+    if isinstance(place, Mapping):
+        return "masks"
+    path = os.fsdecode(place)
+    outer, inside = split_inside(path)
+    if os.path.isdir(outer) and not outer.rstrip("/\\").lower().endswith(".zarr"):
+        return "masks"
+    try:
+        if is_dicom(outer):
+            return dicom_kind(path)
+        if is_segmentation(path):
+            segments = segments_of(path)
+            layers = {each.layer for each in segments}
+            return "labels" if not segments else "named" if layers == {0} else "masks"
+        if said.channels:
+            with_channels = of_channels(path, said.channels)
+            if with_channels is not None:
+                with_channels.close()
+                return "masks"
+        if said.masks or inside is not None:
+            arrays = names_in_group(path)
+            return "masks" if len(arrays) > 1 or (arrays and inside is not None) else "labels"
+    except (VolumeError, OSError):
+        return "labels"
+    return "labels"
+
+
+def names_of(place: Place) -> dict[int, str]:
+    """Return the names that a label map has for its labels itself; none where it has none."""
+    path = "" if isinstance(place, Mapping) else os.fsdecode(place)
+    try:
+        return {each.value: each.name for each in segments_of(path)} if is_segmentation(path) else {}
+    except (VolumeError, OSError):
+        return {}
+
+
+def open_masks(place: Place, members: Mapping[str, tuple[int, ...]], said: Said, *, name: str = "") -> MaskSource:
+    """Open the masks of one side of a case.
+
+    Parameters
+    ----------
+    place
+        A path, or the path of each class's file by its name.
+    members
+        Where it is a label map: which labels are each class.
+    said
+        What somebody said of masks.
+    name
+        What messages call it, where it is no path.
+
+    Raises
+    ------
+    VolumeError
+        If there are none, or nobody has said which class a label is.
+    """
+    if isinstance(place, Mapping):
+        return _soft(of_files(name, place), said)
+    path = os.fsdecode(place)
+    kind = kind_of(place, said)
+    if is_dicom(path) and kind != "labels":
+        return of_dicom(path, said.threshold)
+    if kind != "labels" and is_segmentation(path):
+        return of_segmentation(path, segments_of(path))
+    for opened in _masks_of(path, said) if kind == "masks" else ():
+        found = opened()
+        if found is not None:
+            return _soft(found, said)
+    if not members:
+        raise VolumeError(
+            f"{path}: expected names of its labels (labels=, --labels) beside masks that have names, found none"
+        )
+    return of_labels(path, members)
+
+
+def _masks_of(path: str, said: Said) -> Sequence[Callable[[], MaskSource | None]]:
+    """Return what may open a path of masks, the first that fits."""
+    if os.path.isdir(path) and not path.rstrip("/\\").lower().endswith(".zarr"):
+        return [lambda: of_files(path, masks_in(path))]
+    channels = [lambda: of_channels(path, said.channels)] if said.channels else []
+    return [*channels, lambda: of_group(path)]
+
+
+def _soft(source: MaskSource, said: Said) -> MaskSource:
+    return source if said.threshold is None else above(source, said.threshold)
