@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from fastseg.api.mask_files import are_masks, evaluate_mask_files, said_of_masks, side_name
+from fastseg.api.mask_files import are_masks, evaluate_mask_files, said_of_masks, side_name, with_channels
 from fastseg.api.same_file import same_file_note
 from fastseg.api.table import Scores
 from fastseg.arrays.arguments import integers
@@ -184,7 +184,7 @@ def evaluate_files(
         ignore=None if ignore_index is None else integers(ignore_index, "ignore_index").tolist(),
         map_prediction=map_prediction,
     )  # fmt: skip
-    said = said_of_masks(masks, channels, threshold)
+    said = with_channels((reference, prediction), chosen, said_of_masks(masks, channels, threshold))
     if are_masks(reference, prediction, chosen, said):
         _no_scores(activation, channel_axis)
         return evaluate_mask_files(

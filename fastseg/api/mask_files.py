@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 from fastseg.api.table import Scores
@@ -13,7 +14,7 @@ from fastseg.counting.mask_files import count_mask_sources
 from fastseg.counts import BinaryCounts
 from fastseg.labels.choices import LabelChoices, choose_labels
 from fastseg.labels.tables import LabelTable
-from fastseg.volumes.masks import MaskSource, Place, Said, kind_of, open_masks
+from fastseg.volumes.masks import MaskSource, Place, Said, is_channels, kind_of, open_masks
 from fastseg.volumes.paths import Path
 
 __all__ = [
@@ -105,7 +106,8 @@ def count_mask_files(
     """
     chosen = choose_labels(labels=labels, prediction_labels=prediction_labels, regions=regions)
     return count_chosen_masks(
-        reference, prediction, chosen, said_of_masks(masks, channels, threshold),
+        reference, prediction, chosen,
+        with_channels((reference, prediction), chosen, said_of_masks(masks, channels, threshold)),
         missing_mask=missing_mask, roi=roi, geometry=geometry, reorient=reorient, axes=axes,
         threads=threads, warn=warn, progress=progress,
     )[0]  # fmt: skip
@@ -161,6 +163,14 @@ def said_of_masks(
     if number is not None and not 0 < number < float("inf"):
         raise ValueError(f"threshold: expected a number above 0, found {threshold!r}")
     return Said(one_of(masks, "masks", (False, True)), tuple(names or ()), number)
+
+
+def with_channels(places: Sequence[Place | None], chosen: LabelChoices, said: Said) -> Said:
+    """Return what was said of masks; where regions are scored and a file has a channel for each, these are its channels."""
+    if said.channels or not chosen.regions:
+        return said
+    named = replace(said, channels=tuple(chosen.regions))
+    return named if any(place is not None and is_channels(place, named.channels) for place in places) else said
 
 
 def are_masks(reference: Place, prediction: Place | None, chosen: LabelChoices, said: Said) -> bool:

@@ -114,9 +114,14 @@ def count_mask_sources(
             raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
     if len(apart) > _SHOWN:
         apart = [*apart[:_SHOWN], f"and {len(apart) - _SHOWN} more files"]
-    for note in (*apart, matched_note(true, pred, wanted)):
+    for note in apart:
         warn_caller(note, warn)
-    return _counts(wanted, found), _facts(true, pred, first, geometry, apart), first.geometry.voxel_volume_ml
+    facts = _facts(true, pred, first, geometry, apart)
+    if (matched := matched_note(true, pred, wanted)) is not None:
+        facts["matched"] = matched
+        if warn is not None:  # nothing is wrong: nobody is warned who has not asked
+            warn(matched)
+    return _counts(wanted, found), facts, first.geometry.voxel_volume_ml
 
 
 def _counts(wanted: Sequence[str], found: Sequence[_Found]) -> BinaryCounts:
@@ -237,6 +242,9 @@ class _Work:
                 try:
                     explain(readable, label_classes(None, None, None), None, count_unknown=False)
                 except ValueError as error:
+                    if "whole numbers" in str(error):
+                        hint = "; a threshold (threshold=, --threshold) makes masks of soft values"
+                        raise ValueError(f"{error}{hint}") from None
                     if "the files changed" not in str(error) or edge is group.edges[-1]:
                         raise
 

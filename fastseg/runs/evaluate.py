@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastseg.api.mask_files import are_masks, classes_of_labels, said_of_masks
+from fastseg.api.mask_files import are_masks, classes_of_labels, said_of_masks, with_channels
 from fastseg.api.same_file import same_file_note
 from fastseg.arrays.arguments import integer
 from fastseg.counting.threads import checked_threads, get_num_threads
@@ -207,7 +207,10 @@ def evaluate_folder(
         reference, prediction, pattern=pattern, pairs=pairs, roi=roi, missing=missing,
         masks=said.masks, missing_mask=settings.missing_mask, classes=of_labels,
     )  # fmt: skip
-    if (of_files := mask_classes(found.cases)) or _are_masks(found.cases, chosen, said):
+    first = next((case for case in found.cases if case.prediction is not None), None)
+    if first is not None and first.true_masks is None:
+        said = with_channels((first.reference, first.prediction), chosen, said)
+    if (of_files := mask_classes(found.cases)) or _are_masks(first, chosen, said):
         settings = of_masks(settings, said.channels or of_labels or of_files, said, metrics)
     elif masks or channels is not None or threshold is not None:
         name = "masks" if masks else "channels" if channels is not None else "threshold"
@@ -274,9 +277,8 @@ def evaluate_folder(
     return run
 
 
-def _are_masks(cases: Sequence[Case], chosen: LabelChoices, said: Said) -> bool:
-    """Tell whether files that hold all classes of a case hold masks, by the first that has a prediction."""
-    first = next((case for case in cases if case.prediction is not None), None)
+def _are_masks(first: Case | None, chosen: LabelChoices, said: Said) -> bool:
+    """Tell whether files that hold all classes of a case hold masks, by the first case that has a prediction."""
     return first is not None and are_masks(first.reference, first.prediction, chosen, said)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.masks.source import Layer, MaskSource
 from fastseg.volumes.open import open_volume
-from fastseg.volumes.views import in_blocks
+from fastseg.volumes.views import Turned, in_blocks
 from fastseg.volumes.volume import Geometry, Volume
 
 __all__ = ["Channel", "Parent", "channel_axis_of", "of_channels"]
@@ -123,7 +123,7 @@ def of_channels(path: str, names: Sequence[str]) -> MaskSource | None:
     VolumeError
         As `channel_axis_of` does, or the file cannot be read.
     """
-    volume = open_volume(path)
+    volume = _without_single(open_volume(path))
     try:
         axis = channel_axis_of(volume, len(names))
         if axis is None:
@@ -152,11 +152,17 @@ def of_parent(
     return source
 
 
+def _without_single(volume: Volume) -> Volume:
+    """Leave out axes of one voxel beyond those of space, such as the time of NIfTI's vectors."""
+    shape = volume.geometry.shape
+    kept = tuple(axis for axis, n in enumerate(shape) if axis < 3 or n > 1)
+    if len(kept) == len(shape) or not volume.geometry.axes:
+        return volume
+    return Turned(volume, kept, (False,) * len(kept))
+
+
 def _without(given: Geometry, axis: int) -> Geometry:
     kept = [place for place in range(len(given.shape)) if place != axis]
-    single = [place for place in kept if place >= 3 and given.axes and given.shape[place] == 1]
-    if single:
-        raise VolumeError(f"expected no further axes beside that of the channels, found the shape {given.shape}")
     return Geometry(
         tuple(given.shape[place] for place in kept),
         given.affine if axis >= 3 or given.affine is None else None,

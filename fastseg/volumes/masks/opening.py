@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fastseg.volumes.errors import VolumeError
-from fastseg.volumes.masks.channels import of_channels
+from fastseg.volumes.masks.channels import channel_axis_of, of_channels
 from fastseg.volumes.masks.dicom import dicom_kind, is_dicom, of_dicom
 from fastseg.volumes.masks.files import masks_in, of_files
 from fastseg.volumes.masks.groups import names_in_group, of_group
 from fastseg.volumes.masks.slicer import is_segmentation, of_segmentation, segments_of
 from fastseg.volumes.masks.source import MaskSource, of_labels
 from fastseg.volumes.masks.threshold import above
+from fastseg.volumes.open import open_volume
 from fastseg.volumes.paths import Path, split_inside
 
-__all__ = ["Kind", "Place", "Said", "kind_of", "names_of", "open_masks"]
+__all__ = ["Kind", "Place", "Said", "is_channels", "kind_of", "names_of", "open_masks"]
 
 #: Where the masks of a case are: one path, or the file of each class.
 Place = Path | Mapping[str, str]
@@ -62,8 +63,21 @@ def kind_of(place: Place, said: Said) -> Kind:
             arrays = names_in_group(path)
             return "masks" if len(arrays) > 1 or (arrays and inside is not None) else "labels"
     except (VolumeError, OSError):
-        return "labels"
+        return "masks" if said.channels else "labels"
     return "labels"
+
+
+def is_channels(place: Place, names: Sequence[str]) -> bool:
+    """Tell whether a path holds integers in an axis of so many channels, besides the three of space."""
+    try:
+        if kind_of(place, Said()) != "labels":
+            return False
+        assert not isinstance(place, Mapping)
+        with open_volume(place) as volume:
+            fits = len(volume.geometry.shape) > 3 and volume.dtype.kind in "biu"
+            return fits and channel_axis_of(volume, len(names)) is not None
+    except (VolumeError, OSError):
+        return False
 
 
 def names_of(place: Place) -> dict[int, str]:

@@ -1,0 +1,53 @@
+"""DICOM segmentations by segment: those that overlap, and fractional ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import segmentations
+from support.mask_cases import found, masks, tallies
+
+import fastseg
+from fastseg.volumes import VolumeError
+
+NAMES = ("liver", "spleen", "left kidney")
+SHAPE = (4, 12, 10)
+
+
+def overlapping(path: Path, of: dict[str, Any]) -> Path:
+    return segmentations.write(path, np.stack([of[name] for name in NAMES], -1).astype(np.uint8))
+
+
+def test_segments_that_overlap_are_masks(tmp_path: Path) -> None:
+    true, pred = masks(4, NAMES, SHAPE)
+    true["spleen"][1] = pred["spleen"][3] = False  # planes that the file leaves out
+    one, other = overlapping(tmp_path / "one.dcm", true), overlapping(tmp_path / "other.dcm", pred)
+    scores = fastseg.evaluate_files(one, other, metrics="dice")
+    assert scores.classes == NAMES
+    np.testing.assert_array_equal(found(scores.counts), tallies(true, pred, NAMES))
+    names = dict(enumerate(NAMES, 1))
+    apart = {name: np.array(mask) for name, mask in pred.items()}
+    apart["spleen"] &= ~apart["liver"]
+    apart["left kidney"] &= ~(apart["liver"] | apart["spleen"])
+    labels = sum(apart[name] * number for number, name in names.items())
+    plain = segmentations.write(tmp_path / "plain.dcm", np.asarray(labels, np.uint8), "LABELMAP")
+    counts = fastseg.count_mask_files(one, plain, labels=names)  # a label map of segments
+    np.testing.assert_array_equal(found(counts), tallies(true, apart, NAMES))
+
+
+def test_fractional_segments_need_a_threshold(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    soft = [rng.random((*SHAPE, 3)) for _ in range(2)]
+    paths = [
+        segmentations.write(tmp_path / f"{n}.dcm", of, "FRACTIONAL", fractional_type="PROBABILITY")
+        for n, of in enumerate(soft)
+    ]
+    with pytest.raises(VolumeError, match=r"found fractional segments \(probability\): a threshold"):
+        fastseg.evaluate_files(*paths)
+    counts = fastseg.count_mask_files(*paths, threshold=0.5)
+    stored = [np.around(of * 255) >= 0.5 * 255 for of in soft]
+    binary = [{name: of[..., k] for k, name in enumerate(NAMES)} for of in stored]
+    np.testing.assert_array_equal(found(counts), tallies(*binary, NAMES))
