@@ -13,6 +13,8 @@ __all__ = ["MISSING_MASKS", "Edge", "Group", "chosen_classes", "groups_of", "mat
 #: What may be done with a class that one side lacks.
 MISSING_MASKS = ("error", "empty", "skip")
 _SHOWN = 20
+#: Pairs of volumes that are read together.
+_TOGETHER = 16
 
 
 class Edge(NamedTuple):
@@ -83,7 +85,10 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def groups_of(true: MaskSource, pred: MaskSource, wanted: Sequence[str], *, together: bool = False) -> list[Group]:
-    """Return the groups of volumes that hold some classes; `together`: one group, as all are read beside another file."""
+    """Return the groups of volumes that hold some classes; `together`: as if all of them had a volume in common.
+
+    A group has a few pairs at most, so that few files are open at once: what many have in common is read a few times.
+    """
     edges: dict[tuple[int | None, int | None], list[str]] = {}
     for name in wanted:
         pair = true.layer_of.get(name), pred.layer_of.get(name)
@@ -99,7 +104,8 @@ def groups_of(true: MaskSource, pred: MaskSource, wanted: Sequence[str], *, toge
             else:
                 others.append(group)
         groups = [*others, joined]
-    return [_group(true, pred, {pair: edges[pair] for pair in group}) for group in groups]
+    pieces = [group[n : n + _TOGETHER] for group in groups for n in range(0, len(group), _TOGETHER)]
+    return [_group(true, pred, {pair: edges[pair] for pair in piece}) for piece in pieces]
 
 
 def _group(true: MaskSource, pred: MaskSource, edges: Mapping[tuple[int | None, int | None], Sequence[str]]) -> Group:

@@ -12,7 +12,8 @@ from support.mask_cases import NAMES, SHAPE, found, masks, tallies
 from support.volumes_on_disk import write
 
 import fastseg
-from fastseg.volumes import VolumeError
+from fastseg.volumes import VolumeError, open_volume
+from fastseg.volumes.masks import source
 
 
 def save(folder: Path, of: dict[str, Any], dtype: Any = np.uint8, suffix: str = ".nii.gz", times: int = 1) -> Path:
@@ -83,6 +84,22 @@ def test_a_label_map_beside_masks(sides: Any, tmp_path: Path) -> None:
         fastseg.count_mask_files(path, other)
     renamed = save(tmp_path / "numbers", {"1": pred["liver"], "3": pred["rib_2"], "7": pred["rib_10"]})
     np.testing.assert_array_equal(found(fastseg.count_mask_files(path, renamed)), tallies(own, pred, NAMES))
+
+
+def test_many_labels_are_compared_with_their_masks_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {value: f"c{value}" for value in range(1, 8)}
+    labels = np.random.default_rng(0).integers(0, 8, SHAPE).astype(np.uint8)
+    true = {name: labels == value for value, name in names.items()}
+    pred = {name: np.roll(mask, 1, 1) for name, mask in true.items()}
+    path, folder = write(tmp_path / "labels.nii.gz", labels), save(tmp_path / "masks", pred)
+    opened: list[str] = []
+    monkeypatch.setattr("fastseg.counting.mask_plan._TOGETHER", 3)
+    monkeypatch.setattr(source, "open_volume", lambda path: opened.append(path) or open_volume(path))
+    counts = fastseg.count_mask_files(path, folder, labels=names)
+    np.testing.assert_array_equal(found(counts), tallies(true, pred, tuple(names.values())))
+    assert len(opened) == 3  # 7 labels, 3 at a time
 
 
 def test_regions_of_a_label_map_beside_masks_of_them(tmp_path: Path) -> None:

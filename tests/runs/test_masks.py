@@ -181,6 +181,13 @@ def test_a_case_without_predictions(tmp_path: Path) -> None:
     assert len(evaluate_folder(true, pred, missing="skip", metrics="dice").counted) == 2
 
 
+def test_two_folders_of_masks_are_one_case(tmp_path: Path) -> None:
+    true, pred = folders(tmp_path, SEGMENTATIONS, 1, "{case}/{name}.nii.gz")
+    run = evaluate_folder(true / "s0000/segmentations", pred / "s0000", metrics="dice")
+    assert [record.id for record in run.records] == ["s0000"]
+    np.testing.assert_array_equal(run.values("dice"), expected(1))
+
+
 def test_what_only_label_maps_have_is_refused(tmp_path: Path) -> None:
     two = folders(tmp_path, SEGMENTATIONS, 1)
     for name, value in {

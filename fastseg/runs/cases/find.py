@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from fastseg.labels.names import shown
 from fastseg.runs.cases import ids as case_ids
 from fastseg.runs.cases.folders import CaseFolder, first_deep, is_volume, list_folder
-from fastseg.runs.cases.masks import MaskFolder, lacking, list_masks, one_case
+from fastseg.runs.cases.masks import MaskFolder, is_of_masks, lacking, list_masks, one_case
 from fastseg.runs.cases.tables import read_pairs
 from fastseg.volumes import split_inside, split_suffix
 from fastseg.volumes.masks.files import natural
@@ -281,6 +281,7 @@ def _mask_folders(
 ) -> tuple[MaskFolder | None, MaskFolder | None]:
     """Return what the two folders have of masks; where one has some, the other may have them in any layout."""
     listed: list[MaskFolder | None] = [None, None]
+    masks = masks or is_of_masks(reference)
     both = (("reference", reference, patterns[0]), ("prediction", prediction, patterns[1]))
     unsaid = all(pattern is None for _, _, pattern in both)
     for asked in (False, True) if unsaid else (masks,):

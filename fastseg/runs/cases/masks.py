@@ -14,7 +14,7 @@ from fastseg.runs.cases.folders import CaseFolder, walk
 from fastseg.volumes import VolumeError, split_suffix
 from fastseg.volumes.masks.files import masks_in, natural
 
-__all__ = ["MaskFolder", "lacking", "list_masks", "one_case"]
+__all__ = ["MaskFolder", "is_of_masks", "lacking", "list_masks", "one_case"]
 
 #: TotalSegmentator's folder of the masks of a case, in which there is nothing else.
 _SEGMENTATIONS = "segmentations"
@@ -103,6 +103,11 @@ def _has_segmentations(folder: str) -> bool:
             return any(os.path.isdir(os.path.join(path, _SEGMENTATIONS)) for path in glance)
     except OSError:  # who lists it says so
         return False
+
+
+def is_of_masks(folder: str) -> bool:
+    """Tell whether a folder has the name that TotalSegmentator gives to that of the masks of a case."""
+    return os.path.basename(os.path.abspath(folder)) == _SEGMENTATIONS
 
 
 def one_case(folder: str, reference: str) -> MaskFolder | None:
