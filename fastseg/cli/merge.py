@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from fastseg.cli.evaluate import tell
 from fastseg.cli.screen import say
+from fastseg.cli.telling import tell
 from fastseg.cli.usage import options_by_name, require_writable
 
 __all__ = ["merge"]

@@ -213,9 +213,12 @@ class LabelTotals:
         return Marginals(true + missed if self.count_unknown else true, pred, hits)
 
     def _check_lone(self, square: Square, given: int) -> npt.NDArray[np.int64]:
-        """Return where its voxels have gone, (1, 4); the backend has compared the sums of its labels with them."""
+        """Return where its voxels have gone, (1, 4), having checked that they are those of its labels, and all."""
         voxels = np.array([[square.voxels, square.ignored, square.outside, 0]], np.int64)
-        if square.voxels + square.ignored + square.outside != given:
+        true, pred, tp, fp, fn, tn = np.add.reduce(square.sums, axis=1).tolist()
+        classes, counted = square.sums.shape[1], square.voxels
+        conserved = true == pred == counted and tp + fp == tp + fn == counted and tp + fp + fn + tn == classes * counted
+        if not conserved or counted + square.ignored + square.outside != given:
             _lost(given, voxels)
         return voxels
 
