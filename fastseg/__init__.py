@@ -13,6 +13,7 @@ from fastseg._version import __version__ as __version__
 # Everything public by its home, which is imported at the first use of one of its names. Besides, every metric and loss that
 # is registered is a function of arrays here, by its name and its aliases. `__init__.pyi` is made of these two.
 _HOMES = {
+    "api.boundaries": ("boundary_iou", "centerline_dice", "count_boundaries", "count_centerlines"),
     "api.component_dice": ("component_dice",),
     "api.components": ("label_components",),
     "api.encoding": ("argmax_labels", "one_hot"),
@@ -29,7 +30,15 @@ _HOMES = {
     "api.surfaces": ("surface_distances",),
     "api.table": ("Scores",),
     "counting.threads": ("get_num_threads", "set_num_threads"),
-    "counts": ("BinaryCounts", "LabelCounts", "PairCounts", "ScoreSums", "SurfaceDistances"),
+    "counts": (
+        "BinaryCounts",
+        "BoundaryCounts",
+        "CenterlineCounts",
+        "LabelCounts",
+        "PairCounts",
+        "ScoreSums",
+        "SurfaceDistances",
+    ),
     "metrics.instances": ("InstanceMatching",),
     "metrics.scores": ("ThresholdCurve",),
     "runs.comparison.compare": ("compare_runs",),

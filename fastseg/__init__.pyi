@@ -2,6 +2,12 @@
 
 from fastseg import adapters as adapters, losses as losses, metrics as metrics
 from fastseg._version import __version__ as __version__
+from fastseg.api.boundaries import (
+    boundary_iou as boundary_iou,
+    centerline_dice as centerline_dice,
+    count_boundaries as count_boundaries,
+    count_centerlines as count_centerlines,
+)
 from fastseg.api.component_dice import (
     component_dice as component_dice,
 )
@@ -117,6 +123,8 @@ from fastseg.counting.threads import (
 )
 from fastseg.counts import (
     BinaryCounts as BinaryCounts,
+    BoundaryCounts as BoundaryCounts,
+    CenterlineCounts as CenterlineCounts,
     LabelCounts as LabelCounts,
     PairCounts as PairCounts,
     ScoreSums as ScoreSums,

@@ -23,7 +23,7 @@ from fastseg.counts import SurfaceDistances
 from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.surfaces import Layer, RowDistances, Stage, SurfaceTask, no_distances
 
-__all__ = ["measure_surface_inputs"]
+__all__ = ["checked_members", "label_layers", "mask_layers", "measure_surface_inputs"]
 
 Array = npt.NDArray[Any]
 Members = tuple[tuple[str | int, npt.NDArray[np.int64]], ...]
@@ -36,12 +36,12 @@ _TINY = 1 << 18
 def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> SurfaceDistances:
     """Measure the surfaces of a pair of maps; the inputs are checked already, but for their values."""
     module, maps = counter_of(backend), given.maps
-    members = _checked_values(given, backend)
+    members = checked_members(given, backend)
     samples = maps.shape[0] if isinstance(maps, MaskInputs) else maps.num_samples
     voxels = maps.y_true.size // max(1, samples)
 
     def measure(n: int) -> list[RowDistances]:
-        layers, excluded = _masks(maps, n) if isinstance(maps, MaskInputs) else _labels(maps, n, members)
+        layers, excluded = mask_layers(maps, n) if isinstance(maps, MaskInputs) else label_layers(maps, n, members)
         if not members or not layers[0].y_true.size:
             return [no_distances(given.surface)] * (2 * len(members))
         measurer = module.SurfaceMeasurer(
@@ -60,7 +60,7 @@ def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> Su
     return _collected(rows, given, [name for name, _ in members], samples)
 
 
-def _checked_values(given: SurfaceInputs, backend: str) -> Members:
+def checked_members(given: SurfaceInputs, backend: str) -> Members:
     """Return the labels of each class, having looked at the values that may be none, or that are the classes."""
     maps = given.maps
     dtypes = (maps.y_true.dtype, maps.y_pred.dtype)
@@ -82,7 +82,8 @@ def _checked_values(given: SurfaceInputs, backend: str) -> Members:
     return given.members
 
 
-def _labels(maps: LabelInputs, n: int, members: Members) -> tuple[tuple[Layer, ...], Array | None]:
+def label_layers(maps: LabelInputs, n: int, members: Members) -> tuple[tuple[Layer, ...], Array | None]:
+    """Return the layers of a sample of label maps, and where nobody knows what is true."""
     true, pred, mask, _ = maps.sample(n)
     true, pred = (
         float32_of_bits(array) if bits else array for array, bits in zip((true, pred), maps.bfloat16, strict=True)
@@ -112,7 +113,8 @@ def _disjoint(members: Members) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDA
         )
 
 
-def _masks(maps: MaskInputs, n: int) -> tuple[tuple[Layer, ...], Array | None]:
+def mask_layers(maps: MaskInputs, n: int) -> tuple[tuple[Layer, ...], Array | None]:
+    """Return the layers of a sample of masks, one a channel, and where nobody knows what is true."""
     true, pred, mask, _ = maps.sample(n)
     one = np.array([1], np.int64)
     layers = []

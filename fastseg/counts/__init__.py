@@ -5,6 +5,8 @@
 
 from fastseg.counts.base import COUNTED, IGNORED, OUTSIDE, UNKNOWN
 from fastseg.counts.binary import BinaryCounts
+from fastseg.counts.boundaries import BoundaryCounts
+from fastseg.counts.centerlines import CenterlineCounts
 from fastseg.counts.labels import LabelCounts, positions
 from fastseg.counts.marginals import Marginals
 from fastseg.counts.pairs import PairCounts
@@ -18,6 +20,8 @@ __all__ = [
     "OUTSIDE",
     "UNKNOWN",
     "BinaryCounts",
+    "BoundaryCounts",
+    "CenterlineCounts",
     "LabelCounts",
     "Marginals",
     "PairCounts",

@@ -6,12 +6,13 @@ surfaces are in `SURFACE_METRICS`. Those of probabilities are in `fastseg.metric
 
 from typing import Any
 
-from fastseg.metrics import overlap, surfaces
+from fastseg.metrics import overlap, parts, surfaces
 from fastseg.metrics.overlap import *  # noqa: F403
+from fastseg.metrics.parts import *  # noqa: F403
 from fastseg.metrics.registry import REGISTRY, Average, Metric, get
 from fastseg.metrics.surfaces import *  # noqa: F403
 
-__all__ = ["REGISTRY", "Average", "Metric", "get", *overlap.__all__, *surfaces.__all__]
+__all__ = ["REGISTRY", "Average", "Metric", "get", *overlap.__all__, *parts.__all__, *surfaces.__all__]
 
 
 def __getattr__(name: str) -> Any:

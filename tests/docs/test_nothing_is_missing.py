@@ -20,7 +20,7 @@ import fastseg
 from fastseg import adapters, losses, patch, phantom
 from fastseg.adapters.hosts import HOSTS
 from fastseg.cli import cli
-from fastseg.metrics import REGISTRY, overlap, surfaces
+from fastseg.metrics import REGISTRY, overlap, parts, surfaces
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.metrics.instances import INSTANCE_CONVENTIONS
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS, Empty
@@ -51,7 +51,10 @@ def documented() -> set[str]:
 
 def test_the_reference_has_every_public_name() -> None:
     names = {f"fastseg.{name}" for name in dir(fastseg) if name not in ("__version__", "losses")}
-    names |= {f"fastseg.metrics.{name}" for name in ("REGISTRY", "Metric", "get", *overlap.__all__, *surfaces.__all__)}
+    names |= {
+        f"fastseg.metrics.{name}"
+        for name in ("REGISTRY", "Metric", "get", *overlap.__all__, *parts.__all__, *surfaces.__all__)
+    }
     names |= {f"fastseg.losses.{name}" for name in dir(losses) if name.endswith("_with_gradient")}
     names |= {f"fastseg.phantom.{name}" for name in phantom.__all__}
     names |= {f"fastseg.adapters.{name}" for name in adapters.__all__}

@@ -27,7 +27,7 @@ LIBRARIES = {
     "geometry": "numpy",
     "kernels": "numpy numba llvmlite",
     "kernels.cuda": "numpy cuda",
-    "kernels.numpy": "numpy scipy",
+    "kernels.numpy": "numpy scipy skimage",
     "kernels.protocols": "numpy",
     "arrays": "numpy torch",
     "volumes": "numpy nibabel zlib_ng SimpleITK tifffile imagecodecs zarr numcodecs h5py PIL highdicom pydicom",
