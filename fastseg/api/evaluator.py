@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastseg.api.batches import LabelBatches, ScoreBatches
+from fastseg.api.surface_batches import SurfaceBatches
 from fastseg.api.table import Scores
+from fastseg.arrays.classes import label_classes
 from fastseg.arrays.option_names import explained
-from fastseg.counts import LabelCounts, ScoreSums
+from fastseg.counts import LabelCounts, ScoreSums, SurfaceDistances
 from fastseg.metrics.choice import quantities_of
 
 __all__ = ["Evaluator"]
@@ -27,6 +29,13 @@ class Evaluator:
     channel_axis, activation, class_weight, label_smoothing, quantities, bins, focal_gamma, scale
         As in `fastseg.sum_scores`; only with `scores`. Without `quantities`, they are what the metrics need that are asked
         for by name, else the default ones.
+    surfaces
+        True: surfaces are measured, too (of label maps, whose classes are declared), and metrics of these can be asked for.
+        Each update, or each of its samples, is a case then, as with `per_case`.
+    spacing, surface, border
+        As in `fastseg.surface_distances`; only with `surfaces`. `update` can be given another spacing.
+    tolerance
+        As in `fastseg.evaluate`; only with `surfaces`.
     per_case
         True keeps a row for each update (for each sample, where `update` is given a sample axis) instead of adding all up;
         scores are then means over the cases.
@@ -73,14 +82,33 @@ class Evaluator:
         bins: int | None = None,
         focal_gamma: float | None = None,
         scale: float | None = None,
+        surfaces: bool = False,
+        spacing: float | Sequence[float] | None = None,
+        surface: str = "voxel",
+        border: str = "background",
+        tolerance: float | Mapping[Any, float] | None = None,
         per_case: bool = False,
         metrics: str | Sequence[str] | None = None,
         names: Mapping[int, str] | None = None,
         zero_division: float = float("nan"),
         backend: str = "auto",
     ) -> None:
-        self.per_case = per_case
+        self.per_case = per_case or surfaces
         self._scoring: dict[str, Any] = {"metrics": metrics, "names": names, "zero_division": zero_division}
+        self._surfaces: SurfaceBatches | None = None
+        if surfaces:
+            if scores or (num_classes is None and labels is None):
+                raise ValueError(
+                    "surfaces: expected declared classes of label maps (num_classes or labels); found none"
+                )
+            self._surfaces = SurfaceBatches(
+                label_classes(num_classes, labels, ignore_index), spacing, surface, border, backend
+            )
+            self._scoring["tolerance"] = tolerance
+        elif spacing is not None or tolerance is not None or (surface, border) != ("voxel", "background"):
+            given = {"spacing": spacing, "tolerance": tolerance, "surface": surface, "border": border}
+            first = next(name for name, value in given.items() if value not in (None, "voxel", "background"))
+            raise ValueError(f"{first}: it is for an evaluator with surfaces=True, found {given[first]!r}")
         of_labels: dict[str, Any] = {"labels": labels, "unknown": unknown}
         of_scores: dict[str, Any] = {
             "channel_axis": channel_axis,
@@ -105,7 +133,9 @@ class Evaluator:
         else:
             self._batches = LabelBatches(**shared, **of_labels)
         self._sum: Any = None  # LabelCounts or ScoreSums
-        Scores(self._batches.empty, **self._scoring)
+        self._distances: SurfaceDistances | None = None
+        nothing = None if self._surfaces is None else self._surfaces.empty
+        Scores(self._batches.empty, surfaces=nothing, **self._scoring)
 
     @property
     def counts(self) -> LabelCounts | None:
@@ -121,16 +151,36 @@ class Evaluator:
         """What has been summed since the start or the last reset; None before the first update, and without `scores`."""
         return self._sum if isinstance(self._sum, ScoreSums) else None
 
+    @property
+    def surfaces(self) -> SurfaceDistances | None:
+        """Distances of surfaces since the start or the last reset; None before the first update, and without `surfaces`."""
+        return self._distances
+
     @explained
     def update(
-        self, y_true: Any, y_pred: Any, *, mask: Any = None, sample_weight: Any = None, sample_axis: int | None = None
+        self,
+        y_true: Any,
+        y_pred: Any,
+        *,
+        mask: Any = None,
+        sample_weight: Any = None,
+        sample_axis: int | None = None,
+        spacing: float | Sequence[float] | None = None,
     ) -> None:
         """Count a batch; if it is rejected, what was counted before stays as it is.
 
-        With `scores`, `y_pred` are the scores, and `sample_axis` is an axis of them.
+        With `scores`, `y_pred` are the scores, and `sample_axis` is an axis of them. `spacing` is that of these images, where
+        surfaces are measured and it is not the evaluator's.
         """
-        counts = self._batches.count(y_true, y_pred, mask=mask, sample_weight=sample_weight, sample_axis=sample_axis)
-        self._add(counts if self.per_case else counts.pooled())
+        batch: dict[str, Any] = {"mask": mask, "sample_weight": sample_weight, "sample_axis": sample_axis}
+        counts = self._batches.count(y_true, y_pred, **batch)
+        distances = None
+        if self._surfaces is not None:
+            assert isinstance(counts, LabelCounts)
+            distances = self._surfaces.measure(counts, y_true, y_pred, spacing, batch)
+        elif spacing is not None:
+            raise ValueError(f"spacing: it is for an evaluator with surfaces=True, found {spacing!r}")
+        self._add(counts if self.per_case else counts.pooled(), distances)
 
     def merge(self, other: Evaluator) -> None:
         """Add what another evaluator with the same options has counted; it stays as it is.
@@ -144,7 +194,7 @@ class Evaluator:
             raise TypeError(f"other: expected an Evaluator, found {type(other).__name__}")
         self._same_options(other._options(), "other")
         if other._sum is not None:
-            self._add(other._sum)
+            self._add(other._sum, other._distances)
 
     def compute(self) -> Scores:
         """Return the scores of all that was counted; it may be called again, and updates may follow.
@@ -156,15 +206,18 @@ class Evaluator:
         """
         if self._sum is None:
             raise ValueError("nothing has been counted yet: call update first")
-        return Scores(self._sum, **self._scoring)
+        return Scores(self._sum, surfaces=self._distances, **self._scoring)
 
     def reset(self) -> None:
         """Forget all counts."""
-        self._sum = None
+        self._sum = self._distances = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return options and counts as plain data that JSON can hold."""
-        return {"version": 1, **self._options(), "counts": None if self._sum is None else self._sum.to_dict()}
+        state = {"version": 1, **self._options(), "counts": None if self._sum is None else self._sum.to_dict()}
+        if self._surfaces is not None:
+            state["surfaces"] = None if self._distances is None else self._distances.to_dict()
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the counts (or sums) of `state_dict`.
@@ -177,19 +230,26 @@ class Evaluator:
         if not isinstance(state, Mapping) or state.get("version") != 1 or "counts" not in state:
             raise ValueError("state: expected what Evaluator.state_dict returned (version 1)")
         self._same_options(state, "state")
-        self._sum = None if state["counts"] is None else self._batches.restore(state["counts"])
+        counts = None if state["counts"] is None else self._batches.restore(state["counts"])
+        distances = None
+        if self._surfaces is not None and counts is not None:
+            distances = self._surfaces.restore(state.get("surfaces"), counts.num_cases)
+        self._sum, self._distances = counts, distances
 
-    def _add(self, counts: LabelCounts | ScoreSums) -> None:
+    def _add(self, counts: LabelCounts | ScoreSums, distances: SurfaceDistances | None) -> None:
+        if distances is not None:
+            self._distances = distances if self._distances is None else self._distances.concat(distances)
         if self._sum is None:
             self._sum = counts
         else:
             self._sum = self._sum.concat(counts) if self.per_case else self._sum.merge(counts)
 
     def _options(self) -> dict[str, Any]:
-        return {**self._batches.options, "per_case": self.per_case}
+        measuring = {} if self._surfaces is None else {"measuring": self._surfaces.options}
+        return {**self._batches.options, "per_case": self.per_case, **measuring}
 
     def _same_options(self, found: Mapping[str, Any], name: str) -> None:
-        for option, expected in {"scores": False, **self._options()}.items():
+        for option, expected in {"scores": False, "measuring": None, **self._options()}.items():
             value = found.get(option, False if option == "scores" else None)
             if value != expected:
                 raise ValueError(f"{name}: expected an evaluator with {option}={expected!r}, found {value!r}")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.api.later import then
+from fastseg.api.surfaces import surfaces_of
 from fastseg.api.table import Scores
 from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import keyword_options
@@ -18,6 +19,7 @@ from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import check_options, explained
 from fastseg.counting.labels import count_classes, count_label_inputs
 from fastseg.counts import BinaryCounts, LabelCounts
+from fastseg.metrics.choice import of_surfaces
 
 __all__ = ["confusion_matrix", "count_each_label", "count_labels", "counting_keywords", "evaluate", "voxel_ml"]
 
@@ -194,6 +196,10 @@ def evaluate(
     metrics: str | Sequence[str] | None = None,
     names: dict[int, str] | None = None,
     zero_division: float = float("nan"),
+    spacing: float | Sequence[float] | None = None,
+    surface: Literal["voxel", "surfel", "object"] = "voxel",
+    border: Literal["background", "extend"] = "background",
+    tolerance: float | Mapping[Any, float] | None = None,
     **options: Any,
 ) -> Scores:
     """Compute several metrics of two label maps from one pass over them.
@@ -203,11 +209,16 @@ def evaluate(
     y_true, y_pred : array_like
         Label maps, as in `count_labels`.
     metrics
-        Names from `fastseg.metrics.REGISTRY`, or "all"; default Dice, IoU, precision and recall.
+        Names from `fastseg.metrics.REGISTRY`, or "all" of them; default Dice, IoU, precision and recall. Those from
+        `fastseg.metrics.SURFACE_METRICS` need `spacing`; they are of all classes but 0.
     names
         Names of labels, for tables and reports.
     zero_division
         The value of an undefined score; NaN leaves it out of the means.
+    spacing, surface, border
+        As in `surface_distances`, where metrics of surfaces are asked for.
+    tolerance
+        What NSD and surface overlap need: a distance, or a dict of them by label or name (None: of all others).
     **options
         The other arguments of `count_labels`. With `sample_axis` each sample is a case of its own, and means over classes are
         of the classes' means over the cases.
@@ -230,10 +241,20 @@ def evaluate(
     ([0.667, 0.8], 0.733)
     """
     check_options("evaluate", options, keyword_options(evaluate) | counting_keywords())
+    counts = count_labels(y_true, y_pred, **options)
+    surfaces = None
+    if of_surfaces(metrics):
+        surfaces = surfaces_of(counts, y_true, y_pred, options, spacing=spacing, surface=surface, border=border)
     table = partial(
-        Scores, metrics=metrics, names=names, zero_division=zero_division, voxel_ml=voxel_ml(y_true, y_pred, options)
+        Scores,
+        metrics=metrics,
+        names=names,
+        zero_division=zero_division,
+        voxel_ml=voxel_ml(y_true, y_pred, options),
+        surfaces=surfaces,
+        tolerance=tolerance,
     )
-    scores: Scores = then(count_labels(y_true, y_pred, **options), table)
+    scores: Scores = then(counts, table)
     return scores
 
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from fastseg.arrays.option_names import explained
 from fastseg.arrays.surfaces import surface_inputs
 from fastseg.counting.surfaces import measure_surface_inputs
-from fastseg.counts import SurfaceDistances
+from fastseg.counts import LabelCounts, SurfaceDistances
 
-__all__ = ["surface_distances"]
+__all__ = ["surface_distances", "surfaces_of"]
 
 
 @explained
@@ -107,3 +107,26 @@ def surface_distances(
         max_distance=max_distance,
     )
     return measure_surface_inputs(given, backend=backend)
+
+
+def surfaces_of(
+    counts: LabelCounts, y_true: Any, y_pred: Any, options: Mapping[str, Any], **measuring: Any
+) -> SurfaceDistances:
+    """Measure the surfaces of maps that were counted with these options of `count_labels`: of all classes but 0.
+
+    What labels may be was checked when they were counted.
+
+    Raises
+    ------
+    ValueError
+        If voxels were weighted, or were not told apart in what they are counted as.
+    """
+    if not isinstance(counts, LabelCounts):
+        raise ValueError("compute: expected True where metrics of surfaces are asked for, which see the whole, found False")
+    if options.get("sample_weight") is not None:
+        raise ValueError("sample_weight: surfaces have no weights of voxels; found some, and metrics of surfaces")
+    passed = {name: options[name] for name in ("ignore_index", "mask", "sample_axis", "backend") if name in options}
+    labels = [label for label in counts.labels.tolist() if label != 0]
+    if not labels:
+        return surface_distances(y_true, y_pred, regions={"": [1]}, **measuring, **passed).select([])
+    return surface_distances(y_true, y_pred, labels=labels, **measuring, **passed)

@@ -15,10 +15,18 @@ from fastseg._version import __version__
 from fastseg.api.text_table import table_in_blocks
 from fastseg.api.units import Measure, fitting
 from fastseg.arrays.arguments import checked_number
-from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
+from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums, SurfaceDistances
 from fastseg.labels.names import shown, shown_label
 from fastseg.metrics.arithmetic import nan_mean
-from fastseg.metrics.choice import TITLES, chosen_metrics, classes_of, values_of, values_of_each
+from fastseg.metrics.choice import (
+    TITLES,
+    chosen_metrics,
+    classes_of,
+    of_surfaces,
+    surface_values,
+    values_of,
+    values_of_each,
+)
 
 __all__ = ["Scores"]
 
@@ -48,6 +56,11 @@ class Scores:
         Further numbers by name, shown below the table and in `to_dict` under ``scores``.
     regions
         Unions of labels that are the classes instead of the labels; metrics of all classes together are of the labels.
+    surfaces
+        The distances of the surfaces of as many cases, where metrics of these are asked for; a class that they have not has no
+        value.
+    tolerance
+        What NSD and surface overlap need, as a number or for each class by its label, name or region (None: for all others).
 
     Attributes
     ----------
@@ -56,6 +69,9 @@ class Scores:
         cases, a class's value is the mean over the cases where it is defined.
     defined, foreground_defined : dict of str to int
         Over how many classes those means are taken.
+    infinite : dict of str to int
+        For each metric of surfaces how many values, of all classes and cases, are infinite, since one of two surfaces is
+        missing; no mean is over these.
     overall : dict of str to float
         Metrics that are one number for all classes together; with several cases their mean. Of sums: `soft_dice_loss`, and
         all losses and metrics that cannot tell the classes apart.
@@ -93,13 +109,16 @@ class Scores:
         files: Mapping[str, Any] | None = None,
         extra: Mapping[str, float] | None = None,
         regions: Mapping[str, Sequence[int]] | None = None,
+        surfaces: SurfaceDistances | None = None,
+        tolerance: float | Mapping[Any, float] | None = None,
     ) -> None:
         if names is not None and not isinstance(names, Mapping):
             raise TypeError(f"names: expected a mapping of labels to names, found {names!r}")
         zero_division = checked_number(zero_division, "zero_division")
         self.counts, self.names, self.zero_division = counts, dict(names or {}), zero_division
         self.voxel_ml, self.files, self.extra = voxel_ml, files, dict(extra or {})
-        chosen = chosen_metrics(metrics, counts)
+        self.surfaces = surfaces
+        chosen = chosen_metrics(metrics, counts, surfaces=surfaces is not None)
         self._of_classes = of_classes = _united(counts, regions)
         classes = classes_of(of_classes)
         ignored = () if isinstance(of_classes, BinaryCounts) else of_classes.ignored.tolist()
@@ -110,9 +129,17 @@ class Scores:
             self.classes = tuple(name for name in classes if name not in ignored)
         self.values: dict[str, Floats] = {}
         self._overall: dict[str, Floats] = {}
+        of_distances = [] if surfaces is None else of_surfaces(chosen)
         of_labels = [name for name in chosen if regions and _is_overall(name)]
-        found = values_of_each([name for name in chosen if name not in of_labels], of_classes, zero_division)
+        apart = [*of_labels, *of_distances]
+        found = values_of_each([name for name in chosen if name not in apart], of_classes, zero_division)
         found |= {name: values_of(name, counts, zero_division) for name in of_labels}
+        if surfaces is not None:
+            if isinstance(tolerance, Mapping):  # by label, or by its name
+                labels = {name: label for label, name in self.names.items()}
+                tolerance = {labels.get(name, name): each for name, each in tolerance.items()}
+            found |= {name: surface_values(name, surfaces, classes, tolerance) for name in of_distances}
+        self.infinite = {name: int(np.isinf(found[name]).sum()) for name in of_distances}
         for name in chosen:
             values = found[name]
             if values.ndim == 1:
@@ -125,7 +152,8 @@ class Scores:
     @functools.cached_property
     def class_values(self) -> dict[str, Floats]:
         """Each metric's values of the classes, (K,): of several cases the means over those where it is defined."""
-        return {name: v[0] if len(v) == 1 else nan_mean(v, 0) for name, v in self.values.items()}
+        several = {name: _without_infinite(v) if self.infinite.get(name) else v for name, v in self.values.items()}
+        return {name: v[0] if len(v) == 1 else nan_mean(several[name], 0) for name, v in self.values.items()}
 
     @functools.cached_property
     def mean(self) -> dict[str, float]:
@@ -164,7 +192,8 @@ class Scores:
 
     @functools.cached_property
     def _every(self) -> Floats:
-        return np.array([*self.class_values.values()]).reshape(len(self.values), len(self.classes))
+        every = [_without_infinite(v) if self.infinite.get(name) else v for name, v in self.class_values.items()]
+        return np.array(every).reshape(len(self.values), len(self.classes))
 
     def __getitem__(self, metric: str) -> Floats:
         """Return a metric's values: (K,) for one case, (N, K) for several; of overall metrics () or (N,)."""
@@ -187,7 +216,8 @@ class Scores:
             (``true_voxels``, ``pred_voxels``; sums of weights where voxels were weighted; for files also ``true_ml``,
             ``pred_ml``, of pictures that say their scale ``true_area``, ``pred_area``). ``mean``, ``foreground_mean``:
             each metric; ``defined``, ``foreground_defined``: over how many classes. ``overall``: metrics of all classes
-            together, if asked for. ``scores``: what was given as `extra`.
+            together, if asked for. ``scores``: what was given as `extra`. ``infinite``: how many values of each metric of
+            surfaces are infinite, which are None as those that are undefined.
             ``voxels``: ``counted``, ``ignored``, ``outside_mask``, ``unknown``. ``cases``: N.
             ``files``, for files: ``reference``, ``prediction``, ``shape``, ``spacing_mm``, ``geometry``, and of pictures
             ``pixel_area`` and ``area_unit``. ``fastseg``: the version.
@@ -225,6 +255,8 @@ class Scores:
             result["overall"] = {name: _plain(value) for name, value in self.overall.items()}
         if self.extra:
             result["scores"] = {name: _plain(value) for name, value in self.extra.items()}
+        if self.infinite:
+            result["infinite"] = dict(self.infinite)
         return result
 
     def to_dataframe(self) -> Any:
@@ -269,6 +301,9 @@ class Scores:
         ):
             lines.append([title, "", *(_text(value) for value in means.values()), *blank])
             lines.append(["  over", "classes", *(str(number) for number in defined.values()), *blank])
+        if any(self.infinite.values()):
+            missing = (str(self.infinite[name]) if name in self.infinite else "" for name in self.class_values)
+            lines.append(["infinite", "values", *missing, *blank])
         return header, lines
 
     def __str__(self) -> str:
@@ -327,6 +362,11 @@ def _means(names: Iterable[str], values: Floats) -> tuple[dict[str, float], dict
     """Return for each row of (M, K) the mean of what is defined, and of how many numbers it is."""
     means, numbers = nan_mean(values, 1).tolist(), (values == values).sum(1).tolist()
     return dict(zip(names, means, strict=True)), dict(zip(names, numbers, strict=True))
+
+
+def _without_infinite(values: Floats) -> Floats:
+    """Return values of which no mean has those that are infinite."""
+    return np.where(np.isinf(values), np.nan, values)
 
 
 def _plain(value: Any) -> float | None:

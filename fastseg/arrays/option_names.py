@@ -80,8 +80,10 @@ _AT_HOME = {
     "sample_axis": "functions of arrays have it, and Evaluator.update; a file is one case, and evaluate_folder scores many",
     "sample_weight": "functions of arrays have it, such as count_labels and sum_scores, and Evaluator.update",
     "scale": _SUMS,
+    "spacing": "evaluate has it, where metrics of surfaces are asked for, surface_distances, and metrics such as fastseg.hd95",
     "squared": _LOSS,
     "threads": "of arrays it is for the whole process: fastseg.set_num_threads",
+    "tolerance": "fastseg.nsd and fastseg.surface_overlap have it, and evaluate and Evaluator, where these are asked for",
     "unknown": "count_labels has it, and what counts label maps, such as evaluate",
     "zero_division": f"{_METRIC}; so have evaluate and Evaluator",
 }

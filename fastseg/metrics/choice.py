@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
+from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums, SurfaceDistances
 from fastseg.metrics import registry
 from fastseg.metrics.registry import ScoreFunction
 
@@ -22,9 +22,11 @@ __all__ = [
     "TITLES",
     "chosen_metrics",
     "classes_of",
+    "of_surfaces",
     "quantities_of",
     "score_functions",
     "surface_metrics",
+    "surface_values",
     "values_of",
     "values_of_each",
 ]
@@ -50,9 +52,12 @@ TITLES = {"soft_dice": "soft Dice", "cross_entropy": "cross-entropy", "brier_sco
 
 
 def chosen_metrics(
-    metrics: str | Sequence[str] | None, counts: LabelCounts | BinaryCounts | ScoreSums
+    metrics: str | Sequence[str] | None, counts: LabelCounts | BinaryCounts | ScoreSums, *, surfaces: bool = False
 ) -> tuple[str, ...]:
-    """Return the names of the metrics; ValueError where one is unknown or cannot be had of these counts."""
+    """Return the names of the metrics; ValueError where one is unknown or cannot be had of these counts.
+
+    With `surfaces` those of surfaces can be had, too; "all" has none of them, since some need a tolerance.
+    """
     sums = counts if isinstance(counts, ScoreSums) else None
     if metrics is None:
         return (
@@ -72,6 +77,13 @@ def chosen_metrics(
     names = dict.fromkeys([metrics] if isinstance(metrics, str) else metrics)
     if sums is None:
         for name in names:
+            if name not in registry.REGISTRY and of_surfaces([name]):
+                if not surfaces:
+                    raise ValueError(
+                        f"metrics: {name!r} is made of surfaces, which were not measured (fastseg.evaluate does so with "
+                        "spacing=, an Evaluator with surfaces=True)"
+                    )
+                continue
             registry.get(name)
     else:
         sums.require(*dict.fromkeys(quantity for name in names for quantity in _needs(name)))
@@ -92,6 +104,35 @@ def score_functions(*, curves: bool = False) -> dict[str, ScoreFunction]:
     from fastseg.metrics.scores import CURVES, SCORE_METRICS
 
     return {**LOSSES, **SCORE_METRICS, **(CURVES if curves else {})}
+
+
+def of_surfaces(metrics: str | Sequence[str] | None) -> list[str]:
+    """Return those among names of metrics that are made of surfaces; in any others their modules are not imported."""
+    names = [metrics] if isinstance(metrics, str) else list(metrics or ())
+    unknown = [name for name in names if name not in registry.REGISTRY and name != "all"]
+    return [name for name in unknown if name in surface_metrics()] if unknown else []
+
+
+def surface_values(
+    name: str, surfaces: SurfaceDistances, classes: Sequence[str | int], tolerance: Any = None
+) -> Floats:
+    """Return the values of a metric of surfaces for these classes, (N, K): NaN for those that were not measured."""
+    metric = surface_metrics()[name]
+    own: dict[str, Any] = {}
+    if any(parameter.name == "tolerance" for parameter in metric.own):
+        if tolerance is None:
+            raise ValueError(f"tolerance: {name} needs one, a distance in the unit of the spacing; found None")
+        own["tolerance"] = tolerance
+        if isinstance(tolerance, Mapping):  # of the classes; None has that of all others
+            default = tolerance.get(None)
+            every = {name: tolerance.get(name, default) for name in surfaces.classes}
+            own["tolerance"] = {name: each for name, each in every.items() if each is not None}
+    found = metric(surfaces, **own)
+    values = np.full((surfaces.num_cases, len(classes)), np.nan)
+    for k, each in enumerate(classes):
+        if each in surfaces.classes:
+            values[:, k] = found[:, surfaces.classes.index(each)]
+    return values
 
 
 def surface_metrics() -> dict[str, SurfaceMetric]:

@@ -1,0 +1,59 @@
+"""The part of an evaluator that measures the surfaces of batches of label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastseg.api.surfaces import surface_distances, surfaces_of
+from fastseg.arrays.classes import Classes
+from fastseg.counts import LabelCounts, SurfaceDistances
+
+__all__ = ["SurfaceBatches"]
+
+Spacing = float | Sequence[float] | None
+
+
+class SurfaceBatches:
+    """Measures batches, all with the same options (those of `surface_distances`): the declared classes but 0.
+
+    Attributes
+    ----------
+    options : dict of str to Any
+        What distances must agree in to be joined, as plain data.
+    empty : SurfaceDistances
+        Those of a case without any surface.
+    """
+
+    def __init__(self, classes: Classes, spacing: Spacing, surface: str, border: str, backend: str) -> None:
+        assert classes.labels is not None
+        self._ignored = classes.ignored.tolist()
+        self._spacing, self._backend = spacing, backend
+        self._how: dict[str, Any] = {"surface": surface, "border": border}
+        self.options: dict[str, Any] = {"surface": surface, "border": border}
+        axes = len(spacing) if isinstance(spacing, Sequence) else 3
+        point = np.zeros((1,) * axes, np.uint8)
+        surface_distances(point, point, spacing=1 if spacing is None else spacing, labels=[1], **self._how)
+        self._classes = [label for label in classes.labels.tolist() if label != 0]
+        self.empty = SurfaceDistances.zeros(self._classes, **self._how)  # a wrong option fails here, not in the loop
+
+    def measure(
+        self, counts: LabelCounts, y_true: Any, y_pred: Any, spacing: Spacing, batch: Mapping[str, Any]
+    ) -> SurfaceDistances:
+        """Return the distances of a batch that was counted."""
+        options = {**batch, "ignore_index": self._ignored or None, "backend": self._backend}
+        return surfaces_of(
+            counts, y_true, y_pred, options, spacing=self._spacing if spacing is None else spacing, **self._how
+        )
+
+    def restore(self, plain: Any, cases: int) -> SurfaceDistances:
+        """Return distances from their `to_dict`; ValueError if they are of others than these cases and classes."""
+        distances = SurfaceDistances.from_dict(plain)
+        if distances.num_cases != cases or list(distances.classes) != self._classes:
+            raise ValueError(
+                f"state: expected surfaces of {cases} cases and the classes {self._classes}, found {distances.num_cases} and "
+                f"{list(distances.classes)}"
+            )
+        return distances
