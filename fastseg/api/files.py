@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fastseg.api.mask_files import are_masks, evaluate_mask_files, said_of_masks, side_name, with_channels
 from fastseg.api.same_file import same_file_note
+from fastseg.api.surface_files import surfaces_of_files
 from fastseg.api.table import Scores
 from fastseg.arrays.arguments import integers
 from fastseg.arrays.classes import label_classes
@@ -17,7 +18,9 @@ from fastseg.counts import LabelCounts
 from fastseg.labels.choices import choose_labels
 from fastseg.labels.mapping import read_mapping
 from fastseg.labels.tables import LabelTable
+from fastseg.metrics.choice import of_surfaces
 from fastseg.volumes.geometry import TOLERANCE
+from fastseg.volumes.kept import Kept
 from fastseg.volumes.masks import Place, names_of
 from fastseg.volumes.paths import Path
 from fastseg.volumes.sources import holds_scores
@@ -126,6 +129,10 @@ def evaluate_files(
     channels: str | Sequence[str] | None = None,
     threshold: float | None = None,
     missing_mask: Literal["error", "empty", "skip"] = "error",
+    tolerance: float | Mapping[Any, float] | None = None,
+    spacing: float | Sequence[float] | None = None,
+    surface: Literal["voxel", "surfel", "object"] = "voxel",
+    border: Literal["background", "extend"] = "background",
     **options: Any,
 ) -> Scores:
     """Compute the scores of a predicted segmentation on disk, in one pass over both files.
@@ -139,7 +146,8 @@ def evaluate_files(
     labels, num_classes, prediction_labels, regions, map_prediction
         What is scored, as in `fastseg.labels.choices.choose_labels`.
     metrics, zero_division
-        As in `fastseg.evaluate`; of regions those that each class has.
+        As in `fastseg.evaluate`; of regions those that each class has. For metrics of surfaces, which are of all classes but
+        0, the volumes are kept in memory, in the types that they are stored in.
     ignore_index
         True labels that are not scored, as in `fastseg.count_labels`: they have no row, and no mean is over them. Default: the
         ignore label of an nnU-Net dataset.json.
@@ -150,6 +158,10 @@ def evaluate_files(
         (.seg.nrrd, DICOM SEG) are masks too, matched by these names, unless labels are declared.
     missing_mask
         Of masks: what a class is that only one side has, as in `fastseg.count_mask_files`.
+    tolerance, surface, border
+        As in `fastseg.evaluate`.
+    spacing
+        For surfaces: the distance of neighbouring voxels along each axis in mm, instead of what the reference's file says.
     **options
         The other arguments of `count_files`.
 
@@ -209,16 +221,23 @@ def evaluate_files(
             reference, prediction, chosen, metrics=metrics, zero_division=zero_division, activation=activation,
             channel_axis=channel_axis, **options,
         )  # fmt: skip
+    keep: list[Kept] | None = [] if of_surfaces(metrics) else None
     counts, files, voxel_ml = count_with_facts(
         reference,
         prediction,
+        keep=keep,
         classes=label_classes(None, chosen.declared, chosen.ignore or None),
         map_prediction=chosen.map_prediction or None,
         **options,
     )
+    surfaces = None
+    if keep is not None:
+        surfaces = surfaces_of_files(keep, counts, chosen, spacing=spacing, surface=surface, border=border)
     return Scores(
         counts,
         metrics=metrics,
+        surfaces=surfaces,
+        tolerance=tolerance,
         names=chosen.names or files.pop("names", None),
         zero_division=zero_division,
         voxel_ml=voxel_ml,

@@ -122,7 +122,9 @@ def surfaces_of(
         If voxels were weighted, or were not told apart in what they are counted as.
     """
     if not isinstance(counts, LabelCounts):
-        raise ValueError("compute: expected True where metrics of surfaces are asked for, which see the whole, found False")
+        raise ValueError(
+            "compute: expected True where metrics of surfaces are asked for, which see the whole, found False"
+        )
     if options.get("sample_weight") is not None:
         raise ValueError("sample_weight: surfaces have no weights of voxels; found some, and metrics of surfaces")
     passed = {name: options[name] for name in ("ignore_index", "mask", "sample_axis", "backend") if name in options}

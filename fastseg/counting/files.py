@@ -20,6 +20,7 @@ from fastseg.counts import LabelCounts
 from fastseg.kernels.protocols.labels import Declared, Pairs, Square
 from fastseg.volumes import Volume, palettes
 from fastseg.volumes.geometry import TOLERANCE
+from fastseg.volumes.kept import Kept
 from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import in_boxes, open_aligned, same_stream, side_by_side
 
@@ -41,10 +42,11 @@ def count_with_facts(
     threads: int | None = None,
     warn: Callable[[str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    keep: list[Kept] | None = None,
 ) -> tuple[LabelCounts, dict[str, Any], float]:
     """Count two volumes; return the counts, what is known of the files, and the volume of a voxel in ml.
 
-    A prediction that was opened already is closed afterwards.
+    A prediction that was opened already is closed afterwards. To `keep` the volumes are appended, with all of their voxels.
     """
     if not isinstance(reorient, bool):
         raise TypeError(f"reorient: expected True or False, found {reorient!r}")
@@ -54,6 +56,9 @@ def count_with_facts(
     tolerance = finite_number(geometry_tolerance, "geometry_tolerance")
     opened = open_aligned(paths, geometry=geometry, geometry_tolerance=tolerance, reorient=reorient, axes=axes)
     with opened as (volumes, note):
+        if keep is not None:
+            keep += map(Kept, volumes)
+            volumes = [*keep]
         true, pred = volumes[:2]
         classes, nodata = ignoring(true, classes)
         for text in (*true.notes, *pred.notes, note, nodata):

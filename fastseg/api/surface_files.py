@@ -1,0 +1,73 @@
+"""Measuring the surfaces of two volumes on disk whose voxels were kept when they were counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.api.surfaces import surface_distances
+from fastseg.counting.stored_labels import to_labels
+from fastseg.counts import LabelCounts, SurfaceDistances
+from fastseg.labels.choices import LabelChoices
+from fastseg.volumes.kept import Kept, spacing_along_axes
+
+__all__ = ["surfaces_of_files"]
+
+
+def surfaces_of_files(
+    volumes: Sequence[Kept],
+    counts: LabelCounts,
+    chosen: LabelChoices,
+    *,
+    spacing: float | Sequence[float] | None,
+    surface: str,
+    border: str,
+) -> SurfaceDistances:
+    """Return the distances of all classes but 0, or of the regions, by the spacing of the reference's file.
+
+    Parameters
+    ----------
+    volumes
+        Truth, prediction and, if there is one, the region of interest, read whole.
+    counts
+        Of the same voxels.
+    chosen
+        What was said of labels.
+    spacing, surface, border
+        As in `surface_distances`; a spacing of None is that of the file.
+
+    Raises
+    ------
+    VolumeError
+        If the file does not say its spacing, or is sheared.
+    """
+    true, pred, *roi = volumes
+    steps: Any = spacing_along_axes(true) if spacing is None else spacing
+    arrays = [_labels(true, {}), _labels(pred, chosen.map_prediction)]
+    mask = [each.voxels() != 0 for each in roi]
+    if true.order == "F":  # as the files lie, where all lie so
+        arrays, mask = [each.T for each in arrays], [each.T for each in mask]
+        steps = steps[::-1] if np.ndim(steps) else steps
+    options: dict[str, Any] = {
+        "spacing": steps,
+        "surface": surface,
+        "border": border,
+        "ignore_index": list(chosen.ignore) or None,
+        "mask": mask[0] if mask else None,
+    }
+    if chosen.regions:
+        return surface_distances(*arrays, regions=chosen.regions, **options)
+    labels = [label for label in counts.labels.tolist() if label != 0]
+    return surface_distances(*arrays, labels=labels or [1], **options).select(labels)
+
+
+def _labels(volume: Kept, mapping: dict[int, int]) -> npt.NDArray[Any]:
+    """Return the labels of a volume: the stored values where they are the labels, else those that they stand for."""
+    values = volume.voxels()
+    if volume.scaling is None and values.dtype.kind in "biu" and not mapping:
+        return values
+    labels, _ = to_labels(values, volume.scaling, mapping)  # which were found to be some when they were counted
+    return labels
