@@ -18,10 +18,26 @@ PACKAGES = {
     "exacta": "exacta",
 }
 
+#: Of surfaces and centre lines, as they are for the truth: Q is the other one.
+_SIDES = {
+    "N": "|T|",
+    "FAR": r"\max d(T \to Q)",
+    "P95": r"d_{95}(T \to Q)",
+    "NEAR": r"|\{d(T \to Q) \le \tau\}|",
+    "LINE": "|L_T|",
+    "IN": r"|L_T \cap Q|",
+}
 #: Words of a formula, typeset. With numbers, each of them is what it is in the example.
 _SYMBOLS = {
     **{name: rf"\mathrm{{{name}}}" for name in ("TP", "FP", "FN", "TN")},
     "VOXELS": "V",
+    **{
+        f"{word}_{side}": text.replace("T", side).replace("Q", "PT"["TP".index(side)])
+        for side in "TP"
+        for word, text in _SIDES.items()
+    },
+    "SUM_DT": r"\sum d(T \to P)",
+    "SUM_DP": r"\sum d(P \to T)",
     "SUM_PT": r"\sum p \, t",
     "SUM_P": r"\sum p",
     "SUM_T": r"\sum t",

@@ -12,19 +12,22 @@ from typing import Any
 import numpy as np
 
 import fastseg
-from ext import empty_classes, example, pictures
+from ext import empty_classes, example, pictures, surface_pages
 from ext.drop_ins import same_number
 from ext.empty_classes import number, table
 from ext.explained_metrics import METRICS
 from ext.explained_scores import SCORES
+from ext.explained_surfaces import SURFACES
 from ext.explanation import PACKAGES, Explanation, split_name, typeset, with_numbers
 from fastseg.metrics.choice import score_functions
 from fastseg.metrics.losses import LOSSES
 from fastseg.metrics.registry import REGISTRY, Metric, ScoreFunction
+from fastseg.metrics.surfaces import SurfaceMetric
 
 __all__ = ["EXPLAINED", "entries", "page", "write_pages"]
 
-EXPLAINED = {**METRICS, **SCORES}
+AnyEntry = Metric | ScoreFunction | surface_pages.SurfaceEntry
+EXPLAINED = {**METRICS, **SURFACES, **SCORES}
 _BETTER = {
     "higher": "higher is better",
     "lower": "lower is better",
@@ -33,13 +36,13 @@ _BETTER = {
 }
 
 
-def entries() -> dict[str, Metric | ScoreFunction]:
+def entries() -> dict[str, AnyEntry]:
     """Return every metric and loss by its name, aliases left out."""
-    every: list[Any] = [*REGISTRY.values(), *score_functions(curves=True).values()]
+    every: list[Any] = [*REGISTRY.values(), *surface_pages.entries().values(), *score_functions(curves=True).values()]
     return {entry.name: entry for entry in every}
 
 
-def page(entry: Metric | ScoreFunction) -> str:
+def page(entry: AnyEntry) -> str:
     """Return the page of a metric or loss, in Markdown."""
     explanation = EXPLAINED[entry.name]
     summary = (entry.__doc__ or "").partition("\n\n")[0].replace("\n", " ").removeprefix("Return ")
@@ -64,7 +67,7 @@ def page(entry: Metric | ScoreFunction) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _facts(entry: Metric | ScoreFunction, explanation: Explanation) -> str:
+def _facts(entry: AnyEntry, explanation: Explanation) -> str:
     curve = entry.name == "threshold_curve"
     low, high = (number(end) for end in entry.range)
     rows = [
@@ -72,13 +75,20 @@ def _facts(entry: Metric | ScoreFunction, explanation: Explanation) -> str:
         ["Direction", "none: a curve" if curve else _BETTER[_better(entry, explanation)]],
         ["Aliases", ", ".join(f"`fastseg.{alias}`" for alias in entry.aliases) or "none"],
     ]
-    if isinstance(entry, Metric):
-        of_maps = "one number for all classes together" if entry.overall else "one number for each class"
+    if isinstance(entry, SurfaceMetric) and entry.unit:
+        rows.append(["Unit", "that of the spacing: mm"])
+    if isinstance(entry, Metric) or surface_pages.is_one(entry):
+        of_maps = (
+            "one number for all classes together" if getattr(entry, "overall", None) else "one number for each class"
+        )
         rows.append(["Of label maps", of_maps])
         rows.append(["Truth and prediction exchanged", "the same" if entry.symmetric else "another number"])
     for parameter in entry.own:
         said = entry.parameters.get(parameter.name)
-        if said and isinstance(entry, Metric):
+        if said and isinstance(entry, SurfaceMetric):
+            default = "" if parameter.default is parameter.empty else f", default `{parameter.default!r}`"
+            rows.append([f"`{parameter.name}`{default}", said])
+        elif said and isinstance(entry, Metric):
             rows.append([f"`{parameter.name}`, default {parameter.default:g}", said])
     return _facts_table(rows)
 
@@ -89,13 +99,30 @@ def _facts_table(rows: list[list[str]]) -> str:
     return f"```{{list-table}}\n:widths: auto\n:class: facts\n\n{lines}\n```"
 
 
-def _better(entry: Metric | ScoreFunction, explanation: Explanation) -> str:
-    if isinstance(entry, Metric):
-        return entry.better
+def _better(entry: AnyEntry, explanation: Explanation) -> str:
+    if isinstance(entry, Metric) or surface_pages.is_one(entry):
+        return str(entry.better)  # type: ignore[union-attr]
     return "lower" if entry.name in LOSSES else str(explanation.better)
 
 
-def _example(entry: Metric | ScoreFunction, explanation: Explanation) -> str:
+def _surface_example(entry: surface_pages.SurfaceEntry, explanation: Explanation) -> str:
+    about = (
+        "Sixteen pixels, of the class or not. All pixels of both objects but those in the middle are their surfaces; the "
+        "numbers say how far each is from the nearest pixel of the other surface."
+    )
+    alt = "Truth and prediction of 4×4 pixels, and how far each pixel of a surface is from the other one"
+    formula = with_numbers(explanation.worked or explanation.formula, surface_pages.numbers(entry, explanation))
+    value = surface_pages.value(entry, explanation)
+    return (
+        f"{about}\n\n```{{image}} pictures/surfaces.svg\n:alt: {alt}\n:class: pixels\n```\n\n"
+        f"$$\n{formula} \\approx {value:.4f}\n$$\n\n"
+        f"```python\n{_arrays(entry)}{surface_pages.call(entry, explanation)}  # {value:.4f}\n```"
+    )
+
+
+def _example(entry: AnyEntry, explanation: Explanation) -> str:
+    if surface_pages.is_one(entry):
+        return _surface_example(entry, explanation)
     if isinstance(entry, Metric):
         alt, name = "Truth and prediction of 4×4 pixels, and what each pixel is counted as", "labels"
         counts = example.counts()
@@ -116,13 +143,13 @@ def _example(entry: Metric | ScoreFunction, explanation: Explanation) -> str:
     )
 
 
-def _arrays(entry: Metric | ScoreFunction) -> str:
+def _arrays(entry: AnyEntry) -> str:
     """Return the lines that make the arrays of the example."""
     lines = ["import numpy as np", "import fastseg", ""]
     for name, array in (("truth", example.TRUTH), ("p", example.PROBABILITY)):
         rows = ",\n    ".join(str(row) for row in array.tolist())
         lines.append(f"{name} = np.array([\n    {rows},\n])")
-    if isinstance(entry, Metric):
+    if not isinstance(entry, ScoreFunction):
         lines.append("prediction = (p > 0.5).astype(int)")
     return "\n".join(lines) + "\n"
 
@@ -148,7 +175,14 @@ def _curve(explanation: Explanation) -> Any:
     )
 
 
-def _empty(entry: Metric | ScoreFunction, explanation: Explanation) -> str:
+def _empty(entry: AnyEntry, explanation: Explanation) -> str:
+    if isinstance(entry, SurfaceMetric):
+        return (
+            "What a class is worth that a map lacks, under each [convention](../guide/conventions.md#surfaces). *Undefined* "
+            "is NaN, and no mean is over it; nor is one over what is infinite.\n\n" + table(*surface_pages.empty(entry))
+        )
+    if surface_pages.is_one(entry):
+        return "*Undefined* is NaN, and no mean is over it.\n\n" + table(*surface_pages.empty(entry))
     if isinstance(entry, Metric):
         head = ""
         if entry.overall:
@@ -176,7 +210,7 @@ def _empty(entry: Metric | ScoreFunction, explanation: Explanation) -> str:
     )
 
 
-def _peers(entry: Metric | ScoreFunction, explanation: Explanation) -> str:
+def _peers(entry: AnyEntry, explanation: Explanation) -> str:
     rows = []
     for package, title in PACKAGES.items():
         names = {path: f"`{path}`" for path in same_number(entry.name, package)}
@@ -195,10 +229,11 @@ def _peers(entry: Metric | ScoreFunction, explanation: Explanation) -> str:
 def _index() -> str:
     """Return the page that lists all of them."""
     groups = {
-        "Metrics of label maps and masks": [name for name, entry in entries().items() if isinstance(entry, Metric)],
+        "Metrics of label maps and masks": [*REGISTRY.fromkeys(entry.name for entry in REGISTRY.values())],
+        "Metrics of surfaces": [*surface_pages.entries()],
         "Losses": [name for name in entries() if name in LOSSES],
         "Metrics of probabilities and logits": [
-            name for name, entry in entries().items() if not isinstance(entry, Metric) and name not in LOSSES
+            name for name, entry in entries().items() if isinstance(entry, ScoreFunction) and name not in LOSSES
         ],
     }
     parts = [
@@ -227,8 +262,9 @@ def write_pages(folder: Path) -> None:
     found = entries()
     files = {f"{name}.md": page(entry) for name, entry in found.items()} | {"index.md": _index()}
     files["pictures/labels.svg"] = pictures.of_counts()
+    files["pictures/surfaces.svg"] = pictures.of_surfaces(surface_pages.distances())
     for name, entry in found.items():
-        if not isinstance(entry, Metric):
+        if isinstance(entry, ScoreFunction):
             files[f"pictures/{name}.svg"] = pictures.of_scores(EXPLAINED[name])
     curve = _curve(EXPLAINED["threshold_curve"])
     curves = {title: np.asarray(getattr(curve, title)[0, 0]) for title in ("dice", "precision", "recall")}

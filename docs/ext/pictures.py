@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ext import example
 from ext.explanation import Explanation
 
-__all__ = ["of_counts", "of_curve", "of_scores", "svg"]
+__all__ = ["of_counts", "of_curve", "of_scores", "of_surfaces", "svg"]
 
 Array = npt.NDArray[Any]
 
@@ -40,6 +40,16 @@ def of_counts() -> str:
         _panel(axes, title, np.where(labels == 1, _CLASS, _NOTHING), labels.astype(str))
     colours = np.vectorize(_OUTCOMES.get)(outcome)
     _panel(figure.axes[2], "counted as", colours, outcome)
+    return svg(figure)
+
+
+def of_surfaces(distances: list[Array]) -> str:
+    """Return the picture of metrics of surfaces: of truth and prediction the distance of each pixel to the other surface."""
+    figure = _figure(2)
+    maps = (example.TRUTH, example.PREDICTION)
+    for axes, title, labels, values in zip(figure.axes, ("truth", "prediction"), maps, distances, strict=True):
+        texts = np.where(np.isnan(values), "", np.char.mod("%g", np.round(values, 2)))
+        _panel(axes, title, np.where(labels == 1, _CLASS, _NOTHING), texts)
     return svg(figure)
 
 

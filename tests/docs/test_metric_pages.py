@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ext import empty_classes, example, metric_pages
+from ext import empty_classes, example, metric_pages, surface_pages
 from ext.explanation import PACKAGES, Explanation, typeset, with_numbers
 from ext.metric_pages import EXPLAINED
 
@@ -29,15 +29,16 @@ def value_of(latex: str) -> float:
             break
         latex = found
     latex = re.sub(r"\|([^|]*)\|", r"abs(\1)", latex)
-    latex = latex.replace(r"\cdot", "*").replace("^", "**").replace(r"\ln \cosh", "ln_cosh")
+    latex = latex.replace(r"\cdot", "*").replace("^", "**").replace(r"\ln \cosh", "ln_cosh").replace(r"\max", "max")
     return float(eval(latex, {"abs": abs, "ln_cosh": lambda x: math.log(math.cosh(x))}))
 
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_the_formula_of_the_example_is_what_fastseg_returns(name: str) -> None:
     entry, explanation = ENTRIES[name], EXPLAINED[name]
-    formula = with_numbers(explanation.worked or explanation.formula, example.numbers(entry, explanation))
-    assert value_of(formula) == pytest.approx(example.value(entry, explanation), abs=2e-4)
+    source = surface_pages if surface_pages.is_one(entry) else example
+    formula = with_numbers(explanation.worked or explanation.formula, source.numbers(entry, explanation))
+    assert value_of(formula) == pytest.approx(source.value(entry, explanation), abs=2e-4)
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -77,6 +78,13 @@ def test_rows_of_conventions_are_computed() -> None:
     assert by_name["`fastseg`"] == ["undefined", "0", "0"]
     assert by_name["`monai`"] == ["undefined", "undefined", "0"]
     assert by_name["any call with `zero_division=1`"] == ["1", "0", "0"]
+    head, rows = surface_pages.empty(ENTRIES["hd95"])
+    assert head[1:4] == ["neither map has the class", "only the prediction has it", "only the truth has it"]
+    by_name = {row[0]: row[1:] for row in rows}
+    assert by_name["`fastseg`"] == ["undefined", "∞", "∞", ""]
+    assert by_name["`brats`"] == ["undefined", "373", "373", "with the package"]
+    assert by_name["`simpleitk`"][-1] == "by analogy"
+    assert surface_pages.empty(ENTRIES["boundary_iou"])[1][2] == ["any call with `zero_division=1`", "1", "0", "0"]
 
 
 def test_words_that_the_example_has_no_number_for_are_errors() -> None:

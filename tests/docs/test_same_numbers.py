@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ext import example, metric_pages
+from ext import example, metric_pages, surface_pages
+from ext.explained_surfaces import SURFACES
 from ext.explanation import split_name
 from ext.metric_pages import EXPLAINED
 
@@ -36,6 +37,8 @@ LOSSES: dict[str, dict[str, Any]] = {
     "cross_entropy": {"softmax": True, "lambda_dice": 0},
     "dice_cross_entropy_loss": {"softmax": True, "squared_pred": True},
 }
+
+MONAI_OPTIONS: dict[str, Any] = {"percentile": 95, "symmetric": True, "class_thresholds": [0.5]}
 
 
 def path_of(name: str, package: str) -> str:
@@ -145,7 +148,9 @@ def exacta() -> Any:
 @pytest.mark.torch
 @pytest.mark.usefixtures("exacta")
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [name for name in of_exacta("functional") if name != "threshold_curve"])
+@pytest.mark.parametrize(
+    "name", [name for name in of_exacta("functional") if name not in ("threshold_curve", *SURFACES)]
+)
 def test_exacta_of_metrics(name: str) -> None:
     import torch
 
@@ -156,6 +161,34 @@ def test_exacta_of_metrics(name: str) -> None:
         bins = {"bins": 5} if "calibration" in name else {}
         theirs = function(torch.from_numpy(np.moveaxis(PAIR, -1, 0)[None].astype(np.float32)), truth, **bins)
     assert float(theirs) == pytest.approx(example.value(ENTRIES[name], EXPLAINED[name]), abs=1e-5)
+
+
+@pytest.mark.torch
+@pytest.mark.usefixtures("exacta")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [name for name in of_exacta("functional") if name in SURFACES])
+def test_exacta_of_surfaces(name: str) -> None:
+    import torch
+
+    own: dict[str, Any] = dict(EXPLAINED[name].options)
+    own |= {"combine": "mean"} if "combine" in EXPLAINED[name].peers["exacta"] else {}
+    maps = (torch.from_numpy(array[None]) for array in (example.PREDICTION, example.TRUTH))
+    theirs = resolved(path_of(name, "exacta"))(*maps, num_classes=2, spacing=1.0, **own)[0, 1]
+    assert float(theirs) == pytest.approx(surface_pages.value(ENTRIES[name], EXPLAINED[name]))
+
+
+@pytest.mark.torch
+@pytest.mark.host("monai")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [name for name in SURFACES if path_of(name, "monai")])
+def test_monai_of_surfaces(name: str) -> None:
+    import torch
+
+    _, words = split_name(EXPLAINED[name].peers["monai"])
+    own = {key: value for key, value in MONAI_OPTIONS.items() if key in words}
+    maps = [torch.from_numpy(np.stack([1 - array, array])[None]) for array in (example.PREDICTION, example.TRUTH)]
+    theirs = resolved(path_of(name, "monai"))(*maps, **own)
+    assert float(theirs) == pytest.approx(surface_pages.value(ENTRIES[name], EXPLAINED[name]))
 
 
 @pytest.mark.torch
