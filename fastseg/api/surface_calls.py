@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ def function_of_surfaces(name: str, metric: SurfaceMetric) -> tuple[Callable[...
         *,
         average: SurfaceAverage = None,
         both_empty: float | None = None,
-        one_empty: float | None = None,
+        one_empty: float | Literal["diagonal"] | None = None,
         include_background: bool = True,
         convention: str | None = None,
         **options: Any,
@@ -95,8 +95,9 @@ average : {{None, "macro", "micro"}}
     all classes together.
 both_empty : float or None
     The value where a class has no surface in truth and prediction. None: NaN, which means undefined, and means leave it out.
-one_empty : float or None
-    The value where a class has a surface in one of them only. None: {worst}. Infinite values are in no mean.
+one_empty : float, "diagonal" or None
+    The value where a class has a surface in one of them only; "diagonal": that of the image. None: {worst}. Infinite values
+    are in no mean.
 include_background : bool
     False leaves out class 0.
 convention : str or None

@@ -45,7 +45,7 @@ class SurfaceMetric(Entry):
         *,
         average: SurfaceAverage = None,
         both_empty: float | None = None,
-        one_empty: float | None = None,
+        one_empty: float | Literal["diagonal"] | None = None,
         include_background: bool = True,
         convention: str | None = None,
         **parameters: Any,
@@ -63,8 +63,8 @@ class SurfaceMetric(Entry):
             The value where a class has no surface in truth and prediction. None: NaN, which means undefined and is in no mean,
             or what the convention says.
         one_empty
-            The value where a class has a surface in one of them only. None: infinite, of overlaps 0, or what the convention
-            says. Infinite values are in no mean.
+            The value where a class has a surface in one of them only: a number, such as a penalty in mm, or "diagonal", that
+            of each case's image. None: infinite, of overlaps 0, or what the convention says. Infinite values are in no mean.
         include_background
             False leaves out class 0.
         convention
@@ -81,7 +81,8 @@ class SurfaceMetric(Entry):
         Raises
         ------
         ValueError
-            If the convention is of other surface elements than these.
+            If the convention is of other surface elements than these, or there is no diagonal: of overlaps, and of cases of
+            several spacings that were pooled.
         """
         one_of(average, "average", (None, "macro", "micro"))
         if not isinstance(surfaces, SurfaceDistances):
@@ -95,7 +96,9 @@ class SurfaceMetric(Entry):
             chosen.check(surfaces, self.name)
             parameters = {**chosen.options.get(self.name, {}), **parameters}
             empty = chosen.empty.get(self.name, empty)
-        if one_empty is not None:
+        if one_empty == "diagonal":
+            empty = replace(empty, own=None)
+        elif one_empty is not None:
             empty = Empty(checked_number(one_empty, "one_empty"), empty.both)
         if both_empty is not None:
             empty = replace(empty, both=checked_number(both_empty, "both_empty"))
@@ -106,7 +109,8 @@ class SurfaceMetric(Entry):
         values: Floats = self.function(surfaces, **parameters)
         there = surfaces.elements > 0
         values[~there.any(2)] = empty.both
-        values[there.any(2) & ~there.all(2)] = empty.one
+        missed = there.any(2) & ~there.all(2)
+        values[missed] = self._diagonals(surfaces)[np.nonzero(missed)[0]] if one_empty == "diagonal" else empty.one
         if empty.own is not None:
             start = DIRECTIONS.index(parameters.get("direction", self._direction))
             values[there[..., 1 - start] & ~there[..., start]] = empty.own
@@ -114,6 +118,14 @@ class SurfaceMetric(Entry):
             finite = np.isfinite(values)
             return ratio(np.where(finite, values, 0.0).sum(1), finite.sum(1))
         return values[:, 0] if average == "micro" else values
+
+    def _diagonals(self, surfaces: SurfaceDistances) -> Floats:
+        """Return the diagonal of each case's image, in the unit of the spacing."""
+        if not self.unit:
+            raise ValueError(f"one_empty: expected a number for {self.name}, which is no distance, found 'diagonal'")
+        if not (surfaces.spacing > 0).all():
+            raise ValueError("one_empty: expected cases of one spacing for 'diagonal', found several that were pooled")
+        return np.asarray(np.sqrt(((surfaces.shape * surfaces.spacing) ** 2).sum(1)))
 
     @property
     def _direction(self) -> str:

@@ -151,6 +151,27 @@ def test_what_is_given_wins_over_the_convention() -> None:
     assert hausdorff_distance(nothing, convention="metrics-reloaded", both_empty=5).item() == 5
 
 
+def test_a_missing_class_is_worth_the_diagonal_of_its_image() -> None:
+    maps = np.zeros((3, 4, 9, 6), bool)
+    maps[0, 1:3, 2:4, 2:4] = maps[2, 1:3, 2:4, 2:4] = True
+    surfaces = surface_distances(maps, np.stack([maps[1], maps[1], maps[0]]), spacing=(3, 1, 2), sample_axis=0)
+    diagonal = np.sqrt(12**2 + 9**2 + 12**2)
+    for metric in ("hausdorff_distance", "hd95", ASSD):
+        found = SURFACE_METRICS[metric](surfaces, one_empty="diagonal")
+        np.testing.assert_allclose(found[:, 0], [diagonal, np.nan, 0])
+        found = SURFACE_METRICS[metric](surfaces, one_empty="diagonal", average="macro", convention="metrics-reloaded")
+        np.testing.assert_allclose(found, [diagonal, 0, 0])
+    with pytest.raises(
+        ValueError, match="one_empty: expected a number for normalized_surface_dice, which is no distance"
+    ):
+        normalized_surface_dice(surfaces, one_empty="diagonal", **NSD)
+    other = surface_distances(maps[0], maps[1], spacing=1)
+    with pytest.raises(
+        ValueError, match="one_empty: expected cases of one spacing for 'diagonal', found several that were"
+    ):
+        hd95(surfaces.concat(other).pooled(), one_empty="diagonal")
+
+
 def test_a_convention_of_other_elements_says_so() -> None:
     true, pred, spacing = CASES["cube"]
     surfaces = surface_distances(true, pred, spacing=spacing)
