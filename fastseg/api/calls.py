@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fastseg.api.labels import count_each_label, count_labels
 from fastseg.api.later import then
 from fastseg.api.masks import count_masks
+from fastseg.api.pairs import function_of_pairs
 from fastseg.api.scores import sum_scores
 from fastseg.api.surface_calls import SURFACE_TEXT, function_of_surfaces
 from fastseg.arrays.arguments import keyword_options
@@ -21,6 +22,7 @@ from fastseg.arrays.option_names import check_options
 from fastseg.counts import ScoreSums
 from fastseg.metrics import registry
 from fastseg.metrics.choice import score_functions, surface_metrics
+from fastseg.metrics.pairs import PAIR_METRICS, PairMetric
 from fastseg.metrics.registry import Entry, Metric, ScoreFunction
 from fastseg.metrics.surface_metric import SurfaceMetric
 
@@ -44,7 +46,10 @@ def function_of(name: str) -> Callable[..., Any]:
     ValueError
         If there is no metric or loss of that name or alias.
     """
-    entry = registry.REGISTRY.get(name) or surface_metrics().get(name) or score_functions(curves=True).get(name)
+    known: tuple[Mapping[str, Entry], ...] = (
+        registry.REGISTRY, surface_metrics(), PAIR_METRICS, score_functions(curves=True),
+    )  # fmt: skip
+    entry = next((entries[name] for entries in known if name in entries), None)
     if entry is None:
         raise ValueError(f"expected the name of a metric or loss, found {name!r}")
     if isinstance(entry, Metric):
@@ -54,7 +59,10 @@ def function_of(name: str) -> Callable[..., Any]:
         function, signature = function_of_surfaces(name, entry)
         said = {"worst": f"{entry.worst:g}", "unit": "In the unit of the spacing" if entry.unit else "From 0 to 1"}
         text = _docstring(entry, SURFACE_TEXT, said, "")
+    elif isinstance(entry, PairMetric):
+        function, signature, text = function_of_pairs(name, entry)
     else:
+        assert isinstance(entry, ScoreFunction)
         function, signature = _of_scores(name, entry)
         sample_axis = signature.parameters["sample_axis"].default
         note = "" if sample_axis is None else f"; `sample_axis` is {sample_axis} unless given (None: a single case)"

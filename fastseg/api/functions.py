@@ -9,6 +9,7 @@ from typing import Any
 
 from fastseg.api.calls import function_of
 from fastseg.metrics.choice import score_functions, surface_metrics
+from fastseg.metrics.pairs import PAIR_METRICS
 from fastseg.metrics.registry import REGISTRY
 
 
@@ -20,4 +21,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*REGISTRY, *score_functions(curves=True), *surface_metrics()})
+    return sorted({*REGISTRY, *PAIR_METRICS, *score_functions(curves=True), *surface_metrics()})

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.metrics.arithmetic import Reduction
+from fastseg.metrics.pairs import AdjustedRandError, VariationOfInformation
 from fastseg.metrics.registry import Average
 from fastseg.metrics.scores import Binning, Per, ThresholdCurve
 from fastseg.metrics.surface_metric import SurfaceAverage
@@ -31,6 +32,50 @@ def accuracy(
     backend: str = ...,
     compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
+def adapted_rand_error(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> AdjustedRandError: ...
+def adjusted_rand_error(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> AdjustedRandError: ...
+def adjusted_rand_index(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
+def adjusted_rand_score(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
 def asd(
     y_true: Any,
     y_pred: Any = ...,
@@ -174,6 +219,28 @@ def cohen_kappa(
     backend: str = ...,
     compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
+def completeness(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
+def completeness_score(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
 def cross_entropy(
     y_true: Any,
     y_pred: Any = ...,
@@ -378,6 +445,28 @@ def focal_tversky_loss(
     backend: str = ...,
     compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
+def fowlkes_mallows(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
+def fowlkes_mallows_score(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
 def frequency_weighted_iou(
     y_true: Any,
     y_pred: Any,
@@ -488,6 +577,28 @@ def hd95(
     max_distance: float | None = ...,
     backend: str = ...,
 ) -> npt.NDArray[np.float64] | float: ...
+def homogeneity(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
+def homogeneity_score(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
 def iou(
     y_true: Any,
     y_pred: Any,
@@ -678,6 +789,28 @@ def miss_rate(
     backend: str = ...,
     compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
+def mutual_info_score(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
+def mutual_information(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
 def negative_log_likelihood(
     y_true: Any,
     y_score: Any = ...,
@@ -711,6 +844,28 @@ def negative_predictive_value(
     backend: str = ...,
     compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
+def normalized_mutual_info_score(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
+def normalized_mutual_information(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
 def normalized_surface_dice(
     y_true: Any,
     y_pred: Any = ...,
@@ -813,6 +968,28 @@ def prevalence(
     backend: str = ...,
     compute: bool = ...,
 ) -> npt.NDArray[np.float64] | float: ...
+def rand_index(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
+def rand_score(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
 def recall(
     y_true: Any,
     y_pred: Any,
@@ -1072,6 +1249,41 @@ def tversky_loss(
     backend: str = ...,
     compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
+def v_measure(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    beta: float = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
+def v_measure_score(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    beta: float = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> float | npt.NDArray[np.float64]: ...
+def variation_of_information(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    convention: str | None = ...,
+    ignore_index: int | Sequence[int] | Any | None = ...,
+    mask: Any = ...,
+    sample_weight: Any = ...,
+    sample_axis: int | None = ...,
+    backend: str = ...,
+) -> VariationOfInformation: ...
 def volume_similarity(
     y_true: Any,
     y_pred: Any,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy.typing as npt
 
-from fastseg.arrays.arguments import integer
+from fastseg.arrays.arguments import integer, keyword_options
 from fastseg.arrays.labels import label_inputs
-from fastseg.arrays.option_names import explained
+from fastseg.arrays.option_names import check_options, explained
 from fastseg.counting.pairs import count_pair_inputs
 from fastseg.counts import PairCounts
+from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
+from fastseg.metrics.pairs import PairMetric
 
-__all__ = ["count_pairs"]
+__all__ = ["count_pairs", "function_of_pairs", "ignored_labels"]
 
 
 @explained
@@ -78,3 +82,66 @@ def ignored_labels(value: Any) -> tuple[int, ...]:
     if any(not -(2**63) <= label < 2**64 for label in labels):
         raise ValueError(f"ignore_index: expected integers of 64 bits, found {labels}")
     return tuple(labels)
+
+
+def function_of_pairs(name: str, metric: PairMetric) -> tuple[Callable[..., Any], inspect.Signature, str]:
+    """Return the function of arrays of a metric of pairs, its signature and its docstring."""
+    own = [p.replace(kind=p.KEYWORD_ONLY) for p in metric.own]
+
+    def call(y_true: Any, y_pred: Any, *, convention: str | None = None, **options: Any) -> Any:
+        check_options(name, options, parameters)
+        chosen = {p.name: options.pop(p.name) for p in own if p.name in options}
+        values = metric(count_pairs(y_true, y_pred, **options), convention=convention, **chosen)
+        if options.get("sample_axis") is not None:
+            return values
+        return float(values[0]) if metric.result is float else metric.result(*(float(each[0]) for each in values))
+
+    fixed = [p for p in inspect.signature(call).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    returns = "float | Floats" if metric.result is float else metric.result.__name__
+    signature = inspect.Signature([*fixed, *own, *keyword_options(count_pairs).values()], return_annotation=returns)
+    parameters = signature.parameters
+    return call, signature, _docstring(metric)
+
+
+def _docstring(metric: PairMetric) -> str:
+    text, title, examples = inspect.cleandoc(metric.function.__doc__ or "").partition("\nExamples\n--------\n")
+    summary, _, notes = text.strip().partition("\n\n")
+    kind = "float" if metric.result is float else f"named tuple of {', '.join(metric.result._fields)}"
+    return _DOCSTRING.format(
+        summary=summary,
+        conventions=", ".join(f'"{name}"' for name in PAIR_CONVENTIONS),
+        own="".join(
+            f"{p.name}\n{textwrap.indent(textwrap.fill(metric.parameters[p.name], 116), '    ')}\n" for p in metric.own
+        ),
+        kind=kind,
+        source=textwrap.fill(f"{metric.formula}. Reference: {metric.reference}.", 120),
+        notes=f"\n\n{notes}" if notes else "",
+        examples=f"{title}>>> import fastseg\n{examples}\n",
+    )
+
+
+_DOCSTRING = """{summary}
+
+Parameters
+----------
+y_true, y_pred : array_like
+    True and predicted labels, of any number, as in `count_pairs`; which label a segment has means nothing.
+convention : str or None
+    Whose definition: {conventions}. None is "fastseg".
+{own}**options
+    The keyword options of `count_pairs`.
+
+Returns
+-------
+value : {kind}
+    NaN where no voxel is counted. With ``sample_axis`` (N,) float64 instead of each float.
+
+Raises
+------
+TypeError, ValueError
+    As `count_pairs` does; for unknown options and conventions.
+
+Notes
+-----
+{source}{notes}
+{examples}"""

@@ -23,6 +23,8 @@ from fastseg.cli import cli
 from fastseg.metrics import REGISTRY, overlap, parts, surfaces
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.metrics.instances import INSTANCE_CONVENTIONS
+from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
+from fastseg.metrics.pairs import PAIR_METRICS
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS, Empty
 from fastseg.phantom import phantom_pair
 from fastseg.volumes.open import _formats
@@ -141,6 +143,13 @@ def test_every_convention_and_option_of_instances_stands_in_the_guide() -> None:
         assert re.search(rf"^\|.*`{name}`", text, re.MULTILINE), name
     for name in inspect.signature(fastseg.match_instances).parameters:
         assert re.search(rf"\b{name}\b", text), name
+
+
+def test_every_convention_of_partitions_stands_in_the_table() -> None:
+    names = {name.partition("`")[0] for name in rows(page("guide/instances.md"))}
+    assert PAIR_CONVENTIONS.keys() <= names
+    written = REFERENCE + page("guide/instances.md")
+    assert not [name for name in PAIR_METRICS if name not in written]
 
 
 def test_every_host_stands_in_the_table_with_the_versions_that_were_tested() -> None:

@@ -49,6 +49,7 @@ def stubs() -> dict[Path, str]:
         _MADE + "from collections.abc import Mapping, Sequence\nfrom typing import Any, Literal\n\nimport numpy as np\n"
     )
     made += "import numpy.typing as npt\n\nfrom fastseg.metrics.arithmetic import Reduction\n"
+    made += "from fastseg.metrics.pairs import AdjustedRandError, VariationOfInformation\n"
     made += "from fastseg.metrics.registry import Average\nfrom fastseg.metrics.scores import Binning, Per, ThresholdCurve\n"
     made += "from fastseg.metrics.surface_metric import SurfaceAverage\n"
     made += "from fastseg.metrics.surface_percentiles import Interpolation\n"
