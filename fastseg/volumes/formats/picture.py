@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from fastseg.volumes.formats.negatives import negative, runs_from_white_to_black
 from fastseg.volumes.volume import Format, Geometry, require
 
 _SUFFIXES = (".png", ".bmp", ".gif", ".webp", ".pbm", ".pgm", ".ppm", ".pnm", ".pfm")
+_ORIENTATION = 274
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)  # bytes
 # Pillow's modes of one sample per pixel; "P" are indexes into a palette, as in Pascal VOC and Cityscapes.
 _DTYPES = {"1": "?", "L": "u1", "P": "u1", "I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I": "=i4", "F": "=f4"}
@@ -68,6 +69,11 @@ class Picture(DecodedVolume):
                     if runs_from_white_to_black(self.palette):
                         raise negative(path, "a palette that runs from white to black")
                 self._stretched = self._unstretch()
+                scale = float(self._picture.info.get("scale", 1.0)) if mode == "F" else 1.0
+                self.scaling = None if scale == 1 else (scale, 0.0)  # of PFM
+                _check_orientation(path, self._picture)
+                if self._kind == "PNG" and mode != "P":
+                    _check_bits(path, self._file)
         except BaseException:
             self.close()
             raise
@@ -109,6 +115,31 @@ class Picture(DecodedVolume):
         """Close the file and let go of the voxels; closing twice is allowed."""
         super().close()
         self._file.close()
+
+
+def _check_orientation(path: str, picture: Any) -> None:
+    """Refuse a picture that says in its Exif data that it is to be turned: some programs do, and some do not."""
+    # Without the data in the header Pillow would decode all, to look behind the pixels.
+    orientation = picture.getexif().get(_ORIENTATION, 1) if "exif" in picture.info else 1
+    if orientation != 1:
+        found = f"one to be turned (Exif Orientation {orientation})"
+        raise VolumeError(f"{path}: expected a picture as it is to be seen, found {found}")
+
+
+def _check_bits(path: str, file: BinaryIO) -> None:
+    """Refuse greys that were stretched from fewer bits to those that are stored."""
+    before = file.tell()
+    file.seek(24)
+    depth = file.read(1)[0]
+    file.seek(33)
+    while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+        size, at = int.from_bytes(head[:4], "big"), file.tell()
+        if head[4:] == b"sBIT" and 0 < (bits := (file.read(1) or b"\0")[0]) < depth:
+            raise VolumeError(
+                f"{path}: expected labels as they are, found {bits} significant bits stretched to {depth} (the chunk sBIT)"
+            )
+        file.seek(at + size + 4)
+    file.seek(before)
 
 
 def _palette(stored: Any) -> NDArray[np.uint8]:
