@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from fastseg.labels.names import shown
 
-__all__ = ["LabelTableError", "errors_name", "load_json", "quoted", "read_text"]
+__all__ = ["LabelTableError", "decoded", "errors_name", "load_json", "quoted", "read_text", "separator"]
 
 _MAX_BYTES = 16 << 20  # a table is text of a few kilobytes: a volume passed by mistake is not read to its end
 
@@ -34,7 +34,7 @@ def read_text(path: str | os.PathLike[str]) -> tuple[str, str]:
     if len(content) > _MAX_BYTES:
         raise LabelTableError(f"{name}: expected a table of at most {_MAX_BYTES >> 20} MiB, found a larger file")
     try:
-        text = content.decode("utf-8-sig")
+        text = decoded(content)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         found = f"the byte 0x{content[error.start]:02x}"
@@ -43,6 +43,28 @@ def read_text(path: str | os.PathLike[str]) -> tuple[str, str]:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise LabelTableError(f"{name}, line {line}: expected text in UTF-8, found a zero byte")
     return name, text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def decoded(content: bytes) -> str:
+    """Return text in UTF-8, or in UTF-16 with a byte order mark, as Excel's "Unicode text" is; raise UnicodeDecodeError."""
+    return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+
+
+def separator(header: str, columns: Iterable[str] = ()) -> str:
+    """Return what stands between the cells of a table: a comma, a semicolon or a tab.
+
+    Parameters
+    ----------
+    header : str
+        The line with the names of the columns.
+    columns
+        Names that are among them, in lower case; without, it is what there is most of.
+    """
+    wanted = set(columns)
+    for mark in ",;\t":
+        if wanted and wanted <= {cell.strip().strip('"').lower() for cell in header.split(mark)}:
+            return mark
+    return max(",;\t", key=header.count)
 
 
 def load_json(name: str, text: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fastseg.labels.table_text import LabelTableError, load_json, quoted, read_text
+from fastseg.labels.table_text import LabelTableError, load_json, quoted, read_text, separator
 
 __all__ = [
     "PAIR",
@@ -28,7 +28,10 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _ITKSNAP = re.compile(r'([+-]?[0-9]+)(?:\s+[0-9]{1,3}){3}\s+[0-9.eE+-]+\s+[01]\s+[01]\s+"(.*)"')
 # The seventh column, a tissue type, came with FreeSurfer 8.
 _FREESURFER = re.compile(r"([+-]?[0-9]+)\s+(\S+)(?:\s+[0-9]{1,3}){4}(?:\s+[+-]?[0-9]+)?")
-_TEXT = re.compile(r"([+-]?[0-9]+)(\s*,\s*|\s+)(.*)")
+_TEXT = re.compile(r"([+-]?[0-9]+)(\s*[,;]\s*|\s+)(.*)")
+_CVAT = re.compile(r"([^:]+):(?:\d{1,3},\d{1,3},\d{1,3})?:[^:]*:[^:]*")
+#: What columns of labels and of names are called: by BIDS, and by 3D Slicer.
+_INDEX, _NAME = ("index", "labelvalue", "label value", "value", "id"), ("name", "label")
 PAIR = re.compile(r"([+-]?[0-9]+)(?:\s*(?:->|[,:])\s*|\s+)([+-]?[0-9]+)")
 
 Row = tuple[str, str, str]  # where it stands ("line 3"), the label and its name, both as written
@@ -47,7 +50,7 @@ class LabelTable:
     ignore : int or None
         The label of voxels that do not count (nnU-Net's ``ignore``), which `names` then lacks.
     format : str
-        "ITK-SNAP", "FreeSurfer", "BIDS", "nnU-Net" or "text".
+        "ITK-SNAP", "FreeSurfer", "BIDS" (of any table with such columns), "nnU-Net", "CVAT", "JSON" or "text".
     """
 
     names: dict[int, str]
@@ -63,7 +66,9 @@ def read_label_table(path: str | os.PathLike[str]) -> LabelTable:
     ----------
     path : str or path-like
         An ITK-SNAP label description, a FreeSurfer colour table, a BIDS ``dseg.tsv`` (columns ``index`` and ``name``,
-        tabs or commas), an nnU-Net ``dataset.json``, or lines of ``index name``, ``index,name`` or tab between.
+        tabs, commas or semicolons), 3D Slicer's CSV (``LabelValue``, ``Name``), an nnU-Net ``dataset.json``, JSON of
+        ``{"1": "liver"}`` or ``{"liver": 1}``, CVAT's ``labelmap.txt``, or lines of ``index name``, ``index,name``, a
+        semicolon or a tab between. In UTF-8, or UTF-16 with a byte order mark.
 
     Raises
     ------
@@ -72,13 +77,17 @@ def read_label_table(path: str | os.PathLike[str]) -> LabelTable:
     """
     name, text = read_text(path)
     if text.lstrip().startswith("{"):
-        return _from_dataset_json(name, load_json(name, text))
+        loaded = load_json(name, text)
+        plain = None if "labels" in loaded else _from_plain_json(name, loaded)
+        return _from_dataset_json(name, loaded) if plain is None else plain
     lines = content_lines(name, text)
     number, first = lines[0]
-    if {"index", "name"} <= _columns(first).keys():
+    if _named_columns(first) is not None:
         rows, kind = _column_rows(name, text.split("\n")[number - 1 :], number), "BIDS"
     elif _ITKSNAP.fullmatch(first):
         rows, kind = _matched_rows(name, lines, _ITKSNAP, 'IDX R G B A VIS MSH "LABEL"'), "ITK-SNAP"
+    elif _CVAT.fullmatch(first):
+        rows, kind = _cvat_rows(name, lines), "CVAT"
     elif _FREESURFER.fullmatch(first):
         rows, kind = _matched_rows(name, lines, _FREESURFER, "No. Name R G B A"), "FreeSurfer"
     else:
@@ -192,9 +201,9 @@ def _text_rows(name: str, lines: list[tuple[int, str]]) -> Iterator[Row]:
         if match is None:
             raise LabelTableError(f"{name}, line {number}: expected 'index name', found {quoted(line)}")
         label, between, text = match.groups()
-        separator = next((mark for mark in ",\t" if mark in between), None)
-        if separator is not None:
-            (fields,) = [row for _, row in _csv_rows(name, [line], number, separator)]
+        mark = next((mark for mark in ",;\t" if mark in between), None)
+        if mark is not None:
+            (fields,) = [row for _, row in _csv_rows(name, [line], number, mark)]
             if len(fields) != 2:
                 raise LabelTableError(
                     f"{name}, line {number}: expected two columns, index and name, "
@@ -212,15 +221,44 @@ def _without_repeated_index(rows: list[Row]) -> list[Row]:
 
 def _columns(header: str) -> dict[str, int]:
     """Return the column names of a header line, in lower case, with their places."""
-    cells = header.split("\t" if "\t" in header else ",")
+    cells = header.split(separator(header))
     return {cell.strip().strip('"').lower(): place for place, cell in enumerate(cells)}
 
 
+def _named_columns(header: str) -> tuple[int, int] | None:
+    """Return which columns are those of labels and of names, None where a line names no such columns."""
+    columns = _columns(header)
+    index = next((columns[each] for each in _INDEX if each in columns), None)
+    name = next((columns[each] for each in _NAME if each in columns), None)
+    return None if index is None or name is None else (index, name)
+
+
+def _cvat_rows(name: str, lines: list[tuple[int, str]]) -> Iterator[Row]:
+    """Read lines of ``label:colour:parts:actions``, whose labels are counted from 0."""
+    for label, (number, line) in enumerate(lines):
+        match = _CVAT.fullmatch(line)
+        if match is None:
+            raise LabelTableError(f"{name}, line {number}: expected label:r,g,b:parts:actions, found {quoted(line)}")
+        yield f"line {number}", str(label), match[1]
+
+
+def _from_plain_json(name: str, loaded: dict[str, Any]) -> LabelTable | None:
+    """Read an object of names by label, or labels by name; None where it is neither."""
+    if loaded and all(isinstance(value, str) and _INTEGER.fullmatch(key) for key, value in loaded.items()):
+        rows = [(repr(key), key, value) for key, value in loaded.items()]
+    elif loaded and all(type(value) is int for value in loaded.values()):
+        rows = [(repr(key), str(value), key) for key, value in loaded.items()]
+    else:
+        return None
+    return LabelTable(_collect(name, rows), {}, None, "JSON")
+
+
 def _column_rows(name: str, lines: list[str], number: int) -> Iterator[Row]:
-    """Read the columns ``index`` and ``name`` under the header that stands on line `number`."""
-    columns = _columns(lines[0])
-    index, title = columns["index"], columns["name"]
-    for where, row in _csv_rows(name, lines[1:], number + 1, "\t" if "\t" in lines[0] else ","):
+    """Read the columns of labels and of names under the header that stands on line `number`."""
+    columns, found = _columns(lines[0]), _named_columns(lines[0])
+    assert found is not None
+    index, title = found
+    for where, row in _csv_rows(name, lines[1:], number + 1, separator(lines[0])):
         if not any(cell.strip() for cell in row):
             continue
         if len(row) <= max(index, title):

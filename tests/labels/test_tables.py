@@ -116,6 +116,31 @@ def test_columns_may_stand_anywhere(tmp_path: Path, text: str) -> None:
     assert table(tmp_path, text).names == {1: "liver"}
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('{"1": "liver", "2": "left kidney"}', "JSON"),
+        ('{"liver": 1, "left kidney": 2}', "JSON"),
+        ("LabelValue,Name,Color_R,Color_G,Color_B,Color_A\n1,liver,221,130,101,255\n2,left kidney,1,2,3,255\n", "BIDS"),
+        ("index;name\n1;liver\n2;left kidney\n", "BIDS"),
+        ("1;liver\n2;left kidney\n", "text"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_tables_of_other_programs(tmp_path: Path, text: str, kind: str, encoding: str) -> None:
+    """JSON of names or labels, Slicer 5's CSV, and what Excel writes."""
+    path = tmp_path / "labels"
+    path.write_bytes((b"\xfe\xff" if encoding == "utf-16-be" else b"") + text.encode(encoding))
+    found = read_label_table(path)
+    assert (found.names, found.format) == ({1: "liver", 2: "left kidney"}, kind)
+
+
+def test_labelmaps_of_cvat_count_their_lines(tmp_path: Path) -> None:
+    text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\naeroplane:128,0,0:wing,tail:fly\nbird:::\n"
+    found = table(tmp_path, text)
+    assert (found.names, found.format) == ({0: "background", 1: "aeroplane", 2: "bird"}, "CVAT")
+
+
 def test_names_may_be_of_any_language_and_repeat(tmp_path: Path) -> None:
     assert table(tmp_path, "1 Leber\n2 肝臓\n3 foie à gauche\n4 Leber\n1 Leber\n").names == {
         1: "Leber",
@@ -150,12 +175,14 @@ def test_names_may_be_of_any_language_and_repeat(tmp_path: Path) -> None:
         ("1 liver 1 2 3 0\n\n# x\n2 spleen 1 2 3\n", "line 4: expected No. Name R G B A, as in the first line"),
         ("1 liver 1 2 3 0\n1 spleen 1 2 3 0\n", "line 2: expected one name for the label 1"),
         (b"1 liver\n2 \xe9pith\n", "line 2: expected text in UTF-8, found the byte 0xe9"),
-        ("1 liver\n".encode("utf-16"), "line 1: expected text in UTF-8, found the byte 0xff"),
+        (b"\xff\xfe1", "line 1: expected text in UTF-8, found the byte 0x31"),
         (b"1 liver\n2 \0\n", "line 2: expected text in UTF-8, found a zero byte"),
         ('{"labels": {"liver": 1,}\n}', "line 1: expected JSON, found: "),
         ('{"labels":\n {"liver": 1}} x', "line 2: expected JSON, found: Extra data"),
         ('{"labels": {}}', "expected an nnU-Net dataset.json"),
-        ('{"liver": 1}', "expected an nnU-Net dataset.json"),
+        ('{"liver": [1]}', "expected an nnU-Net dataset.json"),
+        ('{"liver": 1, "spleen": 1}', "'spleen': expected one name for the label 1"),
+        ("a:0,0,0::\nb\n", "line 2: expected label:r,g,b:parts:actions, found 'b'"),
         ('{"labels": [1, 2]}', "found [1, 2]"),
         ('{"labels": {"liver": 1, "spleen": 1}}', "labels['spleen']: expected one name for the label 1"),
         ('{"labels": {"liver": 1, "liver": 2}}', "expected 'liver' once, found 1 and 2"),

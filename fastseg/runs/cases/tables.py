@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 
 from fastseg.labels.names import shown
+from fastseg.labels.table_text import decoded, separator
 from fastseg.runs.cases import ids as case_ids
 from fastseg.volumes import split_inside
 
@@ -20,7 +21,7 @@ Pair = tuple[str, str, str | None, str | None]
 
 
 def read_pairs(path: str, problems: list[str], absent: list[str]) -> list[Pair]:
-    """Read the cases of a CSV file.
+    """Read the cases of a table: cells between commas, semicolons or tabs, in UTF-8 or UTF-16.
 
     Parameters
     ----------
@@ -78,14 +79,16 @@ def read_pairs(path: str, problems: list[str], absent: list[str]) -> list[Pair]:
 
 def _rows(path: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV file that are not blank, each with the number of its first line."""
-    line = 1
+    line, mark = 1, ","
     try:
         with open(path, "rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             problems.append(f"pairs: {shown(path)}: expected at most {_MAX_BYTES >> 20} MiB, found a larger file")
             return
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        text = decoded(content)
+        mark = separator(text.strip().split("\n", 1)[0], ("reference", "prediction"))
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=mark)
         for row in reader:
             if row:
                 yield line, row
@@ -96,6 +99,7 @@ def _rows(path: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
             f"pairs: {shown(path)}, {where}: expected UTF-8, found the byte 0x{error.object[error.start]:02x}"
         )
     except csv.Error as error:
-        problems.append(f"pairs: {shown(path)}, line {line}: expected fields between commas, found: {error}")
+        between = {",": "commas", ";": "semicolons", "\t": "tabs"}[mark]
+        problems.append(f"pairs: {shown(path)}, line {line}: expected fields between {between}, found: {error}")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         problems.append(f"pairs: {shown(path)}: cannot be read: {getattr(error, 'strerror', None) or error}")

@@ -61,11 +61,27 @@ def test_missing_predictions_of_a_table(tabled: Path) -> None:
         assert [case.prediction is None for case in table(tabled, text, missing=missing).cases] == [True, True, False]
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_cells_may_stand_between_commas_semicolons_or_tabs(tabled: Path, mark: str, encoding: str) -> None:
+    rows = [["case", "reference", "prediction"], ["é", "gt/a.nii", "pred/1.nii"], ["b;,", "gt/é.png", "pred/2.nii"]]
+    text = "\r\n".join(mark.join(f'"{cell}"' for cell in row) for row in rows)
+    found = table(tabled, text.encode(encoding)).cases
+    assert [(case.id, Path(case.reference).name, Path(case.prediction or "").name) for case in found] == [
+        ("é", "a.nii", "1.nii"),
+        ("b;,", "é.png", "2.nii"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("", ["line 1: COLUMNS []"]),
-        ("reference;prediction\na;b", ["line 1: COLUMNS ['reference;prediction']"]),
+        ("reference|prediction\na|b", ["line 1: COLUMNS ['reference|prediction']"]),
+        (
+            'reference;prediction\n"gt"/a.nii;pred/1.nii\n',
+            ["line 2: expected fields between semicolons, found: ';' expected after '\"'"],
+        ),
         ("\n\nreference\na", ["line 3: COLUMNS ['reference']"]),
         ("reference,prediction,rio\n", ["line 1: COLUMNS ['reference', 'prediction', 'rio']"]),
         ("reference,prediction,reference\n", ["line 1: COLUMNS ['reference', 'prediction', 'reference']"]),
