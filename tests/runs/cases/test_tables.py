@@ -68,8 +68,8 @@ def test_cells_may_stand_between_commas_semicolons_or_tabs(tabled: Path, mark: s
     text = "\r\n".join(mark.join(f'"{cell}"' for cell in row) for row in rows)
     found = table(tabled, text.encode(encoding)).cases
     assert [(case.id, Path(case.reference).name, Path(case.prediction or "").name) for case in found] == [
-        ("é", "a.nii", "1.nii"),
         ("b;,", "é.png", "2.nii"),
+        ("é", "a.nii", "1.nii"),
     ]
 
 
