@@ -14,7 +14,7 @@ from fastseg.counting.files import warn_caller
 from fastseg.counting.whole_maps import LabelMaps, read_label_maps
 from fastseg.labels.mapping import read_mapping
 from fastseg.metrics.instances import InstanceMatching
-from fastseg.volumes.geometry import Geometry
+from fastseg.volumes.geometry import TOLERANCE, Geometry
 from fastseg.volumes.paths import Path
 
 __all__ = ["match_instance_files", "match_label_maps"]
@@ -29,6 +29,7 @@ def match_instance_files(
     map_prediction: Mapping[int, int] | Path | None = None,
     roi: Path | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
+    geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
     warn: Callable[[str], None] | None = None,
@@ -38,7 +39,7 @@ def match_instance_files(
 
     Parameters
     ----------
-    reference, prediction, map_prediction, roi, geometry, reorient, axes, warn
+    reference, prediction, map_prediction, roi, geometry, geometry_tolerance, reorient, axes, warn
         As in `count_files`; outside of the region of interest there is nothing. Both maps are held in memory.
     threshold, region
         As in `match_instances`; with `region` or `connectivity` the components of masks are the instances, else labels are
@@ -73,7 +74,7 @@ def match_instance_files(
     check_options("match_instance_files", options, allowed)
     maps = read_label_maps(
         reference, prediction, map_prediction=read_mapping(map_prediction) or None, roi=roi, geometry=geometry,
-        reorient=reorient, axes=axes,
+        geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes,
     )  # fmt: skip
     warn_caller(maps.note, warn)
     return match_label_maps(maps, threshold=threshold, region=region, **options)

@@ -14,6 +14,7 @@ __all__ = ["INSTANCE_OPTIONS", "instance_options", "show_instances"]
 #: Arguments of `evaluate_instances` that the command has for other reasons too.
 _SHARED = (
     "labels", "prediction_labels", "regions", "map_prediction", "pairs", "roi", "missing", "geometry", "reorient", "axes",
+    "geometry_tolerance",
 )  # fmt: skip
 INSTANCE_OPTIONS = ("instances", "connectivity", "match", "min_voxels")
 

@@ -13,12 +13,12 @@ from fastseg.counts import LabelCounts
 from fastseg.counts.base import COUNTED, UNKNOWN
 from fastseg.volumes import Volume
 
-__all__ = ["ignoring", "missing"]
+__all__ = ["ignoring", "missing", "nodata_label"]
 
 
 def ignoring(true: Volume, classes: Classes) -> tuple[Classes, str | None]:
     """Return the classes, with what a reference declares to be no data ignored, and a sentence that says so."""
-    label = _label(true)
+    label = nodata_label(true)
     if label is None or label in classes.ignored:
         return classes, None
     if classes.labels is not None and label in classes.labels:
@@ -32,7 +32,7 @@ def ignoring(true: Volume, classes: Classes) -> tuple[Classes, str | None]:
 
 def missing(pred: Volume, counts: LabelCounts, mapped: bool) -> tuple[LabelCounts, str | None]:
     """Return counts in which voxels that a prediction declares to be no data are misses, and a sentence that says so."""
-    label = None if mapped else _label(pred)
+    label = None if mapped else nodata_label(pred)
     place = np.flatnonzero(counts.labels == label)
     if label is None or counts.closed or label in counts.ignored or not place.size:
         return counts, None
@@ -51,7 +51,7 @@ def missing(pred: Volume, counts: LabelCounts, mapped: bool) -> tuple[LabelCount
     return LabelCounts(parts[0], False, parts[1], parts[2], voxels, counts.ignored), note
 
 
-def _label(volume: Volume) -> int | None:
+def nodata_label(volume: Volume) -> int | None:
     """Return the label that a volume declares to be none; None where it declares none, or no whole number."""
     if volume.nodata is None or not isfinite(volume.nodata):
         return None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastseg.arrays.labels import whole_numbers
 from fastseg.counting.boxes import read_boxes
-from fastseg.volumes import Volume, VolumeError
+from fastseg.volumes import Volume, VolumeError, palettes
 from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import open_aligned, side_by_side
 
@@ -60,6 +60,9 @@ def label_blocks(
         As in `count_files`.
     """
     paths = [reference, prediction] if roi is None else [reference, prediction, roi]
+    if not map_prediction:
+        with open_aligned(paths[:2], geometry=geometry, reorient=reorient, axes=axes) as (pair, _):
+            map_prediction = _by_colour(pair)
     aligned = open_aligned(paths, geometry=geometry, reorient=reorient, axes=axes)
     with aligned as (volumes, _), side_by_side(volumes) as readable:
         place = volumes[0].geometry
@@ -68,6 +71,18 @@ def label_blocks(
             predicted, _ = to_labels(pred, volumes[1].scaling, map_prediction)
             region = _within(volumes[2], start, inside[0]) if inside else None
             yield LabelBlock(start, labels, predicted, region, place.shape, place.spacing)
+
+
+def _by_colour(volumes: list[Volume]) -> Mapping[int, int]:
+    """Return which indexes of a prediction stand for others, where the palettes of two pictures are unlike."""
+    if not palettes.unlike(volumes[0], volumes[1]):
+        return {}
+    used: tuple[list[Array], list[Array]] = [], []
+    with side_by_side(volumes) as readable:
+        for _, arrays in read_boxes(readable):
+            for values, array in zip(used, arrays, strict=True):
+                values.append(np.unique(array))
+    return palettes.by_colour(volumes[0], volumes[1], *used)[0]
 
 
 def _within(roi: Volume, start: tuple[int, ...], values: Array) -> npt.NDArray[np.bool_]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.arrays.arguments import finite_number
 from fastseg.counting.boxes import read_boxes
+from fastseg.counting.no_data import nodata_label
 from fastseg.counting.stored_labels import first_index, to_labels
-from fastseg.volumes import Volume, VolumeError
-from fastseg.volumes.geometry import Geometry
+from fastseg.volumes import Volume, VolumeError, palettes
+from fastseg.volumes.geometry import TOLERANCE, Geometry
 from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import open_aligned, side_by_side
 
@@ -29,7 +31,7 @@ class LabelMaps(NamedTuple):
     geometry: Geometry
     """Of the truth."""
     note: str | None
-    """Under ``geometry="warn"`` what differs."""
+    """What files say that people should know: where they lie apart and pass, what is no data, colours that were compared."""
 
 
 def read_label_maps(
@@ -39,14 +41,15 @@ def read_label_maps(
     map_prediction: Mapping[int, int] | None = None,
     roi: Path | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
+    geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
 ) -> LabelMaps:
-    """Return the labels of two volumes; both are 0 outside of a region of interest.
+    """Return the labels of two volumes; both are 0 outside of a region of interest, and where the truth has no data.
 
     Parameters
     ----------
-    reference, prediction, map_prediction, roi, geometry, reorient, axes
+    reference, prediction, map_prediction, roi, geometry, geometry_tolerance, reorient, axes
         As in `fastseg.count_files`, the mapping as a dict.
 
     Raises
@@ -55,7 +58,9 @@ def read_label_maps(
         If a file cannot be read or holds what are no labels; GeometryError, a kind of it, if the volumes do not match.
     """
     paths = [reference, prediction] if roi is None else [reference, prediction, roi]
-    with open_aligned(paths, geometry=geometry, reorient=reorient, axes=axes) as (volumes, note):
+    tolerance = finite_number(geometry_tolerance, "geometry_tolerance")
+    options: dict[str, Any] = {"geometry_tolerance": tolerance, "reorient": reorient, "axes": axes}
+    with open_aligned(paths, geometry=geometry, **options) as (volumes, note):
         shape = volumes[0].geometry.shape
         mappings = (None, map_prediction or None)
         maps = [np.zeros(shape, _dtype(v, mapping)) for v, mapping in zip(volumes[:2], mappings, strict=True)]
@@ -73,7 +78,25 @@ def read_label_maps(
                             f"{volume.path}: expected whole numbers as labels, found another at index {place}"
                         )
                     labels[box] = found
-        return LabelMaps(maps[0], maps[1], volumes[0].geometry, note)
+        true, pred = volumes[:2]
+        notes = [*true.notes, *pred.notes, note]
+        if not map_prediction and palettes.unlike(true, pred):
+            mapping, by_colour = palettes.by_colour(true, pred, [np.unique(maps[0])], [np.unique(maps[1])])
+            maps[1] = to_labels(maps[1], None, mapping)[0]
+            notes.append(by_colour)
+        notes += _leave_out(volumes[:2], maps, mapped=bool(map_prediction))
+        return LabelMaps(maps[0], maps[1], true.geometry, "; ".join(filter(None, notes)) or None)
+
+
+def _leave_out(volumes: Sequence[Volume], maps: Sequence[Array], *, mapped: bool) -> Iterator[str]:
+    """Put the background where files declare to have no data: of the truth in both maps; say so."""
+    for number, volume in enumerate(volumes):
+        label = None if number and mapped else nodata_label(volume)
+        if label:
+            nothing = maps[number] == label
+            for each in maps if number == 0 else maps[1:]:
+                each[nothing] = 0
+            yield f"{volume.path}: declares {label} to be no data: nothing is there"
 
 
 def _dtype(volume: Volume, mapping: Mapping[int, int] | None) -> np.dtype[Any]:

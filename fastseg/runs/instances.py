@@ -20,6 +20,7 @@ from fastseg.metrics.instances import COLUMNS, METRICS, InstanceMatching, Tally,
 from fastseg.runs.atomic import write_all
 from fastseg.runs.cases.find import Case, find_cases
 from fastseg.runs.outputs.csv_tables import csv_table, number_cell, text_cell
+from fastseg.volumes.geometry import TOLERANCE
 
 __all__ = ["InstanceRun", "evaluate_instances"]
 
@@ -124,6 +125,7 @@ def evaluate_instances(
     roi: Path | None = None,
     missing: Literal["error", "skip", "worst"] = "error",
     geometry: Literal["error", "warn", "ignore"] = "error",
+    geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
     note: Callable[[str], None] | None = None,
@@ -132,7 +134,7 @@ def evaluate_instances(
 
     Parameters
     ----------
-    reference, prediction, pairs, pattern, roi, missing, geometry, reorient, axes, note
+    reference, prediction, pairs, pattern, roi, missing, geometry, geometry_tolerance, reorient, axes, note
         As in `fastseg.evaluate_folder`. A prediction that is missing and scored as the worst finds nothing.
     instances
         Labels, their names, or names of regions, in a sequence or separated by commas: the components of each are its
@@ -173,7 +175,8 @@ def evaluate_instances(
         if case.prediction is None and missing != "worst":
             continue
         try:
-            maps = _read(case, chosen, geometry=geometry, reorient=reorient, axes=axes)
+            options_of_files = {"geometry": geometry, "geometry_tolerance": geometry_tolerance}
+            maps = _read(case, chosen, **options_of_files, reorient=reorient, axes=axes)
             own = {name: _match(maps, case, members, options) for name, members in wanted.items()}
         except (ValueError, TypeError, OSError, MemoryError) as error:
             failed[case.id] = str(error) or type(error).__name__

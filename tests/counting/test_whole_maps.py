@@ -1,0 +1,69 @@
+"""Two files read whole say what two files that are counted say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastseg
+from fastseg.counting.stored_labels import label_blocks
+from fastseg.counting.whole_maps import read_label_maps
+from fastseg.volumes import GeometryError, VolumeError
+
+Image: Any = pytest.importorskip("PIL.Image")
+tifffile: Any = pytest.importorskip("tifffile")
+
+TRUE = np.random.default_rng(0).integers(0, 3, (9, 7), "u1")
+COLOURS = ((0, 0, 0), (200, 0, 0), (0, 200, 0))
+
+
+def picture(path: Path, data: np.ndarray, order: tuple[int, ...]) -> Path:
+    image = Image.fromarray(data)
+    image.putpalette(sum((COLOURS[k] for k in order), ()))
+    image.save(path, optimize=False)
+    return path
+
+
+def test_palettes_in_another_order_are_read_by_colour(tmp_path: Path) -> None:
+    true = picture(tmp_path / "t.png", TRUE, (0, 1, 2))
+    pred = picture(tmp_path / "p.png", np.array([0, 2, 1], "u1")[TRUE], (0, 2, 1))
+    maps = read_label_maps(true, pred)
+    np.testing.assert_array_equal(maps.true, TRUE)
+    np.testing.assert_array_equal(maps.pred, TRUE)
+    assert maps.note is not None
+    assert "compared by colour" in maps.note
+    (block,) = label_blocks(true, pred)
+    np.testing.assert_array_equal(block.pred, TRUE)
+    as_it_is = read_label_maps(true, pred, map_prediction={0: 0})
+    np.testing.assert_array_equal(as_it_is.pred, np.array([0, 2, 1])[TRUE])
+    with pytest.raises(VolumeError, match="expected colours"):
+        read_label_maps(picture(tmp_path / "o.png", np.minimum(TRUE, 1), (0, 1)), pred)
+
+
+def test_where_nothing_is_known_there_is_nothing(tmp_path: Path) -> None:
+    data = np.where(TRUE == 2, 255, TRUE).astype("u1")
+    paths = []
+    for name, values, tags in (("t", data, [(42113, 2, 0, "255", True)]), ("p", np.ones_like(TRUE), [])):
+        paths.append(tmp_path / f"{name}.tif")
+        tifffile.imwrite(paths[-1], values, photometric="minisblack", extratags=tags, metadata=None)
+    maps = read_label_maps(*paths)
+    np.testing.assert_array_equal(maps.true, np.where(TRUE == 2, 0, TRUE))
+    np.testing.assert_array_equal(maps.pred, TRUE != 2)
+    assert maps.note == f"{paths[0]}: declares 255 to be no data: nothing is there"
+
+
+def test_instances_have_the_tolerance_of_counts(tmp_path: Path) -> None:
+    nibabel: Any = pytest.importorskip("nibabel")
+    moved = np.eye(4)
+    moved[0, 3] = 0.05
+    for name, affine in (("t", np.eye(4)), ("p", moved)):
+        nibabel.save(nibabel.Nifti1Image(TRUE[..., None], affine), tmp_path / f"{name}.nii")
+    notes: list[str] = []
+    found = fastseg.match_instance_files(tmp_path / "t.nii", tmp_path / "p.nii", region=1, warn=notes.append)
+    assert found.tp > 0
+    assert "0.05 voxels, which passes for the same place" in notes[0]
+    with pytest.raises(GeometryError, match=r"tolerance 0\.01 voxels"):
+        fastseg.match_instance_files(tmp_path / "t.nii", tmp_path / "p.nii", region=1, geometry_tolerance=0.01)
