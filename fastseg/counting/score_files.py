@@ -89,7 +89,8 @@ def sum_pair(
             check_geometry(true.geometry, placed, "ignore", (true.name, pred.name))  # the shapes
         channel, reverse = fit_axes(true, pred, channel_axis, axes)
         place, note = checked_place(true, pred, channel, geometry, tolerance)
-        warn_caller(note, warn)
+        for text in (*true.volume.notes, *pred.volume.notes, note):
+            warn_caller(text, warn)
         pair = _Pair(stack, true, pred, channel, reverse, mask, scale)
         options = {"activation": activation, "ignore_index": ignore_index, "quantities": wanted, "bins": bins}
         sums: ScoreSums | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import math
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,7 +14,7 @@ import numpy as np
 
 from fastseg.volumes.errors import VolumeError
 
-__all__ = ["Values", "values_of"]
+__all__ = ["Values", "reference_system", "values_of"]
 
 
 class Values(NamedTuple):
@@ -48,6 +50,15 @@ def values_of(name: str, attributes: Mapping[str, Any], dtype: np.dtype[Any]) ->
         raise VolumeError(f"{name}: expected one value for no data, found _FillValue and missing_value {declared}")
     scaling = None if (slope, intercept) == (1.0, 0.0) else (slope, intercept)
     return Values(dtype, scaling, declared.pop() if declared else None)
+
+
+def reference_system(attributes: Mapping[str, Any]) -> str:
+    """Return the coordinate reference system that a grid mapping describes; "" where it does not."""
+    text = _plain(attributes.get("crs_wkt", attributes.get("spatial_ref", "")))
+    if not isinstance(text, str) or not text:
+        return ""
+    codes = re.findall(r'(?:AUTHORITY|ID)\["EPSG",\s*"?(\d+)"?\]', text)
+    return f"EPSG:{codes[-1]}" if codes else f"a system of its own ({hashlib.sha256(text.encode()).hexdigest()[:8]})"
 
 
 def _number(name: str, key: str, value: Any, dtype: np.dtype[Any] | None) -> int | float:

@@ -86,12 +86,12 @@ class TiffVolume(Volume):
     def _lay_out(self, series: Any, dtype: np.dtype[Any]) -> None:
         """Find out how the voxels lie in the file."""
         page = series.keyframe
-        tags = page.tags
+        tags, (names, sizes) = page.tags, _all_axes(series)
         self.palette = _palette(page)
         self.scaling, self.nodata = scaling_of(self.path, tags), no_data(self.path, tags, dtype)
         self.orientation = int(tags[_ORIENTATION].value) if _ORIENTATION in tags else 1
-        self.says_axes = bool(self._tiff.is_ome or self._tiff.is_imagej)
-        names, sizes = _all_axes(series)
+        shaped = self._tiff.is_shaped and not {"Q", "I"} & {name for name, n in zip(names, sizes, strict=True) if n > 1}
+        self.says_axes = bool(self._tiff.is_ome or self._tiff.is_imagej or shaped)
         kept = [(name, n) for name, n in zip(names, sizes, strict=True) if name != "S"]
         kept = [axis for axis in kept[:-2] if axis[1] != 1] + kept[-2:]
         shape = tuple(int(n) for _, n in kept)

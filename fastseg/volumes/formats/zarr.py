@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from fastseg.volumes.errors import ClosedError, VolumeError
 from fastseg.volumes.formats.axis_names import letters
-from fastseg.volumes.formats.cf import values_of
+from fastseg.volumes.formats.cf import reference_system, values_of
 from fastseg.volumes.formats.ome_zarr import find_image, full_resolution, label_names, place, resolution
 from fastseg.volumes.formats.zarr_keys import DOCUMENT_BYTES, DOCUMENTS, Folder, Zip
 from fastseg.volumes.formats.zarr_metadata import Layout, read_layout, unexpected
 from fastseg.volumes.paths import split_inside
+from fastseg.volumes.positions import Positions
 from fastseg.volumes.volume import Format, Geometry, Volume, require
 
 _LISTED = 20  # arrays that a message names
@@ -85,6 +86,8 @@ class ZarrVolume(Volume):
         try:
             self._array = _array(library, self._store, node.path, layout, name)
             self._look_for_chunks(node.path, name)
+            if node.image is None and axes:
+                self.geometry = Geometry(shape, None, spacing, axes, self._coordinates(library, node))
         except BaseException:
             self._store.close()
             raise
@@ -104,6 +107,37 @@ class ZarrVolume(Volume):
             self.notes = (
                 f"{name}: {absent} of {chunks} chunks are not stored: their voxels have the fill value {fill}",
             )
+
+    def _coordinates(self, library: Any, node: _Node) -> Positions | None:
+        """Return where the coordinates beside an array place its voxels, as xarray writes them."""
+        group = node.path.rpartition("/")[0]
+        ends: list[tuple[float, float]] = []
+        for name, extent in zip(_names(node), self._layout.shape, strict=True):
+            path = _join(group, str(name))
+            beside = None if path == node.path or "/" in str(name) else _node(self._tree, _inside(self.path, path))
+            known = beside is not None and beside.metadata is not None and beside.metadata.get("shape") == [extent]
+            values = self._ends(library, beside) if known and beside is not None else None
+            ends.append((math.nan, math.nan) if values is None else values)
+        mapping = node.attributes.get("grid_mapping")
+        beside = _node(self._tree, _join(group, _inside(self.path, mapping))) if isinstance(mapping, str) else None
+        frame = "" if beside is None else reference_system(beside.attributes)
+        if not frame and all(math.isnan(first) for first, _ in ends):
+            return None
+        steps = [abs(b - a) / max(n - 1, 1) or math.nan for (a, b), n in zip(ends, self._layout.shape, strict=True)]
+        return Positions(tuple(ends), tuple(steps), "", frame)
+
+    def _ends(self, library: Any, node: _Node) -> tuple[float, float] | None:
+        """Return the first and the last of an array of numbers along one axis."""
+        assert node.metadata is not None
+        name = f"{self.path}: {node.path}"
+        layout = read_layout(name, node.metadata)
+        array = _array(library, self._store, node.path, layout, name)
+        try:
+            first, last = (float(np.asarray(array[at])) for at in (0, layout.shape[0] - 1))
+        except Exception as error:  # each codec raises its own kinds
+            raise VolumeError(f"{name}: truncated or corrupt: {type(error).__name__}: {error}") from error
+        slope, intercept = values_of(name, node.attributes, layout.dtype).scaling or (1.0, 0.0)
+        return first * slope + intercept, last * slope + intercept
 
     def read_block(self, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[Any]:
         """Return a box of voxels; see `Volume.read_block`. The library decodes several chunks of it at once."""
@@ -195,7 +229,7 @@ def _find(tree: Folder, path: str) -> _Node:
     if node.metadata is not None:
         return _described(tree, node)
     if (image := find_image(tree.name, node.attributes)) is None:
-        inside = _search(tree, path)
+        inside = _without_coordinates(tree, _search(tree, path))
         if len(inside) == 1:
             return _find(tree, inside[0])
         names = ", ".join(f"::{each}" for each in inside[:_LISTED]) + (", …" if len(inside) > _LISTED else "")
@@ -225,13 +259,30 @@ def _described(tree: Folder, node: _Node) -> _Node:
 def _dimensions(name: str, node: _Node) -> str:
     """Return the letters of the names that an array itself has for its axes: Zarr 3's, or xarray's in Zarr 2."""
     assert node.metadata is not None
-    names = node.metadata.get("dimension_names") or node.attributes.get("_ARRAY_DIMENSIONS")
+    names = _names(node)
     if names is None:
         return ""
     axes = len(node.metadata["shape"])
     if not isinstance(names, list) or len(names) != axes:
         raise unexpected(name, f"{axes} names of dimensions", names)
     return letters(names)
+
+
+def _names(node: _Node) -> Any:
+    assert node.metadata is not None
+    return node.metadata.get("dimension_names") or node.attributes.get("_ARRAY_DIMENSIONS")
+
+
+def _without_coordinates(tree: Folder, paths: list[str]) -> list[str]:
+    """Leave out arrays of one axis, or none, that are named as an axis, or as a reference system, of those beside them."""
+    nodes = [node for path in paths if (node := _node(tree, path)) is not None and node.metadata is not None]
+    named: set[object] = set()
+    for node in nodes:
+        if isinstance(names := _names(node), list) and len(names) > 1:
+            named |= {str(name) for name in [*names, node.attributes.get("grid_mapping")]}
+    flat = [node for node in nodes if node.metadata is not None and len(node.metadata["shape"]) < 2]
+    beside = {node.path for node in flat if node.path.rpartition("/")[2] in named}
+    return [path for path in paths if path not in beside]
 
 
 def _check_same_names(name: str, own: str, axes: str, kept: tuple[int, ...]) -> None:

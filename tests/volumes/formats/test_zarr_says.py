@@ -154,3 +154,26 @@ def test_signed_bytes_that_are_meant_unsigned_are(tmp_path: Path) -> None:
     pred = write(tmp_path / "p.zarr", data)
     counts = fastseg.count_files(true, pred, warn=lambda _: None)
     assert counts == fastseg.count_labels(data, data, ignore_index=200)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_coordinates_of_xarray_place_the_voxels(tmp_path: Path, zarr_format: int) -> None:
+    xarray: Any = pytest.importorskip("xarray")
+
+    def write_dataset(name: str, data: np.ndarray, dims: str, x: float = 0, code: int = 32632) -> Path:
+        coords: dict[str, Any] = {"x": x + 10.0 * np.arange(8), "y": 5 - 10.0 * np.arange(8)}
+        coords["crs"] = (
+            (),
+            0,
+            {"crs_wkt": f'PROJCS["UTM",GEOGCS["WGS",AUTHORITY["EPSG","4326"]],AUTHORITY["EPSG","{code}"]]'},
+        )
+        found = xarray.Dataset({"labels": (tuple(dims), data, {"grid_mapping": "crs"})}, coords)
+        found.to_zarr(tmp_path / name, zarr_format=zarr_format, consolidated=False)
+        return tmp_path / name
+
+    true = write_dataset("t.zarr", TRUE, "zyx")
+    assert fastseg.count_files(true, write_dataset("p.zarr", PRED.T, "xyz")) == EXPECTED
+    with pytest.raises(GeometryError, match=r"a pure translation by \(0, 0, 2\) voxels along zyx"):
+        fastseg.count_files(true, write_dataset("m.zarr", PRED, "zyx", x=20))
+    with pytest.raises(GeometryError, match="EPSG:32632 and EPSG:32633"):
+        fastseg.count_files(true, write_dataset("c.zarr", PRED, "zyx", code=32633))

@@ -27,6 +27,12 @@ STATES = (
         "formats/test_zarr_says.py::test_names_of_dimensions_are_matched",
     ),
     Statement(
+        "coordinates and grid_mapping of xarray",
+        "obeyed",
+        "the place, and the coordinate reference system",
+        "formats/test_zarr_says.py::test_coordinates_of_xarray_place_the_voxels",
+    ),
+    Statement(
         "OME axes",
         "obeyed",
         "axes are matched by them; names that contradict the array's are refused",
