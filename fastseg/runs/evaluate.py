@@ -22,6 +22,7 @@ from fastseg.labels.names import shown
 from fastseg.runs.cases.find import Case, find_cases, mask_classes
 from fastseg.runs.cases.shard import Shard, digest_of
 from fastseg.runs.cases.swapped import swapped_note
+from fastseg.runs.cases.unlike_palettes import unlike_palettes_note
 from fastseg.runs.keeping import keep_run, require_own
 from fastseg.runs.results.gates import Gate, check_classes, check_gates, check_scores, parse_gate
 from fastseg.runs.run import Run
@@ -218,6 +219,8 @@ def evaluate_folder(
     check_classes(bounds, settings)
     check_scores(bounds, found.cases, settings)
     cases = found.cases if share is None else share.share(found.cases)
+    if (unlike := unlike_palettes_note(case.reference for case in cases)) is not None:
+        say(f"warning: {unlike}")
     if (same := same_file_note([(case.reference, case.prediction) for case in cases])) is not None:
         say(f"warning: {same}")
     with ExitStack() as stack:

@@ -119,3 +119,24 @@ def test_a_case_of_a_run_has_the_note(tmp_path: Path) -> None:
     (record,) = fastseg.evaluate_folder(true, pred).records
     assert record.status == "scored"
     assert "compared by colour" in record.notes[0]
+
+
+def test_references_in_unlike_order_are_noted(tmp_path: Path) -> None:
+    """Each case has its own palette, so that label 1 is red in one and green in the other."""
+    for name, colours in {"a": (BLACK, RED, GREEN), "b": (BLACK, GREEN, RED)}.items():
+        for folder in ("t", "p"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            picture(tmp_path / folder / f"{name}.png", TRUE, *colours)
+    notes: list[str] = []
+    run = fastseg.evaluate_folder(tmp_path / "t", tmp_path / "p", note=notes.append)
+    assert not run.failed
+    (note,) = notes
+    assert note.startswith("warning: references whose palettes are in unlike order, such as ")
+    assert note.endswith(
+        "other colours at index 1: each case is compared by its own, and a label, which is an index, need not be one class in all of them"
+    )
+    picture(tmp_path / "t" / "b.png", TRUE, BLACK, RED, GREEN, BLUE)
+    picture(tmp_path / "p" / "b.png", TRUE, BLACK, RED, GREEN)
+    notes.clear()
+    fastseg.evaluate_folder(tmp_path / "t", tmp_path / "p", note=notes.append)
+    assert notes == []
