@@ -12,7 +12,7 @@ from fastseg.arrays.diagnosis import Rejected
 from fastseg.counting.boxes import count_boxes
 from fastseg.counting.file_diagnosis import explain
 from fastseg.counting.labels import LabelTotals
-from fastseg.counting.no_data import ignoring, missing
+from fastseg.counting.no_data import ignoring, missing, nodata_label, with_label
 from fastseg.counting.stored_labels import to_labels
 from fastseg.counting.streams import stream_pairs
 from fastseg.counting.threads import checked_threads, get_num_threads
@@ -69,6 +69,7 @@ def count_with_facts(
         report = None if progress is None else lambda counted: progress(counted, voxels)
         unlike = not mapping and palettes.unlike(true, pred)
         plain = mapping is None and true.scaling is None and pred.scaling is None and not unlike
+        plain = plain and not any(nodata_label(each) and each.dtype.kind == "f" for each in (true, pred))
         try:
             parts = stored_pairs(volumes, threads, totals.declared if plain else None, report) if voxels else []
             if unlike:
@@ -127,8 +128,8 @@ def warn_caller(note: str | None, warn: Callable[[str], None] | None) -> None:
 
 def _labelled(pairs: Pairs, true: Volume, pred: Volume, mapping: Mapping[int, int] | None) -> Pairs:
     """Turn stored values into labels."""
-    labels, wrong = to_labels(pairs.true, true.scaling, None)
-    predicted, wrong_too = to_labels(pairs.pred, pred.scaling, mapping)
+    labels, wrong = to_labels(with_label(pairs.true, true), true.scaling, None)
+    predicted, wrong_too = to_labels(with_label(pairs.pred, pred), pred.scaling, mapping)
     if wrong.any() or wrong_too.any():
         raise Rejected
     return pairs._replace(true=labels, pred=predicted)

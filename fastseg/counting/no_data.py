@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isfinite
+from math import isinf, isnan
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastseg.arrays.classes import Classes
 from fastseg.counting.stored_labels import to_labels
@@ -13,7 +15,22 @@ from fastseg.counts import LabelCounts
 from fastseg.counts.base import COUNTED, UNKNOWN
 from fastseg.volumes import Volume
 
-__all__ = ["ignoring", "missing", "nodata_label"]
+Array = npt.NDArray[Any]
+
+__all__ = ["ignoring", "missing", "nodata_label", "with_label"]
+
+
+#: What stands for NaN where that is no data: a label that no file has.
+_NOT_A_NUMBER = -(2**62)
+
+
+def with_label(values: Array, volume: Volume) -> Array:
+    """Return stored values in which NaN is a label, where a volume declares that to be no data."""
+    if volume.nodata is None or not isnan(volume.nodata) or values.dtype.kind != "f":
+        return values
+    wide = values.astype(np.float64)
+    wide[np.isnan(wide)] = _NOT_A_NUMBER
+    return wide
 
 
 def ignoring(true: Volume, classes: Classes) -> tuple[Classes, str | None]:
@@ -27,7 +44,9 @@ def ignoring(true: Volume, classes: Classes) -> tuple[Classes, str | None]:
             f"{true.path}: declares {label} to be no data, and is scored there, as {label} is a declared label",
         )
     ignored = np.union1d(classes.ignored, [label]).astype(np.int64)
-    return replace(classes, ignored=ignored), f"{true.path}: declares {label} to be no data: such voxels are not scored"
+    return replace(
+        classes, ignored=ignored
+    ), f"{true.path}: declares {true.nodata:.17g} to be no data: such voxels are not scored"
 
 
 def missing(pred: Volume, counts: LabelCounts, mapped: bool) -> tuple[LabelCounts, str | None]:
@@ -45,16 +64,16 @@ def missing(pred: Volume, counts: LabelCounts, mapped: bool) -> tuple[LabelCount
     voxels[:, UNKNOWN] += missed.sum(1)
     unknown = counts.unknown + missed
     parts = counts.labels[kept], counts.matrix[:, kept][:, :, kept], unknown[:, kept]
-    note = (
-        f"{pred.path}: declares {label} to be no data: {int(missed.sum())} such voxels are misses of their true class"
-    )
+    note = f"{pred.path}: declares {pred.nodata:.17g} to be no data: {int(missed.sum())} such voxels are misses of their true class"
     return LabelCounts(parts[0], False, parts[1], parts[2], voxels, counts.ignored), note
 
 
 def nodata_label(volume: Volume) -> int | None:
     """Return the label that a volume declares to be none; None where it declares none, or no whole number."""
-    if volume.nodata is None or not isfinite(volume.nodata):
+    if volume.nodata is None or isinf(volume.nodata):
         return None
+    if isnan(volume.nodata):
+        return _NOT_A_NUMBER
     stored = np.array([volume.nodata]) if isinstance(volume.nodata, float) else np.array([volume.nodata], object)
     if stored.dtype == object:
         stored = np.array([volume.nodata], np.uint64 if volume.nodata > np.iinfo(np.int64).max else np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.positions import Positions
 
-__all__ = ["Pixels", "map_positions", "no_data", "oriented", "scaling_of"]
+__all__ = ["Pixels", "map_positions", "no_data", "oriented", "page_positions", "scaling_of"]
 
 _PIXEL_SCALE, _TIE_POINTS, _MATRIX, _KEYS, _DOUBLES, _TEXTS = 33550, 33922, 34264, 34735, 34736, 34737
 _METADATA, _NO_DATA = 42112, 42113
@@ -67,6 +67,23 @@ def map_positions(path: str, tags: Any, shape: tuple[int, ...], axes: str) -> Po
     origin = [{"x": x, "y": y}.get(axis, math.nan) for axis in axes]
     steps = [{"x": ax, "y": by}.get(axis, math.nan) for axis in axes]
     return Positions.of(origin, steps, shape, _unit(keys), frame)
+
+
+def page_positions(tags: Any, shape: tuple[int, ...], axes: str) -> Positions | None:
+    """Return where XPosition and YPosition put a picture on its page, in pixels; None where they do not.
+
+    That is where programs that cut and stitch pictures keep what a piece is of.
+    """
+    found: dict[str, float] = {}
+    for axis, place, resolution in (("x", 286, 282), ("y", 287, 283)):
+        if place in tags and resolution in tags:
+            (at, parts), (pixels, units) = tags[place].value, tags[resolution].value
+            if parts and units:
+                found[axis] = at / parts * pixels / units
+    if not found:
+        return None
+    steps = [1.0 if axis in found else math.nan for axis in axes]
+    return Positions.of([found.get(axis, math.nan) for axis in axes], steps, shape, "pixels", "")
 
 
 def _pixels(path: str, tags: Any, keys: dict[int, Any]) -> Pixels | None:

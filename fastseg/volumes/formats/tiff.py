@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from fastseg.volumes.bytes import ByteSource
 from fastseg.volumes.decoded import failures_of, quiet
 from fastseg.volumes.errors import ClosedError, VolumeError
-from fastseg.volumes.formats.geotiff import map_positions, no_data, oriented, scaling_of
+from fastseg.volumes.formats.geotiff import map_positions, no_data, oriented, page_positions, scaling_of
 from fastseg.volumes.formats.lossless import check_codec, checks_of
 from fastseg.volumes.formats.negatives import negative, runs_from_white_to_black
 from fastseg.volumes.plain import PlainVoxels
+from fastseg.volumes.positions import Positions
 from fastseg.volumes.views import Turned
 from fastseg.volumes.volume import Format, Geometry, Volume, require
 
@@ -96,8 +97,13 @@ class TiffVolume(Volume):
         kept = [axis for axis in kept[:-2] if axis[1] != 1] + kept[-2:]
         shape = tuple(int(n) for _, n in kept)
         axes = _axis_letters("".join(name for name, _ in kept))
-        positions = map_positions(self.path, tags, shape, axes)
-        self.geometry = Geometry(shape, None, _spacing(self._tiff, series, axes), axes, positions)
+        spacing = _spacing(self._tiff, series, axes)
+        positions = (
+            map_positions(self.path, tags, shape, axes)
+            or _stage_positions(self._tiff, shape, axes, spacing)
+            or page_positions(tags, shape, axes)
+        )
+        self.geometry = Geometry(shape, None, spacing, axes, positions)
 
         offset, count = series.dataoffset, math.prod(shape)
         if offset and page.databytecounts[0]:  # both are zero where nothing is stored, as GDAL does
@@ -315,6 +321,23 @@ def _axis_letters(names: str) -> str:
     return "".join(letter or "q" for letter in letters)
 
 
+def _stage_positions(tiff: Any, shape: tuple[int, ...], axes: str, spacing: tuple[float, ...]) -> Positions | None:
+    """Return where OME metadata say that the stage was at the first plane, in mm; None where they do not."""
+    if not tiff.is_ome:
+        return None
+    known: dict[str, float] = {}
+    with contextlib.suppress(Exception):  # a position that cannot be understood is not known
+        root = ElementTree.fromstring(tiff.ome_metadata)
+        plane = next(each for each in root.iter() if each.tag.endswith("}Plane") or each.tag == "Plane")
+        for axis in "XYZ":
+            if f"Position{axis}" in plane.attrib:
+                unit = _MM.get(plane.get(f"Position{axis}Unit", "reference frame"), 1e-3)  # of its own unit, as if µm
+                known[axis.lower()] = float(plane.attrib[f"Position{axis}"]) * unit
+    if not known:
+        return None
+    return Positions.of([known.get(axis, math.nan) for axis in axes], spacing, shape, "mm")
+
+
 def _spacing(tiff: Any, series: Any, axes: str) -> tuple[float, ...]:
     """Return the spacing in mm where OME or ImageJ metadata say it; bare resolution tags are of printers."""
     known: dict[str, float] = {}
@@ -350,8 +373,10 @@ def _open(path: str) -> Volume:
         if orientation == 1:
             return volume
         if orientation not in range(1, 9) or given.positions is not None:
-            found = "a map that is turned" if given.positions is not None else str(orientation)
-            raise VolumeError(f"{path}: expected an Orientation from 1 to 8, of a map 1, found {found}")
+            found = "one that is turned" if given.positions is not None else str(orientation)
+            raise VolumeError(
+                f"{path}: expected an Orientation from 1 to 8, of a picture with a place 1, found {found}"
+            )
         letters, (rows, columns) = oriented(orientation, given.axes)
         volume.geometry = Geometry(given.shape, None, given.spacing, letters)
         before = len(given.shape) - 2

@@ -187,14 +187,14 @@ def test_the_orientation_is_obeyed(tmp_path: Path, orientation: int) -> None:
 
 
 def test_an_orientation_that_there_is_not_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(VolumeError, match="expected an Orientation from 1 to 8, of a map 1, found 9"):
+    with pytest.raises(VolumeError, match="expected an Orientation from 1 to 8, of a picture with a place 1, found 9"):
         open_volume(by_hand(tmp_path / "t.tif", TRUE, orientation=9))
     path = tile(tmp_path / "m.tif", TRUE)
     content = path.read_bytes()
     entry = struct.pack("<HHII", 305, 2, 12, 0)[:4]  # of Software, whose place the Orientation takes
     at = content.index(entry)
     path.write_bytes(content[:at] + struct.pack("<HHII", 274, 4, 1, 3) + content[at + 12 :])
-    with pytest.raises(VolumeError, match="found a map that is turned"):
+    with pytest.raises(VolumeError, match="found one that is turned"):
         open_volume(path)
 
 
@@ -268,3 +268,48 @@ def test_channels_that_ome_names_are_no_label_map(tmp_path: Path) -> None:
     four = np.stack([np.stack([TRUE] * 3)] * 2)
     tifffile.imwrite(path, four, photometric="minisblack", metadata={"axes": "TZYX"})
     assert fastseg.count_files(path, path) == fastseg.count_labels(four, four)
+
+
+def test_the_place_of_the_stage_is_compared(tmp_path: Path) -> None:
+    def image(name: str, data: np.ndarray, x: float) -> Path:
+        size = {f"PhysicalSize{axis}{what}": value for axis in "XY" for what, value in (("", 0.5), ("Unit", "µm"))}
+        plane = {"PositionX": [x], "PositionY": [0.0], "PositionXUnit": ["µm"], "PositionYUnit": ["µm"]}
+        metadata = {"axes": "YX", **size, "Plane": plane}
+        tifffile.imwrite(tmp_path / name, data, photometric="minisblack", metadata=metadata)
+        return tmp_path / name
+
+    true = image("t.ome.tif", TRUE, 100)
+    assert fastseg.count_files(true, image("p.ome.tif", PRED, 100)) == EXPECTED
+    with pytest.raises(GeometryError, match=r"a pure translation by \(0, 16\) voxels along yx"):
+        fastseg.count_files(true, image("m.ome.tif", PRED, 108))
+
+
+def test_the_place_on_a_page_is_compared(tmp_path: Path) -> None:
+    def piece(name: str, data: np.ndarray, x: int) -> Path:
+        tags: list[tuple[int, int, Any]] = [(286, 5, 1, (x, 100), True), (287, 5, 1, (0, 100), True)]  # type: ignore[list-item]
+        options = {"resolution": (100, 100), "resolutionunit": "CENTIMETER", "metadata": None}
+        tifffile.imwrite(tmp_path / name, data, photometric="minisblack", extratags=tags, **options)
+        return tmp_path / name
+
+    true = piece("t.tif", TRUE, 0)
+    assert fastseg.count_files(true, piece("p.tif", PRED, 0)) == EXPECTED
+    with pytest.raises(GeometryError, match=r"a pure translation by \(0, 8\) voxels along yx"):
+        fastseg.count_files(true, piece("m.tif", PRED, 8))
+
+
+def test_no_data_that_is_no_number_is_not_scored(tmp_path: Path) -> None:
+    lacking = RANDOM.random(TRUE.shape) < 0.2
+    true = write(tmp_path / "t.tif", np.where(lacking, np.nan, TRUE).astype("f4"), (42113, 2, "nan"))
+    pred = write(tmp_path / "p.tif", PRED)
+    notes: list[str] = []
+    counts = fastseg.count_files(true, pred, warn=notes.append)
+    expected = fastseg.count_labels(TRUE, PRED, mask=~lacking)
+    assert counts.labels.tolist() == [0, 1, 2]
+    assert counts.matrix.tolist() == expected.matrix.tolist()
+    assert counts.voxels[0].tolist() == [int((~lacking).sum()), int(lacking.sum()), 0, 0]
+    assert notes == [f"{true}: declares nan to be no data: such voxels are not scored"]
+    back = fastseg.count_files(pred, true, warn=notes.append)
+    assert back.unknown.sum() == lacking.sum()
+    assert f"declares nan to be no data: {lacking.sum()} such voxels are misses" in notes[-1]
+    with pytest.raises(ValueError, match="expected labels that are whole numbers"):
+        fastseg.count_files(write(tmp_path / "u.tif", np.where(lacking, np.nan, TRUE).astype("f4")), pred)

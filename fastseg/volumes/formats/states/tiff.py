@@ -57,6 +57,18 @@ STATES = (
         "formats/test_tiff_says.py::test_maps_of_another_place_are_refused",
     ),
     Statement(
+        "PositionX, PositionY, PositionZ of OME's planes",
+        "obeyed",
+        "the place of the stage",
+        "formats/test_tiff_says.py::test_the_place_of_the_stage_is_compared",
+    ),
+    Statement(
+        "XPosition, YPosition",
+        "obeyed",
+        "the place on the page, in pixels",
+        "formats/test_tiff_says.py::test_the_place_on_a_page_is_compared",
+    ),
+    Statement(
         "GDAL_NODATA",
         "obeyed",
         "not scored in the reference, a miss in the prediction, with a note",
