@@ -177,17 +177,13 @@ class _Work:
 
     def _open(self, stack: ExitStack, group: Group, options: Mapping[str, Any]) -> tuple[list[Volume], str | None]:
         """Open the volumes of a group side by side, truths first, zeros for what is missing, and the region of interest."""
-        opened: list[Volume | Path | None] = []
-        for source, layers in ((self.true, group.true), (self.pred, group.pred)):
-            opened += [
-                None if number is None else stack.enter_context(source.layers[number].open()) for number in layers
-            ]
-        there = next(volume for volume in opened if isinstance(volume, Volume))
-        sides = [self.true.path] * len(group.true) + [self.pred.path] * len(group.pred)
-        volumes: list[Volume | Path] = [
-            Blank(there, f"{side} (no mask)") if volume is None else volume
-            for volume, side in zip(opened, sides, strict=True)
-        ]
+        volumes: list[Volume | Path] = []
+        for source, other, layers in ((self.true, self.pred, group.true), (self.pred, self.true, group.pred)):
+            for number in layers:
+                there = source if number is not None or source.layers else other
+                volume = stack.enter_context(there.layers[number or 0].open())
+                # Zeros lie as the masks of their own side do, which may leave out other planes than those of the other.
+                volumes.append(Blank(volume, f"{source.path} (no mask)") if number is None else volume)
         if self.roi is not None:
             volumes.append(self.roi)
         return stack.enter_context(open_aligned(volumes, masks=1 if self.roi is not None else 0, **options))

@@ -112,9 +112,10 @@ def test_a_class_that_a_case_has_no_file_of(tmp_path: Path) -> None:
     wanted[1, 0] = np.nan
     run = evaluate_folder(true, pred, missing_mask="skip", metrics="dice")
     np.testing.assert_array_equal(run.values("dice"), wanted)
-    run = evaluate_folder(true, pred, missing_mask="skip", metrics="dice", convention="sklearn")
+    run = evaluate_folder(true, pred, missing_mask="skip", metrics="dice,specificity", convention="sklearn")
     tp, fp, fn = counts()[[0, 2], 0].sum(0)
     assert run.class_values("dice")[0] == pytest.approx(2 * tp / (2 * tp + fp + fn))
+    assert run.class_values("specificity")[0] == pytest.approx(1 - fp / (2 * np.prod(SHAPE) - tp - fn))
 
 
 def test_label_maps_beside_masks(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ class RunNumbers:
     def binary(self) -> BinaryCounts:
         """True and false positives and negatives of the reported classes: (N, C)."""
         if self.settings.masks is not None:
-            return _binary_of_masks(self.counted, [each.name for each in self.classes])
+            return _binary_of_masks(self.counted, [each.name for each in self.classes], self._there)
         pairs, unknown = triples(self.counted)
         case, true, pred, voxels = pairs.T
         owner, truth = np.concatenate([case, unknown[:, 0]]), np.concatenate([true, unknown[:, 1]])
@@ -190,6 +190,13 @@ class RunNumbers:
         given = np.array([record.voxels for record in self.counted], np.int64).reshape(-1, 4)
         return BinaryCounts(tuple(range(shape[1])), tp, found - tp, support - tp, total - support - found + tp, given)
 
+    @cached_property
+    def _there(self) -> npt.NDArray[np.bool_]:
+        """(N, C) bool: which masks are scored; all, unless those that a case lacks are left out of it."""
+        skipped = self.settings.missing_mask == "skip"
+        there = [[each.name in record.masks or not skipped for each in self.classes] for record in self.counted]
+        return np.array(there, bool).reshape(len(self.counted), len(self.classes))
+
     def values(self, metric: str) -> Floats:
         """Return a metric of each case and class, (N, C), NaN where it is undefined under the run's convention.
 
@@ -203,9 +210,8 @@ class RunNumbers:
                 values = np.array([_overall(entry, record) for record in self.counted], np.float64)[:, None]
             else:
                 values = self.convention.values(entry.name, self.binary, self.missed)
-                if self.settings.missing_mask == "skip" and self.settings.masks is not None:
-                    there = [[each.name in record.masks for each in self.classes] for record in self.counted]
-                    values = np.where(np.array(there, bool).reshape(values.shape), values, np.nan)
+                if self.settings.masks is not None:
+                    values = np.where(self._there, values, np.nan)
             values.flags.writeable = False
             self._values[entry.name] = values
         return self._values[entry.name]
@@ -234,13 +240,13 @@ class RunNumbers:
         return self.convention.mean(metric, self.values(metric), self.binary, self.in_means)
 
 
-def _binary_of_masks(records: Sequence[CaseRecord], names: Sequence[str]) -> BinaryCounts:
-    """Return the counts of masks; a class that a case has no mask of is empty there, on both sides."""
+def _binary_of_masks(records: Sequence[CaseRecord], names: Sequence[str], there: npt.NDArray[np.bool_]) -> BinaryCounts:
+    """Return the counts of masks; of one that a case lacks all voxels are true negatives, or none where it is left out."""
     rows = [[record.masks.get(name, (0, 0, 0)) for name in names] for record in records]
     table = np.array(rows, np.int64).reshape(len(records), len(names), 3)
     given = np.array([record.voxels for record in records], np.int64).reshape(-1, 4)
     tp, fp, fn = (table[..., column].copy() for column in range(3))
-    return BinaryCounts(tuple(range(len(names))), tp, fp, fn, given[:, :1] - tp - fp - fn, given)
+    return BinaryCounts(tuple(range(len(names))), tp, fp, fn, np.where(there, given[:, :1] - tp - fp - fn, 0), given)
 
 
 def _sums(shape: tuple[int, ...], places: tuple[npt.NDArray[Any], ...], voxels: Ints) -> Ints:

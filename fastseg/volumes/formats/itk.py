@@ -352,4 +352,4 @@ def _recognises(head: bytes) -> bool:
     return head.startswith((_NRRD, _META))
 
 
-FORMAT = Format("NRRD and MetaImage", (".nrrd", ".nhdr", ".mha", ".mhd"), _recognises, _open)
+FORMAT = Format("NRRD and MetaImage", (".nrrd", ".seg.nrrd", ".nhdr", ".mha", ".mhd"), _recognises, _open)

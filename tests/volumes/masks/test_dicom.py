@@ -51,3 +51,22 @@ def test_fractional_segments_need_a_threshold(tmp_path: Path) -> None:
     stored = [np.around(of * 255) >= 0.5 * 255 for of in soft]
     binary = [{name: of[..., k] for k, name in enumerate(NAMES)} for of in stored]
     np.testing.assert_array_equal(found(counts), tallies(*binary, NAMES))
+
+
+def test_a_segment_that_one_side_lacks_is_empty_among_the_planes_of_both(tmp_path: Path) -> None:
+    true, pred = masks(6, NAMES, SHAPE)
+    for mask in true.values():
+        mask[0] = False  # the first plane is in no frame
+    for mask in pred.values():
+        mask[3] = False
+    one = overlapping(tmp_path / "one.dcm", true)
+    other = segmentations.write(
+        tmp_path / "other.dcm", np.stack([pred["liver"], pred["spleen"], np.zeros(SHAPE)], -1).astype(np.uint8)
+    )
+    dataset = segmentations.pydicom.dcmread(other)
+    dataset.SegmentSequence = dataset.SegmentSequence[:2]
+    dataset.save_as(other)
+    counts = fastseg.count_mask_files(one, other, missing_mask="empty")
+    pred["left kidney"] = np.zeros(SHAPE, bool)
+    np.testing.assert_array_equal(found(counts), tallies(true, pred, NAMES))
+    assert counts.voxels.sum() == np.prod(SHAPE)

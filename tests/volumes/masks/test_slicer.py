@@ -150,4 +150,28 @@ def test_a_folder_of_segmentations(tmp_path: Path) -> None:
     run = evaluate_folder(tmp_path / "gt", tmp_path / "pred", tmp_path / "out", metrics="dice")
     order = [[each.name for each in run.classes].index(name) for name in NAMES]
     np.testing.assert_array_equal(np.stack([run.binary.tp, run.binary.fp, run.binary.fn], 2)[:, order], wanted)
-    assert [record.id for record in run.records] == ["case0.seg", "case1.seg", "case2.seg"]
+    assert [record.id for record in run.records] == ["case0", "case1", "case2"]
+
+
+def test_a_file_that_is_damaged_anywhere_is_refused_or_read_alike(tmp_path: Path) -> None:
+    true, pred = masks(1, NAMES, (3, 4, 5))
+    one, other = layered(tmp_path / "one.seg.nrrd", true), layered(tmp_path / "other.seg.nrrd", pred)
+    content, body = other.read_bytes(), other.read_bytes().index(b"\n\n") + 2
+    expected = tallies(true, pred, NAMES)
+
+    def refused() -> bool:
+        try:
+            np.testing.assert_array_equal(found(fastseg.count_mask_files(one, other, warn=lambda _: None)), expected)
+        except (VolumeError, ValueError):
+            return True
+        return False
+
+    for length in range(0, len(content), 7):
+        other.write_bytes(content[:length])
+        assert refused()
+    rng = np.random.default_rng(0)
+    for place in rng.integers(body + 10, len(content), 100):
+        other.write_bytes(content[:place] + bytes([content[place] ^ 1 << rng.integers(8)]) + content[place + 1 :])
+        refused()
+    other.write_bytes(content.replace(b"sizes: 3 5 4 3", b"sizes: 3 50000 40000 30000"))
+    assert refused()
