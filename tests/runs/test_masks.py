@@ -38,6 +38,7 @@ def counts(number: int = 3) -> Any:
         (SEGMENTATIONS, None, {"pattern": PATTERN}),
         ("{case}/{name}.nii.gz", None, {"masks": True}),
         ("{name}/{case}.nii.gz", None, {"masks": True}),
+        ("{name}/x{case[4]}.nii.gz", None, {"masks": True, "labels": dict(enumerate(NAMES, 1))}),
         ("{name}-{case}.nii.gz", None, {"pattern": r"(?P<class>.+)-(?P<case>.+)\.nii\.gz"}),
         (SEGMENTATIONS, "{name}/{case}.nii.gz", {"pattern": (PATTERN, r"(?P<class>.+)/(?P<case>.+)\.nii\.gz")}),
     ],
@@ -47,7 +48,7 @@ def test_every_layout_gives_the_numbers_of_the_arrays(
 ) -> None:
     two = folders(tmp_path, layout, predictions=predictions)
     run = evaluate_folder(*two, metrics="dice", **options)
-    assert [record.id for record in run.records] == ["s0000", "s0001", "s0002"]
+    assert [record.id[-1] for record in run.records] == ["0", "1", "2"]
     assert tuple(each.name for each in run.classes) == NAMES
     np.testing.assert_array_equal(run.values("dice"), expected())
     np.testing.assert_array_equal(np.stack([run.binary.tp, run.binary.fp, run.binary.fn], 2), counts())

@@ -126,9 +126,9 @@ def find_cases(
       the reference with the id before that, if nothing else does; two that would are an error. References keep theirs.
 
     Masks are found by themselves in ``case/segmentations/class.nii.gz``, as TotalSegmentator writes them. With `masks` they
-    are found in ``case/class.nii.gz`` too, and in ``class/case.nii.gz`` where all names of files have a number and not all of
-    folders; two folders of nothing but files are one case. Where one of the two folders is so, the other may have one file for
-    each case.
+    are found in ``case/class.nii.gz`` too, and in ``class/case.nii.gz`` where `classes` are names of folders, or all names of
+    files have a number and not all of folders; two folders of nothing but files are one case. Where one of the two folders is
+    so, the other may have one file for each case.
 
     With a pattern, the id is the group, and there is no rule for channels. Several files of one folder whose ids differ at
     most in case and compatible characters (NFKC) are an error. What lies beside a volume under the same name does not
@@ -151,7 +151,7 @@ def find_cases(
         patterns = _patterns(None)
     else:
         patterns = _patterns(pattern)
-        _pair_folders(names[0], names[1], patterns, masks, found)
+        _pair_folders(names[0], names[1], patterns, masks, classes, found)
         if found.masks and missing_mask == "error":
             known = tuple(classes) or mask_classes(found.cases)
             for case in sorted(found.cases, key=lambda case: case.id):
@@ -232,7 +232,12 @@ def _patterns(given: str | Sequence[str] | None) -> Patterns:
 
 
 def _pair_folders(
-    reference: str | None, prediction: str | None, patterns: Patterns, masks: bool, found: _Found
+    reference: str | None,
+    prediction: str | None,
+    patterns: Patterns,
+    masks: bool,
+    classes: Sequence[str],
+    found: _Found,
 ) -> None:
     for argument, path, other in (("reference", reference, prediction), ("prediction", prediction, reference)):
         if path is None:
@@ -245,7 +250,7 @@ def _pair_folders(
             )
     if found.problems or reference is None or prediction is None:
         return
-    sides = _mask_folders(reference, prediction, patterns, masks, found)
+    sides = _mask_folders(reference, prediction, patterns, masks, classes, found)
     truth = sides[0].listed if sides[0] else list_folder(reference, "reference", patterns[0], found.problems)
     if not truth.files and not truth.contested:
         if not found.problems:
@@ -277,7 +282,7 @@ def _pair_folders(
 
 
 def _mask_folders(
-    reference: str, prediction: str, patterns: Patterns, masks: bool, found: _Found
+    reference: str, prediction: str, patterns: Patterns, masks: bool, classes: Sequence[str], found: _Found
 ) -> tuple[MaskFolder | None, MaskFolder | None]:
     """Return what the two folders have of masks; where one has some, the other may have them in any layout."""
     listed: list[MaskFolder | None] = [None, None]
@@ -289,7 +294,7 @@ def _mask_folders(
             break
         for side, (argument, folder, pattern) in enumerate(both):
             if listed[side] is None:
-                listed[side] = list_masks(folder, argument, pattern, asked, found.problems)
+                listed[side] = list_masks(folder, argument, pattern, asked, found.problems, classes)
     if masks and unsaid and not any(listed):
         listed = [one_case(folder, reference) for _, folder, _ in both]
     found.masks += [side for side in listed if side is not None]

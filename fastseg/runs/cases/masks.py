@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from fastseg.labels.names import shown
@@ -42,7 +42,12 @@ class _Mask(NamedTuple):
 
 
 def list_masks(
-    folder: str, argument: str, pattern: re.Pattern[str] | None, asked: bool, problems: list[str]
+    folder: str,
+    argument: str,
+    pattern: re.Pattern[str] | None,
+    asked: bool,
+    problems: list[str],
+    classes: Collection[str] = (),
 ) -> MaskFolder | None:
     """List the masks of a folder by case and class; None where each case has a file of its own.
 
@@ -54,6 +59,8 @@ def list_masks(
         With a group ``class`` besides ``case``, or None.
     asked
         Whether somebody said that there are masks; else a layout has to say so.
+    classes
+        Names that tell folders of classes from those of cases, where they are known.
     """
     if pattern is not None and "class" not in pattern.groupindex:
         return None
@@ -62,7 +69,7 @@ def list_masks(
     volumes = [
         path for path, kind in walk(folder, argument, True, problems) if kind == "a volume" and split_suffix(path)[1]
     ]
-    masks = _matched(volumes, pattern) if pattern is not None else _laid_out(volumes, asked)
+    masks = _matched(volumes, pattern) if pattern is not None else _laid_out(volumes, asked, classes)
     if masks is None:
         return None
     by_case: dict[str, dict[str, _Mask]] = {}
@@ -135,7 +142,7 @@ def _starred(path: str, match: re.Match[str]) -> str:
     return f"{path[: match.start('class')]}*{path[match.end('class') :]}" if match["class"] else path
 
 
-def _laid_out(volumes: Sequence[str], asked: bool) -> list[_Mask] | None:
+def _laid_out(volumes: Sequence[str], asked: bool, classes: Collection[str]) -> list[_Mask] | None:
     """Return the masks of a layout that is known: case/segmentations/class; if asked case/class and class/case too."""
     parts = [path.split("/") for path in volumes]
     sure = [each for each in parts if len(each) == 3 and each[1] == _SEGMENTATIONS]
@@ -148,7 +155,8 @@ def _laid_out(volumes: Sequence[str], asked: bool) -> list[_Mask] | None:
         middles = {each[1] for each in parts if len(each) == 3}
         return [_mask(each[0], each) for each in parts if len(each) == 3] if len(middles) == 1 else None
     folders, files = {each[0] for each in deep}, {_stem(each[-1]) for each in deep}
-    if _numbered(files) and not _numbered(folders):
+    known = len(folders.intersection(classes)), len(files.intersection(classes))
+    if known[0] > known[1] or (known[0] == known[1] and _numbered(files) and not _numbered(folders)):
         return [_Mask(_stem(each[-1]), each[0], "/".join(each), f"*/{each[-1]}") for each in deep]
     return [_mask(each[0], each) for each in deep]
 
