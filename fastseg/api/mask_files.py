@@ -14,6 +14,7 @@ from fastseg.counting.mask_files import count_mask_sources
 from fastseg.counts import BinaryCounts
 from fastseg.labels.choices import LabelChoices, choose_labels
 from fastseg.labels.tables import LabelTable
+from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.masks import MaskSource, Place, Said, is_channels, kind_of, open_masks
 from fastseg.volumes.paths import Path
 
@@ -42,6 +43,7 @@ def count_mask_files(
     missing_mask: Literal["error", "empty", "skip"] = "error",
     roi: Path | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
+    geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
     threads: int | None = None,
@@ -69,7 +71,7 @@ def count_mask_files(
     missing_mask
         What a class is that only one side has: an error that lists all of them, an empty mask there ("empty"), or left out
         ("skip").
-    roi, geometry, reorient, axes, threads, warn, progress
+    roi, geometry, geometry_tolerance, reorient, axes, threads, warn, progress
         As in `fastseg.count_files`; all files of both sides have to lie at one place.
 
     Returns
@@ -108,8 +110,8 @@ def count_mask_files(
     return count_chosen_masks(
         reference, prediction, chosen,
         with_channels((reference, prediction), chosen, said_of_masks(masks, channels, threshold)),
-        missing_mask=missing_mask, roi=roi, geometry=geometry, reorient=reorient, axes=axes,
-        threads=threads, warn=warn, progress=progress,
+        missing_mask=missing_mask, roi=roi, geometry=geometry, geometry_tolerance=geometry_tolerance, reorient=reorient,
+        axes=axes, threads=threads, warn=warn, progress=progress,
     )[0]  # fmt: skip
 
 

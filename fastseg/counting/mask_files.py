@@ -15,18 +15,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.arrays.arguments import axis_letters
+from fastseg.arrays.arguments import axis_letters, finite_number
 from fastseg.arrays.classes import label_classes
 from fastseg.arrays.diagnosis import Rejected
 from fastseg.counting.file_diagnosis import explain
 from fastseg.counting.files import stored_pairs, warn_caller
 from fastseg.counting.mask_layers import count_layers
 from fastseg.counting.mask_plan import Edge, Group, chosen_classes, groups_of, matched_note
+from fastseg.counting.no_data import nodata_label
 from fastseg.counting.stored_labels import to_labels
 from fastseg.counting.threads import checked_threads, get_num_threads, run_jobs
 from fastseg.counts import BinaryCounts
 from fastseg.kernels.protocols.labels import Pairs, Square
 from fastseg.volumes import Geometry, Volume, VolumeError, check_geometry
+from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.masks import Blank, MaskSource
 from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import open_aligned, side_by_side
@@ -50,7 +52,10 @@ class _Found(NamedTuple):
     geometry: Geometry
     path: str
     """Of the volume that lies so."""
+    apart: str | None
+    """What differs in their places."""
     notes: tuple[str, ...]
+    """What else people should know of the files."""
 
 
 def count_mask_sources(
@@ -61,6 +66,7 @@ def count_mask_sources(
     missing_mask: str = "error",
     roi: Path | None = None,
     geometry: str = "error",
+    geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
     threads: int | None = None,
@@ -77,7 +83,7 @@ def count_mask_sources(
         Those that are counted; None: all that either side has.
     missing_mask
         What a class is that only one side has: "error", "empty" there, or left out ("skip").
-    roi, geometry, reorient, axes, threads, warn, progress
+    roi, geometry, geometry_tolerance, reorient, axes, threads, warn, progress
         As in `fastseg.count_files`.
 
     Raises
@@ -92,7 +98,10 @@ def count_mask_sources(
     groups = groups_of(true, pred, wanted, together=roi is not None)
     if not groups:
         raise VolumeError(f"{true.path}, {pred.path}: expected a mask on either side at least, found none")
-    options = {"geometry": geometry, "reorient": reorient, "axes": axis_letters(axes)}
+    tolerance = finite_number(geometry_tolerance, "geometry_tolerance")
+    options = {
+        "geometry": geometry, "geometry_tolerance": tolerance, "reorient": reorient, "axes": axis_letters(axes),
+    }  # fmt: skip
     work = _Work(true, pred, groups, roi, options, threads, progress)
     found: list[_Found] = []
 
@@ -105,16 +114,16 @@ def count_mask_sources(
             found.append(result)
 
     run_jobs(len(groups), open_worker, consume, threads=threads)
-    apart = list(dict.fromkeys(note for each in found for note in each.notes))
+    apart = list(dict.fromkeys(each.apart for each in found if each.apart is not None))
+    notes = list(dict.fromkeys(note for each in found for note in each.notes))
     first = found[0]
     for other in found[1:]:
-        note = check_geometry(first.geometry, other.geometry, geometry, (first.path, other.path))
+        note = check_geometry(first.geometry, other.geometry, geometry, (first.path, other.path), tolerance)
         apart += [] if note is None else [note]
         if (other.inside, other.outside) != (first.inside, first.outside):
             raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
-    if len(apart) > _SHOWN:
-        apart = [*apart[:_SHOWN], f"and {len(apart) - _SHOWN} more files"]
-    for note in apart:
+    apart = _few(apart)
+    for note in (*apart, *_few(notes)):
         warn_caller(note, warn)
     facts = _facts(true, pred, first, geometry, apart)
     if (matched := matched_note(true, pred, wanted)) is not None:
@@ -122,6 +131,11 @@ def count_mask_sources(
         if warn is not None:  # nothing is wrong: nobody is warned who has not asked
             warn(matched)
     return _counts(wanted, found), facts, first.geometry.voxel_volume_ml
+
+
+def _few(notes: list[str]) -> list[str]:
+    """Return the first of some notes, and how many more there are."""
+    return notes if len(notes) <= _SHOWN else [*notes[:_SHOWN], f"and {len(notes) - _SHOWN} more files"]
 
 
 def _counts(wanted: Sequence[str], found: Sequence[_Found]) -> BinaryCounts:
@@ -135,7 +149,9 @@ def _counts(wanted: Sequence[str], found: Sequence[_Found]) -> BinaryCounts:
 def _facts(true: MaskSource, pred: MaskSource, first: _Found, geometry: str, notes: Sequence[str]) -> dict[str, Any]:
     lies = first.geometry
     placed = lies.affine is not None
+    area = {} if lies.pixel_area is None else dict(zip(("pixel_area", "area_unit"), lies.pixel_area, strict=True))
     return {
+        **area,
         "reference": true.path,
         "prediction": pred.path,
         "shape": list(lies.shape),
@@ -209,7 +225,6 @@ class _Work:
             )
         classes: dict[str, tuple[int, int, int]] = {}
         inside = outside = 0
-        notes = [] if note is None else [note]
         for edge, pairs in zip(group.edges, parts, strict=True):
             one, other = volumes[edge.true], volumes[len(group.true) + edge.pred]
             tally = _tally(pairs, one, other)
@@ -217,7 +232,7 @@ class _Work:
             inside, outside = int(tally.times.sum()), tally.outside
             if inside + outside != voxels:
                 raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
-        return _Found(classes, inside, outside, lies, volumes[0].path, tuple(notes))
+        return _Found(classes, inside, outside, lies, volumes[0].path, note, tuple(t for v in volumes for t in v.notes))
 
     def _of_class(self, name: str, edge: Edge, tally: _Tally, volumes: tuple[Volume, Volume]) -> tuple[int, int, int]:
         values = (edge.true_values[name], edge.pred_values[name])
@@ -264,6 +279,9 @@ def _tally(parts: Sequence[Pairs | Square], one: Volume, other: Volume) -> _Tall
         pred, wrong_too = to_labels(part.pred, other.scaling, None)
         if wrong.any() or wrong_too.any():
             raise Rejected
+        for volume, labels in ((one, true), (other, pred)):
+            if (label := nodata_label(volume)) is not None and (labels == label).any():
+                raise VolumeError(f"{volume.path}: declares {label} to be no data, which a mask cannot leave out")
         trues.append(true)
         preds.append(pred)
         times.append(part.times)

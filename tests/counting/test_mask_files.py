@@ -8,6 +8,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import tifffile
 from support.mask_cases import NAMES, SHAPE, found, masks, tallies
 from support.volumes_on_disk import write
 
@@ -169,6 +170,41 @@ def test_all_files_of_a_case_lie_at_one_place(sides: Any) -> None:
     np.testing.assert_array_equal(found(counts), tallies(true, pred))
     assert len(notes) == 1
     assert "2 mm" in notes[0]
+    moved[0, 3] = 0.05  # of a voxel
+    for folder, of in ((one, true), (other, pred)):
+        nibabel.save(nibabel.Nifti1Image(of["rib_10"].astype(np.uint8), moved), folder / "rib_10.nii.gz")
+    fastseg.count_mask_files(one, other, warn=notes.append)
+    assert "0.05" in notes[1]
+    with pytest.raises(VolumeError, match="rib_10"):
+        fastseg.count_mask_files(one, other, geometry_tolerance=0.01)
+
+
+def test_no_data_in_a_mask_is_refused(tmp_path: Path) -> None:
+    mask = (np.indices((6, 5)).sum(0) % 3).astype(np.uint8)
+    for side, values in (("true", np.where(mask == 2, 255, mask)), ("pred", mask % 2)):
+        (tmp_path / side).mkdir()
+        extra = [(42113, "s", 0, "255", True)] if side == "true" else []
+        tifffile.imwrite(
+            tmp_path / side / "roof.tif", values.astype(np.uint8), photometric="minisblack", extratags=extra
+        )
+    with pytest.raises(VolumeError, match=r"roof.tif: declares 255 to be no data, which a mask cannot leave out"):
+        fastseg.count_mask_files(tmp_path / "true", tmp_path / "pred", warn=lambda _: None)
+
+
+def test_a_label_map_that_names_its_labels_itself(tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 3, SHAPE).astype(np.uint8)
+    image = nibabel.Nifti1Image(labels, np.eye(4))
+    table = "".join(f'<Label Key="{n}"><![CDATA[{name}]]></Label>' for n, name in ((1, "liver"), (2, "rib_2")))
+    text = f"<CaretExtension><VolumeInformation><LabelTable>{table}</LabelTable></VolumeInformation></CaretExtension>"
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, text.encode()))
+    nibabel.save(image, tmp_path / "labels.nii.gz")
+    with open_volume(tmp_path / "labels.nii.gz") as volume:
+        assert volume.names == {1: "liver", 2: "rib_2"}
+    true = {"liver": labels == 1, "rib_2": labels == 2}
+    folder = save(tmp_path / "masks", {name: np.roll(mask, 1) for name, mask in true.items()})
+    counts = fastseg.count_mask_files(tmp_path / "labels.nii.gz", folder, warn=lambda _: None)
+    wanted = tallies(true, {name: np.roll(mask, 1) for name, mask in true.items()}, counts.classes)
+    np.testing.assert_array_equal(found(counts), wanted)
 
 
 def test_scores_of_masks(sides: Any) -> None:

@@ -140,7 +140,7 @@ def _counted_masks(
         **_of_files(record, settings, threads, progress),
         warn=warned.append,
     )
-    notes = tuple(text for text in warned if text not in facts["geometry"])
+    notes = tuple(text for text in warned if settings.geometry != "warn" or text not in facts["geometry"])
     return _with(record, counts, facts, voxel_ml, status="scored", notes=notes)
 
 
@@ -168,7 +168,8 @@ def _of_files(
 ) -> dict[str, Any]:
     """Return how the files of a case are read."""
     return {
-        "roi": record.roi, "geometry": settings.geometry, "reorient": settings.reorient, "axes": settings.axes,
+        "roi": record.roi, "geometry": settings.geometry, "geometry_tolerance": settings.geometry_tolerance,
+        "reorient": settings.reorient, "axes": settings.axes,
         "threads": threads, "progress": progress,
     }  # fmt: skip
 

@@ -17,7 +17,8 @@ __all__ = ["INTENTS", "extensions", "grayordinates", "label_names"]
 #: NIfTI intent codes of CIFTI-2 files.
 INTENTS = range(3000, 3100)
 _EXTENSION_BYTES = 64 << 20  # models of the brain list a hundred thousand vertices as text
-_LABEL = re.compile(rb"<Label\s([^>]*)>([^<]*)</Label>")
+# A name as text or, as TotalSegmentator writes it, as a section of characters.
+_LABEL = re.compile(rb"<Label\s([^>]*)>(?:<!\[CDATA\[(.*?)\]\]>|([^<]*))</Label>", re.DOTALL)
 _KEY = re.compile(rb"""\bKey\s*=\s*["'](-?\d{1,18})["']""")
 _MODELS = re.compile(rb"<BrainModel\s([^>]*)>")
 _MAP = re.compile(rb"<MatrixIndicesMap\s[^>]*CIFTI_INDEX_TYPE_BRAIN_MODELS.*?</MatrixIndicesMap>", re.DOTALL)
@@ -51,10 +52,11 @@ def label_names(text: bytes) -> dict[int, str]:
     """Return the names that the first label table of some XML gives to labels, as Connectome Workbench and others write it."""
     table = text.partition(b"<LabelTable")[2].partition(b"</LabelTable>")[0]
     names: dict[int, str] = {}
-    for attributes, name in _LABEL.findall(table):
+    for attributes, section, written in _LABEL.findall(table):
         key = _KEY.search(attributes)
+        name = section.decode("utf-8", "replace") or html.unescape(written.decode("utf-8", "replace"))
         if key is not None and name.strip():
-            names.setdefault(int(key[1]), html.unescape(name.decode("utf-8", "replace")).strip())
+            names.setdefault(int(key[1]), name.strip())
     return names
 
 

@@ -118,13 +118,13 @@ def open_list(path: str) -> tuple[Volume, Geometry] | None:
         raise VolumeError(f"{path}: expected layers along the first axis, found the kinds {kinds!r}")
     if place.offset is None:
         raise VolumeError(f"{path}: expected layers in one file, raw or gzip, found another layout")
-    zipped, file = place.coding != "raw", place.files[0]
-    source = ByteSource(
-        file, path if file == path else f"{path}: {file}", offset=place.offset, compressed=zipped, decode=None
-    )
+    said = place.says(geometry)
+    if said.scaling is not None:
+        raise VolumeError(f"{path}: expected layers of labels as they are stored, found them scaled")
     whole = Geometry((number, *geometry.shape), None, (math.nan, *geometry.spacing))
-    offset = None if zipped else place.offset
-    return SerialVolume(path, whole, dtype.newbyteorder(place.byteorder), "F", source, offset), geometry
+    volume = _volume(path, whole, dtype, place, lambda: itk.GetArrayFromImage(reader.Execute()))
+    volume.notes = said.notes
+    return volume, said.geometry
 
 
 def _nrrd_fields(path: str) -> Iterator[tuple[str, str]]:

@@ -62,7 +62,9 @@ class Channel(Volume):
         self._parent, self._axis, self._index = parent, axis, index
         self.path, self.geometry = volume.path, geometry
         self.dtype, self.scaling, self.order = volume.dtype, volume.scaling, volume.order
-        self.parallel, self.palette = volume.parallel, volume.palette
+        self.parallel, self.palette, self.nodata, self.notes = (
+            volume.parallel, volume.palette, volume.nodata, volume.notes,
+        )  # fmt: skip
         sizes = volume.blocks or (1,) * len(volume.geometry.shape)
         self.blocks = tuple(size for place, size in enumerate(sizes) if place != axis)
 

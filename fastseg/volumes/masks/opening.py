@@ -121,6 +121,9 @@ def open_masks(place: Place, members: Mapping[str, tuple[int, ...]], said: Said,
         if found is not None:
             return _soft(found, said)
     if not members:
+        with open_volume(path) as volume:
+            members = {name: (label,) for label, name in volume.names.items() if label != 0}
+    if not members:
         raise VolumeError(
             f"{path}: expected names of its labels (labels=, --labels) beside masks that have names, found none"
         )

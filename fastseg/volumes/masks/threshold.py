@@ -35,7 +35,7 @@ class Above(Volume):
         self.volume, self._least = volume, least
         self.path, self.geometry, self.planes = volume.path, volume.geometry, volume.planes
         self.dtype, self.order, self.streams = np.dtype(np.uint8), volume.order, volume.streams
-        self.blocks, self.parallel = volume.blocks, volume.parallel
+        self.blocks, self.parallel, self.notes = volume.blocks, volume.parallel, volume.notes
         self._buffer = np.empty(0, np.uint8)
 
     def _inside(self, values: NDArray[Any]) -> NDArray[np.uint8]:
