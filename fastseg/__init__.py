@@ -41,6 +41,7 @@ _HOMES = {
     ),
     "metrics.instances": ("InstanceMatching",),
     "metrics.scores": ("ThresholdCurve",),
+    "report.figure": ("plot_overlay",),
     "runs.comparison.compare": ("compare_runs",),
     "runs.evaluate": ("evaluate_folder",),
     "runs.merge": ("merge_runs",),

@@ -158,6 +158,9 @@ from fastseg.metrics.scores import (
 from fastseg.patch.patching import (
     patch as patch,
 )
+from fastseg.report.figure import (
+    plot_overlay as plot_overlay,
+)
 from fastseg.runs.comparison.compare import (
     compare_runs as compare_runs,
 )

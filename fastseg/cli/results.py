@@ -18,11 +18,18 @@ __all__ = ["compare", "report"]
     "--worst", type=click.IntRange(min=0), default=5, show_default=True, help="How many of the worst cases to show."
 )
 @click.option("--overlays/--no-overlays", default=True, help="Whether to read those cases again, and draw them.")
-def report(run: str, worst: int, overlays: bool) -> None:
+@click.option(
+    "--images",
+    metavar="FOLDER",
+    help="What was segmented, named after the cases (nnU-Net's _0000 is understood): drawn in grey under the classes.",
+)
+@click.option("--fill", is_flag=True, help="Fill classes over the images, instead of outlining them.")
+def report(run: str, worst: int, overlays: bool, images: str | None, fill: bool) -> None:
     """Write RUN/report.html: a page of what `fastseg evaluate -o RUN` found, to open in a browser."""
     from fastseg.report import write_report
 
-    show(str(write_report(run, worst=worst, overlays=overlays)))
+    with options_by_name():
+        show(str(write_report(run, worst=worst, overlays=overlays, images=images, fill=fill)))
 
 
 @click.command()

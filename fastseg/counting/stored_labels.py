@@ -35,6 +35,8 @@ class LabelBlock(NamedTuple):
     """Of the whole volume."""
     spacing: tuple[float, ...]
     """Along each axis in mm; NaN where it is not known."""
+    image: npt.NDArray[Any] | None = None
+    """What the labels are of: its real values; None where it is not asked for."""
 
 
 def label_blocks(
@@ -46,6 +48,7 @@ def label_blocks(
     geometry: Literal["error", "warn", "ignore"] = "ignore",
     reorient: bool = False,
     axes: str | None = None,
+    image: Path | None = None,
 ) -> Iterator[LabelBlock]:
     """Yield the labels of two volumes box by box, in constant memory: for what needs to see voxels, such as a picture.
 
@@ -53,24 +56,30 @@ def label_blocks(
     ----------
     reference, prediction, map_prediction, roi, geometry, reorient, axes
         As in `count_files`, the mapping as a dict.
+    image
+        A volume that the labels are of, of their shape.
 
     Raises
     ------
     VolumeError
         As in `count_files`.
     """
-    paths = [reference, prediction] if roi is None else [reference, prediction, roi]
     if not map_prediction:
-        with open_aligned(paths[:2], geometry=geometry, reorient=reorient, axes=axes) as (pair, _):
+        with open_aligned([reference, prediction], geometry=geometry, reorient=reorient, axes=axes) as (pair, _):
             map_prediction = _by_colour(pair)
-    aligned = open_aligned(paths, geometry=geometry, reorient=reorient, axes=axes)
+    others = [path for path in (image, roi) if path is not None]
+    regions = 0 if roi is None else 1
+    aligned = open_aligned(
+        [reference, prediction, *others], geometry=geometry, reorient=reorient, axes=axes, masks=regions
+    )
     with aligned as (volumes, _), side_by_side(volumes) as readable:
         place = volumes[0].geometry
-        for start, (true, pred, *inside) in read_boxes(readable):
+        for start, (true, pred, *more) in read_boxes(readable):
             labels, _ = to_labels(true, volumes[0].scaling, None)
             predicted, _ = to_labels(pred, volumes[1].scaling, map_prediction)
-            region = _within(volumes[2], start, inside[0]) if inside else None
-            yield LabelBlock(start, labels, predicted, region, place.shape, place.spacing)
+            region = _within(volumes[-1], start, more[-1]) if regions else None
+            shown = None if image is None else real_values(more[0], volumes[2].scaling)
+            yield LabelBlock(start, labels, predicted, region, place.shape, place.spacing, shown)
 
 
 def _by_colour(volumes: list[Volume]) -> Mapping[int, int]:

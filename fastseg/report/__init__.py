@@ -11,7 +11,14 @@ from pathlib import Path
 __all__ = ["write_report"]
 
 
-def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bool = True) -> Path:
+def write_report(
+    folder: str | os.PathLike[str],
+    *,
+    worst: int = 5,
+    overlays: bool = True,
+    images: str | os.PathLike[str] | None = None,
+    fill: bool = False,
+) -> Path:
     """Write ``report.html`` into the folder of a run.
 
     Parameters
@@ -22,6 +29,11 @@ def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bo
         How many of the worst cases are shown.
     overlays : bool
         Whether they are shown in pictures, for which the files are read again.
+    images : path, optional
+        A folder of what was segmented, named after the cases (nnU-Net's ``_0000`` is understood): it is drawn in grey under
+        the classes of the pictures, where it lies as the reference does.
+    fill : bool
+        Whether classes are filled over the images instead of outlined.
 
     Returns
     -------
@@ -33,7 +45,7 @@ def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bo
     ImportError
         If Jinja2 or matplotlib is not installed.
     ValueError
-        If `worst` is negative.
+        If `worst` is negative, or there are no images in the folder.
     """
     if worst < 0:
         raise ValueError(f"worst: expected a number of cases that is not negative, found {worst}")
@@ -43,6 +55,7 @@ def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bo
     except ImportError as error:
         raise ImportError('fastseg report needs: pip install "fastseg-metrics[report]"') from error
 
+    from fastseg.report.images import Images
     from fastseg.report.page import render
     from fastseg.runs import atomic
     from fastseg.runs.outputs import stale_report
@@ -53,6 +66,7 @@ def write_report(folder: str | os.PathLike[str], *, worst: int = 5, overlays: bo
     path = folder / stale_report.PAGE
     # Names that are no Unicode, as file systems allow them, are shown by their escapes.
     digest = stale_report.run_digest(folder)
-    html = render(run, title=folder.resolve().name, worst=worst, overlays=overlays, digest=digest)
+    under = None if images is None else Images(images, fill)
+    html = render(run, title=folder.resolve().name, worst=worst, overlays=overlays, digest=digest, under=under)
     atomic.write_atomically(path, html.encode("utf-8", "backslashreplace"))
     return path

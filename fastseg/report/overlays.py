@@ -6,7 +6,7 @@ The files are read twice, box by box: once to find the place, once to copy the p
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,8 +18,9 @@ from fastseg.runs import CaseRecord, Settings
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.keys import CaseFiles
 from fastseg.volumes import open_volume
+from fastseg.volumes.side_by_side import open_aligned
 
-__all__ = ["Plane", "Views", "views"]
+__all__ = ["Box", "Plane", "Views", "views", "views_of"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -54,6 +55,8 @@ class Plane:
         Height and width in mm, or in voxels where the spacing is not known.
     cross : (float, float)
         Where the largest error is, in the same units from the top left.
+    image : (H, W) float64 or None
+        What the labels are of, where that is known.
     """
 
     axis: int | None
@@ -65,6 +68,7 @@ class Plane:
     scored: Bools
     size: tuple[float, float]
     cross: tuple[float, float]
+    image: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +81,15 @@ class Views:
     planes: tuple[Plane, ...]
 
 
-def views(record: CaseRecord, settings: Settings) -> Views:
+def views(record: CaseRecord, settings: Settings, image: str | None = None) -> Views:
     """Return the planes through a case's largest error; where there is none, through the middle of its foreground.
+
+    Parameters
+    ----------
+    record, settings
+        The case, and how it was scored.
+    image
+        The path of the volume that was segmented, which has to lie as the reference does.
 
     Raises
     ------
@@ -88,17 +99,33 @@ def views(record: CaseRecord, settings: Settings) -> Views:
     if record.prediction is None:
         raise ValueError("there is no prediction")
     _unchanged(record)
+    if image is not None:
+        with open_aligned(
+            [record.reference, image], geometry=settings.geometry, geometry_tolerance=settings.geometry_tolerance,
+            reorient=settings.reorient, axes=settings.axes,
+        ):  # fmt: skip
+            pass
+    return views_of(lambda: _boxes(record, settings, image), _letters(record, settings))
+
+
+def views_of(boxes: Callable[[], Iterable[Box]], letters: str) -> Views:
+    """Return the planes through the largest error of a volume, which is read twice, box by box.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw.
+    """
     search = _Search()
-    for box in _boxes(record, settings):
+    for box in boxes():
         search.add(box)
     voxel = search.voxel()
-    letters = _letters(record, settings)
     number = len(voxel)
     axes = tuple(letters[:number] if len(letters) >= number else (f"axis {axis}" for axis in range(number)))
     flat = [axis for axis, length in enumerate(search.shape) if length == 1]
     across = [None] if number == 2 else [*(flat[:1] or range(number))]
     copies = [_Copy(axis, search, voxel) for axis in across]
-    for box in _boxes(record, settings):
+    for box in boxes():
         for copy in copies:
             copy.add(box)
     copies.sort(key=lambda copy: copy.axis is not None and axes[copy.axis] != "z")  # what people look at first
@@ -106,7 +133,7 @@ def views(record: CaseRecord, settings: Settings) -> Views:
     return Views(voxel, axes, search.errors, tuple(copy.plane(axes, upwards) for copy in copies))
 
 
-class _Box(NamedTuple):
+class Box(NamedTuple):
     """A box of a volume, of at most `_AT_ONCE` voxels or so."""
 
     true: Array
@@ -117,6 +144,7 @@ class _Box(NamedTuple):
     shape: tuple[int, ...]
     """Of the volume."""
     spacing: tuple[float, ...]
+    image: Array | None = None
 
 
 class _Search:
@@ -139,7 +167,7 @@ class _Search:
         self.sums = np.zeros(len(shape), np.int64)
         self.low, self.high = np.array(shape, np.int64), np.zeros(len(shape), np.int64)
 
-    def add(self, box: _Box) -> None:
+    def add(self, box: Box) -> None:
         """Look at a box of the volume."""
         if not self.shape:
             self._begin(box.shape, box.spacing)
@@ -205,8 +233,10 @@ class _Copy:
             self.mm[side] = search.spacing[side]
         size = tuple(len(range(self.first[side], self.high[side], self.step[side])) for side in self.sides)
         self.true, self.pred, self.scored = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, bool)
+        self.image: Array | None = None
+        self._size = size
 
-    def add(self, box: _Box) -> None:
+    def add(self, box: Box) -> None:
         """Copy what a box of the volume has of the plane."""
         into, out = [], []
         for axis, (begin, length) in enumerate(zip(box.start, box.true.shape, strict=True)):
@@ -225,27 +255,32 @@ class _Copy:
         size = tuple(part.stop - part.start for part in into)
         for copy, values in ((self.true, box.true), (self.pred, box.pred), (self.scored, box.scored)):
             copy[tuple(into)] = values[tuple(out)].reshape(size)
+        if box.image is not None:
+            self.image = np.zeros(self._size, np.float64) if self.image is None else self.image
+            self.image[tuple(into)] = box.image[tuple(out)].reshape(size)
 
     def plane(self, axes: tuple[str, ...], upwards: bool) -> Plane:
         """Return the plane as it is drawn: as stored, or, `upwards`, its first axis to the right and its second up."""
-        true, pred, scored = self.true, self.pred, self.scored
+        true, pred, scored, image = self.true, self.pred, self.scored, self.image
         size = [(self.high[side] - self.low[side]) * self.mm[side] for side in self.sides]
         cross = [(self.voxel[side] - self.low[side] + 0.5) * self.mm[side] for side in self.sides]
         if upwards:
             true, pred, scored = (part.T[::-1] for part in (true, pred, scored))
+            image = None if image is None else image.T[::-1]
             size, cross = size[::-1], [size[1] - cross[1], cross[0]]
         name, index, length = "", 0, 1
         if self.axis is not None:
             name, index, length = axes[self.axis], self.voxel[self.axis], self.shape[self.axis]
-        return Plane(self.axis, name, index, length, true, pred, scored, (size[0], size[1]), (cross[0], cross[1]))
+        sides, at = (size[0], size[1]), (cross[0], cross[1])
+        return Plane(self.axis, name, index, length, true, pred, scored, sides, at, image)
 
 
-def _boxes(record: CaseRecord, settings: Settings) -> Iterator[_Box]:
+def _boxes(record: CaseRecord, settings: Settings, image: str | None) -> Iterator[Box]:
     """Yield the boxes of a case's volume; of more than three axes the first three, at index 0 of the others."""
     assert record.prediction is not None
     for block in aligned.label_blocks(
         record.reference, record.prediction, map_prediction=settings.map_prediction or None, roi=record.roi,
-        reorient=settings.reorient, axes=settings.axes, geometry="ignore",
+        reorient=settings.reorient, axes=settings.axes, geometry="ignore", **({} if image is None else {"image": image}),
     ):  # fmt: skip
         if len(block.shape) < 2:
             raise ValueError(f"expected a volume of two or three axes, found the shape {block.shape}")
@@ -254,6 +289,7 @@ def _boxes(record: CaseRecord, settings: Settings) -> Iterator[_Box]:
         flat = (slice(None),) * min(3, len(block.shape)) + (0,) * (len(block.shape) - 3)
         true, pred, first = block.true[flat], block.pred[flat], block.start[0]
         inside = None if block.inside is None else block.inside[flat]
+        grey = None if block.image is None else block.image[flat]
         thick = max(1, _AT_ONCE // max(1, math.prod(true.shape[1:])))
         for here in range(0, len(true), thick):
             part = slice(here, here + thick)
@@ -261,7 +297,8 @@ def _boxes(record: CaseRecord, settings: Settings) -> Iterator[_Box]:
             if inside is not None:
                 scored &= inside[part]
             start = (first + here, *block.start[1:3])
-            yield _Box(true[part], pred[part], scored, start, block.shape[:3], block.spacing[:3])
+            shown = None if grey is None else grey[part]
+            yield Box(true[part], pred[part], scored, start, block.shape[:3], block.spacing[:3], shown)
 
 
 def _letters(record: CaseRecord, settings: Settings) -> str:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from fastseg import metrics as registry
 from fastseg.metrics.arithmetic import nan_mean
 from fastseg.report import mistakes as confusion, origin, pictures, plots, svg, worst_cases
+from fastseg.report.images import Images
 from fastseg.report.words import count, metric_name, number, percent, tally, why_no_interval
 from fastseg.runs import CaseRecord, Run
 from fastseg.runs.results import statistics
@@ -32,7 +33,15 @@ _HASHES = 500
 _ROWS, _BOXES = 300, 40
 
 
-def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True, digest: str = "") -> str:
+def render(
+    run: Run,
+    *,
+    title: str = "",
+    worst: int = 5,
+    overlays: bool = True,
+    digest: str = "",
+    under: Images | None = None,
+) -> str:
     """Return the report of a run as HTML.
 
     Parameters
@@ -45,6 +54,8 @@ def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True, 
         As in `fastseg.report.write_report`.
     digest : str
         Tells these results from others (`fastseg.runs.outputs.stale_report`).
+    under : Images, optional
+        What was segmented, to be drawn under the labels.
     """
     style, script = _file("report.css"), _file("report.js")
     parts = {
@@ -52,7 +63,7 @@ def render(run: Run, *, title: str = "", worst: int = 5, overlays: bool = True, 
         "settings": run.settings,
         "policy": f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'",
-        **_contents(run, worst, overlays),
+        **_contents(run, worst, overlays, under),
     }  # fmt: skip
     return str(_template().render(parts))
 
@@ -75,14 +86,14 @@ def _template() -> Any:
     return environment.from_string(_file("template.html.j2"))
 
 
-def _contents(run: Run, worst: int, overlays: bool) -> dict[str, Any]:
+def _contents(run: Run, worst: int, overlays: bool, under: Images | None) -> dict[str, Any]:
     names = list(dict.fromkeys(run.settings.metrics))
     rows = statistics.summarise(run, names)
     values = {name: run.values(name) for name in names}
     means = {name: _case_means(run, table) for name, table in values.items()}
     first = names[0] if names else None
     ranked = [] if first is None else worst_cases.rank(run, first, means[first])[:worst]
-    shown = worst_cases.show(run, ranked, values, means, overlays)
+    shown = worst_cases.show(run, ranked, values, means, overlays, under)
     anchors = {case.id: case.anchor for case in shown}
     by, worst_first = _classes_worst_first(run, names)
     return {

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastseg.report.colours import COLOURS
 from fastseg.report.overlays import Plane
 
-__all__ = ["ERRORS", "class_colour", "class_colours", "disagreement", "png"]
+__all__ = ["ERRORS", "class_colour", "class_colours", "disagreement", "grey_png", "outlined", "png", "window"]
 
 Array = npt.NDArray[Any]
 
@@ -54,6 +54,33 @@ def class_colours(labels: Iterable[int]) -> dict[int, str]:
     return {label: colours[label] for label in labels}
 
 
+def window(image: Array, percentiles: tuple[float, float] = (1.0, 99.0)) -> tuple[float, float]:
+    """Return between which values an image is shown from black to white; values that are no numbers have no say."""
+    finite = image[np.isfinite(image)]
+    low, high = np.percentile(finite, percentiles).tolist() if finite.size else (0.0, 1.0)
+    return low, high if high > low else low + 1.0
+
+
+def outlined(labels: Array) -> Array:
+    """Return labels where a neighbour in the plane, beside or above, has another one, and 0 within and between them."""
+    padded = np.pad(labels, 1, mode="edge")
+    same = np.ones(labels.shape, bool)
+    for vertical, horizontal in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        height, width = labels.shape
+        same &= padded[vertical : vertical + height, horizontal : horizontal + width] == labels
+    return np.where(same, 0, labels)
+
+
+def grey_png(image: Array, limits: tuple[float, float]) -> str:
+    """Return an image in grey as the URI of a PNG image, black and white at the limits."""
+    low, high = limits
+    shares = np.nan_to_num((image - low) / (high - low), nan=0.0)
+    grey = np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)
+    lines = np.concatenate([np.zeros((len(grey), 1), np.uint8), grey], 1).tobytes()
+    header = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 8, 0, 0, 0, 0)
+    return _uri([(b"IHDR", header), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b"")])
+
+
 def png(pixels: Array, colours: Mapping[int, str]) -> str:
     """Return pixels as the URI of a PNG image; values without a colour are transparent."""
     values = sorted(colours)
@@ -71,6 +98,11 @@ def png(pixels: Array, colours: Mapping[int, str]) -> str:
     if not wide:
         parts += [(b"PLTE", table[:, :3].tobytes()), (b"tRNS", table[:, 3].tobytes())]
     parts += [(b"IDAT", zlib.compress(lines, 9)), (b"IEND", b"")]
+    return _uri(parts)
+
+
+def _uri(parts: list[tuple[bytes, bytes]]) -> str:
+    """Return the chunks of a PNG image as a URI."""
     data = b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in parts
     )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fastseg import metrics as registry
 from fastseg.report import overlays, pictures, svg
+from fastseg.report.images import Images
 from fastseg.report.words import count, metric_name, number
 from fastseg.runs import CaseRecord, Run
 from fastseg.volumes import split_inside
@@ -49,6 +50,8 @@ class Shown:
     """Classes that the legend does not name."""
     apology: str = ""
     """Why there are no pictures."""
+    captions: tuple[str, ...] = ("Truth", "Prediction", "Disagreement")
+    """Of the pictures of a plane."""
 
 
 def badness(values: Floats, better: str) -> Floats:
@@ -80,7 +83,12 @@ def _worst_classes(run: Run, metric: str, values: Floats) -> list[tuple[str, flo
 
 
 def show(
-    run: Run, ranked: Sequence[int], values: Mapping[str, Floats], means: Mapping[str, Floats], draw: bool
+    run: Run,
+    ranked: Sequence[int],
+    values: Mapping[str, Floats],
+    means: Mapping[str, Floats],
+    draw: bool,
+    under: Images | None = None,
 ) -> list[Shown]:
     """Return the cases at these places as they are shown.
 
@@ -94,6 +102,8 @@ def show(
         Of each metric: (N, C) and (N,).
     draw : bool
         Whether they have pictures.
+    under : Images, optional
+        What was segmented, to be drawn under the labels.
     """
     cases = []
     metric = next(iter(values), "")
@@ -107,18 +117,19 @@ def show(
         facts += [f"{metric_name(name)} {number(float(means[name][n]))}" for name in others]
         classes = tuple(_worst_classes(run, metric, values[metric][n])[:_NAMED])
         case = Shown(f"worst-{order}", record.id, float(means[metric][n]), classes, tuple(facts))
-        cases.append(_with_pictures(case, record, run) if draw else case)
+        cases.append(_with_pictures(case, record, run, under) if draw else case)
     return cases
 
 
-def _with_pictures(case: Shown, record: CaseRecord, run: Run) -> Shown:
+def _with_pictures(case: Shown, record: CaseRecord, run: Run, under: Images | None) -> Shown:
     if run.settings.masks is not None:
         return replace(case, apology="pictures are of label maps; these are masks, which may overlap")
     try:
-        views = overlays.views(_located(record, run), run.settings)
+        views, lacking = _views(_located(record, run), run, under)
     except (OSError, ValueError, ImportError, EOFError, MemoryError) as error:
         return replace(case, apology=_why(error, run))
-    colours = _colours(run)
+    colours, fill = _colours(run), under is not None and under.fill
+    known = bool(record.spacing_mm) and None not in record.spacing_mm
     found = {label for plane in views.planes for part in (plane.true, plane.pred) for label in np.unique(part).tolist()}
     others = dict.fromkeys(found - colours.keys() - {0}, GREY)  # labels that are no classes
     legend = [
@@ -130,11 +141,22 @@ def _with_pictures(case: Shown, record: CaseRecord, run: Run) -> Shown:
         legend.append((swatch(GREY), "other labels"))
     return replace(
         case,
-        facts=(*case.facts, *_where(views)),
-        planes=tuple(_drawings(plane, colours | others) for plane in views.planes),
+        facts=(*case.facts, *_where(views), *lacking),
+        planes=tuple(_drawings(plane, colours | others, fill, known) for plane in views.planes),
+        captions=("Image", *case.captions) if views.planes[0].image is not None else case.captions,
         legend=tuple(legend[:_LEGEND]),
         more=max(0, len(legend) - _LEGEND),
     )
+
+
+def _views(record: CaseRecord, run: Run, under: Images | None) -> tuple[overlays.Views, tuple[str, ...]]:
+    """Return the planes of a case, with its image where there is one, and why there is none."""
+    if under is None:
+        return overlays.views(record, run.settings), ()
+    try:
+        return overlays.views(record, run.settings, under.of(record.id)), ()
+    except (OSError, ValueError) as error:
+        return overlays.views(record, run.settings), (f"no image: {error}",)
 
 
 def _where(views: overlays.Views) -> tuple[str, str]:
@@ -146,17 +168,31 @@ def _where(views: overlays.Views) -> tuple[str, str]:
     return many, f"{where} ({place})"
 
 
-def _drawings(plane: overlays.Plane, colours: Mapping[int, str]) -> tuple[str, tuple[Any, ...]]:
-    """Return what a plane is, and its pictures: truth, prediction, disagreement."""
+def _drawings(
+    plane: overlays.Plane, colours: Mapping[int, str], fill: bool, known: bool
+) -> tuple[str, tuple[Any, ...]]:
+    """Return what a plane is, and its pictures: the image, if there is one, truth, prediction, disagreement."""
     name = f"{plane.name} = {plane.index} of 0–{plane.length - 1}" if plane.axis is not None else ""
-    images = (
-        ("Truth", plane.true, colours),
-        ("Prediction", plane.pred, colours),
+    true, pred = plane.true, plane.pred
+    if plane.image is not None and not fill:
+        true, pred = pictures.outlined(true), pictures.outlined(pred)
+    images = [
+        ("Truth", true, colours),
+        ("Prediction", pred, colours),
         ("Disagreement", pictures.disagreement(plane), dict(enumerate(pictures.ERRORS.values(), 1))),
-    )
+    ]
+    under = None
+    if plane.image is not None:
+        images.insert(0, ("Image", np.zeros(plane.image.shape, np.int64), {}))
+        under = pictures.grey_png(plane.image, pictures.window(plane.image))
     return name, tuple(
-        _drawing(image, table, plane, f"{what}, {name}" if name else what) for what, image, table in images
-    )
+        _drawing(
+            image, table, plane, f"{what}, {name}" if name else what,
+            under=None if what == "Disagreement" else under, opacity=0.5 if fill and under else 1.0,
+            bar=known and what == "Image",
+        )
+        for what, image, table in images
+    )  # fmt: skip
 
 
 def _made_in(run: Run) -> str:
@@ -195,18 +231,57 @@ def _colours(run: Run) -> dict[int, str]:
     return pictures.class_colours(label for label in run.labels.tolist() if label != 0)
 
 
-def _drawing(pixels: Any, colours: Mapping[int, str], plane: overlays.Plane, label: str) -> Any:
-    """Return a picture as an ``svg`` element, its sides as long as they are in the patient, with a cross at the place."""
+def _drawing(
+    pixels: Any,
+    colours: Mapping[int, str],
+    plane: overlays.Plane,
+    label: str,
+    *,
+    under: str | None = None,
+    opacity: float = 1.0,
+    bar: bool = False,
+) -> Any:
+    """Return a picture as an ``svg`` element, its sides as long as they are in the patient, with a cross at the place.
+
+    Below it is an image, if there is one, and in a corner a bar that says how long some millimetres are.
+    """
     height, width = plane.size
     y, x = (at / side for at, side in zip(plane.cross, plane.size, strict=True))
     ratio = min(max(width / height, 1 / _SLIVER), _SLIVER)
     wide, high = (300.0, 300.0 / ratio) if ratio >= 1 else (300.0 * ratio, 300.0)
     uri = pictures.png(pixels, {value: colours[value] for value in np.unique(pixels).tolist() if value in colours})
+    parts = [_layer(under, wide, high)] if under is not None else []
+    parts += [_layer(uri, wide, high, opacity)] if colours or under is None else []
+    parts += [_scale_bar(plane.size[1], wide, high)] if bar else []
     return svg.html(
         f'<svg viewBox="0 0 {wide:.1f} {high:.1f}" width="{wide:.1f}" height="{high:.1f}" role="img" '
-        f'aria-label="{_attribute(label)}"><image href="{uri}" width="{wide:.1f}" height="{high:.1f}" '
-        f'preserveAspectRatio="none" image-rendering="pixelated"/>{"".join(_cross(x * wide, y * high, wide, high))}</svg>'
+        f'aria-label="{_attribute(label)}">{"".join(parts)}{"".join(_cross(x * wide, y * high, wide, high))}</svg>'
     )
+
+
+def _layer(uri: str, wide: float, high: float, opacity: float = 1.0) -> str:
+    """Return an image that fills a picture."""
+    share = f' opacity="{opacity:g}"' if opacity < 1 else ""
+    return (
+        f'<image href="{uri}" width="{wide:.1f}" height="{high:.1f}"{share} preserveAspectRatio="none" '
+        'image-rendering="pixelated"/>'
+    )
+
+
+def _scale_bar(width: float, wide: float, high: float) -> str:
+    """Return a bar of a round number of millimetres, at most a third of the width, and what it says."""
+    mm = round_length(width / 3)
+    end = 8 + mm / width * wide
+    return (
+        f'<line class="bar" x1="8" y1="{high - 8:.1f}" x2="{end:.1f}" y2="{high - 8:.1f}"/>'
+        f'<text class="bar" x="8" y="{high - 14:.1f}">{mm:g} mm</text>'
+    )
+
+
+def round_length(most: float) -> float:
+    """Return the largest of 1, 2 and 5 times a power of ten that is not above a length."""
+    power = 10.0 ** math.floor(math.log10(most))
+    return max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9))
 
 
 def _cross(x: float, y: float, wide: float, high: float) -> Iterator[str]:
