@@ -19,7 +19,8 @@ __all__ = ["evaluate"]
 
 #: Options that only a run has; where one is given, two files are a run of one case.
 _OF_RUNS = (
-    "output", "pairs", "pattern", "missing", "convention", "background", "fail_under", "junit", "shard", "cluster", "retries",
+    "output", "pairs", "pattern", "missing", "convention", "background", "fail_under", "junit", "images", "shard", "cluster",
+    "retries",
 )  # fmt: skip
 
 #: Options of what two files hold.
@@ -169,6 +170,12 @@ _OF_FILES = (
     metavar="GATE",
     help="Exit with code 1 unless this is reached: dice=0.8, or liver:dice=0.9 (at most, where lower is better); of "
     "probabilities also soft_dice, cross_entropy and brier_score; may be given several times.",
+)
+@click.option(
+    "--images",
+    metavar="FOLDER",
+    help="What was segmented, named after the cases (nnU-Net's _0000 is understood): fastseg report draws it under the "
+    "classes.",
 )
 @click.option("--junit", metavar="FILE", help="Write one test for each gate, as JUnit XML.")
 @click.option(

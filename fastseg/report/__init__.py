@@ -31,7 +31,7 @@ def write_report(
         Whether they are shown in pictures, for which the files are read again.
     images : path, optional
         A folder of what was segmented, named after the cases (nnU-Net's ``_0000`` is understood): it is drawn in grey under
-        the classes of the pictures, where it lies as the reference does.
+        the classes of the pictures, where it lies as the reference does. Default: that which the run was given, if any.
     fill : bool
         Whether classes are filled over the images instead of outlined.
 
@@ -66,6 +66,9 @@ def write_report(
     path = folder / stale_report.PAGE
     # Names that are no Unicode, as file systems allow them, are shown by their escapes.
     digest = stale_report.run_digest(folder)
+    if images is None and isinstance(given := run.facts.get("images"), str):
+        there = Path(str(run.facts.get("working_folder", "")), given)
+        images = there if there.is_dir() else given
     under = None if images is None else Images(images, fill)
     html = render(run, title=folder.resolve().name, worst=worst, overlays=overlays, digest=digest, under=under)
     atomic.write_atomically(path, html.encode("utf-8", "backslashreplace"))

@@ -95,6 +95,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         "prediction": ("Predictions", _text),
         "pairs": ("Table of pairs", _text),
         "working_folder": ("Paths begin at", _text),
+        "images": ("Images", _text),
         "extra": ("Predictions of no reference", _text),
         "fastseg": ("fastseg", _text),
     }

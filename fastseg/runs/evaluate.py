@@ -80,6 +80,7 @@ def evaluate_folder(
     resume: bool = True,
     hashing: Hashing = "auto",
     gates: Sequence[Gate | str] = (),
+    images: Path | None = None,
     progress: Callable[[Progress], None] | None = None,
     note: Notes | None = None,
 ) -> Run:
@@ -136,6 +137,8 @@ def evaluate_folder(
     gates
         Bounds on numbers of the run, such as "liver:dice=0.9" or, of probabilities, "cross_entropy=0.3"
         (`fastseg.runs.results.gates.parse_gate`); ``run.facts["gates"]`` says what became of them.
+    images : path, optional
+        A folder of what was segmented, which `fastseg.report.write_report` draws under the labels then; nothing is read of it.
     progress
         Called ten times a second.
     note
@@ -262,6 +265,8 @@ def evaluate_folder(
             "extra": list(found.extra),
             "times": {"started": start, "seconds": time.time() - start, "scored": len(todo), "threads": workers},
         }
+        if images is not None:
+            facts["images"] = _text(images)
         run = Run(settings, tuple(records[case.id] for case in cases), facts)
         if (unlike := _unlike_labels(run)) is not None:
             say(f"warning: {unlike}")

@@ -50,6 +50,13 @@ def test_images_lie_under_the_labels_of_the_worst_cases(folders: Path) -> None:
     assert 'opacity="0.5"' in write_report(folders / "out", images=folders / "images", fill=True).read_text()
 
 
+def test_a_run_knows_its_images(folders: Path) -> None:
+    run = evaluate_folder(folders / "gt", folders / "pred", folders / "out", images=folders / "images")
+    assert run.facts["images"] == str(folders / "images")
+    page = write_report(folders / "out", worst=1).read_text()
+    assert page.count("<figcaption>Image</figcaption>") == 3
+
+
 def test_an_image_that_is_missing_or_lies_elsewhere_is_left_out_and_said(folders: Path) -> None:
     (folders / "images" / "c0_0000.nii.gz").unlink()
     moved = AFFINE.copy()
