@@ -253,7 +253,7 @@ def _grown(whole: Maps, axis: int | None, neighbours: int, steps: int) -> tuple[
     reach = {2: 8, 3: 18}[masks["y_true"].ndim - (axis is not None)]
     true, grown = grown_maps(masks["y_true"], axis, neighbours, steps, reach)
     pred = component_maps(masks["y_pred"], axis, neighbours)[0]
-    pairs = count_pairs(2 * grown.astype(np.int64) + masks["y_true"], pred, sample_axis=axis)
+    pairs = count_pairs(2 * grown + masks["y_true"], pred, sample_axis=axis)
     graph = grown_graph(
         pairs.case, pairs.true >> 1, pairs.true % 2 == 1, pairs.pred, pairs.counts, cases=pairs.num_cases
     )

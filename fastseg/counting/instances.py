@@ -42,10 +42,14 @@ def component_maps(labels: Array, axis: int | None, neighbours: int) -> tuple[Ar
 
 def grown_maps(mask: Array, axis: int | None, neighbours: int, steps: int, reach: int) -> tuple[Array, Array]:
     """Return maps of the components of masks, each joined with those that it meets once grown: as they are, and as grown."""
-    grown = np.empty(mask.shape, np.int32)
-    for own, into in zip(_samples(mask, axis), _samples(grown, axis), strict=True):
-        into[...] = label_map_components(own, neighbours, dilation=steps, dilation_neighbours=reach, grown=True)
-    return np.where(mask, grown, np.int32(0)), grown
+    options: dict[str, Any] = {"dilation": steps, "dilation_neighbours": reach, "grown": True}
+    if axis is None:
+        grown = label_map_components(mask, neighbours, **options)
+    else:
+        grown = np.empty(mask.shape, np.int32)
+        for own, into in zip(_samples(mask, axis), _samples(grown, axis), strict=True):
+            into[...] = label_map_components(own, neighbours, **options)
+    return grown * mask, grown
 
 
 def region_maps(mask: Array, axis: int | None, neighbours: int) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.ndimage import binary_dilation, generate_binary_structure
 
 import fastseg
 from fastseg.counting import components
@@ -89,6 +90,15 @@ def test_what_meets_once_it_is_grown_is_one(library: str) -> None:
     diagonal[0, 0] = diagonal[3, 3] = True
     assert fastseg.label_components(diagonal, 8, dilation=1).max() == 1
     assert fastseg.label_components(diagonal, 8, dilation=1, dilation_connectivity=4).max() == 2
+
+
+@given(mask=maps(bool), steps=st.integers(1, 3), data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_growing_is_that_of_scipy(mask: np.ndarray, steps: int, data: st.DataObject) -> None:
+    neighbours, reach = data.draw(st.sampled_from(sorted(NEIGHBOURS[mask.ndim].items())))
+    structure = generate_binary_structure(mask.ndim, reach)
+    wanted = binary_dilation(mask, structure, iterations=steps)
+    assert components._dilated(mask, steps, neighbours).tolist() == wanted.tolist()
 
 
 def test_small_ones_and_holes(library: str) -> None:
