@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.api.instance_surfaces import surfaces_of_groups
 from fastseg.api.pairs import count_pairs
-from fastseg.arrays.arguments import integer
+from fastseg.arrays.arguments import integer, one_of
 from fastseg.arrays.instances import (
     Places,
     checked_connectivity,
@@ -66,6 +68,7 @@ def match_instances(
     sample_axis: int | None = None,
     spacing: Sequence[float] | float | None = None,
     centroids: bool = True,
+    surface: Literal["voxel", "surfel"] | None = None,
     convention: str = "fastseg",
 ) -> InstanceMatching:
     """Match the instances of a prediction with those of the truth: which were found, missed and invented, and how well.
@@ -115,6 +118,8 @@ def match_instances(
         Distances of voxels along each axis in mm, where the maps are no images that know them.
     centroids
         False leaves out where misses and false alarms lie, which takes another look at the maps.
+    surface
+        "voxel" or "surfel": also measure the surfaces of what was found, as in `surface_distances`; needs a known spacing.
     convention
         Whose rules hold where no option says otherwise: "fastseg", "panoptica", "exacta", "brats", "brats-met",
         "coco-panoptic", "cityscapes", "torchmetrics", "monai", "metrics-reloaded", "stardist", "cellpose", "autopet" or
@@ -166,6 +171,7 @@ def match_instances(
         sample_axis=sample_axis,
         spacing=spacing,
         centroids=centroids,
+        surface=surface,
         convention=convention,
     )
 
@@ -193,6 +199,7 @@ def match_placed(
     sample_axis: int | None = None,
     spacing: Any = None,
     centroids: bool = True,
+    surface: Literal["voxel", "surfel"] | None = None,
     convention: str = "fastseg",
     where: Places | None = None,
 ) -> InstanceMatching:
@@ -235,7 +242,17 @@ def match_placed(
     if known.uncounted_mm3 >= 0:
         graph = small_uncounted(graph, known.uncounted_mm3 / (where.voxel_ml * 1000 if where.voxel_ml else 1.0))
     lie = _places(maps, axis, graph, where) if centroids else None
-    return matching_of(graph, rule, convention=known, voxel_ml=where.voxel_ml, centroids=lie)
+    found = matching_of(graph, rule, convention=known, voxel_ml=where.voxel_ml, centroids=lie)
+    one_of(surface, "surface", ("voxel", "surfel", None))
+    if surface is None:
+        return found
+    apart = where.spacing or ((1.0,) * axes if known.uncounted_mm3 >= 0 else None)
+    if apart is None or sets[0]:
+        wanted = "spacing= beside surface=, or images that know it" if apart is None else "no stuff= beside surface="
+        raise ValueError(f"{'spacing' if apart is None else 'stuff'}: expected {wanted}")
+    return replace(
+        found, surfaces=surfaces_of_groups(maps["y_true"], maps["y_pred"], axis, found.groups, apart, surface)
+    )
 
 
 def _components(whole: Maps, axis: int | None, neighbours: int) -> tuple[Maps, tuple[ClassesOf, ClassesOf]]:

@@ -139,6 +139,11 @@ class Places:
     """(axes + 1, …): from indices along the map's axes, and 1, to mm; None where nobody says."""
     voxel_ml: float | None
 
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """The distance of neighbouring voxels along each axis in mm."""
+        return None if self.matrix is None else tuple(np.linalg.norm(self.matrix[:-1], axis=1).tolist())
+
     def of(self, indices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return places in mm of (S, axes) indices, which stay indices where nobody says where they lie."""
         if self.matrix is None:

@@ -60,7 +60,7 @@ def label_map_components(
         return renumbered(label(labels, neighbours))
     found = np.zeros(labels.shape, np.int32)
     count = 0
-    for value, box in _boxes(labels, dilation):
+    for value, box in boxes(labels, dilation):
         mask = labels[box] == value
         own = label(_dilated(mask, dilation, dilation_neighbours), neighbours)
         if not grown:
@@ -88,7 +88,7 @@ def without_holes(labels: Array) -> Array:
     from scipy.ndimage import binary_fill_holes
 
     filled = labels.copy()
-    for value, box in _boxes(labels, 0):
+    for value, box in boxes(labels):
         own = labels[box]
         filled[box][binary_fill_holes(own == value) & (own == 0)] = value
     return filled
@@ -151,7 +151,7 @@ def _by_scipy(labels: Array, neighbours: int) -> Array:
         return np.asarray(label(labels, structure)[0], np.int32)
     found = np.zeros(labels.shape, np.int32)
     count = 0
-    for value, box in _boxes(labels, 0):
+    for value, box in boxes(labels):
         mask = labels[box] == value
         own = np.asarray(label(mask, structure)[0], np.int32)
         found[box][mask] = own[mask] + count
@@ -159,7 +159,7 @@ def _by_scipy(labels: Array, neighbours: int) -> Array:
     return found
 
 
-def _boxes(labels: Array, margin: int) -> Iterator[tuple[Any, tuple[slice, ...]]]:
+def boxes(labels: Array, margin: int = 0) -> Iterator[tuple[Any, tuple[slice, ...]]]:
     """Yield each label but 0 and the box that holds its voxels, with a margin that stays inside of the map."""
     for value, box in _boxes_of_mask(labels) if labels.dtype == bool else _boxes_of_labels(labels):
         sides = zip(box, labels.shape, strict=True)

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counting.centroids import centroids
-from fastseg.counting.components import label_map_components, nearest_component, values_of
+from fastseg.counting.components import boxes, label_map_components, nearest_component, values_of
 
-__all__ = ["component_maps", "grown_maps", "places_of_segments", "region_maps"]
+__all__ = ["boxes_of_segments", "component_maps", "grown_maps", "places_of_segments", "region_maps", "samples"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -32,7 +32,7 @@ def component_maps(labels: Array, axis: int | None, neighbours: int) -> tuple[Ar
     """
     found = np.empty(labels.shape, np.int32)
     classes: list[dict[int, int]] = []
-    for own, into in zip(_samples(labels, axis), _samples(found, axis), strict=True):
+    for own, into in zip(samples(labels, axis), samples(found, axis), strict=True):
         components = label_map_components(own, neighbours)
         into[...] = components
         if labels.dtype != bool:
@@ -47,7 +47,7 @@ def grown_maps(mask: Array, axis: int | None, neighbours: int, steps: int, reach
         grown = label_map_components(mask, neighbours, **options)
     else:
         grown = np.empty(mask.shape, np.int32)
-        for own, into in zip(_samples(mask, axis), _samples(grown, axis), strict=True):
+        for own, into in zip(samples(mask, axis), samples(grown, axis), strict=True):
             into[...] = label_map_components(own, neighbours, **options)
     return grown * mask, grown
 
@@ -55,19 +55,24 @@ def grown_maps(mask: Array, axis: int | None, neighbours: int, steps: int, reach
 def region_maps(mask: Array, axis: int | None, neighbours: int) -> Array:
     """Return for each voxel the component of its sample's mask that is nearest, 0 where the mask is empty."""
     found = np.zeros(mask.shape, np.int32)
-    for own, into in zip(_samples(mask, axis), _samples(found, axis), strict=True):
+    for own, into in zip(samples(mask, axis), samples(found, axis), strict=True):
         components = label_map_components(own, neighbours)
         if components.any():
             into[...] = nearest_component(components)
     return found
 
 
+def boxes_of_segments(labels: Array) -> dict[int, tuple[slice, ...]]:
+    """Return the box that holds each label but 0."""
+    return dict(boxes(labels))
+
+
 def places_of_segments(labels: Array, axis: int | None, case: Ints, ids: Array) -> Floats:
     """Return the mean index of each segment along the axes of a sample, (S, axes)."""
-    found = [centroids(own, ids[case == n]) for n, own in enumerate(_samples(labels, axis))]
+    found = [centroids(own, ids[case == n]) for n, own in enumerate(samples(labels, axis))]
     return np.concatenate(found) if found else np.zeros((0, labels.ndim - (axis is not None)))
 
 
-def _samples(array: Array, axis: int | None) -> Iterator[Array]:
+def samples(array: Array, axis: int | None) -> Iterator[Array]:
     """Yield views of the samples."""
     yield from [array] if axis is None else np.moveaxis(array, axis, 0)

@@ -9,6 +9,7 @@ import SimpleITK
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 
+import fastseg
 from fastseg import label_components, match_instances
 from fastseg.counting import centroids
 
@@ -132,3 +133,41 @@ def test_what_is_asked_of_a_matching_and_is_not_there() -> None:
         found.sensitivity_by_size([3, 1])
     with pytest.raises(ValueError, match="beta: expected a finite number"):
         found.fbeta(-1)
+
+
+def test_surfaces_of_each_instance_are_those_of_it_alone() -> None:
+    draw = np.random.default_rng(4)
+    true, pred = (draw.random((2, 8, 9, 10)) < 0.35 for _ in range(2))
+    options = {"sample_axis": 0, "spacing": (1, 2, 0.5), "threshold": 0.0, "connectivity": 6}
+    found = match_instances(true, pred, matching="many_to_one", surface="voxel", **options)
+    maps = [np.stack([label_components(case, 6) for case in side]) for side in (true, pred)]
+    assert len(found.groups) == found.tp > 20
+    for n, (case, own, theirs) in enumerate(found.groups):
+        masks = [np.isin(side[case], ids) for side, ids in zip(maps, (own, theirs), strict=True)]
+        alone = fastseg.surface_distances(*masks, spacing=(1, 2, 0.5))
+        assert fastseg.hd95(found.surfaces)[n, 0] == fastseg.hd95(alone)[0]
+    values = fastseg.metrics.normalized_surface_dice(found.surfaces, tolerance=1.0)[:, 0]
+    total = found.tp + found.fp + found.fn
+    nsd = found.instance_distance(fastseg.metrics.normalized_surface_dice, missed=0, tolerance=1.0)
+    assert nsd == pytest.approx(values.sum() / total)
+    assert found.instance_distance(missed=100) == pytest.approx(
+        (fastseg.hd95(found.surfaces).sum() + 100 * (found.fp + found.fn)) / total
+    )
+
+
+def test_surfaces_of_nothing_and_without_being_asked_for() -> None:
+    nothing = np.zeros((4, 4, 4), bool)
+    some = ~nothing
+    wanted = {"brats": 0.0, "fastseg": np.nan}
+    for convention, value in wanted.items():
+        empty = match_instances(nothing, nothing, convention=convention, surface="surfel", spacing=1)
+        assert empty.instance_distance() == pytest.approx(value, nan_ok=True)
+    assert match_instances(some, nothing, convention="brats", surface="surfel").instance_distance() == 374
+    with pytest.raises(ValueError, match="surfaces: expected a matching with surface="):
+        match_instances(some, some).instance_distance()
+    with pytest.raises(ValueError, match="spacing: expected spacing= beside surface="):
+        match_instances(some, some, surface="voxel")
+    with pytest.raises(ValueError, match="surface: expected 'voxel', 'surfel' or None"):
+        match_instances(some, some, surface="object")
+    with pytest.raises(ValueError, match="stuff: expected no stuff= beside surface="):
+        match_instances([[1]], [[1]], stuff=1, surface="voxel", spacing=1)

@@ -10,6 +10,7 @@ from fastseg.metrics.instances.graph import (
     small_uncounted,
     without_small,
 )
+from fastseg.metrics.instances.groups import FoundGroup
 from fastseg.metrics.instances.listing import COLUMNS
 from fastseg.metrics.instances.matching import InstanceMatching, matching_of
 from fastseg.metrics.instances.options import convention_of, graph_of_pairs, match_pairs, parse_match, rule_of
@@ -27,6 +28,7 @@ __all__ = [
     "THRESHOLDS",
     "ClassesOf",
     "DetectionCurve",
+    "FoundGroup",
     "InstanceConvention",
     "InstanceMatching",
     "MatchedPairs",

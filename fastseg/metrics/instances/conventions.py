@@ -43,6 +43,8 @@ class InstanceConvention:
     """What 0/0 is in a class that has instances."""
     nothing: float = NAN
     """What a metric is where there is no instance at all."""
+    distance_of_nothing: float = NAN
+    """What a distance of surfaces is there."""
 
 
 #: Every convention by its name.
@@ -78,6 +80,7 @@ INSTANCE_CONVENTIONS: dict[str, InstanceConvention] = {
             dilation=3,
             uncounted_mm3=50.0,
             nothing=1.0,
+            distance_of_nothing=0.0,
         ),
         InstanceConvention(
             "brats-met",
@@ -88,6 +91,7 @@ INSTANCE_CONVENTIONS: dict[str, InstanceConvention] = {
             dilation=1,
             uncounted_mm3=2.0,
             nothing=1.0,
+            distance_of_nothing=0.0,
         ),
         InstanceConvention(
             "coco-panoptic",

@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.arguments import finite_number, one_of
+from fastseg.counts import SurfaceDistances
 from fastseg.metrics.arithmetic import NAN, nan_mean, ratio
 from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
 from fastseg.metrics.instances.graph import OverlapGraph, Segments
+from fastseg.metrics.instances.groups import FoundGroup, groups_of
 from fastseg.metrics.instances.listing import instance_rows
 from fastseg.metrics.instances.qualities import ClassMeans
 from fastseg.metrics.instances.ranking import (
@@ -25,6 +27,8 @@ from fastseg.metrics.instances.ranking import (
 )
 from fastseg.metrics.instances.rules import MatchingRule, choose, dice, iou, qualifying, scores_of
 from fastseg.metrics.instances.tally import METRICS, THRESHOLDS, MatchedPairs, Tally, UnmatchedSegments
+from fastseg.metrics.surface_metric import SurfaceMetric
+from fastseg.metrics.surfaces import hd95
 
 __all__ = ["InstanceMatching", "matching_of"]
 
@@ -91,6 +95,8 @@ class InstanceMatching(ClassMeans):
     """Of all true and all predicted segments."""
     convention: InstanceConvention = INSTANCE_CONVENTIONS["fastseg"]
     """What 0/0 is, and what nothing is worth."""
+    surfaces: SurfaceDistances | None = None
+    """Of what was found, a case for each of `groups`, where they were asked for."""
 
     @functools.cached_property
     def pairs(self) -> MatchedPairs:
@@ -110,6 +116,11 @@ class InstanceMatching(ClassMeans):
             dice(*sizes),
             scores_of(graph, self.rule)[edges],
         )
+
+    @functools.cached_property
+    def groups(self) -> list[FoundGroup]:
+        """Return the instances that were found, each with all that it matches: one for each of `tp`."""
+        return groups_of(self.graph, self.edges, self.rule.of_prediction)
 
     @property
     def misses(self) -> UnmatchedSegments:
@@ -196,7 +207,7 @@ class InstanceMatching(ClassMeans):
     def at(self, threshold: float) -> InstanceMatching:
         """Return the matching of the same segments with another threshold; nothing is counted again."""
         rule = replace(self.rule, threshold=finite_number(threshold, "threshold"))
-        return replace(self, rule=rule, edges=choose(self.graph, rule))
+        return replace(self, rule=rule, edges=choose(self.graph, rule), surfaces=None)
 
     def mean_accuracy(self, thresholds: Sequence[float] = THRESHOLDS) -> float:
         """Return the mean of `accuracy` over thresholds, by default 0.5, 0.55, …, 0.95: the mean AP of StarDist and Cellpose.
@@ -204,6 +215,33 @@ class InstanceMatching(ClassMeans):
         It is not the average precision of a ranking by confidence.
         """
         return float(np.mean([self.at(threshold).accuracy for threshold in thresholds]))
+
+    def instance_distance(self, metric: SurfaceMetric = hd95, *, missed: float = 374.0, **options: Any) -> float:
+        """Return the mean surface distance over true instances and false alarms, `missed` for those missed or invented.
+
+        Parameters
+        ----------
+        metric
+            By default `fastseg.metrics.hd95`; `normalized_surface_dice` with ``missed=0``, and others of `SURFACE_METRICS`.
+        missed
+            What stands for misses, false alarms, and distances that are infinite: 374 mm in BraTS.
+        **options
+            Those of the metric, such as its ``tolerance`` or ``convention``.
+
+        Raises
+        ------
+        ValueError
+            If no surfaces were measured (``surface=`` of `match_instances`).
+        """
+        if self.surfaces is None:
+            raise ValueError(
+                "surfaces: expected a matching with surface='voxel' or 'surfel', found one without surfaces"
+            )
+        lost = self.fp + self.fn
+        if not self.tp + lost:
+            return self.convention.distance_of_nothing
+        values = metric(self.surfaces, **options)[:, 0]
+        return float((np.where(np.isfinite(values), values, missed).sum() + lost * missed) / (self.tp + lost))
 
     def ranked(self, confidences: ConfidencesOf, *, rematch: bool = True) -> DetectionCurve:
         """Return average precision and FROC of predictions that come with a confidence.

@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 from support.instance_cases import PEERS, cells, lesions
 
+import fastseg
 from fastseg import InstanceMatching, component_dice, match_instances
 from fastseg.metrics.instances import INSTANCE_CONVENTIONS
 
@@ -78,9 +79,20 @@ def test_cellpose() -> None:
 
 @pytest.mark.parametrize(("convention", "challenge"), [("brats", "BraTS-GLI"), ("brats-met", "BraTS-MET")])
 def test_brats(convention: str, challenge: str) -> None:
-    wanted, found = A[f"BraTS-2023 {challenge}"], match_instances(*lesions(), convention=convention)
+    wanted = A[f"BraTS-2023 {challenge}"]
+    found = match_instances(*lesions(), convention=convention, surface="surfel")
     assert counts(found) == (wanted["Num_TP"], wanted["Num_FP"], wanted["Num_FN"])
     assert found.instance_dice == pytest.approx(wanted["LesionWise_Score_Dice"], **CLOSE)
+    assert found.instance_distance() == pytest.approx(wanted["LesionWise_Score_HD95"], **CLOSE)
+
+
+def test_surfaces_of_what_panoptica_found() -> None:
+    for name, options in (("panoptica A naive IoU>=.5", {}), ("panoptica A naive IoU>=.1", {"threshold": 0.1})):
+        found = match_instances(
+            *lesions(), connectivity=26, convention="panoptica", surface="voxel", spacing=1, **options
+        )
+        assert found.surfaces is not None
+        assert fastseg.hd95(found.surfaces, convention="panoptica").mean() == pytest.approx(A[name]["sq_hd95"])
 
 
 def test_volumes_decide_what_brats_counts() -> None:
