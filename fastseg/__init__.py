@@ -25,6 +25,7 @@ _HOMES = {
     "api.mask_files": ("count_mask_files",),
     "api.masks": ("count_masks",),
     "api.pairs": ("count_pairs",),
+    "api.panoptic_files": ("match_panoptic_files",),
     "api.score_files": ("evaluate_score_files", "sum_files"),
     "api.scores": ("evaluate_scores", "sum_scores"),
     "api.surfaces": ("surface_distances",),

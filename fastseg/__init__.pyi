@@ -122,6 +122,9 @@ from fastseg.api.masks import (
 from fastseg.api.pairs import (
     count_pairs as count_pairs,
 )
+from fastseg.api.panoptic_files import (
+    match_panoptic_files as match_panoptic_files,
+)
 from fastseg.api.score_files import (
     evaluate_score_files as evaluate_score_files,
     sum_files as sum_files,

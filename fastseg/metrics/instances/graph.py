@@ -96,7 +96,7 @@ def overlap_graph(
     true_classes: ClassesOf = None,
     pred_classes: ClassesOf = None,
     stuff: Collection[int] = (),
-    crowd: Collection[int] = (),
+    crowd: Collection[int] | Sequence[Collection[int]] = (),
     void: Collection[int] = (),
     pred_void: Collection[int] = (),
 ) -> OverlapGraph:
@@ -114,7 +114,7 @@ def overlap_graph(
         Classes whose segments are one each, whatever their ids are.
     crowd
         True ids that stand for several instances: nothing is matched with them, and a prediction that lies in them by more
-        than half is no false alarm.
+        than half is no false alarm. Of all cases alike, or a collection for each case.
     void, pred_void
         Ids of what belongs to no segment and is in no union, on either side.
 
@@ -125,7 +125,7 @@ def overlap_graph(
     """
     left, left_rows = _segments(case, true, counts, true_classes, "true_classes", stuff, void)
     right, right_rows = _segments(case, pred, counts, pred_classes, "pred_classes", stuff, pred_void)
-    excluded = _among(left.ids, crowd)
+    excluded = _crowds(left, crowd)
     in_void = {"true": _among(true, void), "pred": _among(pred, pred_void)}
     pred_open = _sums(right_rows, np.where(in_void["true"], counts, 0), len(right))
     true_open = _sums(left_rows, np.where(in_void["pred"], counts, 0), len(left))
@@ -228,6 +228,17 @@ def _classes(case: Ints, ids: Array, classes: ClassesOf, name: str) -> Ints:
         if label not in mapping:
             raise ValueError(f"{name}: expected a class for each id, found none for {label} of case {n}")
         found[k] = mapping[label]
+    return found
+
+
+def _crowds(true: Segments, crowd: Collection[int] | Sequence[Collection[int]]) -> Bools:
+    """Return which segments are crowds."""
+    found = np.zeros(len(true), bool)
+    for case, own in enumerate(crowd):
+        if not isinstance(own, Collection):
+            return _among(true.ids, crowd)  # type: ignore[arg-type]
+        of_case = true.case == case
+        found[of_case] = _among(true.ids[of_case], own)
     return found
 
 

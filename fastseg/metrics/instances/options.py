@@ -29,7 +29,7 @@ def match_pairs(
     true_classes: ClassesOf = None,
     pred_classes: ClassesOf = None,
     stuff: Sequence[int] = (),
-    crowd: Sequence[int] = (),
+    crowd: Sequence[int] | Sequence[Sequence[int]] = (),
     void: Sequence[int] | None = None,
     pred_void: Sequence[int] | None = None,
     convention: str = "fastseg",
@@ -120,7 +120,7 @@ def graph_of_pairs(
     true_classes: ClassesOf,
     pred_classes: ClassesOf,
     stuff: Sequence[int],
-    crowd: Sequence[int],
+    crowd: Sequence[int] | Sequence[Sequence[int]],
     void: Sequence[int] | None,
     pred_void: Sequence[int] | None,
 ) -> OverlapGraph:
