@@ -19,6 +19,7 @@ from fastseg.arrays.instances import (
     component_map,
     one_mask,
     places,
+    require_in_memory,
     voxel_spacing,
 )
 from fastseg.arrays.labels import label_inputs
@@ -207,6 +208,8 @@ def match_placed(
     known = convention_of(convention)
     rule = rule_of(known, threshold, criterion, matching, strict, objective)
     given = label_inputs(y_true, y_pred, sample_axis=sample_axis)
+    for name, array in (("y_true", given.y_true), ("y_pred", given.y_pred)):
+        require_in_memory(array, name)
     axis, axes = given.sample_axis, given.y_true.ndim - (given.sample_axis is not None)
     where = where or places(y_true, axes, voxel_spacing(spacing, axes))
     steps = integer(known.dilation if dilation is None else dilation, "dilation", least=0)

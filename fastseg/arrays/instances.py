@@ -13,8 +13,10 @@ import numpy.typing as npt
 from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import finite_number, integer, integers
 from fastseg.arrays.array_likes import float32_of_bits
+from fastseg.arrays.blocked import is_blocked, refuse_blocks
 from fastseg.arrays.convert import label_map_or_bits
 from fastseg.arrays.labels import whole_numbers
+from fastseg.kernels.protocols.device import DeviceArray
 
 __all__ = [
     "Places",
@@ -25,6 +27,7 @@ __all__ = [
     "one_mask",
     "placed_by",
     "places",
+    "require_in_memory",
     "voxel_spacing",
     "whole_label_map",
 ]
@@ -35,6 +38,7 @@ _NEIGHBOURS = {2: (4, 8), 3: (6, 18, 26)}
 
 def whole_label_map(value: Any, name: str) -> Array:
     """Return a label map as an array of bool or integers; a ValueError says where floats are no whole numbers."""
+    require_in_memory(value, name)
     array, bits = label_map_or_bits(value, name)
     labels: Array = float32_of_bits(array) if bits else array
     if labels.dtype.kind != "f":
@@ -47,6 +51,14 @@ def whole_label_map(value: Any, name: str) -> Array:
             f"{labels[where]} at index {where}"
         )
     return whole
+
+
+def require_in_memory(value: Any, name: str) -> None:
+    """Raise a TypeError for an array of Dask or of a GPU, of which components and places are not found."""
+    if is_blocked(value):
+        raise refuse_blocks(name)
+    if isinstance(value, DeviceArray):
+        raise TypeError(f"{name}: expected an array in the memory of the CPU, found one on a GPU")
 
 
 def component_map(value: Any, name: str, labels: Any, region: Any, axes: int | None = None) -> Array:

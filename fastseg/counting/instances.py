@@ -30,14 +30,16 @@ def component_maps(labels: Array, axis: int | None, neighbours: int) -> tuple[Ar
     neighbours
         As of `fastseg.counting.components.label_map_components`.
     """
-    found = np.empty(labels.shape, np.int32)
-    classes: list[dict[int, int]] = []
-    for own, into in zip(samples(labels, axis), samples(found, axis), strict=True):
-        components = label_map_components(own, neighbours)
-        into[...] = components
-        if labels.dtype != bool:
-            classes.append(dict(enumerate(values_of(components, own).tolist(), 1)))
-    return found, None if labels.dtype == bool else classes
+    if axis is None:
+        found = label_map_components(labels, neighbours)
+    else:
+        found = np.empty(labels.shape, np.int32)
+        for own, into in zip(samples(labels, axis), samples(found, axis), strict=True):
+            into[...] = label_map_components(own, neighbours)
+    if labels.dtype == bool:
+        return found, None
+    both = zip(samples(found, axis), samples(labels, axis), strict=True)
+    return found, [dict(enumerate(values_of(components, own).tolist(), 1)) for components, own in both]
 
 
 def grown_maps(mask: Array, axis: int | None, neighbours: int, steps: int, reach: int) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dask.array as dask_array
 import nibabel
 import numpy as np
 import pytest
@@ -171,3 +172,13 @@ def test_surfaces_of_nothing_and_without_being_asked_for() -> None:
         match_instances(some, some, surface="object")
     with pytest.raises(ValueError, match="stuff: expected no stuff= beside surface="):
         match_instances([[1]], [[1]], stuff=1, surface="voxel", spacing=1)
+
+
+def test_dask_arrays_are_refused_by_name() -> None:
+    blocks = dask_array.from_array(np.eye(4, dtype=bool), chunks=2)
+    message = "expected an array in memory, found a Dask array"
+    for call in (match_instances, fastseg.component_dice):
+        with pytest.raises(TypeError, match=f"y_true: {message}"):
+            call(blocks, blocks)
+    with pytest.raises(TypeError, match=f"mask_or_labels: {message}"):
+        label_components(blocks)
