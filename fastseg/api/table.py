@@ -23,6 +23,7 @@ from fastseg.metrics.choice import (
     chosen_metrics,
     classes_of,
     of_surfaces,
+    surface_metrics,
     surface_values,
     values_of,
     values_of_each,
@@ -72,6 +73,8 @@ class Scores:
     infinite : dict of str to int
         For each metric of surfaces how many values, of all classes and cases, are infinite, since one of two surfaces is
         missing; no mean is over these.
+    units : dict of str to str
+        The unit of each metric that has one: of files "mm", of arrays that of the spacing, which they do not say.
     overall : dict of str to float
         Metrics that are one number for all classes together; with several cases their mean. Of sums: `soft_dice_loss`, and
         all losses and metrics that cannot tell the classes apart.
@@ -139,6 +142,8 @@ class Scores:
                 labels = {name: label for label, name in self.names.items()}
                 tolerance = {labels.get(name, name): each for name, each in tolerance.items()}
             found |= {name: surface_values(name, surfaces, classes, tolerance) for name in of_distances}
+        units = {name: surface_metrics()[name].unit for name in of_distances if files is not None}
+        self.units = {name: unit for name, unit in units.items() if unit}
         self.infinite = {name: int(np.isinf(found[name]).sum()) for name in of_distances}
         for name in chosen:
             values = found[name]
@@ -217,7 +222,7 @@ class Scores:
             ``pred_ml``, of pictures that say their scale ``true_area``, ``pred_area``). ``mean``, ``foreground_mean``:
             each metric; ``defined``, ``foreground_defined``: over how many classes. ``overall``: metrics of all classes
             together, if asked for. ``scores``: what was given as `extra`. ``infinite``: how many values of each metric of
-            surfaces are infinite, which are None as those that are undefined.
+            surfaces are infinite, which are None as those that are undefined; ``units``: those that metrics of files have.
             ``voxels``: ``counted``, ``ignored``, ``outside_mask``, ``unknown``. ``cases``: N.
             ``files``, for files: ``reference``, ``prediction``, ``shape``, ``spacing_mm``, ``geometry``, and of pictures
             ``pixel_area`` and ``area_unit``. ``fastseg``: the version.
@@ -257,6 +262,8 @@ class Scores:
             result["scores"] = {name: _plain(value) for name, value in self.extra.items()}
         if self.infinite:
             result["infinite"] = dict(self.infinite)
+        if self.units:
+            result["units"] = dict(self.units)
         return result
 
     def to_dataframe(self) -> Any:
@@ -284,7 +291,8 @@ class Scores:
             ]
         elements = (self.files or {}).get("elements", "voxels")
         volumes += [(f"{name} {elements}", [_count(v) for v in of]) for name, of in (("true", true), ("pred", pred))]
-        header = ["class", "name", *self.class_values, *(title for title, _ in volumes)]
+        titles = [f"{name} {self.units[name]}" if name in self.units else name for name in self.class_values]
+        header = ["class", "name", *titles, *(title for title, _ in volumes)]
         lines = [
             [
                 shown_label(label),

@@ -80,6 +80,13 @@ _OF_FILES = (
     "--metrics", metavar="NAMES", help="Metrics, separated by commas, or all (default: dice,iou,precision,recall)."
 )
 @click.option(
+    "--tolerance",
+    multiple=True,
+    metavar="MM",
+    help="For nsd and surface_overlap of two files: a distance in mm, or that of one class, such as liver=2; may be given "
+    "several times.",
+)
+@click.option(
     "--convention",
     type=click.Choice(["fastseg", "monai", "torchmetrics", "nnunet", "sklearn", "totalsegmentator"]),
     help="Whose rules for empty classes and for means (default: fastseg).",
@@ -253,6 +260,9 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     of_run = any(options[name] not in (None, ()) for name in _OF_RUNS) or any(
         path is not None and _is_folder(path) for path in (reference, prediction)
     )
+    tolerance = _tolerances(options.pop("tolerance"))
+    if of_run and tolerance is not None:
+        raise click.UsageError("--tolerance: surfaces are measured of two files, and not of folders yet")
     with options_by_name():
         if of_run:
             code = _evaluate_run(reference, prediction, **options)
@@ -260,13 +270,26 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
             assert reference is not None
             assert prediction is not None
             code = _evaluate_pair(
-                reference, prediction, **{name: value for name, value in options.items() if name not in _OF_RUNS}
-            )
+                reference, prediction, tolerance=tolerance,
+                **{name: value for name, value in options.items() if name not in _OF_RUNS},
+            )  # fmt: skip
         if own["instances"] is not None:
             table = options["json_path"] != "-" and not options["quiet"]
             code = (0 if show_instances(reference, prediction, own, options, table) else NOT_SCORED) or code
     if code:
         raise click.exceptions.Exit(code)
+
+
+def _tolerances(given: tuple[str, ...]) -> float | dict[Any, float] | None:
+    """Read distances, each of a class or of all others."""
+    found: dict[Any, float] = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        try:
+            found[int(name) if name.isdecimal() else name or None] = float(number)
+        except ValueError:
+            raise click.UsageError(f"--tolerance: expected a number, or CLASS=NUMBER, found {text!r}") from None
+    return found.get(None) if list(found) == [None] else found or None
 
 
 def _is_folder(path: str) -> bool:
@@ -275,7 +298,7 @@ def _is_folder(path: str) -> bool:
 
 def _evaluate_pair(
     reference: str, prediction: str, *, json_path: str | None, labels: Any, metrics: Any, ignore: tuple[int, ...],
-    geometry: str, threads: int | None, quiet: bool, **others: Any,
+    geometry: str, threads: int | None, quiet: bool, tolerance: Any, **others: Any,
 ) -> int:  # fmt: skip
     from fastseg.counts import LabelCounts
     from fastseg.labels.choices import find_dataset_json, only_predicted
@@ -286,6 +309,7 @@ def _evaluate_pair(
         "labels": labels,
         "metrics": metrics,
         "ignore_index": ignore or None,
+        "tolerance": tolerance,
         "geometry": geometry,
         "threads": threads,
         "warn": (lambda _: None) if quiet else (lambda note: say(f"warning: {note}")),

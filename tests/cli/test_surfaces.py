@@ -1,0 +1,70 @@
+"""Metrics of surfaces of two files on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from support.command_line import call
+
+from fastseg import surface_distances
+from fastseg.metrics import hd95, normalized_surface_dice
+from fastseg.phantom import phantom_pair
+
+SPACING = (0.8, 0.8, 3)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    paths = (tmp_path / "true.nii.gz", tmp_path / "pred.nii.gz")
+    for path, labels in zip(paths, phantom_pair((20, 24, 10), 4, foreground=0.4), strict=True):
+        nib.Nifti1Image(labels, np.diag([*SPACING, 1])).to_filename(path)
+    return paths
+
+
+def test_distances_in_mm_and_tolerances_of_classes(files: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("2 liver\n")
+    arguments = [
+        "--metrics",
+        "dice,hd95,nsd",
+        "--tolerance",
+        1,
+        "--tolerance",
+        "liver=3",
+        "--labels",
+        tmp_path / "names.txt",
+    ]
+    code, out, err = call(capsys, monkeypatch, "evaluate", *files, *arguments)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].split()[2:6] == ["dice", "hd95", "mm", "nsd"]
+    found = json.loads(call(capsys, monkeypatch, "evaluate", *files, *arguments, "--json", "-")[1])
+    assert found["units"] == {"hd95": "mm"}
+    assert found["infinite"] == {"hd95": 0, "nsd": 0}
+    arrays = phantom_pair((20, 24, 10), 4, foreground=0.4)
+    surfaces = surface_distances(*arrays, spacing=SPACING, labels=[1, 2, 3])
+    within = normalized_surface_dice(surfaces, tolerance={1: 1, 2: 3, 3: 1})
+    for k, label in enumerate("123"):
+        assert found["classes"][label]["hd95"] == pytest.approx(hd95(surfaces)[0, k])
+        assert found["classes"][label]["nsd"] == pytest.approx(within[0, k])
+    assert found["classes"]["0"]["hd95"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--metrics", "nsd"], "--tolerance: nsd needs one"),
+        (["--metrics", "nsd", "--tolerance", "a=b"], "--tolerance: expected a number, or CLASS=NUMBER, found 'a=b'"),
+        (
+            ["--tolerance", "1", "--background"],
+            "--tolerance: surfaces are measured of two files, and not of folders yet",
+        ),
+    ],
+)
+def test_what_is_refused(files: Any, capsys: Any, monkeypatch: Any, arguments: list[str], message: str) -> None:
+    code, _, err = call(capsys, monkeypatch, "evaluate", *files, *arguments)
+    assert code == 2
+    assert message in err
