@@ -98,11 +98,11 @@ def checked_mask(value: Any, shape: tuple[int, ...], on_device: bool = False) ->
     return array
 
 
-def checked_weight(value: Any, shape: tuple[int, ...]) -> Array | None:
+def checked_weight(value: Any, shape: tuple[int, ...], on_device: bool = False) -> Any:
     """Return weights of that shape as an array, None where it is None; TypeError or ValueError if they are none."""
     if value is None:
         return None
-    array: Array = as_array(value, "sample_weight", in_blocks=True)
+    array = as_array(value, "sample_weight", on_device, in_blocks=True)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"sample_weight: expected real numbers, found dtype {array.dtype}")
     _shaped(array, "sample_weight", shape)

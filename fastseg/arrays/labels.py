@@ -75,15 +75,16 @@ def label_inputs(
     )
     same_shape(true, "y_true", pred, "y_pred", images.note)
     region = checked_mask(mask, true.shape, on_device=True)
+    weight = checked_weight(sample_weight, true.shape, on_device=True)
     return LabelInputs(
         true,
         pred,
         region,
-        checked_weight(sample_weight, true.shape),
+        weight,
         label_classes(num_classes, labels, ignore_index),
         checked_axis(images.sample_axis, true.ndim, "sample_axis"),
         (true_bits, pred_bits),
-        device_of(y_true=true, y_pred=pred, mask=region),
+        device_of(y_true=true, y_pred=pred, mask=region, sample_weight=weight),
     )
 
 

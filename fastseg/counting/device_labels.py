@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.arrays.classes import MAX_CLASSES
 from fastseg.arrays.diagnosis import Rejected, explain_labels
 from fastseg.arrays.labels import LabelInputs
 from fastseg.counting.device_maps import copied_to_host, maps_on_device
@@ -20,12 +21,10 @@ __all__ = ["count_on_device"]
 def count_on_device(given: LabelInputs, add: Callable[[int, Pairs], None], count_unknown: bool, backend: str) -> None:
     """Count a pair of label maps on a GPU; `add` is called with each sample and its pairs."""
     module: Any = device_backend(backend, str(given.device))
-    if given.weight is not None:
-        raise TypeError("sample_weight: expected None for label maps on a GPU, where voxels cannot be weighted yet")
     if not given.y_true.size:
         return
-    labels = _told_apart(given)
     maps = maps_on_device(given, [(given.sample_axis, None)] * 3, given.num_samples, 1, module)
+    labels = _told_apart(given, maps, module)
     table = module.count_pairs(maps, labels, given.device)
     values = np.append(labels, _other_than(labels))
     try:
@@ -34,32 +33,37 @@ def count_on_device(given: LabelInputs, add: Callable[[int, Pairs], None], count
         for sample, counts in enumerate(table.counts):
             rows, columns = np.nonzero(counts)
             outside = int(table.outside[sample])
-            add(sample, Pairs(values[rows], values[columns], counts[rows, columns], None, outside, 0))
+            weights = None if table.weights is None else table.weights[sample, rows, columns]
+            wrong = int(table.bad_weights[sample])
+            add(sample, Pairs(values[rows], values[columns], counts[rows, columns], weights, outside, wrong))
     except Rejected:
         explain_labels(copied_to_host(given, module), count_unknown=count_unknown)
 
 
-def _told_apart(given: LabelInputs) -> npt.NDArray[np.int64]:
+def _told_apart(given: LabelInputs, maps: Any, module: Any) -> npt.NDArray[np.int64]:
     """Return the labels that are told apart from each other and from all else, sorted."""
     declared = given.classes.labels
     if declared is None:
-        ranges = [_range_of(array) for array in (given.y_true, given.y_pred)]
-        declared = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1)
+        arrays = (given.y_true, given.y_pred)
+        if all(array.itemsize == 1 for array in arrays):
+            ranges = [_range_of(array.dtype) for array in arrays]
+            declared = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1)
+        else:
+            declared, more = module.distinct_labels(maps, given.device)
+            if more or declared.size > MAX_CLASSES + given.classes.ignored.size:
+                raise ValueError(
+                    f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "
+                    f"(such as {declared[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=)"
+                )
     return np.union1d(declared, given.classes.ignored)
 
 
-def _range_of(array: Any) -> tuple[int, int]:
-    kind = array.dtype
-    if kind.kind == "b":
-        return 0, 1
-    if kind.itemsize > 1:
-        raise ValueError(
-            f"num_classes, labels: expected one of them for label maps of {kind} on a GPU: which labels occur is found of "
-            "bytes only"
-        )
-    return int(np.iinfo(kind).min), int(np.iinfo(kind).max)
+def _range_of(kind: np.dtype[Any]) -> tuple[int, int]:
+    return (0, 1) if kind.kind == "b" else (int(np.iinfo(kind).min), int(np.iinfo(kind).max))
 
 
 def _other_than(labels: npt.NDArray[np.int64]) -> int:
     """Return a label that is none of these sorted ones."""
+    if not labels.size:
+        return 0
     return int(labels[-1]) + 1 if labels[-1] < 2**63 - 1 else int(labels[0]) - 1

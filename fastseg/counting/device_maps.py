@@ -26,10 +26,18 @@ Axes = tuple[int | None, int | None]
 def maps_on_device(
     given: LabelInputs | MaskInputs, axes: Sequence[Axes], samples: int, channels: int, module: Any
 ) -> Any:
-    """Return a truth, a prediction and a mask as the backend's kernels walk through them."""
-    arrays: list[Any] = [array for array in (given.y_true, given.y_pred, given.mask) if array is not None]
-    (true, pred, *mask), sizes = lying_on_device(arrays, axes, (*given.bfloat16, False), "y_true, y_pred, mask", module)
-    return module.Maps(true, pred, mask[0] if mask else None, sizes, samples, channels)
+    """Return a truth, a prediction, a mask and weights as the backend's kernels walk through them."""
+    rows = list(
+        zip(
+            (given.y_true, given.y_pred, given.mask, given.weight), (*axes, axes[-1]), (*given.bfloat16, False, False),
+            strict=True,
+        )
+    )  # fmt: skip
+    arrays, present, bits = zip(*(row for row in rows if row[0] is not None), strict=True)
+    lying, sizes = lying_on_device(arrays, present, bits, "y_true, y_pred, mask, sample_weight", module)
+    places = iter(lying)
+    true, pred, mask, weight = (None if row[0] is None else next(places) for row in rows)
+    return module.Maps(true, pred, mask, sizes, samples, channels, weight)
 
 
 def lying_on_device(
@@ -65,7 +73,7 @@ def copied_to_host(given: Given, module: Any) -> Given:
     """Return the inputs in the memory of the CPU, to look for what is wrong with them."""
     copies: dict[str, Any] = {
         name: module.on_host(array)
-        for name in ("y_true", "y_pred", "y_score", "mask")
+        for name in ("y_true", "y_pred", "y_score", "mask", "weight")
         if isinstance(array := getattr(given, name, None), DeviceArray)
     }
     return replace(given, **copies, device=None)

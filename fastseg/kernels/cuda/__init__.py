@@ -4,7 +4,7 @@ Its kernels are CUDA C++ in `sources`, compiled by NVRTC (`compiler`) and run th
 this package imports neither.
 """
 
-from fastseg.kernels.cuda.labels import count_pairs
+from fastseg.kernels.cuda.labels import count_pairs, distinct_labels
 from fastseg.kernels.cuda.maps import MOST_AXES, Lying, Maps, on_host
 from fastseg.kernels.cuda.masks import count_masks
 from fastseg.kernels.cuda.scores import MOST_CHANNELS, SCORE_QUANTITIES, Scores, sum_scores, write_gradient
@@ -18,6 +18,7 @@ __all__ = [
     "Scores",
     "count_masks",
     "count_pairs",
+    "distinct_labels",
     "on_host",
     "sum_scores",
     "write_gradient",

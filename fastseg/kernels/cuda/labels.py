@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.kernels.cuda.compiler import Specialisation
 from fastseg.kernels.cuda.driver import Driver, driver
-from fastseg.kernels.cuda.maps import MAPS, Maps
+from fastseg.kernels.cuda.maps import ARRAY, MAPS, Maps
 from fastseg.kernels.protocols.device import Device
 
-__all__ = ["Table", "count_pairs"]
+__all__ = ["Table", "count_pairs", "distinct_kernel", "distinct_labels", "weights_kernel"]
 
 #: Shared memory that blocks have beside each other, and most copies of a small table in it.
 _SHARED_BYTES, _MOST_COPIES = 48 << 10, 8
@@ -27,6 +28,19 @@ _JOB = np.dtype(
 )  # fmt: skip
 
 
+#: `Job` in label_weights.cuh, and words of a sum there.
+_WEIGHTS_JOB = np.dtype(
+    [
+        ("maps", MAPS), ("weight", ARRAY), ("labels", "u8"), ("largest", "u8"), ("bad", "u8"), ("sums", "u8"),
+        ("others", "i4"), ("first", "i4"),
+    ]
+)  # fmt: skip
+_WORDS = 3
+#: `Job` in distinct_labels.cuh, what is added to labels there, and for how many there is room.
+_DISTINCT_JOB = np.dtype([("maps", MAPS), ("slots", "u8"), ("special", "u8")])
+_OFFSET, _SLOTS = 2**63 + 1, 1 << 13
+
+
 class Table(NamedTuple):
     """How often pairs of codes occur; the code of a label is its place among the labels, that of all else comes last."""
 
@@ -36,10 +50,14 @@ class Table(NamedTuple):
     """(N,) voxels outside the mask."""
     bad: npt.NDArray[np.int64]
     """(N,) values within it that are no whole numbers of 64 bits."""
+    weights: npt.NDArray[np.float64] | None
+    """(N, L + 1, L + 1) summed weights, None without."""
+    bad_weights: npt.NDArray[np.int64]
+    """(N,) weights within the mask that are negative, infinite or NaN."""
 
 
 def count_pairs(maps: Maps, labels: npt.NDArray[np.int64], device: Device) -> Table:
-    """Count the pairs of labels, of which those given (sorted) are told apart."""
+    """Count the pairs of labels, of which those given (sorted) are told apart, and sum their weights if there are any."""
     found = driver()
     with found.turn:
         return _count_pairs(found, maps, labels, device)
@@ -49,21 +67,73 @@ def _count_pairs(found: Driver, maps: Maps, labels: npt.NDArray[np.int64], devic
     samples, width, limits = maps.samples, labels.size + 1, found.limits(device)
     cells = width * width
     shared, copies = _shared(cells, limits.shared_bytes)
-    numbers = samples * (cells + 2)
-    pointer = found.zeros(numbers * 8, device)
+    words = 0 if maps.weight is None else cells * _WORDS
+    sizes = [samples * cells, samples, samples, samples, samples * words, 1]  # and the largest weight
+    pointer = found.zeros(sum(sizes) * 8, device)
+    ends = np.cumsum(sizes)
+    table, outside, bad, bad_weights, sums, largest = (pointer + 8 * (ends - sizes)).tolist()
     consecutive = labels == np.arange(labels.size)
     first = labels.size if consecutive.all() else int(np.argmin(consecutive))
-    job = np.zeros((), _JOB)
-    job["maps"] = maps.packed()
-    job["labels"] = found.upload(labels, device) if first < labels.size else 0
-    job["table"], job["outside"] = pointer, pointer + samples * cells * 8
-    job["bad"] = pointer + samples * (cells + 1) * 8
-    job["others"], job["first"], job["copies"] = labels.size, first, max(1, copies)
+    told: dict[str, Any] = {
+        "maps": maps.packed(),
+        "labels": found.upload(labels, device) if first < labels.size else 0,
+        "others": labels.size,
+        "first": first,
+    }
+    job = _filled(_JOB, **told, table=table, outside=outside, bad=bad, copies=max(1, copies))
     what = maps.specialised("joint_histogram", ("TABLE", "SHARED" if copies else "GLOBAL"))
-    found.launch(what, device, maps.grid(limits), shared, job.tobytes())
-    result = np.frombuffer(found.download(pointer, numbers * 8, device), np.int64)
-    table, outside, bad = np.split(result, (samples * cells, samples * (cells + 1)))
-    return Table(table.reshape(samples, width, width), outside, bad)
+    found.launch(what, device, maps.grid(limits), shared, job)
+    if maps.weight is not None:
+        weight = np.array(maps.weight.packed(), ARRAY)
+        job = _filled(_WEIGHTS_JOB, **told, weight=weight, largest=largest, bad=bad_weights, sums=sums)
+        for step in ("LARGEST", "SUMS"):
+            found.launch(weights_kernel(maps, step), device, maps.grid(limits), 0, job)
+    result = np.frombuffer(found.download(pointer, sum(sizes) * 8, device), np.int64)
+    counts, out, wrong, wrong_weights, summed, most = np.split(result, ends[:-1])
+    weights = None
+    if maps.weight is not None:
+        weights = _weights(summed.reshape(samples, width, width, _WORDS), most).astype(np.float64)
+    return Table(counts.reshape(samples, width, width), out, wrong, weights, wrong_weights)
+
+
+def weights_kernel(maps: Maps, step: str) -> Specialisation:
+    """Return the kernel that finds the largest weight, or sums the weights."""
+    assert maps.weight is not None
+    return maps.specialised("label_weights", ("WEIGHT", maps.weight.type), ("STEP", step))
+
+
+def _weights(words: npt.NDArray[np.int64], largest: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return what the words of sums amount to, whose unit follows from the bits of the largest weight."""
+    exponent = min(31 - (int(largest[0] >> 52) - 1022), 1000)
+    high, middle, low = np.moveaxis(words.astype(np.float64), -1, 0)
+    return np.asarray(np.ldexp(high + (middle + low * 2.0**-32) * 2.0**-32, -exponent))
+
+
+def distinct_labels(maps: Maps, device: Device) -> tuple[npt.NDArray[np.int64], bool]:
+    """Return the labels that occur in either map, sorted, and whether there are more than fit."""
+    found = driver()
+    with found.turn:
+        pointer = found.zeros((_SLOTS + 2) * 8, device)
+        job = _filled(_DISTINCT_JOB, maps=maps.packed(), slots=pointer, special=pointer + _SLOTS * 8)
+        found.launch(distinct_kernel(maps), device, maps.grid(found.limits(device)), 0, job)
+        result = np.frombuffer(found.download(pointer, (_SLOTS + 2) * 8, device), np.uint64)
+    slots, (special, full) = result[:_SLOTS], result[_SLOTS:]
+    labels = (slots[slots > 0] - np.uint64(_OFFSET)).view(np.int64)
+    least = np.array([2**64 - _OFFSET] if special else [], np.int64)  # the one that plus the offset is 0
+    return np.sort(np.concatenate([labels, least])), bool(full)
+
+
+def distinct_kernel(maps: Maps) -> Specialisation:
+    """Return the kernel that finds which labels occur."""
+    return maps.specialised("distinct_labels", ("SLOTS", _SLOTS))
+
+
+def _filled(dtype: np.dtype[Any], **values: Any) -> bytes:
+    """Return the bytes of a structure."""
+    job = np.zeros((), dtype)
+    for name, value in values.items():
+        job[name] = value
+    return job.tobytes()
 
 
 def _shared(cells: int, most: int) -> tuple[int, int]:

@@ -77,6 +77,7 @@ class Maps(NamedTuple):
     """Of the axes, in the order of memory."""
     samples: int = 1
     channels: int = 1
+    weight: Lying | None = None
 
     @property
     def voxels(self) -> int:

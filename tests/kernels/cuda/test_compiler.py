@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fastseg.kernels.cuda.compiler import Specialisation, compiled, sources
+from fastseg.kernels.cuda.labels import distinct_kernel, weights_kernel
 from fastseg.kernels.cuda.maps import Lying, Maps
 from fastseg.kernels.cuda.scores import FOLD, SCORE_QUANTITIES, Scores, gradient_kernel, sums_kernel
 from fastseg.kernels.protocols.scores import ScoreOptions
@@ -45,6 +46,15 @@ def test_registers_without_spills(
         maps.specialised("joint_histogram", ("TABLE", "SHARED" if shared else "GLOBAL")),
         maps.specialised("masks"),
     ):
+        check_registers(what, compiled(what, architecture, keep=False).log)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize("kind", ["i64", "float"])
+def test_registers_of_weights_and_of_open_labels(kind: str, architecture: str) -> None:
+    maps = Maps(lying(kind), lying(kind), lying("u8"), (99,), weight=lying("double"))
+    for what in (weights_kernel(maps, "LARGEST"), weights_kernel(maps, "SUMS"), distinct_kernel(maps)):
         check_registers(what, compiled(what, architecture, keep=False).log)
 
 

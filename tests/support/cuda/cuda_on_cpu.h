@@ -145,6 +145,20 @@ static inline T atomicAdd(T *place, V value) {
   return before;
 }
 
+template <typename T>
+static inline T atomicMax(T *place, T value) {
+  const T before = *place;
+  if (value > before) *place = value;
+  return before;
+}
+
+template <typename T>
+static inline T atomicCAS(T *place, T expected, T value) {
+  const T before = *place;
+  if (before == expected) *place = value;
+  return before;
+}
+
 // The bits of the nearest half precision number, ties to even.
 static inline unsigned short half_bits(float value) {
   const _Float16 half = (_Float16)value;

@@ -5,6 +5,7 @@
 //
 // A thread counts a run of equal pairs in registers: one atomic addition a run. All sums are of integers, so whoever comes first
 // changes nothing.
+#include "label_codes.cuh"
 #include "maps.cuh"
 
 #define SHARED 0
@@ -18,32 +19,6 @@ struct Job {
   i32 others, first;        // labels 0..first-1 are their own codes
   i32 copies;               // of the table in shared memory
 };
-
-// The code of a label that is not among the first: seldom asked for, so it stands in the code once.
-__device__ __noinline__ i32 search(const Job &job, i64 value) {
-  i32 low = job.first, high = job.others;
-  while (low < high) {
-    const i32 middle = (low + high) >> 1;
-    if (job.labels[middle] < value)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low < job.others && job.labels[low] == value ? low : job.others;
-}
-
-// The code of a whole number: its place among the labels.
-__device__ inline i32 code_of_integer(const Job &job, i64 value) {
-  return (u64)value < (u64)job.first ? (i32)value : search(job, value);
-}
-
-template <typename T>
-__device__ inline i32 code_of_number(const Job &job, T value, u32 &bad) {
-  bool wrong = false;
-  const i64 whole = whole_number(value, wrong);
-  bad += wrong;
-  return wrong ? job.others : code_of_integer(job, whole);
-}
 
 // The codes of one of the maps. Those of bytes are looked up in a table that the block makes before.
 template <typename T, int BYTES = sizeof(T)>
