@@ -8,136 +8,45 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gpu_scores
+import gpu_timing
 import numpy as np
 import torch
+from gpu_timing import Report, device_seconds, kernel_seconds, on_device, rotated, whole_seconds
 
 import fastseg
-from fastseg.kernels.cuda import driver
 from fastseg.phantom import phantom_pair
 
 ROOT = Path(__file__).parents[1]
-#: Bytes of arrays that are gone through in turn, so that no cache holds the next one.
-WORKING_SET = 2 << 30
-ROUNDS = 30
-
-LAST: list[tuple[Any, Any]] = []
-
-
-@contextmanager
-def events_around_launches() -> Iterator[None]:
-    """Let `LAST` hold the events before and after each kernel of ours."""
-    found, stream = driver.driver(), torch.cuda.current_stream()
-    launch = found.launch
-
-    def timed(*args: Any) -> None:
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record(stream)
-        launch(*args)
-        end.record(stream)
-        LAST.append((begin, end))
-
-    found.launch = timed  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del found.launch
-
-
-def kernel_seconds(calls: list[Callable[[], Any]]) -> float:
-    """Return the median seconds of the kernel of each call, the calls taken in turn."""
-    calls[0]()
-    with events_around_launches():
-        for number in range(max(ROUNDS, len(calls))):
-            calls[number % len(calls)]()
-        torch.cuda.synchronize()
-        seconds = [begin.elapsed_time(end) / 1e3 for begin, end in LAST]
-        LAST.clear()
-    return statistics.median(seconds)
-
-
-def device_seconds(calls: list[Callable[[], Any]]) -> float:
-    """Return the median seconds that the device works on others' calls."""
-    calls[0]()
-    torch.cuda.synchronize()
-    seconds = []
-    for number in range(ROUNDS):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        calls[number % len(calls)]()
-        end.record()
-        torch.cuda.synchronize()
-        seconds.append(begin.elapsed_time(end) / 1e3)
-    return statistics.median(seconds)
-
-
-def whole_seconds(call: Callable[[], Any]) -> float:
-    """Return the median seconds of a whole call, from Python to the result."""
-    call()
-    seconds = []
-    for _ in range(5 * ROUNDS):
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        call()
-        torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+#: Bytes that are copied for the ceiling, voxels of maps of bytes and of eight bytes, and of a channel of masks.
+CEILING, NARROW, WIDE, MASK_VOXELS = 1 << 29, 1 << 27, 1 << 24, 1 << 21
+SHAPES = ((256, 256), (128, 128, 128))
 
 
 def pair(kind: str, classes: int, voxels: int, dtype: Any) -> tuple[Any, Any]:
     """Return two maps on the GPU."""
     if kind == "constant":
-        maps = [torch.zeros(voxels, dtype=dtype, device="cuda") for _ in range(2)]
+        maps = [on_device(torch.zeros(voxels, dtype=dtype)) for _ in range(2)]
     elif kind == "noise":
-        maps = [torch.randint(0, classes, (voxels,), device="cuda").to(dtype) for _ in range(2)]
+        maps = [on_device(torch.randint(0, classes, (voxels,), device=gpu_timing.DEVICE).to(dtype)) for _ in range(2)]
     else:
         side = round(voxels ** (1 / 3))
-        maps = [torch.from_numpy(each).cuda().to(dtype).reshape(-1) for each in phantom_pair((side,) * 3, classes)]
+        maps = [on_device(torch.from_numpy(each)).to(dtype).reshape(-1) for each in phantom_pair((side,) * 3, classes)]
     return maps[0], maps[1]
-
-
-def rotated(true: Any, pred: Any) -> list[tuple[Any, Any]]:
-    """Return copies of a pair that together are larger than the caches."""
-    size = true.nbytes + pred.nbytes
-    return [(true, pred), *((true.clone(), pred.clone()) for _ in range(max(1, WORKING_SET // size) - 1))]
-
-
-class Report:
-    """Lines of results, in a file from the first on."""
-
-    def __init__(self, path: str) -> None:
-        self.path, self.start, self.lines = Path(path), time.monotonic(), list[dict[str, Any]]()
-
-    def add(self, what: str, **numbers: Any) -> None:
-        """Write one more line."""
-        self.lines.append({"what": what, "at": round(time.monotonic() - self.start, 1), **numbers})
-        print(json.dumps(self.lines[-1]), flush=True)
-        self.path.write_text(json.dumps(self.lines, indent=1) + "\n")
-
-    @contextmanager
-    def guarded(self, what: str) -> Iterator[None]:
-        """Go on where a part fails, and say so."""
-        try:
-            yield
-        except Exception as error:
-            self.add(what, failed=f"{type(error).__name__}: {error}")
 
 
 def machine(report: Report) -> None:
     """Say where this is."""
-    packages = ("torch", "cuda-bindings", "nvidia-cuda-nvrtc", "torchmetrics", "numpy", "numba")
+    names = ("torch", "cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12", "torchmetrics", "monai", "exacta")
+    packages = (*names, "numpy", "numba")
     versions = {}
     for name in packages:
         try:
@@ -151,7 +60,7 @@ def machine(report: Report) -> None:
 
 def ceilings(report: Report) -> dict[str, float]:
     """Measure how fast memory is read, and copied: bytes a second."""
-    arrays = [torch.zeros(1 << 29, dtype=torch.uint8, device="cuda") for _ in range(5)]
+    arrays = [torch.zeros(CEILING, dtype=torch.uint8, device=gpu_timing.DEVICE) for _ in range(5)]
     copies = [partial(arrays[0].copy_, each) for each in arrays[1:]]
     reads = [each.view(torch.int32).sum for each in arrays]
     found = {"copy": 2 * arrays[0].nbytes / device_seconds(copies), "read": arrays[0].nbytes / device_seconds(reads)}
@@ -192,7 +101,7 @@ def bincount(true: Any, pred: Any, classes: int) -> Any:
 
 def masks(report: Report, ceiling: float, dtype: Any) -> None:
     """Count masks of 14 channels of 128³."""
-    true, pred = ((torch.rand(14, 1 << 21, device="cuda") < 0.5).to(dtype) for _ in range(2))
+    true, pred = (on_device((torch.rand(14, MASK_VOXELS, device=gpu_timing.DEVICE) < 0.5).to(dtype)) for _ in range(2))
     ours = kernel_seconds([partial(fastseg.count_masks, *both, channel_axis=0) for both in rotated(true, pred)])
     found, expected = (fastseg.count_masks(*both, channel_axis=0) for both in ((true, pred), (true.cpu(), pred.cpu())))
     share = (true.nbytes + pred.nbytes) / ours / ceiling
@@ -207,7 +116,7 @@ def masks(report: Report, ceiling: float, dtype: Any) -> None:
 
 def latency(report: Report, shape: tuple[int, ...]) -> None:
     """Time whole calls of small maps."""
-    true, pred = (torch.from_numpy(np.ascontiguousarray(each)).cuda() for each in phantom_pair(shape, 14))
+    true, pred = (on_device(torch.from_numpy(np.ascontiguousarray(each))) for each in phantom_pair(shape, 14))
     seconds = whole_seconds(partial(fastseg.count_labels, true, pred, num_classes=14))
     report.add("whole call, with the wait for its counts", shape=shape, microseconds=round(seconds * 1e6, 1))
 
@@ -231,8 +140,22 @@ def programs(report: Report) -> None:
             commands[tool] = [sanitizer, "--tool", tool, "--error-exitcode", "9", *tests, "-k", "4097 or wrong"]
     for name, command in commands.items():
         with report.guarded(name):
-            done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=100)
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=60)
             report.add(name, code=done.returncode, said=(done.stdout + done.stderr)[-600:])
+
+
+def parts(ceiling: float) -> list[tuple[Any, ...]]:
+    """Return what is asked: a function and its arguments each, what matters most first."""
+    patterns = [("phantom", 14), ("constant", 14), *(("noise", classes) for classes in (2, 14, 64, 150, 256))]
+    return [
+        *((latency, shape) for shape in SHAPES),
+        *((labels, ceiling, *each, torch.uint8, NARROW) for each in patterns),
+        *((gpu_scores.sums, ceiling, 14, dtype) for dtype in gpu_scores.DTYPES),
+        (gpu_scores.gradient, ceiling, 14),
+        *((labels, ceiling, *each, torch.int64, WIDE) for each in patterns),
+        *((gpu_scores.sums, ceiling, c, dtype) for c in gpu_scores.CHANNELS if c != 14 for dtype in gpu_scores.DTYPES),
+        *((masks, ceiling, dtype) for dtype in (torch.bool, torch.float32, torch.float16)),
+    ]
 
 
 def main() -> None:
@@ -242,18 +165,18 @@ def main() -> None:
     report = Report(parser.parse_args().file)
     machine(report)
     ceiling = ceilings(report)["copy"]
-    patterns = [("phantom", 14), ("constant", 14), *(("noise", classes) for classes in (2, 14, 64, 150, 256))]
-    parts: list[tuple[Any, ...]] = [
-        *((latency, shape) for shape in ((256, 256), (128, 128, 128))),
-        *((labels, ceiling, *each, torch.uint8, 1 << 27) for each in patterns),
-        *((labels, ceiling, *each, torch.int64, 1 << 24) for each in patterns),
-        *((masks, ceiling, dtype) for dtype in (torch.bool, torch.float32, torch.float16)),
-    ]
-    for part, *arguments in parts:
-        with report.guarded(f"{part.__name__} {arguments}"):
+    programs(report)
+    for part, *arguments in parts(ceiling):
+        name = f"{part.__name__} {arguments}"
+        if report.late:
+            report.add(name, failed="left out: no time")
+            continue
+        with report.guarded(name):
             part(report, *arguments)
     report.add("memory", most_of_torch_gib=round(torch.cuda.max_memory_allocated() / 2**30, 2))
-    programs(report)
+    if not report.late:
+        with report.guarded("compiled"):  # takes the longest to begin, and cannot be interrupted
+            gpu_scores.compiled(report)
 
 
 if __name__ == "__main__":

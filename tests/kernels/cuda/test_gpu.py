@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.score_sums import alike
 
-from fastseg import count_labels
+from fastseg import count_labels, sum_scores
 from fastseg.kernels.cuda import driver
+from fastseg.losses import dice_cross_entropy_with_gradient
 
 pytestmark = [pytest.mark.gpu, pytest.mark.torch]
 
@@ -49,6 +51,39 @@ def test_numbers_of_classes(classes: int) -> None:
     true, pred = (torch.randint(0, classes, (3, 100_003), device="cuda") for _ in range(2))
     counts = count_labels(true, pred, num_classes=classes, sample_axis=0)
     assert counts == count_labels(true.cpu(), pred.cpu(), num_classes=classes, sample_axis=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize(("channels", "soft"), [(1, False), (4, False), (14, True), (32, False), (105, False)])
+def test_sums_and_gradients_are_those_of_the_cpu(dtype: str, channels: int, soft: bool) -> None:
+    import torch
+
+    torch.manual_seed(channels)
+    z = (2 * torch.randn(2, channels, 4099)).to(getattr(torch, dtype))
+    t = torch.randn(2, channels, 4099).softmax(1) if soft else torch.randint(0, max(2, channels), (2, 4099))
+    options: dict[str, Any] = {"channel_axis": 1, "activation": "softmax" if channels > 1 else "sigmoid"}
+    found = sum_scores(t.cuda(), z.cuda(), sample_axis=0, **options)
+    alike(found, sum_scores(t, z, sample_axis=0, **options, backend="numpy"))
+    alike(found, sum_scores(t.cuda(), z.cuda(), sample_axis=0, **options), rel=0, least=0)
+    last = [each.movedim(1, -1).contiguous() if each.ndim == 3 else each for each in (t, z)]
+    assert last[1].shape[-1] == channels
+    turned = sum_scores(*(each.cuda() for each in last), sample_axis=0, **(options | {"channel_axis": -1}))
+    alike(turned, found)
+    loss, gradient = dice_cross_entropy_with_gradient(t.cuda(), z.cuda(), dtype=np.float32, **options)
+    expected, wanted = dice_cross_entropy_with_gradient(t, z, dtype=np.float32, backend="numpy", **options)
+    assert loss == pytest.approx(expected, rel=1e-6)
+    assert gradient.is_cuda
+    np.testing.assert_allclose(gradient.cpu().numpy(), wanted, rtol=1e-5, atol=1e-6 * np.abs(wanted).max())
+
+
+def test_weights_and_open_labels() -> None:
+    import torch
+
+    true, pred = (torch.randint(-3, 9, (100_003,)) for _ in range(2))
+    weight = torch.rand(100_003, dtype=torch.float64)
+    assert count_labels(true.cuda(), pred.cuda()) == count_labels(true, pred)
+    found = count_labels(true.cuda(), pred.cuda(), sample_weight=weight.cuda())
+    np.testing.assert_allclose(found.matrix, count_labels(true, pred, sample_weight=weight).matrix, rtol=1e-12)
 
 
 def test_what_is_wrong_is_said() -> None:

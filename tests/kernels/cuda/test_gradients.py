@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from fastseg.losses import (
     dice_focal_loss_with_gradient,
 )
 
+ROOT = Path(__file__).parents[3]
 RNG = np.random.default_rng(5)
 LOGITS = RNG.normal(0, 2, (2, 5, 7, 60)).astype("f4")
 LABELS = RNG.integers(0, 5, (2, 7, 60)).astype("u1")
@@ -130,3 +133,27 @@ def test_autograd(cpu: Cpu, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     assert (scores.grad.dtype, plain.grad.dtype) == (dtype, dtype)
     found, wanted = (np.asarray(each.grad.float().tolist()) for each in (scores, plain))
     np.testing.assert_allclose(found, wanted, rtol=1e-5 if kind == "float32" else 1e-2, atol=1e-9)
+
+
+@pytest.mark.torch
+def test_the_training_loop_of_the_guide(cpu: Cpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from support.cuda.tensors import pretended
+
+    import fastseg
+
+    monkeypatch.setattr(importlib.import_module("fastseg.arrays.device"), "_stream", lambda *_: 0)
+    blocks = re.findall(r"```{code-block} python\n(.*?)```", (ROOT / "docs/guide/gpu.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {"torch": torch, "fastseg": fastseg}
+    exec(blocks[1], names)
+    torch.manual_seed(0)
+    network = torch.nn.Linear(3, 5)
+    images, labels = torch.randn(2, 40, 3), pretended(torch.from_numpy(LABELS[:, 0, :40].copy()))
+    optimizer = torch.optim.SGD(network.parameters(), 0.5)
+
+    def scores(given: Any) -> Any:
+        return pretended(network(given).transpose(1, 2).contiguous())
+
+    losses = [float(names["step"](scores, optimizer, images, labels)) for _ in range(5)]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[0] > losses[-1]

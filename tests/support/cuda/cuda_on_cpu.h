@@ -159,6 +159,12 @@ static inline T atomicCAS(T *place, T expected, T value) {
   return before;
 }
 
+#define __popc __builtin_popcount
+#define __ffs __builtin_ffs
+
+static inline float larger(float a, float b) { return a != a || b != b ? NAN : a > b ? a : b; }
+static inline float reciprocal(float value) { return 1 / value; }
+
 // The bits of the nearest half precision number, ties to even.
 static inline unsigned short half_bits(float value) {
   const _Float16 half = (_Float16)value;

@@ -8,7 +8,14 @@ import torch
 
 __all__ = ["pretended"]
 
-_KINDS = {torch.float32: "<f4", torch.float16: "<f2", torch.int16: "<i2", torch.uint8: "|u1", torch.int64: "<i8"}
+_KINDS = {
+    torch.float32: "<f4",
+    torch.float16: "<f2",
+    torch.int16: "<i2",
+    torch.uint8: "|u1",
+    torch.int64: "<i8",
+    torch.bool: "|b1",
+}
 
 
 class _OnGpu(torch.Tensor):

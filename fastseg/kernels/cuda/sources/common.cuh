@@ -97,6 +97,21 @@ __device__ inline i64 whole_number(double value, bool &wrong) {
 }
 __device__ inline i64 whole_number(float value, bool &wrong) { return whole_number((double)value, wrong); }
 
+#ifndef CUDA_ON_CPU
+// The larger of two, NaN if one is.
+__device__ inline float larger(float a, float b) {
+  float result;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
+  return result;
+}
+// One over it, to the last bit but one, of a number that is neither tiny nor huge.
+__device__ inline float reciprocal(float value) {
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
+  return result;
+}
+#endif
+
 // Several numbers that lie side by side and are read at once.
 template <typename T, int COUNT>
 struct alignas(sizeof(T) * COUNT) Pack {

@@ -133,7 +133,7 @@ __device__ inline Voxel look_at(const Scores &given, const Score &score) {
   }
   found.top = top;
   found.bad = !(top < INFINITE && top > -INFINITE) || others != others;
-  found.inverse = 1 / (1 + others);
+  found.inverse = reciprocal(1 + others);
   found.rest = others * found.inverse;
   found.log = log1pf(others);
 #else
@@ -160,25 +160,24 @@ __device__ inline Voxel look_at(const Scores &given, const Score &score) {
 #if KEPT && ACTIVATION == SOFTMAX
 // The same of logits that are all in registers; their exponentials by the largest of them take their place.
 __device__ inline Voxel exponentials(float (&z)[CHANNELS]) {
-  Voxel found = {z[0], 1, 0, 0, 0, false};
+  float top = z[0];
 #pragma unroll
-  for (int c = 1; c < CHANNELS; ++c) {
-    if (z[c] > found.top) {
-      found.top = z[c];
-      found.first = c;
-    }
-  }
+  for (int c = 1; c < CHANNELS; ++c) top = larger(top, z[c]);
+  u32 largest = 0;  // a bit for each class that has the largest logit
   float others = 0;
 #pragma unroll
   for (int c = 0; c < CHANNELS; ++c) {
-    z[c] = expf(z[c] - found.top);  // NaN of NaN, of infinities and where all are -infinity
-    others += c == found.first ? 0 : z[c];
+    const bool is_top = z[c] == top;
+    z[c] = expf(z[c] - top);
+    if (is_top)
+      largest |= 1u << c;
+    else
+      others += z[c];
   }
-  found.bad = !(found.top < INFINITE && found.top > -INFINITE) || others != others;
-  found.inverse = 1 / (1 + others);
-  found.rest = others * found.inverse;
-  found.log = log1pf(others);
-  return found;
+  others += (float)(__popc(largest) - 1);
+  const float inverse = reciprocal(1 + others);
+  const bool bad = !(top < INFINITE && top > -INFINITE);  // of NaN, infinities, and where all are -infinity
+  return {top, inverse, others * inverse, log1pf(others), __ffs(largest) - 1, bad};
 }
 #endif
 
