@@ -29,11 +29,14 @@ def check_client(client: Any) -> None:
     library = sys.modules.get("distributed")
     if library is None or not isinstance(client, library.Client) or client.asynchronous:
         raise TypeError(f"client: expected a distributed.Client (not an asynchronous one), found {client!r}")
-    found = client.get_versions(packages=["fastseg"])["workers"]
-    wrong = {address: each["packages"].get("fastseg") for address, each in found.items()}
-    wrong = {address: version for address, version in wrong.items() if version != __version__}
+    # A function of Python's own, since none of fastseg's could be sent to a worker that has no fastseg.
+    found = client.run(eval, "__import__('fastseg').__version__", on_error="return")
+    wrong = {address: version for address, version in found.items() if version != __version__}
     if wrong:
-        listed = ", ".join(f"{version or 'none'} on {address}" for address, version in sorted(wrong.items())[:5])
+        listed = ", ".join(
+            f"{version if isinstance(version, str) else f'none ({version})'} on {address}"
+            for address, version in sorted(wrong.items())[:5]
+        )
         raise ValueError(
             f"client: expected fastseg {__version__}, as here, on all {len(found)} workers, found other versions on "
             f"{len(wrong)}: {listed}"
@@ -71,7 +74,7 @@ def open_cluster(text: str) -> Iterator[Any]:
         if not (number.isascii() and number.isdigit() and int(number)):
             raise ValueError(f"cluster: expected local:N, such as local:4, found {text!r}")
         with (
-            LocalCluster(n_workers=int(number), threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=int(number), threads_per_worker=1, dashboard_address=":0") as cluster,
             Client(cluster) as client,
         ):
             yield client

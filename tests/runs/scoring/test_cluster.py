@@ -1,0 +1,241 @@
+"""Folders on a Dask cluster: the run of threads, whatever becomes of workers; and clusters that will not do."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client
+from support.cases_on_disk import contents, folders
+from support.clusters import kill_once, small_cluster
+from support.command_line import call, run
+
+import fastseg
+from fastseg.runs.scoring import clients, cluster
+from fastseg.runs.scoring.case import score_case
+from fastseg.runs.scoring.threads import Progress
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with small_cluster() as found:
+        yield found
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path]:
+    return folders(tmp_path, 5)
+
+
+def test_the_run_is_that_of_threads(client: Client, two: Any, tmp_path: Path) -> None:
+    (two[1] / "case_02.nii.gz").write_bytes(b"no volume")
+    fastseg.evaluate_folder(*two, tmp_path / "threads", threads=2)
+    seen: list[Progress] = []
+    found = fastseg.evaluate_folder(*two, tmp_path / "cluster", client=client, progress=seen.append)
+    assert contents(tmp_path / "cluster") == contents(tmp_path / "threads")
+    assert found.facts["times"]["threads"] == 2
+    assert (seen[-1].cases, seen[-1].failed) == (5, 1)
+    assert seen[-1].voxels == sum(sum(record.voxels) for record in found.counted)
+    said: list[str] = []
+    fastseg.evaluate_folder(*two, tmp_path / "cluster", client=client, note=said.append)
+    assert said == ["4 of 5 cases were scored before"]
+
+
+def test_paths_are_kept_as_they_were_given(client: Client, two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(two[0].parent)  # where the workers are not
+    (two[1] / "case_02.nii.gz").write_bytes(b"no volume")
+    expected = fastseg.evaluate_folder("gt", "pred")
+    found = fastseg.evaluate_folder("gt", "pred", client=client)
+    for one, other in zip(found.records, expected.records, strict=True):
+        assert vars(one).keys() == vars(other).keys()
+        assert one.to_json() == other.to_json()
+
+
+def fatal_once(folder: str) -> Any:
+    def score(case: Any, *args: Any, **kwargs: Any) -> Any:
+        if case.id == "case_03":
+            kill_once(folder, case.id)
+        return score_case(case, *args, **kwargs)
+
+    return score
+
+
+def patched_on_workers(client: Client, function: Any) -> None:
+    """Put a function in the place of `score_case` on all workers, and on those that come after them."""
+
+    def put(function: Any = function) -> None:
+        from fastseg.runs.scoring import cluster as there
+
+        there.score_case = function
+
+    client.run(put)
+
+
+def test_a_worker_that_is_killed_costs_no_case_and_counts_none_twice(client: Client, two: Any, tmp_path: Path) -> None:
+    patched_on_workers(client, fatal_once(str(tmp_path)))
+    try:
+        found = fastseg.evaluate_folder(*two, tmp_path / "out", client=client)
+    finally:
+        client.wait_for_workers(2, timeout=30)
+        patched_on_workers(client, score_case)
+    assert (tmp_path / "case_03").exists()
+    fastseg.evaluate_folder(*two, tmp_path / "threads")
+    assert contents(tmp_path / "out") == contents(tmp_path / "threads")
+    assert [record.status for record in found.records] == ["scored"] * 5
+
+
+class FakeFuture:
+    """A future that ends as it is told."""
+
+    def __init__(self, outcome: Any) -> None:
+        self.outcome, self.status = outcome, "error" if isinstance(outcome, BaseException) else "finished"
+
+    def add_done_callback(self, function: Any) -> None:
+        function(self)
+
+    def exception(self) -> Any:
+        return self.outcome
+
+    def result(self) -> Any:
+        return self.outcome
+
+
+class FakeClient:
+    """A client whose workers die when they score some cases."""
+
+    status = "running"
+
+    def __init__(self, deaths: int) -> None:
+        self.deaths, self.submitted, self.cancelled = deaths, list[str](), 0
+
+    def submit(self, function: Any, case: Any, settings: Any, hashing: Any, cases: int, **options: Any) -> FakeFuture:
+        self.submitted.append(options["key"])
+        if case.id == "case_01" and self.deaths:
+            self.deaths -= 1
+            return FakeFuture(type("KilledWorker", (Exception,), {})("died"))
+        return FakeFuture(cluster._Scored(score_case(case, settings, hashing=hashing), "tcp://worker:1", ()))
+
+    def cancel(self, futures: Any, force: bool) -> None:
+        self.cancelled += len(futures)
+
+
+def crew(two: Any, deaths: int, retries: int) -> tuple[FakeClient, list[Any]]:
+    from fastseg.runs.cases.find import find_cases
+    from fastseg.runs.scoring.settings import Settings
+    from fastseg.runs.scoring.threads import run_cases
+
+    fake, records = FakeClient(deaths), list[Any]()
+    cases = find_cases(*two).cases
+    run_cases(cases, Settings(), threads=1, hashing="auto", keep=records.append, client=fake, retries=retries)
+    return fake, records
+
+
+def test_a_case_is_tried_again_and_then_has_failed(two: Any) -> None:
+    fake, records = crew(two, deaths=2, retries=2)
+    assert len(fake.submitted) == len(set(fake.submitted)) == 7
+    assert sorted(record.id for record in records) == [f"case_{n:02d}" for n in range(5)]
+    assert {record.status for record in records} == {"scored"}
+    fake, records = crew(two, deaths=3, retries=2)
+    (failed,) = (record for record in records if record.status == "failed")
+    assert failed.id == "case_01"
+    assert failed.reason == (
+        "the workers that scored it ended while they did (the last was unknown, after 2 retries): out of memory, or crashed"
+    )
+
+
+def test_ctrl_c_cancels_what_is_not_done_and_keeps_the_rest(client: Client, two: Any, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def interrupt(now: Progress) -> None:
+        if now.cases:
+            signal.raise_signal(signal.SIGINT)
+
+    def slow(case: Any, *args: Any, progress: Any, **kwargs: Any) -> Any:
+        import time
+
+        if case.id == "case_00":
+            return score_case(case, *args, progress=progress, **kwargs)
+        for _ in range(200):  # as a large case does
+            time.sleep(0.05)
+            progress(0, 0)
+        raise AssertionError
+
+    patched_on_workers(client, slow)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fastseg.evaluate_folder(*two, tmp_path / "out", client=client, note=said.append, progress=interrupt)
+    finally:
+        patched_on_workers(client, score_case)
+    assert said == ["1 of 5 cases are kept; the same command goes on with the others"]
+    fastseg.evaluate_folder(*two, tmp_path / "out", client=client, note=said.append)
+    assert said[-1] == "1 of 5 cases were scored before"
+
+
+def test_what_a_worker_does_not_see_is_said(client: Client, two: Any) -> None:
+    def blind(case: Any, *args: Any, **kwargs: Any) -> Any:
+        from fastseg.runs.scoring import cluster as there
+
+        there._is_there = lambda _: False
+        return score_case(case._replace(reference="/nowhere.nii.gz"), *args, **kwargs)
+
+    patched_on_workers(client, blind)
+    try:
+        found = fastseg.evaluate_folder(*two, client=client)
+    finally:
+        client.restart()
+    assert len(found.failed) == 5
+    assert found.failed[0].reason is not None
+    assert "case_00.nii.gz: not there on the worker tcp://" in found.failed[0].reason
+    assert "workers need the same folders" in found.failed[0].reason
+
+
+def test_clients_that_will_not_do(client: Client, two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TypeError, match="^client: expected a distributed.Client"):
+        fastseg.evaluate_folder(*two, client="tcp://127.0.0.1:1")
+    monkeypatch.setattr(clients, "__version__", "99.0")
+    with pytest.raises(
+        ValueError, match=r"^client: expected fastseg 99.0, as here, on all 2 workers, found other .* on tcp://"
+    ):
+        fastseg.evaluate_folder(*two, client=client)
+
+
+def test_a_scheduler_that_goes_ends_the_run(two: Any) -> None:
+    class Gone(FakeClient):
+        def submit(self, *args: Any, **options: Any) -> Any:
+            self.status = "closed"
+            return type("Pending", (), {"status": "pending", "add_done_callback": lambda *_: None})()
+
+    from fastseg.runs.cases.find import find_cases
+    from fastseg.runs.scoring.settings import Settings
+    from fastseg.runs.scoring.threads import run_cases
+
+    with pytest.raises(OSError, match="^cluster: the scheduler is gone"):
+        run_cases(
+            find_cases(*two).cases,
+            Settings(),
+            threads=1,
+            hashing="auto",
+            keep=lambda _: None,
+            client=Gone(0),
+            retries=1,
+        )
+
+
+def test_on_the_command_line(client: Client, two: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    address = client.scheduler.address
+    _, table, _ = call(capsys, monkeypatch, "evaluate", *two)
+    assert call(capsys, monkeypatch, "evaluate", *two, "--cluster", address, "--retries", 0) == (0, table, "")
+    for where in ("nobody", "local:x", "local:0"):
+        code, _, err = call(capsys, monkeypatch, "evaluate", *two, "--cluster", where)
+        assert (code, "--cluster: expected" in err) == (2, True), err
+
+
+@pytest.mark.slow
+def test_a_cluster_of_its_own(two: Any, tmp_path: Path) -> None:
+    fastseg.evaluate_folder(*two, tmp_path / "threads")
+    done = run("evaluate", *two, "--cluster", "local:1", "-o", tmp_path / "cluster")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert contents(tmp_path / "cluster") == contents(tmp_path / "threads")
