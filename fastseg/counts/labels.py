@@ -13,10 +13,13 @@ import numpy.typing as npt
 from fastseg.counts.base import COUNTED, IGNORED, UNKNOWN, Counts, Ints, Numbers, check_dtypes, numbers
 from fastseg.counts.binary import BinaryCounts
 from fastseg.counts.marginals import Marginals
+from fastseg.counts.packing import packed, packed_pairs, unpacked
 
 __all__ = ["LabelCounts", "positions"]
 
 _NO_LABELS = np.empty(0, np.int64)
+#: Changes when counts of one version cannot be told from the pickles of another.
+_PICKLE = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +127,21 @@ class LabelCounts(Counts):
                 np.add.at(matrix.reshape(-1), places, numbers)
             matrix.flags.writeable = False
             return self.__dict__.setdefault("matrix", matrix)
+
+    def __reduce__(self) -> Any:
+        known = self.__dict__
+        shape = (*self.unknown.shape, self.labels.size)
+        late = "matrix" not in known and bool(known["_pairs"])
+        matrix = packed_pairs(known["_pairs"], shape, self.unknown.dtype) if late else packed(self.matrix)
+        others = (
+            packed(self.labels),
+            self.closed,
+            matrix,
+            packed(self.unknown),
+            packed(self.voxels),
+            packed(self.ignored),
+        )
+        return _rebuilt, (_PICKLE, *others)
 
     def merge(self, other: Self) -> Self:
         """Add the counts of another part of the same cases; a label that either ignored is ignored.
@@ -329,6 +347,14 @@ class LabelCounts(Counts):
         np.add.at(matrix, (slice(None), where[:, None], where[None, :]), self.matrix)  # type: ignore[arg-type]
         np.add.at(unknown, (slice(None), where), self.unknown)  # type: ignore[arg-type]
         return replace(self, labels=labels, matrix=matrix, unknown=unknown)
+
+
+def _rebuilt(version: int, *values: Any) -> LabelCounts:
+    """Return the counts of a pickle."""
+    if version != _PICKLE:
+        raise ValueError(f"pickle of LabelCounts: expected version {_PICKLE}, found {version}, of another fastseg")
+    labels, closed, *others = values
+    return LabelCounts(unpacked(labels), closed, *map(unpacked, others))
 
 
 def _regions(matrix: Numbers, unknown: Numbers, regions: Sequence[npt.NDArray[np.intp]]) -> list[Numbers]:

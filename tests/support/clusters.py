@@ -22,7 +22,7 @@ def small_cluster(workers: int = 2, **options: Any) -> Iterator[Client]:
         warnings.simplefilter("ignore")  # of its own start and end
         with (
             LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=50, **options
+                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50, **options
             ) as cluster,
             Client(cluster) as client,
         ):
