@@ -18,7 +18,7 @@ from fastseg.arrays.masks import MaskInputs
 from fastseg.arrays.scores import ScoreInputs
 from fastseg.counting.dask_grids import Box, Chunked, Grid, boxes, reads, united
 from fastseg.counting.dask_sources import Sources
-from fastseg.counting.dask_tasks import Cell, CountBox, Finish, concat_parts, merge_parts
+from fastseg.counting.dask_tasks import BoxTask, Cell, CountBox, Finish, concat_parts, merge_parts
 
 __all__ = ["count_in_blocks"]
 
@@ -62,7 +62,7 @@ def count_in_blocks(
     cut = _cut({field: array for field, array in arrays.items() if found}, axes, grid)
     dtypes = {field: array.dtype for field, array in arrays.items()}
     task = CountBox(count, template, axes, dtypes, len(found))
-    name = f"fastseg-{_token(task, finish, [each.name for each in cut.values()])}"
+    name = f"fastseg-{_token(task, finish, grid, [each.name for each in cut.values()])}"
     if found:
         layer, sources = _tasks(name, task, found, grid, cut, given.sample_axis)
     else:
@@ -112,8 +112,7 @@ def _shown(chunks: Sequence[Sequence[int]]) -> str:
 
 
 def _cut(arrays: Mapping[str, Any], axes: Mapping[str, tuple[int, ...]], grid: Grid) -> dict[str, Any]:
-    """Return the arrays as Dask's, in the chunks of the grid, with as few tasks as they can be made of."""
-    import dask
+    """Return the arrays as Dask's, in the chunks of the grid."""
     import dask.array as da
 
     cut = {}
@@ -127,7 +126,7 @@ def _cut(arrays: Mapping[str, Any], axes: Mapping[str, tuple[int, ...]], grid: G
             cut[field] = da.from_array(array, chunks=chunks, name=False)
         else:
             cut[field] = array if array.chunks == chunks else array.rechunk(chunks)
-    return dict(zip(cut, dask.optimize(*cut.values()), strict=True))
+    return cut
 
 
 def _token(*values: Any) -> str:
@@ -160,7 +159,7 @@ def _tasks(
             direct.update(block for block, _ in made if isinstance(block, tuple))
         key, others = (name, 0, number), list(needed)
         direct |= needed
-        layer[key] = (partial(task, cells, others), blocks, others)
+        layer[key] = (BoxTask(key, task, cells, others), blocks, others)
         samples = None if sample_axis is None else box.cells[sample_axis]
         if not rows or samples != before:
             rows.append([])

@@ -6,6 +6,7 @@ of one for each chunk of each array besides, and the chunks of a box are in memo
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,14 @@ from typing import Any
 __all__ = ["Held", "Sources"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # told apart by what they are: a task is slow to compare
 class Held:
     """A task of Dask's that is run by another one."""
 
     node: Any
+
+    def __dask_tokenize__(self) -> Any:  # else it would be pickled to be told from others
+        return "fastseg.Held", self.node.key
 
     def run(self, values: Mapping[Hashable, Any]) -> Any:
         """Return what the task returns, of the values that it depends on, by key."""
@@ -26,21 +30,18 @@ class Held:
 
 
 class Sources:
-    """The tasks that arrays are made of.
-
-    Parameters
-    ----------
-    arrays
-        Optimised together.
-    """
+    """The tasks that arrays are made of, as few as Dask can make of them."""
 
     def __init__(self, arrays: Sequence[Any]) -> None:
-        self.nodes: dict[Hashable, Any] = {}
-        for array in arrays:
-            self.nodes.update(array.__dask_graph__())
+        from dask.array.optimization import optimize
+        from dask.highlevelgraph import HighLevelGraph
+
+        graph = HighLevelGraph.merge(*(array.__dask_graph__() for array in arrays))
+        keys = [(a.name, *index) for a in arrays for index in itertools.product(*map(range, a.numblocks))]
+        self.nodes: dict[Hashable, Any] = dict(optimize(graph, keys))
         names = Counter(array.name for array in arrays)
         self.twice = {name for name, times in names.items() if times > 1}  # a map compared with itself
-        self.users = Counter(key for node in self.nodes.values() for key in getattr(node, "dependencies", ()))
+        self.users = Counter(itertools.chain.from_iterable(map(_needs, self.nodes.values())))
 
     def take(self, key: tuple[Hashable, ...]) -> tuple[Any, frozenset[Hashable]]:
         """Return what stands for a chunk in the task that counts it, and the keys that this needs.
@@ -68,3 +69,7 @@ class Sources:
                     return self.nodes
                 pending += [needed for needed in node.dependencies if needed in self.nodes]
         return found
+
+
+def _needs(node: Any) -> Iterable[Hashable]:
+    return getattr(node, "dependencies", ())

@@ -18,7 +18,7 @@ from fastseg.counting.jobs import check_sums
 from fastseg.counting.threads import share_of, sharing
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 
-__all__ = ["CountBox", "Finish", "Part", "concat_parts", "merge_parts"]
+__all__ = ["BoxTask", "Cell", "CountBox", "Finish", "Part", "concat_parts", "merge_parts"]
 
 #: What a part of the arrays comes to: its counts, or what is wrong with it.
 Part = LabelCounts | BinaryCounts | ScoreSums | WrongVoxels
@@ -87,6 +87,23 @@ class CountBox:
                 start = tuple(first for axis, first in enumerate(start) if axis != self.given.channel_axis)
             return wrong.moved(start)
         return part
+
+
+@dataclass(frozen=True, eq=False)
+class BoxTask:
+    """A task of the graph: a box, and the cells that it has."""
+
+    key: Hashable
+    count: CountBox
+    cells: Sequence[Cell]
+    needed: Sequence[Hashable]
+
+    def __dask_tokenize__(self) -> Any:  # the key says it all
+        return "fastseg.BoxTask", self.key
+
+    def __call__(self, blocks: Sequence[Sequence[Any]], values: Sequence[Any]) -> Part:
+        """Return what the cells come to."""
+        return self.count(self.cells, self.needed, blocks, values)
 
 
 def merge_parts(parts: Sequence[Part]) -> Part:
