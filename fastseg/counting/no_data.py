@@ -64,7 +64,8 @@ def missing(pred: Volume, counts: LabelCounts, mapped: bool) -> tuple[LabelCount
     voxels[:, UNKNOWN] += missed.sum(1)
     unknown = counts.unknown + missed
     parts = counts.labels[kept], counts.matrix[:, kept][:, :, kept], unknown[:, kept]
-    note = f"{pred.path}: declares {pred.nodata:.17g} to be no data: {int(missed.sum())} such voxels are misses of their true class"
+    number = int(missed.sum())
+    note = f"{pred.path}: declares {pred.nodata:.17g} to be no data: {number} such voxels are misses of their true class"
     return LabelCounts(parts[0], False, parts[1], parts[2], voxels, counts.ignored), note
 
 
