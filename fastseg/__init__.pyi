@@ -120,6 +120,7 @@ from fastseg.api.masks import (
     count_masks as count_masks,
 )
 from fastseg.api.pairs import (
+    count_pair_files as count_pair_files,
     count_pairs as count_pairs,
 )
 from fastseg.api.panoptic_files import (

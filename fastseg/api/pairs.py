@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy.typing as npt
 
 from fastseg.arrays.arguments import integer, keyword_options
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import check_options, explained
+from fastseg.counting.pair_files import count_pair_volumes
 from fastseg.counting.pairs import count_pair_inputs
 from fastseg.counts import PairCounts
+from fastseg.labels.mapping import read_mapping
 from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
 from fastseg.metrics.pairs import PairMetric
+from fastseg.volumes.paths import Path
 
-__all__ = ["count_pairs", "function_of_pairs", "ignored_labels"]
+__all__ = ["count_pair_files", "count_pairs", "function_of_pairs", "ignored_labels"]
 
 
 @explained
@@ -69,6 +72,63 @@ def count_pairs(
     """
     given = label_inputs(y_true, y_pred, mask=mask, sample_weight=sample_weight, sample_axis=sample_axis)
     return count_pair_inputs(given, ignored_labels(ignore_index), backend=backend)
+
+
+def count_pair_files(
+    reference: Path,
+    prediction: Path,
+    *,
+    ignore_index: int | Sequence[int] | npt.NDArray[Any] | None = None,
+    map_prediction: Mapping[int, int] | Path | None = None,
+    roi: Path | None = None,
+    geometry: Literal["error", "warn", "ignore"] = "error",
+    reorient: bool = False,
+    axes: str | None = None,
+    threads: int | None = None,
+    warn: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> PairCounts:
+    """Count how often each pair of labels occurs in two volumes on disk, of any number of labels.
+
+    Parameters
+    ----------
+    reference, prediction : path
+        Volumes, as in `count_files`; they are read once, and no volume is in memory.
+    ignore_index
+        As in `count_pairs`.
+    map_prediction, roi, geometry, reorient, axes, threads, warn, progress
+        As in `count_files`.
+
+    Returns
+    -------
+    pairs : PairCounts
+        Of one case.
+
+    Raises
+    ------
+    VolumeError
+        If a file cannot be read, is truncated or corrupt; GeometryError, a kind of it, if the volumes do not match.
+    ValueError
+        If labels are not whole numbers; says how many, and index and value of the first. If more pairs occur than there is
+        memory for.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     true, pred = Path(folder, "true.npy"), Path(folder, "pred.npy")
+    ...     np.save(true, np.array([[0, 0], [10**9, 10**9]]))
+    ...     np.save(pred, np.array([[0, 1], [1, 1]]))
+    ...     pairs = count_pair_files(true, pred)
+    >>> pairs.true.tolist(), pairs.pred.tolist(), pairs.counts.tolist()
+    ([0, 0, 1000000000], [0, 1, 1], [1, 1, 2])
+    """
+    return count_pair_volumes(
+        reference, prediction, ignored_labels(ignore_index), map_prediction=read_mapping(map_prediction) or None, roi=roi,
+        geometry=geometry, reorient=reorient, axes=axes, threads=threads, warn=warn, progress=progress,
+    )  # fmt: skip
 
 
 def ignored_labels(value: Any) -> tuple[int, ...]:

@@ -123,7 +123,11 @@ def read_boxes(volumes: Sequence[Volume], most: int | None = None) -> Iterator[t
 
 
 def count_boxes(
-    volumes: Sequence[Volume], *, threads: int, progress: Callable[[int], None] | None = None
+    volumes: Sequence[Volume],
+    *,
+    threads: int,
+    progress: Callable[[int], None] | None = None,
+    counter: Callable[[np.dtype[Any], np.dtype[Any]], Any] | None = None,
 ) -> list[Pairs]:
     """Count the pairs of values of two files of one shape that can be read in blocks.
 
@@ -135,6 +139,8 @@ def count_boxes(
         How many threads to use.
     progress
         Called now and then with the number of voxels counted so far.
+    counter
+        Makes a counter of values of two types; default the backend's `PairCounter`.
 
     Returns
     -------
@@ -152,8 +158,8 @@ def count_boxes(
 
     @contextmanager
     def open_worker() -> Iterator[_Worker]:
-        with counter_of("auto").PairCounter(volumes[0].dtype, volumes[1].dtype) as counter:
-            yield _Worker(volumes, grid, counter)
+        with (counter or counter_of("auto").PairCounter)(volumes[0].dtype, volumes[1].dtype) as one:
+            yield _Worker(volumes, grid, one)
 
     def consume(results: tuple[int, list[Pairs]]) -> None:
         nonlocal counted

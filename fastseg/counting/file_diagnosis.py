@@ -28,9 +28,14 @@ _HINTS = {
 
 
 def explain(
-    volumes: list[Volume], classes: Classes, mapping: Mapping[int, int] | None, *, count_unknown: bool
+    volumes: list[Volume],
+    classes: Classes,
+    mapping: Mapping[int, int] | None,
+    *,
+    count_unknown: bool,
+    unsigned: bool = False,
 ) -> NoReturn:
-    """Read the files once more, to say which voxels are wrong; raise an error that does.
+    """Read the files once more, to say which voxels are wrong; raise an error that does. `unsigned` is that of `to_labels`.
 
     Raises
     ------
@@ -48,8 +53,8 @@ def explain(
     for start, (a, b, *inside) in read_boxes(volumes):
         if known is not None and among(a, known).all() and (count_unknown or among(b, classes.labels).all()):
             continue
-        labels, bad_true = to_labels(a, true.scaling, None)
-        predicted, bad_pred = to_labels(b, pred.scaling, mapping)
+        labels, bad_true = to_labels(a, true.scaling, None, unsigned=unsigned)
+        predicted, bad_pred = to_labels(b, pred.scaling, mapping, unsigned=unsigned)
         looked_at = inside[0] != 0 if inside else np.True_
         kept = ~np.isin(labels, classes.ignored) & looked_at
         checks = [(2, "region", values != values, values) for values in inside]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite, prod
-from typing import Any
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
 
 from fastseg.arrays.arguments import axis_letters, finite_number
 from fastseg.arrays.classes import Classes
@@ -24,7 +26,26 @@ from fastseg.volumes.kept import Kept
 from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import in_boxes, open_aligned, same_stream, side_by_side
 
-__all__ = ["count_with_facts", "stored_pairs", "warn_caller"]
+__all__ = ["Counter", "count_volumes", "count_with_facts", "stored_pairs", "warn_caller"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+#: Makes a backend's counter of values of two types.
+Counter = Callable[[np.dtype[Any], np.dtype[Any]], Any]
+
+
+class Totals(Protocol[T_co]):
+    """What pairs of values are folded into."""
+
+    @property
+    def declared(self) -> Declared | None: ...
+    @property
+    def unsigned(self) -> bool:
+        """Whether labels of 2⁶³ and more are labels."""
+        ...
+
+    def add(self, sample: int, pairs: Pairs | Square) -> None: ...
+    def finish(self, given: int) -> T_co: ...
 
 
 def count_with_facts(
@@ -48,6 +69,37 @@ def count_with_facts(
 
     A prediction that was opened already is closed afterwards. To `keep` the volumes are appended, with all of their voxels.
     """
+
+    def new_totals(known: Classes) -> LabelTotals:
+        return LabelTotals(1, known, unknown, weighted=False)
+
+    return count_volumes(
+        reference, prediction, new_totals, classes=classes, unknown=unknown, map_prediction=map_prediction, roi=roi,
+        geometry=geometry, geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes, threads=threads, warn=warn,
+        progress=progress, keep=keep,
+    )  # fmt: skip
+
+
+def count_volumes(
+    reference: Path,
+    prediction: Path | Volume,
+    new_totals: Callable[[Classes], Totals[T]],
+    *,
+    classes: Classes,
+    unknown: str = "raise",
+    map_prediction: Mapping[int, int] | None = None,
+    roi: Path | None = None,
+    geometry: str = "error",
+    geometry_tolerance: float = TOLERANCE,
+    reorient: bool = False,
+    axes: str | None = None,
+    threads: int | None = None,
+    warn: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    keep: list[Kept] | None = None,
+    counter: Counter | None = None,
+) -> tuple[T, dict[str, Any], float]:
+    """Add two volumes to totals of one case, made when classes are known, by a counter; as `count_with_facts` otherwise."""
     if not isinstance(reorient, bool):
         raise TypeError(f"reorient: expected True or False, found {reorient!r}")
     axes, mapping = axis_letters(axes), map_prediction
@@ -65,25 +117,28 @@ def count_with_facts(
             warn_caller(text, warn)
         shape = true.geometry.shape
         voxels = prod(shape)
-        totals = LabelTotals(1, classes, unknown, weighted=False)
+        totals = new_totals(classes)
         report = None if progress is None else lambda counted: progress(counted, voxels)
         unlike = not mapping and palettes.unlike(true, pred)
         plain = mapping is None and true.scaling is None and pred.scaling is None and not unlike
         plain = plain and not any(nodata_label(each) and each.dtype.kind == "f" for each in (true, pred))
         try:
-            parts = stored_pairs(volumes, threads, totals.declared if plain else None, report) if voxels else []
+            known = totals.declared if plain else None
+            parts = stored_pairs(volumes, threads, known, report, counter) if voxels else []
             if unlike:
                 stored = [part for part in parts if not isinstance(part, Square)]
                 values = [part.true for part in stored], [part.pred for part in stored]
                 mapping, by_colour = palettes.by_colour(true, pred, *values)
                 warn_caller(by_colour, warn)
             for part in parts:
-                totals.add(0, part if isinstance(part, Square) else _labelled(part, true, pred, mapping))
+                if not isinstance(part, Square):
+                    part = _labelled(part, true, pred, mapping, totals.unsigned)
+                totals.add(0, part)
         except Rejected:
             again = [each.path if isinstance(each, Volume) else each for each in paths]
             aligned = open_aligned(again, geometry="ignore", reorient=reorient, axes=axes)
             with aligned as (reopened, _), side_by_side(reopened) as readable:
-                explain(readable, classes, mapping, count_unknown=unknown == "count")
+                explain(readable, classes, mapping, count_unknown=unknown == "count", unsigned=totals.unsigned)
         placed = true.geometry.affine is not None and pred.geometry.affine is not None
         files: dict[str, Any] = {
             "reference": true.path,
@@ -98,20 +153,26 @@ def count_with_facts(
             files["names"] = dict(true.names or pred.names)
         if true.elements != "voxels":
             files["elements"] = true.elements
-        counts, missed = missing(pred, totals.finish(voxels), bool(mapping))
-        warn_caller(missed, warn)
+        counts: Any = totals.finish(voxels)
+        if isinstance(counts, LabelCounts):
+            counts, missed = missing(pred, counts, bool(mapping))
+            warn_caller(missed, warn)
         return counts, files, true.geometry.voxel_volume_ml
 
 
 def stored_pairs(
-    volumes: list[Volume], threads: int, declared: Declared | None, progress: Callable[[int], None] | None
+    volumes: list[Volume],
+    threads: int,
+    declared: Declared | None,
+    progress: Callable[[int], None] | None,
+    counter: Counter | None = None,
 ) -> Sequence[Pairs | Square]:
     """Count the pairs of stored values, in the way that suits the files; `declared` as in `stream_pairs`."""
     in_any_order = all(volume.blocks is not None for volume in volumes)
     if same_stream(volumes) and (threads == 1 or not in_any_order):
-        return stream_pairs(volumes, threads=threads, declared=declared, progress=progress)
+        return stream_pairs(volumes, threads=threads, declared=declared, progress=progress, counter=counter)
     with in_boxes(volumes, None if progress is None else lambda: progress(0)) as blocks:
-        return count_boxes(blocks, threads=threads, progress=progress)
+        return count_boxes(blocks, threads=threads, progress=progress, counter=counter)
 
 
 def warn_caller(note: str | None, warn: Callable[[str], None] | None) -> None:
@@ -126,10 +187,10 @@ def warn_caller(note: str | None, warn: Callable[[str], None] | None) -> None:
     warnings.warn(note, stacklevel=4)
 
 
-def _labelled(pairs: Pairs, true: Volume, pred: Volume, mapping: Mapping[int, int] | None) -> Pairs:
-    """Turn stored values into labels."""
-    labels, wrong = to_labels(with_label(pairs.true, true), true.scaling, None)
-    predicted, wrong_too = to_labels(with_label(pairs.pred, pred), pred.scaling, mapping)
+def _labelled(pairs: Pairs, true: Volume, pred: Volume, mapping: Mapping[int, int] | None, unsigned: bool) -> Pairs:
+    """Turn stored values into labels; with `unsigned` those of uint64 as they are."""
+    labels, wrong = to_labels(with_label(pairs.true, true), true.scaling, None, unsigned=unsigned)
+    predicted, wrong_too = to_labels(with_label(pairs.pred, pred), pred.scaling, mapping, unsigned=unsigned)
     if wrong.any() or wrong_too.any():
         raise Rejected
     return pairs._replace(true=labels, pred=predicted)

@@ -41,6 +41,8 @@ class LabelTotals:
     have to be read as a whole, and it is enough for most metrics. The matrix can be left out then.
     """
 
+    unsigned = False
+
     def __init__(self, samples: int, classes: Classes, unknown: str, weighted: bool, *, matrix: bool = True) -> None:
         if unknown not in ("raise", "count"):
             raise ValueError(f"unknown: expected 'raise' or 'count', found {unknown!r}")

@@ -20,7 +20,7 @@ from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.labels import Pairs, Square
 from fastseg.kernels.protocols.pairs import Room, Run, RunStack, TooManyPairs
 
-__all__ = ["PairTotals", "count_pair_inputs"]
+__all__ = ["PairTotals", "count_pair_inputs", "room_for_pairs", "too_many"]
 
 Array = npt.NDArray[Any]
 
@@ -43,17 +43,17 @@ class PairTotals:
         Whether what is added up are weights.
     module
         The backend, which merges runs.
+    room
+        How many pairs may be kept.
     """
 
     declared = None
-    count_unknown = False
+    unsigned = True
 
-    def __init__(self, samples: int, ignored: Sequence[int], *, weighted: bool, module: Any) -> None:
+    def __init__(self, samples: int, ignored: Sequence[int], *, weighted: bool, module: Any, room: Room) -> None:
         self.ignored, self.weighted = tuple(ignored), weighted
         self.voxels = np.zeros((samples, 4), np.int64)
-        free = available_memory()
-        self.room = Room(MOST_PAIRS if free is None else min(MOST_PAIRS, max(1, free // BYTES_PER_PAIR)))
-        self._stacks = [RunStack(module.merge_runs, self.room) for _ in range(samples)]
+        self._stacks = [RunStack(module.merge_runs, room) for _ in range(samples)]
 
     def add(self, sample: int, pairs: Pairs | Square) -> None:
         """Fold in the pairs of a part of one sample; raise `Rejected` if one of them is not allowed."""
@@ -108,31 +108,35 @@ def count_pair_inputs(given: LabelInputs, ignored: Sequence[int] = (), *, backen
         raise TypeError(
             f"y_true, y_pred: expected arrays in the memory of the CPU, where pairs are counted; found some of {given.device}"
         )
-    module, weighted = counter_of(backend), given.weight is not None
-    totals = PairTotals(given.num_samples, ignored, weighted=weighted, module=module)
+    module, weighted, room = counter_of(backend), given.weight is not None, room_for_pairs()
+    totals = PairTotals(given.num_samples, ignored, weighted=weighted, module=module, room=room)
     dtypes = (given.y_true.dtype, given.y_pred.dtype)
     try:
-        count_into(
-            totals.add, given, lambda: module.sparse_counter(*dtypes, weighted, totals.room), module.transpose_into
-        )
+        count_into(totals.add, given, lambda: module.sparse_counter(*dtypes, weighted, room), module.transpose_into)
     except Rejected:
         # Seen as signed numbers all integers are labels, of the same bits.
         signed = {name: _signed(getattr(given, name)) for name in ("y_true", "y_pred")}
         explain_labels(replace(given, **signed), count_unknown=False)  # type: ignore[arg-type]
     except TooManyPairs:
-        raise ValueError(too_many(totals.room, given.y_true.size)) from None
+        raise ValueError(too_many(room, "y_true, y_pred", given.y_true.size)) from None
     return totals.finish(int(given.y_true.size) // max(1, given.num_samples))
+
+
+def room_for_pairs() -> Room:
+    """Return how many pairs may be kept, by the memory that there is."""
+    free = available_memory()
+    return Room(MOST_PAIRS if free is None else min(MOST_PAIRS, max(1, free // BYTES_PER_PAIR)))
 
 
 def _signed(array: Array) -> Array:
     return array.view(array.dtype.str.replace("u8", "i8"))
 
 
-def too_many(room: Room, voxels: int) -> str:
+def too_many(room: Room, whose: str, voxels: int | None = None) -> str:
     """Say what counting would take."""
     most, gib = room.most, BYTES_PER_PAIR / 2**30
+    each = f"the {voxels:,} voxels, which would take {voxels * gib:,.1f} GiB" if voxels else "the voxels"
     return (
-        f"y_true, y_pred: expected at most {most:,} distinct pairs of labels, which take {most * gib:,.1f} GiB, "
-        f"found more; each of the {voxels:,} voxels may be a pair of its own, which would take {voxels * gib:,.1f} GiB "
-        "(mask= counts a part of the maps)"
+        f"{whose}: expected at most {most:,} distinct pairs of labels, which take {most * gib:,.1f} GiB, found more; "
+        f"there may be a pair for each of {each} (a region of interest counts a part of the maps)"
     )

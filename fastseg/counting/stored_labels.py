@@ -111,9 +111,14 @@ def first_index(bad: npt.NDArray[np.bool_], volume: Volume, start: tuple[int, ..
 
 
 def to_labels(
-    values: Array, scaling: tuple[float, float] | None, mapping: Mapping[int, int] | None
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Return stored values as labels, scaled, rounded and mapped; and where they are none."""
+    values: Array, scaling: tuple[float, float] | None, mapping: Mapping[int, int] | None, *, unsigned: bool = False
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Return stored values as labels of int64, scaled, rounded and mapped; and where they are none.
+
+    With `unsigned` those that are uint64 and neither scaled nor mapped stay what they are, and none is wrong.
+    """
+    if unsigned and scaling is None and not mapping and values.dtype.kind == "u" and values.dtype.itemsize == 8:
+        return values.astype(np.uint64, copy=False), np.zeros(values.shape, bool)
     if scaling is not None or values.dtype.kind == "f":
         with np.errstate(all="ignore"):
             real = real_values(values, scaling)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["stream_pairs"]
 
 Array = npt.NDArray[Any]
+Counter = Callable[[np.dtype[Any], np.dtype[Any]], Any]
 
 #: Bytes of a chunk of the wider file.
 CHUNK_BYTES = 1 << 20
@@ -98,6 +99,7 @@ def stream_pairs(
     threads: int,
     declared: Declared | None = None,
     progress: Callable[[int], None] | None = None,
+    counter: Counter | None = None,
 ) -> list[Pairs | Square]:
     """Count the pairs of values of two files of one shape and voxel order, read once.
 
@@ -114,6 +116,8 @@ def stream_pairs(
     progress
         Called now and then with the number of voxels counted so far, by either thread but never by both at once; the
         threads wait for it, so it should be quick.
+    counter
+        Makes a counter of values of two types; default the backend's `PairCounter`.
 
     Returns
     -------
@@ -125,17 +129,18 @@ def stream_pairs(
     Rejected
         If the mask is NaN somewhere.
     """
+    tally = partial(_Tally, volumes, declared, counter)
     if threads < 2:
-        return _one_thread(volumes, declared, progress)
+        return _one_thread(volumes, tally, progress)
     with _chunked(volumes, DEPTH) as files:
-        return _Pipeline(files, declared, progress).run()
+        return _Pipeline(files, tally, progress).run()
 
 
 def _one_thread(
-    volumes: Sequence[Volume], declared: Declared | None, progress: Callable[[int], None] | None
+    volumes: Sequence[Volume], new_tally: Callable[[], _Tally], progress: Callable[[int], None] | None
 ) -> list[Pairs | Square]:
     voxels = 0
-    with _chunked(volumes, 1) as files, _Tally(volumes, declared) as tally:
+    with _chunked(volumes, 1) as files, new_tally() as tally:
         for index in range(files[0].count):
             tally.count([file.read(index) for file in files])
             voxels += files[0].length(index)
@@ -147,9 +152,9 @@ def _one_thread(
 class _Tally:
     """A backend's counter, and what it had to hand out on the way."""
 
-    def __init__(self, volumes: Sequence[Volume], declared: Declared | None) -> None:
+    def __init__(self, volumes: Sequence[Volume], declared: Declared | None, counter: Counter | None) -> None:
         self._declared = declared
-        self._counter = counter_of("auto").PairCounter(volumes[0].dtype, volumes[1].dtype)
+        self._counter = (counter or counter_of("auto").PairCounter)(volumes[0].dtype, volumes[1].dtype)
         self._parts: list[Pairs | Square] = []
 
     def __enter__(self) -> _Tally:
@@ -178,9 +183,9 @@ class _Pipeline:
     """The state that two threads share: which chunks are read, being counted, or still to come."""
 
     def __init__(
-        self, files: Sequence[_Chunks], declared: Declared | None, progress: Callable[[int], None] | None
+        self, files: Sequence[_Chunks], new_tally: Callable[[], _Tally], progress: Callable[[int], None] | None
     ) -> None:
-        self.files, self.declared, self.progress = files, declared, progress
+        self.files, self.new_tally, self.progress = files, new_tally, progress
         self.total = files[0].count
         self.changed = threading.Condition()
         self.idle = 0  # threads that wait for a change
@@ -220,7 +225,7 @@ class _Pipeline:
 
     def work(self) -> None:
         try:
-            with _Tally([file.volume for file in self.files], self.declared) as tally:
+            with self.new_tally() as tally:
                 step = self.next_step(lambda: None)
                 while step is not None:
                     step = self.next_step(step(tally))

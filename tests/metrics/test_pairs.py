@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from skimage import metrics as skimage
 from sklearn import metrics as sklearn
 
 import fastseg
@@ -86,7 +87,6 @@ def test_scikit_learn_of_nothing_and_of_one_voxel(labels: list[int]) -> None:
 
 
 def test_scikit_image() -> None:
-    skimage = pytest.importorskip("skimage.metrics")
     for _ in range(5):
         t, p = RNG.integers(0, 9, (2, 6, 7, 8))
         pairs = count_pairs(t, p)

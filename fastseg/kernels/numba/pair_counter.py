@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from fastseg.counts.pairs import united
 from fastseg.kernels.numba import pair_runs, pairs
 from fastseg.kernels.numba.label_counter import PairCounter
 from fastseg.kernels.protocols.labels import Declared, Pairs, Span
@@ -181,12 +182,48 @@ class _WideCounter:
         return Pairs(run.true, run.pred, run.times, None, outside, 0)
 
 
-def sparse_counter(true_dtype: np.dtype[Any], pred_dtype: np.dtype[Any], weighted: bool, room: Room) -> Any:
-    """Return a counter of pairs, however many there are.
+class _NarrowCounter:
+    """Counts pairs of all other integers and bool, a few at a time by the tables of `label_counter`."""
 
-    Of weights, and of labels of less than 32 bits or of floats, it is that of `label_counter`: a few pairs at a time.
-    """
+    def __init__(self, true_dtype: np.dtype[Any], pred_dtype: np.dtype[Any], room: Room) -> None:
+        self._inner, self._room = PairCounter(true_dtype, pred_dtype), room
+        self._wide = tuple(
+            np.uint64 if d.kind == "u" and d.itemsize == 8 else np.int64 for d in (true_dtype, pred_dtype)
+        )
+
+    def __enter__(self) -> _NarrowCounter:
+        self._inner.__enter__()
+        self._stack, self._outside = RunStack(merge_runs, self._room), 0
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._inner.__exit__(*exc_info)
+
+    def update(self, span: Span) -> bool:
+        """Count one span; always True."""
+        while not self._inner.update(span):
+            self._push()
+        return True
+
+    def _push(self) -> None:
+        pairs = self._inner.take()
+        assert isinstance(pairs, Pairs)
+        true, pred = pairs.true.astype(self._wide[0]), pairs.pred.astype(self._wide[1])
+        self._stack.push(Run(*united(true, pred, pairs.times)))
+        self._outside += pairs.outside
+
+    def take(self, declared: Declared | None = None) -> Pairs:
+        """Return what was counted since the last call, sorted; pairs are int64 or uint64."""
+        self._push()
+        run, outside, self._outside = self._stack.take(), self._outside, 0
+        return Pairs(run.true, run.pred, run.times, None, outside, 0)
+
+
+def sparse_counter(true_dtype: np.dtype[Any], pred_dtype: np.dtype[Any], weighted: bool, room: Room) -> Any:
+    """Return a counter of pairs, however many there are; of weights and floats that of `label_counter`, which is soon full."""
     dtypes = (true_dtype, pred_dtype)
-    if weighted or not all(d.kind in "iu" and d.itemsize >= 4 and d.isnative for d in dtypes):
+    if weighted or any(d.kind == "f" for d in dtypes):
         return PairCounter(*dtypes)
-    return _WideCounter(*dtypes, room)
+    if all(d.kind in "iu" and d.itemsize >= 4 and d.isnative for d in dtypes):
+        return _WideCounter(*dtypes, room)
+    return _NarrowCounter(*dtypes, room)
