@@ -44,7 +44,8 @@ autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say types, shapes and units
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {"GL03", "GL07", "GL08", "SS01"}
-numpydoc_validation_exclude = {r"\.REGISTRY$", r"\.Metric\.overall$"}  # data, whose comments say what they are
+# Data, whose comments say what they are.
+numpydoc_validation_exclude = {r"\.(REGISTRY|SURFACE_METRICS|PART_METRICS)$", r"\.Metric\.overall$"}
 
 sphinx_gallery_conf = {
     "examples_dirs": ["gallery"],

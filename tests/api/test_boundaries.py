@@ -66,10 +66,11 @@ def test_euclidean_bands_are_nearer_than_the_distance() -> None:
 
 def test_classes_regions_samples_and_averages() -> None:
     rng = np.random.default_rng(0)
-    true, pred = (np.kron(rng.integers(0, 4, (2, 4, 5)), np.ones((1, 4, 4), int)) for _ in range(2))
+    true, pred = (np.kron(rng.integers(0, 4, (2, 4, 5)), np.ones((1, 4, 9), int)) for _ in range(2))
     for function in (boundary_iou, centerline_dice):
         values = function(true, pred, labels=[1, 2, 3], sample_axis=0)
         assert values.shape == (2, 3)
+        assert len({*values.ravel()}) == 6
         for n in range(2):
             np.testing.assert_array_equal(function(true[n], pred[n], labels=[1, 2, 3]), values[n])
             for k in (1, 2, 3):
@@ -111,6 +112,22 @@ def test_missed_lines_are_0_and_no_lines_undefined() -> None:
     assert math.isnan(centerline_dice(true, np.zeros_like(true)))
     assert centerline_dice(true, np.zeros_like(true), zero_division=0) == 0.0
     assert math.isnan(boundary_iou(pred & true, pred & true))
+    one, none = np.array([[[0, 0]]]), np.array([[[0, 1]]])
+    assert metrics.centerline_dice(fastseg.CenterlineCounts((1,), one, one + 1)) == 0.0
+    assert np.isnan(metrics.centerline_dice(fastseg.CenterlineCounts((1,), one, none)))
+
+
+def test_what_is_known_of_the_two_is_so() -> None:
+    for metric in metrics.PART_METRICS.values():
+        assert metric.symmetric
+        assert metric.better == "higher"
+        assert metric.range == (0, 1)
+    for function in (boundary_iou, centerline_dice):
+        for seed in range(4):
+            true, pred = blobs(seed, (20, 22))
+            assert function(true, pred) == pytest.approx(function(pred, true), rel=1e-15)
+            assert 0 < function(true, pred) < 1
+            assert function(true, true) == 1
 
 
 REFUSED: list[tuple[Any, type[Exception], str]] = [

@@ -151,6 +151,18 @@ def test_what_is_given_wins_over_the_convention() -> None:
     assert hausdorff_distance(nothing, convention="metrics-reloaded", both_empty=5).item() == 5
 
 
+def test_a_mean_from_a_surface_that_is_not_there_is_undefined_for_surface_distance() -> None:
+    for case, value in {
+        "prediction empty": math.nan,
+        "truth empty": math.inf,
+    }.items():  # from the prediction, by default
+        true, pred, spacing = CASES[case]
+        found = fastseg.asd(true, pred, spacing=spacing, convention="surface-distance")
+        assert found == pytest.approx(value, nan_ok=True)
+        found = fastseg.asd(true, pred, spacing=spacing, convention="surface-distance", one_empty=5)
+        assert found == 5
+
+
 def test_a_missing_class_is_worth_the_diagonal_of_its_image() -> None:
     maps = np.zeros((3, 4, 9, 6), bool)
     maps[0, 1:3, 2:4, 2:4] = maps[2, 1:3, 2:4, 2:4] = True

@@ -13,6 +13,7 @@ import fastseg
 from fastseg import surface_distances
 from fastseg.metrics.surface_percentiles import percentile_distance
 from fastseg.metrics.surfaces import (
+    SURFACE_METRICS,
     average_symmetric_surface_distance,
     hausdorff_distance,
     mean_average_surface_distance,
@@ -58,11 +59,10 @@ def test_step_is_the_first_element_that_reaches(
 
 def test_what_a_percentile_is_of_infinite_distances_and_of_nothing() -> None:
     distances, counts = np.array([0.5, 2.0, np.inf]), np.array([2, 1, 1])
+    expected = {"linear": (0.8, 1.7), "nearest": (0.5, 2.0), "step": (0.5, 2.0), None: (0.8, 1.7)}  # ranks 1.2 and 1.8
     for interpolation in ("linear", "nearest", "step", None):
-        found = [percentile_distance(distances, counts, None, q, interpolation) for q in (0, 40, 100)]
-        assert found == pytest.approx(
-            [0.5, {"linear": 0.8, "step": 0.5, "nearest": 0.5, None: 0.8}[interpolation], np.inf]
-        )
+        found = [percentile_distance(distances, counts, None, q, interpolation) for q in (0, 40, 60, 100)]
+        assert found == pytest.approx([0.5, *expected[interpolation], np.inf])
         assert np.isnan(percentile_distance(distances[:0], counts[:0], None, 95, interpolation))
     assert percentile_distance(distances, counts, None, 90, "linear") == np.inf
 
@@ -146,6 +146,32 @@ def test_how_directions_are_joined() -> None:
     for metric, options in ((average_symmetric_surface_distance, {}), (normalized_surface_dice, {"tolerance": 1})):
         with pytest.raises(ValueError, match="combine: expected 'pooled' or 'mean', found 'max'"):
             metric(surfaces, combine="max", **options)
+
+
+def test_nothing_within_the_tolerance_is_0() -> None:
+    true, pred = np.zeros((2, 3, 20), bool)
+    true[1, 2:5] = pred[1, 12:15] = True
+    for metric, own in ((fastseg.nsd, {}), (fastseg.surface_overlap, {}), (fastseg.nsd, {"combine": "mean"})):
+        assert metric(true, pred, spacing=1, tolerance=7, **own) == 0.0
+        assert metric(true, pred, spacing=1, tolerance=[[7], [8]], **own).tolist() == pytest.approx([0, 1 / 3])
+
+
+def test_what_is_known_of_each_metric_is_so() -> None:
+    pairs = [blobs(seed, (9, 11)) for seed in range(6)]
+    for metric in SURFACE_METRICS.values():
+        own = {"tolerance": 0.8} if "tolerance" in {p.name for p in metric.own} else {}
+        forth, back = (
+            np.concatenate([metric(surface_distances(*pair[::way], spacing=(1, 0.7)), **own) for pair in pairs])
+            for way in (1, -1)
+        )
+        assert (np.abs(forth - back).max() < 1e-12) == metric.symmetric
+        low, high = metric.range
+        assert low == 0
+        assert ((forth >= low) & (forth <= high)).all()
+        assert (high == 1) == (metric.unit == "") == (metric.better == "higher") == (metric.worst == 0)
+        assert high in (1, np.inf)
+        same = metric(surface_distances(pairs[0][0], pairs[0][0], spacing=1), **own).item()
+        assert same == (high if metric.better == "higher" else low)
 
 
 def test_slices_are_samples() -> None:
