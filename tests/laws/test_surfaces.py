@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -202,3 +205,54 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
             assert surface_distances(true, pred, **options) == whole
         finally:
             fastseg.set_num_threads(None)
+
+
+def run(code: str, **environment: str) -> str:
+    """Run a program of its own."""
+    given = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_kernels_as_plain_python() -> None:
+    """With NUMBA_DISABLE_JIT=1 the kernels run as Python, and find the same."""
+    code = """
+import numpy as np, fastseg
+random = np.random.default_rng(0)
+for shape, share in (((4, 5, 70), 0.3), ((3, 66, 4), 0.01), ((9, 12), 0.3), ((70, 3, 3), 0.02)):
+    for surface in ("voxel", "surfel", "object"):
+        true, pred = (random.random((2, *shape)) < share).astype(np.uint8)
+        true.flat[0] = pred.flat[-1] = 1
+        options = dict(spacing=(1, 0.7, 2.5)[: len(shape)], surface=surface, mask=random.random(shape) < 0.97)
+        one, other = (fastseg.surface_distances(true, pred, backend=name, **options) for name in ("numpy", "numba"))
+        assert one == other, (shape, surface)
+"""
+    run(code, NUMBA_DISABLE_JIT="1")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/clear_refs"), reason="the highest amount of memory is Linux's to say"
+)
+def test_memory_is_that_of_the_surface() -> None:
+    code = """
+import numpy as np, fastseg
+from pathlib import Path
+
+def memory(name):
+    return next(int(l.split()[1]) for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(name)) / 1024
+
+grid = np.ogrid[:320, :400, :400]
+squares = sum((x - n // 2) ** 2 for x, n in zip(grid, (320, 400, 400)))
+true, pred = ((squares < r * r).astype(np.uint8) for r in (150, 100))
+del squares
+fastseg.surface_distances(true[:40], pred[:40], spacing=1, labels=[1])
+Path("/proc/self/clear_refs").write_text("5")
+before = memory("VmRSS:")
+surfaces = fastseg.surface_distances(true, pred, spacing=1, labels=[1])
+print(memory("VmHWM:") - before, surfaces.elements.sum())
+"""
+    grown, elements = map(float, run(code, FASTSEG_NUM_THREADS="2").split())
+    assert elements > 300_000
+    assert grown < 64
