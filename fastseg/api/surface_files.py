@@ -12,7 +12,8 @@ from fastseg.api.surfaces import surface_distances
 from fastseg.counting.stored_labels import to_labels
 from fastseg.counts import LabelCounts, SurfaceDistances
 from fastseg.labels.choices import LabelChoices
-from fastseg.volumes.kept import Kept, spacing_along_axes
+from fastseg.volumes.kept import Kept
+from fastseg.volumes.spacing import right_angled_spacing
 
 __all__ = ["surfaces_of_files"]
 
@@ -45,7 +46,7 @@ def surfaces_of_files(
         If the file does not say its spacing, or is sheared.
     """
     true, pred, *roi = volumes
-    steps: Any = spacing_along_axes(true) if spacing is None else spacing
+    steps: Any = right_angled_spacing(true.geometry, true.path) if spacing is None else spacing
     arrays = [_labels(true, {}), _labels(pred, chosen.map_prediction)]
     mask = [each.voxels() != 0 for each in roi]
     if true.order == "F":  # as the files lie, where all lie so

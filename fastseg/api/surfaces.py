@@ -41,8 +41,8 @@ def surface_distances(
         Label maps of one shape with two or three axes of space, as in `count_labels`; with `channel_axis` masks, as in
         `count_masks`. A map of one plane is no image: its voxels have a neighbour outside on both sides.
     spacing
-        The distance of neighbouring voxels along each axis of space, in the arrays' order, or one number for all. There is no
-        default: distances in voxels are ``spacing=1``.
+        The distance of neighbouring voxels along each axis of space, in the arrays' order, or one number for all. Images (of
+        SimpleITK, nibabel or MONAI) that know theirs need none, arrays do: distances in voxels are ``spacing=1``.
     num_classes
         K: the classes are the labels 0..K-1; others are an error. The background is among them, and has a surface, too.
     labels

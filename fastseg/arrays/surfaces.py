@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import checked_number, integers, one_of
 from fastseg.arrays.labels import LabelInputs, label_inputs
 from fastseg.arrays.masks import MaskInputs, mask_inputs
@@ -60,6 +61,8 @@ def surface_inputs(
     farthest = math.inf
     if max_distance is not None and not (farthest := checked_number(max_distance, "max_distance")) >= 0:
         raise ValueError(f"max_distance: expected a distance that is not negative, found {max_distance!r}")
+    if spacing is None:
+        spacing = _image_spacing(y_true=y_true, y_pred=y_pred)
     given = {"num_classes": num_classes, "labels": labels, "regions": regions}
     said = [name for name, value in given.items() if value is not None]
     if len(said) > 1:
@@ -95,6 +98,22 @@ def surface_inputs(
     return SurfaceInputs(
         maps, members, num_classes is not None, checked_spacing(spacing, axes), surface, border, farthest
     )
+
+
+def _image_spacing(**images: Any) -> tuple[float, ...] | None:
+    """Return the spacing of the first that is an image and says it, along the axes of its array; None where none does."""
+    for name, value in images.items():
+        image = image_objects.opened(value, name)
+        if image is None or not image.geometries:
+            continue
+        from fastseg.volumes.spacing import right_angled_spacing
+
+        steps = {right_angled_spacing(geometry, name) for geometry in image.geometries}
+        axes = ["xyz".index(dim) for dim in image.dims if dim in ("x", "y", "z")]
+        if len(steps) == 1 and len(axes) == len(image.geometries[0].shape):
+            along = steps.pop()
+            return tuple(along[axis] for axis in axes)
+    return None
 
 
 def checked_spacing(spacing: Any, axes: int) -> tuple[float, ...]:

@@ -10,13 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes.bytes import WritableBytes
-from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.volume import Volume
 
-__all__ = ["Kept", "spacing_along_axes"]
-
-#: Cosine between two axes of a volume beyond which it is sheared: a hundredth of a degree or so is rounding of headers.
-_SHEAR = 1e-3
+__all__ = ["Kept"]
 
 
 class Kept(Volume):
@@ -61,37 +57,3 @@ class Kept(Volume):
                 "this is a defect in fastseg, please report it"
             )
         return self._voxels
-
-
-def spacing_along_axes(volume: Volume) -> tuple[float, ...]:
-    """Return the distance of neighbouring voxels along each axis in mm, where it is a float32 as it was meant.
-
-    Raises
-    ------
-    VolumeError
-        If the file does not say it, or its axes are not at right angles.
-    """
-    geometry = volume.geometry
-    if geometry.affine is not None and len(geometry.shape) >= 3:
-        linear = geometry.affine[:3, :3]
-        with np.errstate(all="ignore"):
-            unit = linear / np.linalg.norm(linear, axis=0)
-        cosines = np.abs(unit.T @ unit - np.eye(3)).max()
-        if cosines > _SHEAR:
-            raise VolumeError(
-                f"{volume.path}: expected axes at right angles for distances of surfaces, found a sheared volume (the cosine "
-                f"of an angle is {cosines:.3g}); resample it first"
-            )
-    spacing = tuple(float(step) for step in geometry.spacing)
-    if not all(0 < step < np.inf for step in spacing):
-        raise VolumeError(
-            f"{volume.path}: expected a file that says its spacing for distances of surfaces, found {spacing}; spacing= says "
-            "it instead (distances in voxels: 1)"
-        )
-    return tuple(map(_meant, spacing))
-
-
-def _meant(step: float) -> float:
-    """Return the decimal number that was stored as a float32: 0.8 mm for 0.800000012, so that a tolerance of 0.8 has it."""
-    short = np.float32(step)
-    return float(np.format_float_scientific(short)) if float(short) == step else step

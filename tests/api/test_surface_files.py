@@ -81,7 +81,7 @@ def test_files_without_a_spacing_need_one(tmp_path: Path) -> None:
     for name, each in (("t", TRUE), ("p", PRED)):
         np.save(tmp_path / f"{name}.npy", each)
     paths = (tmp_path / "t.npy", tmp_path / "p.npy")
-    with pytest.raises(VolumeError, match=r"t.npy: expected a file that says its spacing"):
+    with pytest.raises(VolumeError, match=r"t.npy: expected a volume that says its spacing"):
         evaluate_files(*paths, **OPTIONS)
     check(
         evaluate_files(*paths, spacing=(3, 1, 1), **OPTIONS),

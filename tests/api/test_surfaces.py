@@ -63,6 +63,31 @@ def test_what_evaluate_refuses_of_surfaces() -> None:
     assert empty.defined["hd95"] == 0
 
 
+def test_images_know_their_spacing() -> None:
+    sitk, nib = pytest.importorskip("SimpleITK"), pytest.importorskip("nibabel")
+    spacing = (0.8, 0.9, 3.0)
+    pair = [each.astype(np.uint8) for each in (TRUE, PRED)]
+    images = [sitk.GetImageFromArray(each) for each in pair]
+    for image in images:
+        image.SetSpacing(spacing)
+    expected = surface_distances(*pair, spacing=spacing[::-1])
+    assert surface_distances(*images) == expected
+    assert surface_distances(pair[0], images[1]) == expected
+    assert surface_distances(*images, spacing=1) == surface_distances(*pair, spacing=1)
+    turned = [nib.Nifti1Image(each.transpose(2, 1, 0), np.diag([*spacing, 1])) for each in pair]
+    assert surface_distances(*turned) == surface_distances(*(each.transpose(2, 1, 0) for each in pair), spacing=spacing)
+    np.testing.assert_array_equal(fastseg.hd95(*images), hd95(expected)[0])
+    np.testing.assert_array_equal(evaluate(*images, metrics="hd95")["hd95"][1:], hd95(expected)[0])
+    flat = [sitk.GetImageFromArray(each[0]) for each in pair]
+    flat[0].SetSpacing((2, 1))
+    flat[1].SetSpacing((2, 1))
+    assert surface_distances(*flat) == surface_distances(*(each[0] for each in pair), spacing=(1, 2))
+    sheared = np.diag([*spacing, 1])
+    sheared[0, 1] = 0.3
+    with pytest.raises(ValueError, match="y_true: expected axes at right angles for distances of surfaces"):
+        surface_distances(*(nib.Nifti1Image(each.transpose(2, 1, 0), sheared) for each in pair))
+
+
 def evaluator(**options: Any) -> Evaluator:
     given: Any = {"num_classes": 4, "surfaces": True, "spacing": (3, 1, 1), "metrics": METRICS, "tolerance": 1}
     return Evaluator(**{**given, **options})
