@@ -83,6 +83,7 @@ def test_classes_regions_samples_and_averages() -> None:
         np.testing.assert_array_equal(
             function(true[0], pred[0], num_classes=4, include_background=False), function(true[0], pred[0])
         )
+        assert function(true[0], pred[0], num_classes=4).shape == (4,)
         macro = function(true[0], pred[0], average="macro")
         assert macro == pytest.approx(np.nanmean(values[0]))
         hot = [fastseg.one_hot(each[0], 4, channel_axis=0, dtype=bool)[1:] for each in (true, pred)]

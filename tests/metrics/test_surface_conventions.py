@@ -173,6 +173,9 @@ def test_a_missing_class_is_worth_the_diagonal_of_its_image() -> None:
         np.testing.assert_allclose(found[:, 0], [diagonal, np.nan, 0])
         found = SURFACE_METRICS[metric](surfaces, one_empty="diagonal", average="macro", convention="metrics-reloaded")
         np.testing.assert_allclose(found, [diagonal, 0, 0])
+    apart = [surface_distances(maps[0], maps[1], spacing=step) for step in (1, 2)]
+    found = hd95(apart[0].concat(apart[1]), one_empty="diagonal")
+    np.testing.assert_allclose(found[:, 0], np.linalg.norm((4, 9, 6)) * np.array([1, 2]))
     with pytest.raises(
         ValueError, match="one_empty: expected a number for normalized_surface_dice, which is no distance"
     ):

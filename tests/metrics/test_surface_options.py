@@ -174,6 +174,14 @@ def test_what_is_known_of_each_metric_is_so() -> None:
         assert same == (high if metric.better == "higher" else low)
 
 
+def test_a_surface_of_one_element_is_there() -> None:
+    true, pred = np.zeros((2, 3, 6), bool)
+    true[1, 1] = pred[1, 4] = True
+    assert fastseg.hausdorff_distance(true, pred, spacing=2) == fastseg.assd(true, pred, spacing=2) == 6
+    with pytest.raises(ValueError, match="direction: expected 'true_to_pred' or 'pred_to_true', found 'both'"):
+        fastseg.surface_overlap(true, pred, spacing=2, tolerance=1, direction="both")
+
+
 def test_slices_are_samples() -> None:
     true, pred = blobs(3, (4, 9, 10))
     found = fastseg.hd95(true, pred, spacing=(1, 0.5), sample_axis=0)

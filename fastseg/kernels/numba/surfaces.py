@@ -158,28 +158,24 @@ class SurfaceMeasurer:
         return list(zip(rows[::2], rows[1::2], strict=True))
 
     def _row(self, index: int) -> RowDistances:
-        elements = int(self._elements[index].sum())
-        if not elements:
+        """Return the distances of one surface: equal ones of several pieces put together, kind by kind."""
+        numbers = self._elements[index]
+        found = self._found[index * self._parts : (index + 1) * self._parts]
+        pieces = [(kind, *piece) for kind, each in enumerate(found) for piece in each]
+        if not pieces:  # there is no other surface
+            pieces = [(kind, np.array([math.inf]), numbers[kind, None]) for kind in np.flatnonzero(numbers).tolist()]
+        if not pieces:
             return no_distances(self._task.surface)
-        kinds = [self._distances(index, kind) for kind in range(self._parts)]
-        if self._areas is None:
-            return RowDistances(*kinds[0], elements)
-        distances, weights = (np.concatenate(arrays) for arrays in zip(*kinds, strict=True))
-        areas = np.repeat(self._areas, [there.size for there, _ in kinds])
-        order = np.argsort(distances, kind="stable")  # equal ones by their areas
-        return RowDistances(distances[order], weights[order], elements, areas[order])
-
-    def _distances(self, index: int, kind: int) -> tuple[Array, Array]:
-        """Return the distinct distances of the elements of one kind, and their numbers."""
-        found, number = self._found[index * self._parts + kind], self._elements[index, kind]
-        if number and not found:  # there is no other surface
-            return np.array([math.inf]), np.array([number])
-        distances = np.sqrt(np.concatenate([np.empty(0), *(squares for squares, _ in found)]))
+        kinds = np.repeat([kind for kind, _, _ in pieces], [squares.size for _, squares, _ in pieces])
+        distances = np.sqrt(np.concatenate([squares for _, squares, _ in pieces]))
         distances[distances > self._task.max_distance] = math.inf
-        distances, where = np.unique(distances, return_inverse=True)
-        weights = np.zeros(distances.size, np.int64)
-        np.add.at(weights, where, np.concatenate([np.empty(0, np.int64), *(counts for _, counts in found)]))
-        return distances, weights
+        order = np.argsort(distances) if self._areas is None else np.lexsort((kinds, distances))
+        distances, kinds = distances[order], kinds[order]
+        new = (distances[1:] != distances[:-1]) | (kinds[1:] != kinds[:-1])
+        starts = np.flatnonzero(np.append(True, new))
+        weights = np.add.reduceat(np.concatenate([counts for _, _, counts in pieces])[order], starts)
+        areas = None if self._areas is None else self._areas[kinds[starts]]
+        return RowDistances(distances[starts], weights, int(numbers.sum()), areas)
 
 
 class _Elements:
