@@ -57,6 +57,10 @@ def test_distances_in_mm_and_tolerances_of_classes(files: Any, capsys: Any, monk
     ("arguments", "message"),
     [
         (["--metrics", "nsd"], "--tolerance: nsd needs one"),
+        (
+            ["--metrics", "hd95", "--background"],
+            "--metrics: 'hd95' is made of surfaces, which are measured of two files",
+        ),
         (["--metrics", "nsd", "--tolerance", "a=b"], "--tolerance: expected a number, or CLASS=NUMBER, found 'a=b'"),
         (
             ["--tolerance", "1", "--background"],

@@ -11,6 +11,7 @@ from fastseg.arrays.arguments import axis_letters, checked_number, finite_number
 from fastseg.arrays.scores import ACTIVATIONS
 from fastseg.counting.mask_plan import MISSING_MASKS
 from fastseg.labels.choices import LabelChoices
+from fastseg.metrics.choice import of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.runs.scoring.settings import Settings
 from fastseg.volumes.geometry import TOLERANCE
@@ -133,6 +134,11 @@ def _metrics(given: Any) -> tuple[str, ...]:
     wanted = [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else given
     if not isinstance(wanted, Sequence) or not all(isinstance(name, str) for name in wanted):
         raise TypeError(f"metrics: expected names, in a sequence or separated by commas, found {given!r}")
+    if found := of_surfaces(wanted):
+        raise ValueError(
+            f"metrics: {found[0]!r} is made of surfaces, which are measured of two files (fastseg.evaluate_files), and not of "
+            "folders yet"
+        )
     everything = [metric.name for metric in registry.REGISTRY.values()]
     names = [each for name in wanted for each in (everything if name == "all" else [registry.get(name).name])]
     if not names:
