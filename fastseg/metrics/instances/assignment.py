@@ -47,7 +47,7 @@ def best_of_each(ends: Ints, scores: Floats) -> Bools:
 
 
 def merging(
-    rows: Ints, columns: Ints, order: Ints, qualifies: Bools, joint_score: Any, areas: tuple[Array, Array, Array]
+    rows: Ints, columns: Ints, order: Ints, qualifies: Bools, fraction: Any, areas: tuple[Array, Array, Array]
 ) -> Bools:
     """Choose edges in an order, and join further predictions to a true segment where that raises its score.
 
@@ -57,8 +57,8 @@ def merging(
         All edges, those below the threshold too, and in which order they are looked at.
     qualifies
         Which may be the first of a true segment.
-    joint_score
-        The score, of the voxels in common, of the true segment and of the predictions together.
+    fraction
+        The score as a fraction, of the voxels in common, of the true segment and of the predictions together.
     areas
         Voxels of each edge, of its true segment and of its predicted one.
     """
@@ -71,12 +71,14 @@ def merging(
             continue
         if row in joint:
             best, in_common, predicted = joint[row]
-            score = joint_score(in_common + common, true, predicted + pred)
+            over, under = fraction(in_common + common, true, predicted + pred)
+            score = over / under
             if not score > best:
                 continue
             joint[row] = (score, in_common + common, predicted + pred)
         elif good:
-            joint[row] = (joint_score(common, true, pred), common, pred)
+            over, under = fraction(common, true, pred)
+            joint[row] = (over / under, common, pred)
         else:
             continue
         taken.add(column)

@@ -197,8 +197,11 @@ def _segments(
     """Return the segments of one side, and for each pair the position of its segment, -1 where it is none."""
     is_segment = (ids != 0) & ~_among(ids, void)
     position = np.full(len(ids), -1, np.int64)
-    order = np.lexsort((ids, case))
-    order = order[is_segment[order]]
+    order = np.flatnonzero(is_segment)
+    if (case[order][1:] == case[order][:-1]).all():
+        order = order[np.argsort(ids[order], kind="stable")]  # of what is sorted already in no time
+    else:
+        order = order[np.lexsort((ids[order], case[order]))]
     ordered = case[order], ids[order]
     first = np.ones(len(order), bool)
     first[1:] = (ordered[0][1:] != ordered[0][:-1]) | (ordered[1][1:] != ordered[1][:-1])
@@ -244,7 +247,10 @@ def _crowds(true: Segments, crowd: Collection[int] | Sequence[Collection[int]]) 
 
 def _edges(rows: Ints, columns: Ints, counts: Array, width: int) -> tuple[Ints, Ints, Array]:
     """Return the distinct pairs of ends, sorted, and the sums of their counts."""
-    keys, inverse = np.unique(rows * np.int64(max(width, 1)) + columns, return_inverse=True)
+    keys = rows * np.int64(max(width, 1)) + columns
+    if (keys[1:] > keys[:-1]).all():  # as pairs are, unless segments were united
+        return rows, columns, counts
+    keys, inverse = np.unique(keys, return_inverse=True)
     return keys // max(width, 1), keys % max(width, 1), _sums(inverse.reshape(-1), counts, len(keys))
 
 

@@ -20,32 +20,30 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def iou(common: Any, true: Any, pred: Any) -> Floats:
-    """Intersection over union, of voxels in common, of the truth and of the prediction."""
-    return ratio(common, np.asarray(true) + pred - common)
+def _iou(common: Any, true: Any, pred: Any) -> tuple[Any, Any]:
+    return common, true + pred - common
 
 
-def dice(common: Any, true: Any, pred: Any) -> Floats:
-    """Dice, of voxels in common, of the truth and of the prediction."""
-    return ratio(2 * np.asarray(common), np.asarray(true) + pred)
+def _dice(common: Any, true: Any, pred: Any) -> tuple[Any, Any]:
+    return 2 * common, true + pred
 
 
-def _over_reference(common: Any, true: Any, _: Any) -> Floats:
-    return ratio(common, true)
+def _over_reference(common: Any, true: Any, _: Any) -> tuple[Any, Any]:
+    return common, true
 
 
-def _over_prediction(common: Any, _: Any, pred: Any) -> Floats:
-    return ratio(common, pred)
+def _over_prediction(common: Any, _: Any, pred: Any) -> tuple[Any, Any]:
+    return common, pred
 
 
-def _overlap(common: Any, *_: Any) -> Floats:
-    return np.asarray(common, np.float64)
+def _overlap(common: Any, *_: Any) -> tuple[Any, Any]:
+    return common, 1
 
 
-#: The scores of a pair, of voxels in common, of the truth and of the prediction.
+#: The scores of a pair as fractions, of voxels in common, of the truth and of the prediction: of arrays or of single numbers.
 CRITERIA = {
-    "iou": iou,
-    "dice": dice,
+    "iou": _iou,
+    "dice": _dice,
     "intersection_over_reference": _over_reference,
     "intersection_over_prediction": _over_prediction,
     "overlap": _overlap,
@@ -99,12 +97,21 @@ class MatchingRule:
         return self.criterion == "iou" and (self.threshold > 0.5 or (self.threshold == 0.5 and self.strict))
 
 
+def iou(common: Any, true: Any, pred: Any) -> Floats:
+    """Return intersection over union, of voxels in common, of the truth and of the prediction."""
+    return ratio(*_iou(common, true, pred))
+
+
+def dice(common: Any, true: Any, pred: Any) -> Floats:
+    """Return Dice, of voxels in common, of the truth and of the prediction."""
+    return ratio(*_dice(common, true, pred))
+
+
 def scores_of(graph: OverlapGraph, rule: MatchingRule) -> Floats:
     """Return the score of each edge."""
     common = graph.touching if rule.criterion == "overlap" else graph.voxels
     ends = graph.true_area[graph.rows], graph.pred_area[graph.columns]
-    scores: Floats = np.asarray(CRITERIA[rule.criterion](common, *ends), np.float64)
-    return scores
+    return ratio(*CRITERIA[rule.criterion](common, *ends))
 
 
 def qualifying(scores: Floats, rule: MatchingRule) -> Bools:
