@@ -65,7 +65,9 @@ def missing(pred: Volume, counts: LabelCounts, mapped: bool) -> tuple[LabelCount
     unknown = counts.unknown + missed
     parts = counts.labels[kept], counts.matrix[:, kept][:, :, kept], unknown[:, kept]
     number = int(missed.sum())
-    note = f"{pred.path}: declares {pred.nodata:.17g} to be no data: {number} such voxels are misses of their true class"
+    note = (
+        f"{pred.path}: declares {pred.nodata:.17g} to be no data: {number} such voxels are misses of their true class"
+    )
     return LabelCounts(parts[0], False, parts[1], parts[2], voxels, counts.ignored), note
 
 

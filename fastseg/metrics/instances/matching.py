@@ -55,6 +55,12 @@ class InstanceMatching(ClassMeans):
         Those of its edges that match.
     voxel_ml : float or None
         The volume of a voxel in millilitres, where it is known.
+    centroids : tuple of (T, axes) and (P, axes) float64, or None
+        Where all true and all predicted segments lie, where that was asked for.
+    convention : InstanceConvention
+        What 0/0 is, and what nothing is worth.
+    surfaces : SurfaceDistances or None
+        Of what was found, a case for each of `groups`, where they were asked for.
     pairs : MatchedPairs
         What matches.
     misses, false_alarms : UnmatchedSegments
@@ -92,11 +98,8 @@ class InstanceMatching(ClassMeans):
     edges: Ints
     voxel_ml: float | None = None
     centroids: tuple[Floats, Floats] | None = None
-    """Of all true and all predicted segments."""
     convention: InstanceConvention = INSTANCE_CONVENTIONS["fastseg"]
-    """What 0/0 is, and what nothing is worth."""
     surfaces: SurfaceDistances | None = None
-    """Of what was found, a case for each of `groups`, where they were asked for."""
 
     @functools.cached_property
     def pairs(self) -> MatchedPairs:
