@@ -44,8 +44,11 @@ autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say types, shapes and units
 numpydoc_show_class_members = False
 numpydoc_validation_checks = {"GL03", "GL07", "GL08", "SS01"}
-# Data, whose comments say what they are.
-numpydoc_validation_exclude = {r"\.(REGISTRY|SURFACE_METRICS|PART_METRICS)$", r"\.Metric\.overall$"}
+numpydoc_validation_exclude = {  # data, whose comments say what they are
+    r"\.REGISTRY$",
+    r"\.[A-Z]+_METRICS$",
+    r"\.Metric\.overall$",
+}
 
 sphinx_gallery_conf = {
     "examples_dirs": ["gallery"],
