@@ -219,7 +219,7 @@ class InstanceMatching(ClassMeans):
         """
         return float(np.mean([self.at(threshold).accuracy for threshold in thresholds]))
 
-    def instance_distance(self, metric: SurfaceMetric = hd95, *, missed: float = 374.0, **options: Any) -> float:
+    def instance_distance(self, metric: SurfaceMetric | None = None, *, missed: float = 374.0, **options: Any) -> float:
         """Return the mean surface distance over true instances and false alarms, `missed` for those missed or invented.
 
         Parameters
@@ -243,7 +243,7 @@ class InstanceMatching(ClassMeans):
         lost = self.fp + self.fn
         if not self.tp + lost:
             return self.convention.distance_of_nothing
-        values = metric(self.surfaces, **options)[:, 0]
+        values = (metric or hd95)(self.surfaces, **options)[:, 0]
         return float((np.where(np.isfinite(values), values, missed).sum() + lost * missed) / (self.tp + lost))
 
     def ranked(self, confidences: ConfidencesOf, *, rematch: bool = True) -> DetectionCurve:
