@@ -10,6 +10,7 @@ import contextlib
 import functools
 import itertools
 import sys
+import warnings
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -185,8 +186,13 @@ def _places_differ(one: Geometry, other: Geometry, names: tuple[str, str]) -> st
     problem = next(filter(None, map(geometry.unplaced, (one, other), names)), None)
     if problem is not None:
         return problem
-    found = geometry.difference(one, other, names, remedy=_REMEDY, tolerance=geometry.NOISE)
-    return None if found is None else str(found)
+    found = geometry.difference(one, other, names, remedy=_REMEDY)
+    if found is not None:
+        return str(found)
+    small = geometry.difference(one, other, names, tolerance=geometry.NOISE)
+    if small is not None:
+        warnings.warn(small.accepted(geometry.TOLERANCE, "tolerance"), stacklevel=2)
+    return None
 
 
 def _coords_differ(dim: str, one: Any, other: Any, names: tuple[str, str]) -> str | None:

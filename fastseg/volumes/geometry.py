@@ -134,9 +134,9 @@ class GeometryDifference:
     def _apart(self) -> str:
         return f"{self.names[1]}: its corners lie up to {self.displacement_mm:.4g} mm from those of {self.names[0]}"
 
-    def accepted(self, tolerance: float) -> str:
-        """Say that it passes, under a tolerance that is larger than its own."""
-        passes = f"which passes for the same place (geometry_tolerance, --geometry-tolerance: {tolerance:.4g} voxels)"
+    def accepted(self, tolerance: float, option: str = "geometry_tolerance, --geometry-tolerance") -> str:
+        """Say that it passes, under a tolerance that is larger than its own; the option sets that."""
+        passes = f"which passes for the same place ({option}: {tolerance:.4g} voxels)"
         if self.displacement_mm != self.displacement_mm:
             return f"{self.names[1]}: does not quite lie as {self.names[0]}, {passes}: {self.detail}"
         return f"{self._apart}, {self.displacement:.2g} voxels, {passes}"

@@ -294,3 +294,12 @@ def test_what_has_no_array() -> None:
 def test_others_are_not_taken_for_images() -> None:
     for kind in (stub("mine", "Image"), stub("SimpleITKextra", "Image"), stub("nibabel.x", "Header")):
         assert opened(kind(), "y_true") is None
+
+
+def test_less_than_a_tenth_of_a_voxel_passes_with_a_warning() -> None:
+    nibabel: Any = pytest.importorskip("nibabel")
+    data, sheared = np.zeros((24, 24, 24), "u1"), np.eye(4)
+    sheared[0, 1] = 1e-3
+    images = [nibabel.Nifti1Image(data, affine) for affine in (np.eye(4), sheared)]
+    with pytest.warns(UserWarning, match=r"0\.023 voxels, which passes for the same place \(tolerance: 0\.1 voxels\)"):
+        assert fastseg.count_labels(*images) == fastseg.count_labels(data, data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator
 
 from fastseg.labels.names import shown
@@ -87,8 +88,12 @@ def _rows(path: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:
             problems.append(f"pairs: {shown(path)}: expected at most {_MAX_BYTES >> 20} MiB, found a larger file")
             return
         text = decoded(content)
-        mark = separator(text.strip().split("\n", 1)[0], ("reference", "prediction"))
+        said = re.match(r"sep=([,;\t])\r?\n", text)  # Excel's own line, above the header
+        mark = said[1] if said else separator(text.strip().split("\n", 1)[0], ("reference", "prediction"))
         reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=mark)
+        if said:
+            next(reader)
+            line = 2
         for row in reader:
             if row:
                 yield line, row

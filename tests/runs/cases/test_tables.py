@@ -67,6 +67,7 @@ def test_cells_may_stand_between_commas_semicolons_or_tabs(tabled: Path, mark: s
     rows = [["case", "reference", "prediction"], ["é", "gt/a.nii", "pred/1.nii"], ["b;,", "gt/é.png", "pred/2.nii"]]
     text = "\r\n".join(mark.join(f'"{cell}"' for cell in row) for row in rows)
     found = table(tabled, text.encode(encoding)).cases
+    assert table(tabled, f"sep={mark}\r\n{text}".encode(encoding)).cases == found
     assert [(case.id, Path(case.reference).name, Path(case.prediction or "").name) for case in found] == [
         ("b;,", "é.png", "2.nii"),
         ("é", "a.nii", "1.nii"),
