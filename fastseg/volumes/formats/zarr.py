@@ -26,6 +26,7 @@ from fastseg.volumes.positions import Positions
 from fastseg.volumes.volume import Format, Geometry, Volume, require
 
 _LISTED = 20  # arrays that a message names
+_ASKED = 1 << 20  # chunks that are asked for one by one where a list has not all
 _ARRAYS = 4096  # arrays of a group of masks
 _SEARCHED = 1000  # groups that are searched for them
 _warnings_lock = threading.Lock()
@@ -295,14 +296,16 @@ def _check_same_names(name: str, own: str, axes: str, kept: tuple[int, ...]) -> 
 def _absent_chunks(tree: Folder, path: str, array: Any, layout: Layout) -> tuple[int, int]:
     """Return how many chunks or shards an array has, and how many of them are not stored."""
     grid = [-(-n // size) for n, size in zip(layout.shape, layout.stored, strict=True)]
-    found = 0
+    wanted, found = math.prod(grid), 0
     for key in tree.keys(path):
         index = tuple(int(part) for part in re.findall(r"[0-9]{1,18}", key)) or (0,) * len(grid)
         if key.rpartition("/")[2] not in DOCUMENTS and len(index) == len(grid):
             found += (
                 all(i < n for i, n in zip(index, grid, strict=True)) and array.metadata.encode_chunk_key(index) == key
             )
-    return math.prod(grid), math.prod(grid) - found
+    if found < wanted <= _ASKED:  # some may lie behind links, which a list does not follow
+        found = sum(tree.size(_join(path, array.metadata.encode_chunk_key(index))) != 0 for index in np.ndindex(*grid))
+    return wanted, wanted - found
 
 
 def _node(tree: Folder, path: str) -> _Node | None:
