@@ -36,7 +36,7 @@ class Positions:
     ) -> Positions:
         """Return those of a grid: the first voxel's centre and the signed step along each axis."""
         ends = tuple((at, at + by * (n - 1)) for at, by, n in zip(origin, step, shape, strict=True))
-        return cls(ends, tuple(map(abs, step)), unit, frame)
+        return cls(ends, tuple(abs(each) or math.nan for each in step), unit, frame)
 
     def turned(self, axes: Sequence[int], flips: Sequence[bool]) -> Positions:
         """Return those of the same voxels whose axes are in another order, and some of them flipped."""

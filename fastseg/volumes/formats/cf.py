@@ -69,7 +69,11 @@ def _number(name: str, key: str, value: Any, dtype: np.dtype[Any] | None) -> int
             plain = struct.unpack("<d", base64.b64decode(plain, validate=True))[0] if dtype.kind == "f" else int(plain)
         except (ValueError, struct.error):
             plain = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(plain, plain)
-    if isinstance(plain, bool) or not isinstance(plain, int | float):
+    if (
+        isinstance(plain, bool)
+        or not isinstance(plain, int | float)
+        or (isinstance(plain, int) and abs(plain) >= 1 << 64)
+    ):
         raise VolumeError(f"{name}: expected a number in the attribute {key!r}, found {value!r}")
     if dtype is not None and dtype.kind == "u" and plain < 0:  # written as the signed type of as many bits
         plain += 1 << 8 * dtype.itemsize

@@ -16,7 +16,7 @@ __all__ = ["INTENTS", "extensions", "grayordinates", "label_names"]
 
 #: NIfTI intent codes of CIFTI-2 files.
 INTENTS = range(3000, 3100)
-_EXTENSION_BYTES = 64 << 20  # models of the brain list a hundred thousand vertices as text
+_EXTENSION_BYTES = 16 << 20  # models of the brain list a hundred thousand vertices as text
 # A name as text or, as TotalSegmentator writes it, as a section of characters.
 _LABEL = re.compile(rb"<Label\s([^>]*)>(?:<!\[CDATA\[(.*?)\]\]>|([^<]*))</Label>", re.DOTALL)
 _KEY = re.compile(rb"""\bKey\s*=\s*["'](-?\d{1,18})["']""")
@@ -34,7 +34,7 @@ def extensions(source: ByteSource, end: int) -> bytes:
     end : int
         Where the voxels begin.
     """
-    if end - source.position < 12 or end - source.position > _EXTENSION_BYTES or source.take(4)[:1] in (b"", b"\0"):
+    if not 12 <= end - source.position <= min(_EXTENSION_BYTES, source.limit) or source.take(4)[:1] in (b"", b"\0"):
         return b""
     block = source.take(end - source.position)
     found, at = [], 0
@@ -68,4 +68,5 @@ def grayordinates(shape: tuple[int, ...], text: bytes) -> Geometry:
     count = len(_MODELS.findall(found[0])) if found is not None else 0
     frame = f"{count} models of the brain ({hashlib.sha256(models).hexdigest()[:8]})"
     nothing = (math.nan,) * len(kept)
-    return Geometry(kept, None, nothing, "mv"[-len(kept) :], Positions.of(nothing, nothing, kept, "", frame))
+    axes = "mv"[-len(kept) :] if len(kept) <= 2 else ""
+    return Geometry(kept, None, nothing, axes, Positions.of(nothing, nothing, kept, "", frame))

@@ -93,7 +93,8 @@ def _axes(name: str, dataset: Any) -> str:
         if len(keys) != len(dataset.shape):
             raise VolumeError(f"{name}: expected {len(dataset.shape)} axes in axistags, found {keys}")
         return letters(keys)
-    labels = [_text(label) for label in np.ravel(_read(dataset.attrs, "DIMENSION_LABELS"))]
+    said = _read(dataset.attrs, "DIMENSION_LABELS")
+    labels = [] if said is None else [_text(label) for label in np.ravel(said)]
     if len(labels) == len(dataset.shape) and all(labels):
         return letters(labels)
     scales = _scales_of(dataset)

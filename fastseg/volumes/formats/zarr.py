@@ -274,6 +274,11 @@ def _names(node: _Node) -> Any:
     return node.metadata.get("dimension_names") or node.attributes.get("_ARRAY_DIMENSIONS")
 
 
+def _axes(metadata: dict[str, Any]) -> int:
+    shape = metadata.get("shape")
+    return len(shape) if isinstance(shape, list) else 2
+
+
 def _without_coordinates(tree: Folder, paths: list[str]) -> list[str]:
     """Leave out arrays of one axis, or none, that are named as an axis, or as a reference system, of those beside them."""
     nodes = [node for path in paths if (node := _node(tree, path)) is not None and node.metadata is not None]
@@ -281,7 +286,7 @@ def _without_coordinates(tree: Folder, paths: list[str]) -> list[str]:
     for node in nodes:
         if isinstance(names := _names(node), list) and len(names) > 1:
             named |= {str(name) for name in [*names, node.attributes.get("grid_mapping")]}
-    flat = [node for node in nodes if node.metadata is not None and len(node.metadata["shape"]) < 2]
+    flat = [node for node in nodes if node.metadata is not None and _axes(node.metadata) < 2]
     beside = {node.path for node in flat if node.path.rpartition("/")[2] in named}
     return [path for path in paths if path not in beside]
 

@@ -177,3 +177,13 @@ def test_coordinates_of_xarray_place_the_voxels(tmp_path: Path, zarr_format: int
         fastseg.count_files(true, write_dataset("m.zarr", PRED, "zyx", x=20))
     with pytest.raises(GeometryError, match="EPSG:32632 and EPSG:32633"):
         fastseg.count_files(true, write_dataset("c.zarr", PRED, "zyx", code=32633))
+
+
+@pytest.mark.parametrize("value", [10**400, [1, 2], True, "?", None])
+def test_values_that_are_no_numbers_are_refused(tmp_path: Path, value: Any) -> None:
+    for key in ("_FillValue", "scale_factor"):
+        path = write(tmp_path / f"{key}.zarr", TRUE)
+        document = json.loads((path / "zarr.json").read_text())
+        (path / "zarr.json").write_text(json.dumps(document | {"attributes": {key: value}}))
+        with pytest.raises(VolumeError, match=f"expected a number in the attribute '{key}'"):
+            open_volume(path)
