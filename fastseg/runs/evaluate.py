@@ -19,6 +19,7 @@ from fastseg.arrays.arguments import integer
 from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.labels.choices import LabelChoices, choose_labels, find_dataset_json, only_predicted
 from fastseg.labels.names import shown
+from fastseg.runs.cases.file_names import names_in_files
 from fastseg.runs.cases.find import Case, find_cases, mask_classes
 from fastseg.runs.cases.shard import Shard, digest_of
 from fastseg.runs.cases.swapped import swapped_note
@@ -222,6 +223,8 @@ def evaluate_folder(
     check_classes(bounds, settings)
     check_scores(bounds, found.cases, settings)
     cases = found.cases if share is None else share.share(found.cases)
+    if settings.masks is None and not (settings.names or settings.labels or settings.regions):
+        settings = replace(settings, names=names_in_files(case.reference for case in cases))
     if (unlike := unlike_palettes_note(case.reference for case in cases)) is not None:
         say(f"warning: {unlike}")
     if (same := same_file_note([(case.reference, case.prediction) for case in cases])) is not None:

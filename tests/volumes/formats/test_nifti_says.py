@@ -165,6 +165,14 @@ def test_cifti_labels_are_of_vertices(tmp_path: Path) -> None:
     assert "true vertices" in text
     assert "V1 & V2" in text
     assert " ml" not in text
+    for folder, path in (("T", one), ("P", other)):
+        (tmp_path / folder).mkdir()
+        for case in "ab":
+            (tmp_path / folder / f"{case}.dlabel.nii").write_bytes(path.read_bytes())
+    run = fastseg.evaluate_folder(tmp_path / "T", tmp_path / "P")
+    assert run.settings.names == names
+    dlabel(tmp_path / "T" / "b.dlabel.nii", true, {**names, 2: "MST"})
+    assert fastseg.evaluate_folder(tmp_path / "T", tmp_path / "P").settings.names == {}
     right = dlabel(tmp_path / "r.dlabel.nii", pred, names, "CIFTI_STRUCTURE_CORTEX_RIGHT")
     with pytest.raises(GeometryError, match=r"systems are 1 models of the brain \(\w{8}\) and 1 models"):
         fastseg.count_files(one, right)
