@@ -233,12 +233,13 @@ def evaluate_files(
     surfaces = None
     if keep is not None:
         surfaces = surfaces_of_files(keep, counts, chosen, spacing=spacing, surface=surface, border=border)
+    in_file = files.pop("names", None)
     return Scores(
         counts,
         metrics=metrics,
         surfaces=surfaces,
         tolerance=tolerance,
-        names=chosen.names or files.pop("names", None),
+        names=chosen.names or in_file,
         zero_division=zero_division,
         voxel_ml=voxel_ml,
         files=files,

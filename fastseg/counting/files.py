@@ -14,7 +14,7 @@ from fastseg.arrays.diagnosis import Rejected
 from fastseg.counting.boxes import count_boxes
 from fastseg.counting.file_diagnosis import explain
 from fastseg.counting.labels import LabelTotals
-from fastseg.counting.no_data import ignoring, missing, nodata_label, with_label
+from fastseg.counting.no_data import check_declared, ignoring, missing, nodata_label, undeclared, with_label
 from fastseg.counting.stored_labels import to_labels
 from fastseg.counting.streams import stream_pairs
 from fastseg.counting.threads import checked_threads, get_num_threads
@@ -70,8 +70,8 @@ def count_with_facts(
     A prediction that was opened already is closed afterwards. To `keep` the volumes are appended, with all of their voxels.
     """
 
-    def new_totals(known: Classes) -> LabelTotals:
-        return LabelTotals(1, known, unknown, weighted=False)
+    def new_totals(known: Classes, allowed: str) -> LabelTotals:
+        return LabelTotals(1, known, allowed, weighted=False)
 
     return count_volumes(
         reference, prediction, new_totals, classes=classes, unknown=unknown, map_prediction=map_prediction, roi=roi,
@@ -83,7 +83,7 @@ def count_with_facts(
 def count_volumes(
     reference: Path,
     prediction: Path | Volume,
-    new_totals: Callable[[Classes], Totals[T]],
+    new_totals: Callable[[Classes, str], Totals[T]],
     *,
     classes: Classes,
     unknown: str = "raise",
@@ -117,11 +117,16 @@ def count_volumes(
             warn_caller(text, warn)
         shape = true.geometry.shape
         voxels = prod(shape)
-        totals = new_totals(classes)
+        nothing = undeclared(pred, classes, unknown, bool(mapping))
+        totals = new_totals(classes, unknown if nothing is None else "count")
         report = None if progress is None else lambda counted: progress(counted, voxels)
         unlike = not mapping and palettes.unlike(true, pred)
         plain = mapping is None and true.scaling is None and pred.scaling is None and not unlike
-        plain = plain and not any(nodata_label(each) and each.dtype.kind == "f" for each in (true, pred))
+        plain = (
+            plain
+            and nothing is None
+            and not any(nodata_label(each) and each.dtype.kind == "f" for each in (true, pred))
+        )
         try:
             known = totals.declared if plain else None
             parts = stored_pairs(volumes, threads, known, report, counter) if voxels else []
@@ -131,9 +136,13 @@ def count_volumes(
                 mapping, by_colour = palettes.by_colour(true, pred, *values)
                 warn_caller(by_colour, warn)
             for part in parts:
-                if not isinstance(part, Square):
-                    part = _labelled(part, true, pred, mapping, totals.unsigned)
-                totals.add(0, part)
+                if isinstance(part, Square):
+                    totals.add(0, part)
+                    continue
+                labelled = _labelled(part, true, pred, mapping, totals.unsigned)
+                if nothing is not None:
+                    check_declared(labelled, classes, nothing)
+                totals.add(0, labelled)
         except Rejected:
             again = [each.path if isinstance(each, Volume) else each for each in paths]
             aligned = open_aligned(again, geometry="ignore", reorient=reorient, axes=axes)
@@ -155,7 +164,7 @@ def count_volumes(
             files["elements"] = true.elements
         counts: Any = totals.finish(voxels)
         if isinstance(counts, LabelCounts):
-            counts, missed = missing(pred, counts, bool(mapping))
+            counts, missed = missing(pred, counts, bool(mapping), nothing)
             warn_caller(missed, warn)
         return counts, files, true.geometry.voxel_volume_ml
 

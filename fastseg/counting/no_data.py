@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.classes import Classes
+from fastseg.arrays.diagnosis import Rejected
 from fastseg.counting.stored_labels import to_labels
 from fastseg.counts import LabelCounts
 from fastseg.counts.base import COUNTED, UNKNOWN
+from fastseg.kernels.protocols.labels import Pairs
 from fastseg.volumes import Volume
 
 Array = npt.NDArray[Any]
 
-__all__ = ["ignoring", "missing", "nodata_label", "with_label"]
+__all__ = ["check_declared", "ignoring", "missing", "nodata_label", "undeclared", "with_label"]
 
 
 #: What stands for NaN where that is no data: a label that no file has.
@@ -39,19 +41,18 @@ def ignoring(true: Volume, classes: Classes) -> tuple[Classes, str | None]:
     if label is None or label in classes.ignored:
         return classes, None
     if classes.labels is not None and label in classes.labels:
-        return (
-            classes,
-            f"{true.path}: declares {label} to be no data, and is scored there, as {label} is a declared label",
-        )
+        note = f"{true.path}: declares {label} to be no data, and is scored there, as {label} is a declared label"
+        return classes, note
     ignored = np.union1d(classes.ignored, [label]).astype(np.int64)
-    return replace(
-        classes, ignored=ignored
-    ), f"{true.path}: declares {true.nodata:.17g} to be no data: such voxels are not scored"
+    note = f"{true.path}: declares {true.nodata:.17g} to be no data: such voxels are not scored"
+    return replace(classes, ignored=ignored), note
 
 
-def missing(pred: Volume, counts: LabelCounts, mapped: bool) -> tuple[LabelCounts, str | None]:
+def missing(pred: Volume, counts: LabelCounts, mapped: bool, undeclared: int | None) -> tuple[LabelCounts, str | None]:
     """Return counts in which voxels that a prediction declares to be no data are misses, and a sentence that says so."""
     label = None if mapped else nodata_label(pred)
+    if undeclared is not None and counts.unknown.any():  # nothing else was let pass
+        return counts, _missed(pred, int(counts.unknown.sum()))
     place = np.flatnonzero(counts.labels == label)
     if label is None or counts.closed or label in counts.ignored or not place.size:
         return counts, None
@@ -64,11 +65,28 @@ def missing(pred: Volume, counts: LabelCounts, mapped: bool) -> tuple[LabelCount
     voxels[:, UNKNOWN] += missed.sum(1)
     unknown = counts.unknown + missed
     parts = counts.labels[kept], counts.matrix[:, kept][:, :, kept], unknown[:, kept]
-    number = int(missed.sum())
-    note = (
-        f"{pred.path}: declares {pred.nodata:.17g} to be no data: {number} such voxels are misses of their true class"
+    found = LabelCounts(parts[0], False, parts[1], parts[2], voxels, counts.ignored)
+    return found, _missed(pred, int(missed.sum()))
+
+
+def _missed(pred: Volume, voxels: int) -> str:
+    return (
+        f"{pred.path}: declares {pred.nodata:.17g} to be no data: {voxels} such voxels are misses of their true class"
     )
-    return LabelCounts(parts[0], False, parts[1], parts[2], voxels, counts.ignored), note
+
+
+def undeclared(pred: Volume, classes: Classes, unknown: str, mapped: bool) -> int | None:
+    """Return what a prediction declares to be no data, where that is none of the declared labels, of which no other may be."""
+    label = None if mapped or classes.labels is None or unknown != "raise" else nodata_label(pred)
+    return None if label is None or classes.labels is None or label in classes.labels else label
+
+
+def check_declared(pairs: Pairs, classes: Classes, label: int) -> None:
+    """Raise Rejected where a predicted label is neither declared nor this one."""
+    assert classes.labels is not None
+    counted = ~np.isin(pairs.true, classes.ignored)
+    if (counted & (pairs.pred != label) & ~np.isin(pairs.pred, classes.labels)).any():
+        raise Rejected
 
 
 def nodata_label(volume: Volume) -> int | None:

@@ -27,7 +27,7 @@ def count_pair_volumes(reference: Path, prediction: Path, ignored: Sequence[int]
     module = counter_of("auto")
     room = room_for_pairs()
 
-    def new_totals(classes: Classes) -> PairTotals:  # a file may declare that some value is no data
+    def new_totals(classes: Classes, _: str) -> PairTotals:  # a file may declare that some value is no data
         every = sorted({*ignored, *classes.ignored.tolist()})
         return PairTotals(1, every, weighted=False, module=module, room=room)
 

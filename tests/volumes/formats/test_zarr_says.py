@@ -130,6 +130,12 @@ def test_a_value_that_is_no_data_is_not_scored(tmp_path: Path, key: str) -> None
     assert back.unknown.sum() == lacking.sum()
     assert back.matrix.tolist() == fastseg.count_labels(PRED, data, labels=[0, 1, 2], unknown="count").matrix.tolist()
     assert f"{true}: declares 255 to be no data: {lacking.sum()} such voxels are misses of their true class" in notes
+    closed = fastseg.count_files(pred, true, num_classes=3, warn=notes.append)
+    assert closed == fastseg.count_labels(PRED, data, num_classes=3, unknown="count")
+    assert notes[-1].endswith(f"{lacking.sum()} such voxels are misses of their true class")
+    other = write(tmp_path / "o.zarr", np.where(data == 2, 9, data), attributes={key: 255})
+    with pytest.raises(ValueError, match="expected labels among the 3 classes"):
+        fastseg.count_files(pred, other, num_classes=3, warn=notes.append)
     declared = fastseg.count_files(true, pred, labels=[0, 1, 2, 255], warn=notes.append)
     assert declared == fastseg.count_labels(data, PRED, labels=[0, 1, 2, 255])
     assert "is scored there, as 255 is a declared label" in notes[-1]
