@@ -63,19 +63,36 @@ def count_layers(
         for _, arrays in read_boxes(readable, most):
             flat = [_flat(array, readable[0].order) for array in arrays]
             mask = inside(flat[-1]) if masked else None
+            empty = [not _any(array) for array in flat[: trues + 1 + max(other for _, other in pairs)]]
+            known: dict[Any, list[Pairs]] = {}  # what a truth and an empty mask come to is the same for all empty masks
             for place, (one, other) in enumerate(pairs):
                 true, pred = flat[one], flat[trues + other]
                 kind = true.dtype, pred.dtype
-                if kind not in counters:
-                    counters[kind] = stack.enter_context(counter_of("auto").PairCounter(*kind))
-                span = Span((true, pred, mask, None), 1, true.size, (0, 0, 0, 0))
-                while not counters[kind].update(span):
-                    parts[place].append(counters[kind].take())
-                parts[place] = _merged([*parts[place], counters[kind].take()])
+                same = (one, pred.dtype) if empty[trues + other] else (place,)
+                if same not in known:
+                    if kind not in counters:
+                        counters[kind] = stack.enter_context(counter_of("auto").PairCounter(*kind))
+                    known[same] = _pairs(counters[kind], Span((true, pred, mask, None), 1, true.size, (0, 0, 0, 0)))
+                parts[place] = _merged([*parts[place], *known[same]])
             counted += flat[0].size
             if progress is not None:
                 progress(counted)
     return parts
+
+
+def _pairs(counter: Any, span: Span) -> list[Pairs]:
+    """Return the pairs of a span."""
+    found = []
+    while not counter.update(span):
+        found.append(counter.take())
+    return [*found, counter.take()]
+
+
+def _any(array: Array) -> bool:
+    """Tell whether some byte of an array is not 0, in a third of the time that counting takes."""
+    stored = array.view(np.uint8)
+    whole = stored.size & ~7
+    return bool(stored[whole:].any() or (whole and stored[:whole].view(np.uint64).max()))
 
 
 def _flat(array: Array, order: str) -> Array:
