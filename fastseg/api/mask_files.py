@@ -15,7 +15,8 @@ from fastseg.counts import BinaryCounts
 from fastseg.labels.choices import LabelChoices, choose_labels
 from fastseg.labels.tables import LabelTable
 from fastseg.volumes.geometry import TOLERANCE
-from fastseg.volumes.masks import MaskSource, Place, Said, is_channels, kind_of, open_masks
+from fastseg.volumes.masks import MaskSource, Place, Said, is_channels, kind_of, open_masks, renumbered
+from fastseg.volumes.masks.dicom import is_dicom
 from fastseg.volumes.paths import Path
 
 __all__ = [
@@ -181,8 +182,13 @@ def are_masks(reference: Place, prediction: Place | None, chosen: LabelChoices, 
     Where somebody says what the labels are, a file that names them itself is a label map as any other.
     """
     kinds = [kind_of(place, said) for place in (reference, prediction) if place is not None]
-    declared = chosen.declared is not None or chosen.names or chosen.regions
-    return "masks" in kinds or (set(kinds) == {"named"} and not declared)
+    if "masks" in kinds or prediction is None:
+        return "masks" in kinds
+    if set(kinds) != {"named"} or chosen.declared is not None or chosen.names or chosen.regions:
+        return False
+    # Segments of DICOM have numbers, which mostly mean the same in both files: then they are labels, with their confusion.
+    numbered = all(not isinstance(place, Mapping) and is_dicom(os.fsdecode(place)) for place in (reference, prediction))
+    return said.masks or not numbered or renumbered(reference, prediction) is not None
 
 
 def count_chosen_masks(

@@ -190,6 +190,17 @@ def test_two_folders_of_masks_are_one_case(tmp_path: Path) -> None:
     np.testing.assert_array_equal(run.values("dice"), expected(1))
 
 
+def test_a_folder_of_files_of_several_arrays(tmp_path: Path) -> None:
+    for case, *sides in cases(2):
+        for side, of in zip(("gt", "pred"), sides, strict=True):
+            (tmp_path / side).mkdir(exist_ok=True)
+            np.savez(tmp_path / side / f"{case}.npz", **of)
+    run = evaluate_folder(tmp_path / "gt", tmp_path / "pred", masks=True, metrics="dice", gates=["liver:dice=0.1"])
+    order = [[each.name for each in run.classes].index(name) for name in NAMES]
+    np.testing.assert_array_equal(run.values("dice")[:, order], expected(2))
+    assert run.facts["gates"][0]["passed"]
+
+
 def test_what_only_label_maps_have_is_refused(tmp_path: Path) -> None:
     two = folders(tmp_path, SEGMENTATIONS, 1)
     for name, value in {

@@ -297,6 +297,7 @@ def _mask_folders(
                 listed[side] = list_masks(folder, argument, pattern, asked, found.problems, classes)
     if masks and unsaid and not any(listed):
         listed = [one_case(folder, reference) for _, folder, _ in both]
+        listed = listed if all(listed) else [None, None]
     found.masks += [side for side in listed if side is not None]
     return listed[0], listed[1]
 

@@ -19,6 +19,8 @@ __all__ = ["MaskFolder", "is_of_masks", "lacking", "list_masks", "one_case"]
 #: TotalSegmentator's folder of the masks of a case, in which there is nothing else.
 _SEGMENTATIONS = "segmentations"
 _SHOWN = 20
+#: Files that hold several masks each, by their names.
+_OF_SEVERAL = (".dcm", ".seg.nrrd", ".h5", ".hdf5", ".he5", ".mat", ".npz", ".zarr", ".zarr.zip")
 #: Subfolders that a glance looks into.
 _GLANCE = 1000
 
@@ -118,10 +120,15 @@ def is_of_masks(folder: str) -> bool:
 
 
 def one_case(folder: str, reference: str) -> MaskFolder | None:
-    """Return the masks of the only case of a folder, named as that of the references is; None where there are none."""
+    """Return the masks of the only case of a folder, named as that of the references is; None where there are none.
+
+    Files that hold several masks each are cases of their own.
+    """
     try:
         masks = masks_in(folder)
     except VolumeError:
+        return None
+    if any(path.lower().endswith(_OF_SEVERAL) for path in masks.values()):
         return None
     place = os.path.abspath(reference)
     case = os.path.basename(os.path.dirname(place) if os.path.basename(place) == _SEGMENTATIONS else place)

@@ -20,7 +20,7 @@ from fastseg.runs.scoring.keys import CaseFiles, Hashing
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 from fastseg.volumes import open_volume, sources
-from fastseg.volumes.masks import Said
+from fastseg.volumes.masks import Said, renumbered
 
 __all__ = ["CancelledError", "score_case", "takes_scores"]
 
@@ -97,6 +97,11 @@ def _counted(
     _: Case, record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
 ) -> CaseRecord:
     assert record.prediction is not None
+    if settings.labels is None and not settings.names and (unlike := renumbered(record.reference, record.prediction)):
+        raise ValueError(
+            f"{record.prediction}: its segments have other numbers than those of {record.reference}: {unlike} (masks=True, "
+            "--masks, matches them by name)"
+        )
     warned: list[str] = []
     options: dict[str, Any] = {"threads": threads, "progress": progress}
     options.update(geometry=settings.geometry, geometry_tolerance=settings.geometry_tolerance, warn=warned.append)

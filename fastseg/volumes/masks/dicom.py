@@ -15,7 +15,7 @@ from fastseg.volumes.formats.dicom import SEGMENTATIONS, frames_of, laid_out, na
 from fastseg.volumes.masks.source import Layer, MaskSource
 from fastseg.volumes.volume import Geometry, Planes, require
 
-__all__ = ["dicom_kind", "is_dicom", "of_dicom"]
+__all__ = ["dicom_kind", "dicom_names", "is_dicom", "of_dicom"]
 
 
 class SegmentVolume(DecodedVolume):
@@ -74,6 +74,16 @@ def dicom_kind(path: str) -> Literal["masks", "named", "labels"]:
     if dataset.get("SOPClassUID") not in SEGMENTATIONS or slide or kind not in ("BINARY", "FRACTIONAL"):
         return "labels"
     return "masks" if kind == "FRACTIONAL" or dataset.get("SegmentsOverlap") == "YES" else "named"
+
+
+def dicom_names(path: str) -> dict[int, str]:
+    """Return segment numbers to labels, by the header alone; none of what cannot be read."""
+    pydicom = require("pydicom", "dicom", path, "a DICOM file")
+    try:
+        with quiet("pydicom"):
+            return names_of(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SegmentSequence"]))
+    except Exception:
+        return {}
 
 
 def of_dicom(path: str, threshold: float | None) -> MaskSource:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.masks.channels import channel_axis_of, of_channels
-from fastseg.volumes.masks.dicom import dicom_kind, is_dicom, of_dicom
+from fastseg.volumes.masks.dicom import dicom_kind, dicom_names, is_dicom, of_dicom
 from fastseg.volumes.masks.files import masks_in, of_files
 from fastseg.volumes.masks.groups import names_in_group, of_group
 from fastseg.volumes.masks.slicer import is_segmentation, of_segmentation, segments_of
@@ -18,7 +18,10 @@ from fastseg.volumes.masks.threshold import above
 from fastseg.volumes.open import open_volume
 from fastseg.volumes.paths import Path, split_inside
 
-__all__ = ["Kind", "Place", "Said", "is_channels", "kind_of", "names_of", "open_masks"]
+__all__ = ["Kind", "Place", "Said", "is_channels", "kind_of", "names_of", "open_masks", "renumbered"]
+
+#: Names that a text lists.
+_SHOWN = 5
 
 #: Where the masks of a case are: one path, or the file of each class.
 Place = Path | Mapping[str, str]
@@ -84,9 +87,18 @@ def names_of(place: Place) -> dict[int, str]:
     """Return the names that a label map has for its labels itself; none where it has none."""
     path = "" if isinstance(place, Mapping) else os.fsdecode(place)
     try:
+        if is_dicom(path):
+            return dicom_names(path)
         return {each.value: each.name for each in segments_of(path)} if is_segmentation(path) else {}
     except (VolumeError, OSError):
         return {}
+
+
+def renumbered(reference: Place, prediction: Place) -> str | None:
+    """Say which labels have the same name and other values in two files that name their labels themselves; None: none has."""
+    one, other = ({name: label for label, name in names_of(place).items()} for place in (reference, prediction))
+    unlike = [f"{name} {one[name]} and {other[name]}" for name in one if other.get(name, one[name]) != one[name]]
+    return ", ".join(unlike[:_SHOWN]) + (", …" if len(unlike) > _SHOWN else "") if unlike else None
 
 
 def open_masks(place: Place, members: Mapping[str, tuple[int, ...]], said: Said, *, name: str = "") -> MaskSource:

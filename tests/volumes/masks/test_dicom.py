@@ -38,6 +38,38 @@ def test_segments_that_overlap_are_masks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found(counts), tallies(true, apart, NAMES))
 
 
+def numbered(path: Path, labels: Any, names: Any) -> Path:
+    """Write a label map whose segments 1, 2 and 3 have these names."""
+    segmentations.write(path, labels)
+    dataset = segmentations.pydicom.dcmread(path)
+    for item, name in zip(dataset.SegmentSequence, names, strict=True):
+        item.SegmentLabel = name
+    dataset.save_as(path)
+    return path
+
+
+def test_segments_of_other_numbers_are_matched_by_name(tmp_path: Path) -> None:
+    labels = [np.random.default_rng(n).integers(0, 4, SHAPE).astype(np.uint8) for n in range(2)]
+    one = numbered(tmp_path / "one.dcm", labels[0], NAMES)
+    same = numbered(tmp_path / "same.dcm", labels[1], NAMES)
+    other = numbered(tmp_path / "other.dcm", labels[1], NAMES[::-1])
+    scores = fastseg.evaluate_files(one, same)  # a label map, with its confusion
+    assert scores.counts.matrix.tolist() == fastseg.count_labels(*labels, num_classes=4).matrix.tolist()
+    scores = fastseg.evaluate_files(one, other)
+    true = {name: labels[0] == k for k, name in enumerate(NAMES, 1)}
+    pred = {name: labels[1] == k for k, name in enumerate(NAMES[::-1], 1)}
+    np.testing.assert_array_equal(found(scores.counts), tallies(true, pred, NAMES))
+    for side, path in (("gt", one), ("pred", other)):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "b.dcm").write_bytes(path.read_bytes())
+        (tmp_path / side / "a.dcm").write_bytes(one.read_bytes())
+    run = fastseg.evaluate_folder(tmp_path / "gt", tmp_path / "pred")
+    assert [record.status for record in run.records] == ["scored", "failed"]
+    assert "liver 1 and 3, left kidney 3 and 1 (masks=True" in str(run.records[1].reason)
+    run = fastseg.evaluate_folder(tmp_path / "gt", tmp_path / "pred", masks=True)
+    np.testing.assert_array_equal(run.binary.tp[1], tallies(true, pred, NAMES)[:, 0])
+
+
 def test_fractional_segments_need_a_threshold(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     soft = [rng.random((*SHAPE, 3)) for _ in range(2)]
