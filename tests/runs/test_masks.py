@@ -187,6 +187,8 @@ def test_two_folders_of_masks_are_one_case(tmp_path: Path) -> None:
     true, pred = folders(tmp_path, SEGMENTATIONS, 1, "{case}/{name}.nii.gz")
     run = evaluate_folder(true / "s0000/segmentations", pred / "s0000", metrics="dice")
     assert [record.id for record in run.records] == ["s0000"]
+    with pytest.raises(CasesError, match=r"a pattern .*; masks=True \(--masks\) says that each class"):
+        evaluate_folder(pred, pred)
     np.testing.assert_array_equal(run.values("dice"), expected(1))
 
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from fastseg.labels.names import shown
 from fastseg.runs.cases import ids as case_ids
 from fastseg.runs.cases.folders import CaseFolder, first_deep, is_volume, list_folder
-from fastseg.runs.cases.masks import MaskFolder, is_of_masks, lacking, list_masks, one_case
+from fastseg.runs.cases.masks import MaskFolder, has_several, is_of_masks, lacking, list_masks, one_case
 from fastseg.runs.cases.tables import read_pairs
 from fastseg.volumes import split_inside, split_suffix
 from fastseg.volumes.masks.files import natural
@@ -315,6 +315,8 @@ def _nothing(argument: str, folder: str, pattern: re.Pattern[str] | None, listed
     if deep is not None:
         fitting = rf"'(?P<case>.+){re.escape(split_suffix(deep)[1])}'"
         among += f"; a pattern (--pattern) finds those in subfolders, such as {fitting} for {shown(deep)}"
+        if has_several(folder):
+            among += "; masks=True (--masks) says that each class of a case has a file of its own"
     return f"{argument}: {shown(folder)}: expected {wanted}; found none{among}"
 
 

@@ -14,7 +14,7 @@ from fastseg.runs.cases.folders import CaseFolder, walk
 from fastseg.volumes import VolumeError, split_suffix
 from fastseg.volumes.masks.files import masks_in, natural
 
-__all__ = ["MaskFolder", "is_of_masks", "lacking", "list_masks", "one_case"]
+__all__ = ["MaskFolder", "has_several", "is_of_masks", "lacking", "list_masks", "one_case"]
 
 #: TotalSegmentator's folder of the masks of a case, in which there is nothing else.
 _SEGMENTATIONS = "segmentations"
@@ -112,6 +112,13 @@ def _has_segmentations(folder: str) -> bool:
             return any(os.path.isdir(os.path.join(path, _SEGMENTATIONS)) for path in glance)
     except OSError:  # who lists it says so
         return False
+
+
+def has_several(folder: str) -> bool:
+    """Tell whether some subfolder holds several volumes, as that of a case's masks does; a glance, at few files."""
+    glance = itertools.islice(walk(folder, "", True, []), _GLANCE)
+    inside = [path.rpartition("/")[0] for path, kind in glance if kind == "a volume" and split_suffix(path)[1]]
+    return any(inside.count(each) > 1 for each in {*inside} - {""})
 
 
 def is_of_masks(folder: str) -> bool:
