@@ -9,13 +9,15 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["MOST_BYTES", "TASK_VOXELS", "Box", "Chunked", "Grid", "boxes", "reads", "united"]
+__all__ = ["MOST_BYTES", "MOST_TASKS", "TASK_VOXELS", "Box", "Chunked", "Grid", "boxes", "reads", "united"]
 
 #: Sizes of the chunks along each axis.
 Grid = tuple[tuple[int, ...], ...]
 
 #: What a task should cover: below it, the scheduler's work on tasks would be as much as theirs.
 TASK_VOXELS = 1 << 24
+#: Tasks that a scheduler has an easy life with: of more blocks than these are worth, more are put together.
+MOST_TASKS = 100_000
 #: What a cell of all arrays may take together, unless there is no other grid.
 MOST_BYTES = 1 << 29
 
@@ -101,6 +103,8 @@ def _filled(
 def boxes(grid: Grid, last: int | None = None, elements: int = 1) -> list[Box]:
     """Return the cells of a grid in groups of neighbours that cover at least `TASK_VOXELS` where there are so many.
 
+    They cover more where there would be more than `MOST_TASKS` groups.
+
     Parameters
     ----------
     last
@@ -115,10 +119,12 @@ def boxes(grid: Grid, last: int | None = None, elements: int = 1) -> list[Box]:
     """
     axes = [axis for axis in range(len(grid)) if axis != last]
     work = elements * math.prod(max(sizes, default=1) for sizes in grid)
+    whole = elements * math.prod(map(sum, grid))
+    wanted = max(TASK_VOXELS, -(-whole // MOST_TASKS))
     together = [1] * len(grid)
     for axis in [*reversed(axes), *([] if last is None else [last])]:
-        if work < TASK_VOXELS:
-            together[axis] = max(1, min(len(grid[axis]), -(-TASK_VOXELS // max(1, work))))
+        if work < wanted:
+            together[axis] = max(1, min(len(grid[axis]), -(-wanted // max(1, work))))
             work *= together[axis]
     cuts = [
         [range(start, min(start + step, len(sizes))) for start in range(0, len(sizes), step)]

@@ -88,6 +88,13 @@ def test_a_task_covers_sixteen_million_voxels() -> None:
     assert len(boxes(grid, elements=8)) == 512  # scores of eight classes
 
 
+def test_there_are_no_more_tasks_than_a_scheduler_can_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_grids, "MOST_TASKS", 50)
+    found = boxes(((128,) * 16, (256,) * 8, (256,) * 8))
+    assert len(found) <= 50
+    assert sum(1 for box in found for _ in box) == 16 * 8 * 8
+
+
 def test_many_chunks_of_one_axis_are_quickly_done() -> None:
     line = Chunked({0: (10,) * 100_000}, 1)
     assert reads(line, united([line, Chunked({0: (1000,) * 1000}, 1)], (1_000_000,))) == 1
