@@ -53,7 +53,7 @@ class Sources:
         node: Any = self.nodes.get(key)
         while hasattr(node, "target") and self.users[node.target] == 1:  # another name of a task that was fused
             node = self.nodes.get(node.target)
-        if not hasattr(node, "func") or node.is_coro:  # a future, or an array that is there, has no function
+        if not hasattr(node, "func") or getattr(node, "is_coro", False):  # futures and data have no function
             return key, frozenset()
         return Held(node), frozenset(node.dependencies)
 

@@ -178,14 +178,18 @@ def test_what_a_worker_does_not_see_is_said(client: Client, two: Any) -> None:
     def blind(case: Any, *args: Any, **kwargs: Any) -> Any:
         from fastseg.runs.scoring import cluster as there
 
-        there._is_there = lambda _: False
+        def blind_once(path: str) -> bool:
+            there._is_there = seeing
+            return False
+
+        seeing, there._is_there = there._is_there, blind_once
         return score_case(case._replace(reference="/nowhere.nii.gz"), *args, **kwargs)
 
     patched_on_workers(client, blind)
     try:
         found = fastseg.evaluate_folder(*two, client=client)
     finally:
-        client.restart()
+        patched_on_workers(client, score_case)
     assert len(found.failed) == 5
     assert found.failed[0].reason is not None
     assert "case_00.nii.gz: not there on the worker tcp://" in found.failed[0].reason
