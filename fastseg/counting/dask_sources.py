@@ -7,6 +7,7 @@ of one for each chunk of each array besides, and the chunks of a box are in memo
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Sources:
 
         graph = HighLevelGraph.merge(*(array.__dask_graph__() for array in arrays))
         keys = [(a.name, *index) for a in arrays for index in itertools.product(*map(range, a.numblocks))]
-        self.nodes: dict[Hashable, Any] = dict(optimize(graph, keys))
+        self.nodes: dict[Hashable, Any] = {**_futures(graph), **optimize(graph, keys)}
         names = Counter(array.name for array in arrays)
         self.twice = {name for name, times in names.items() if times > 1}  # a map compared with itself
         self.users = Counter(itertools.chain.from_iterable(map(_needs, self.nodes.values())))
@@ -65,10 +66,19 @@ class Sources:
             key = pending.pop()
             if key not in found:
                 node = found[key] = self.nodes[key]
-                if not hasattr(node, "dependencies"):
+                if isinstance(node, (tuple, list)):  # as tasks were written before they were objects
                     return self.nodes
-                pending += [needed for needed in node.dependencies if needed in self.nodes]
+                pending += [needed for needed in _needs(node) if needed in self.nodes]
         return found
+
+
+def _futures(graph: Any) -> dict[Hashable, Any]:
+    """Return what workers hold already, of arrays that were persisted: it is no task, and lost where tasks are optimised."""
+    library = sys.modules.get("distributed")
+    if library is None:
+        return {}
+    made = (layer.mapping for layer in graph.layers.values() if hasattr(layer, "mapping"))
+    return {key: value for each in made for key, value in each.items() if isinstance(value, library.Future)}
 
 
 def _needs(node: Any) -> Iterable[Hashable]:

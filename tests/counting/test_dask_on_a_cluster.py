@@ -78,6 +78,17 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(tmp_path: Path) -> None:
     assert (tmp_path / "killed").exists()
 
 
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("chunks", [20, (40, 24, 10)])
+def test_what_workers_hold_already_is_counted_there(chunks: Any) -> None:
+    true, pred = da.from_array(TRUE, 20).persist(), da.from_array(PRED, chunks).persist()
+    expected = fastseg.count_labels(TRUE, PRED)
+    later = fastseg.count_labels(true, pred, compute=False)
+    assert later.compute() == expected
+    assert len(later.dask) < 100
+    assert fastseg.count_labels(true, true).matrix.trace(axis1=1, axis2=2).item() == TRUE.size
+
+
 def test_two_clients_at_once(client: Client) -> None:
     first = fastseg.count_labels(da.from_array(TRUE, 20), da.from_array(PRED, 20), compute=False)
     second = fastseg.count_labels(da.from_array(PRED, 20), da.from_array(TRUE, 20), compute=False)
