@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -11,6 +12,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray
+import zarr
 from hypothesis import given, settings, strategies as st
 
 import fastseg
@@ -296,3 +298,24 @@ def test_a_map_beside_itself_is_read_once() -> None:
     true = cut(TRUE, (6, 14, 10)).map_blocks(noted, dtype=TRUE.dtype, meta=np.empty((0, 0, 0), np.uint8))
     fastseg.count_labels(true, true)
     assert len(read) == 2
+
+
+@pytest.mark.parametrize("options", [{"zarr_format": 2}, {"zarr_format": 3}, {"zarr_format": 3, "shards": (8, 14, 10)}])
+def test_stores_of_zarr_also_where_chunks_are_missing(tmp_path: Path, options: dict[str, Any]) -> None:
+    true, pred = TRUE.copy(), PRED.copy()
+    true[:4], pred[4:8] = 0, 0  # what is only the fill value is not written
+    blocks = []
+    for name, array in (("true", true), ("pred", pred)):
+        store = zarr.create_array(
+            tmp_path / name,
+            shape=array.shape,
+            chunks=(4, 14, 10),
+            dtype="u1",
+            config={"write_empty_chunks": False},
+            **options,
+        )
+        store[:] = array
+        blocks.append(da.from_zarr(str(tmp_path / name)))
+    later = fastseg.count_labels(*blocks, compute=False)
+    assert later.compute() == fastseg.count_labels(true, pred)
+    assert fastseg.count_labels(blocks[0], blocks[1].rechunk(5)) == fastseg.count_labels(true, pred)
