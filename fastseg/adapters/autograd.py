@@ -48,7 +48,9 @@ def differentiable_loss(
         raise NotCovered("derivatives in forward mode")
     inputs = functools.partial(_inputs, label_axis, options)
     given = counted(inputs, scores, truth)
-    values, by_values = loss(counted(sum_score_inputs, given))
+    values, by_values = counted(
+        lambda: loss(sum_score_inputs(given))
+    )  # of a GPU what is wrong is known at the first sum
     result = torch.from_numpy(np.asarray(values, np.float64)).to(scores.device, dtype)
     if not (scores.requires_grad and torch.is_grad_enabled()):
         return result

@@ -17,27 +17,34 @@ from fastseg.kernels.protocols.labels import Pairs
 
 __all__ = ["count_on_device"]
 
+Add = Callable[[int, Pairs], None]
 
-def count_on_device(given: LabelInputs, add: Callable[[int, Pairs], None], count_unknown: bool, backend: str) -> None:
-    """Count a pair of label maps on a GPU; `add` is called with each sample and its pairs."""
+
+def count_on_device(given: LabelInputs, count_unknown: bool, backend: str) -> Callable[[Add], None]:
+    """Count a pair of label maps on a GPU; return a function that waits for the counts, and adds each sample and its pairs."""
     module: Any = device_backend(backend, str(given.device))
     if not given.y_true.size:
-        return
+        return lambda _: None
     maps = maps_on_device(given, [(given.sample_axis, None)] * 3, given.num_samples, 1, module)
     labels = _told_apart(given, maps, module)
-    table = module.count_pairs(maps, labels, given.device)
+    counted = module.count_pairs(maps, labels, given.device)
     values = np.append(labels, _other_than(labels))
-    try:
-        if table.bad.any():
-            raise Rejected
-        for sample, counts in enumerate(table.counts):
-            rows, columns = np.nonzero(counts)
-            outside = int(table.outside[sample])
-            weights = None if table.weights is None else table.weights[sample, rows, columns]
-            wrong = int(table.bad_weights[sample])
-            add(sample, Pairs(values[rows], values[columns], counts[rows, columns], weights, outside, wrong))
-    except Rejected:
-        explain_labels(copied_to_host(given, module), count_unknown=count_unknown)
+
+    def finish(add: Add) -> None:
+        table = counted()
+        try:
+            if table.bad.any():
+                raise Rejected
+            for sample, counts in enumerate(table.counts):
+                rows, columns = np.nonzero(counts)
+                outside = int(table.outside[sample])
+                weights = None if table.weights is None else table.weights[sample, rows, columns]
+                wrong = int(table.bad_weights[sample])
+                add(sample, Pairs(values[rows], values[columns], counts[rows, columns], weights, outside, wrong))
+        except Rejected:
+            explain_labels(copied_to_host(given, module), count_unknown=count_unknown)
+
+    return finish
 
 
 def _told_apart(given: LabelInputs, maps: Any, module: Any) -> npt.NDArray[np.int64]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastseg.arrays.convert import as_array
 from fastseg.arrays.device import device_of, empty_like
-from fastseg.arrays.diagnosis import Rejected, explain_scores
+from fastseg.arrays.diagnosis import explain_scores
 from fastseg.arrays.scores import ScoreInputs
 from fastseg.counting.device_maps import copied_to_host, lying_on_device
 from fastseg.kernels import device_backend
@@ -19,8 +20,8 @@ from fastseg.kernels.protocols.scores import GradientTerms, ScoreTally
 __all__ = ["room_on_device", "sum_on_device", "write_gradient_on_device"]
 
 
-def sum_on_device(given: ScoreInputs, add: Any, backend: str) -> None:
-    """Sum scores on a GPU; `add` is called with the sums of each sample, as `ScoreTotals.add`."""
+def sum_on_device(given: ScoreInputs, backend: str) -> Callable[[Any], None]:
+    """Sum scores on a GPU; return a function that waits for the sums, and calls what it is given as `ScoreTotals.add`."""
     module: Any = device_backend(backend, str(given.device))
     options = given.options
     missing = sorted(options.quantities - module.SCORE_QUANTITIES)
@@ -28,11 +29,13 @@ def sum_on_device(given: ScoreInputs, add: Any, backend: str) -> None:
         raise ValueError(f"quantities: expected some of {sorted(module.SCORE_QUANTITIES)} on a GPU, found {missing}")
     scores = _on_device(given, module, None)
     if not given.y_score.size:
-        return
-    found = module.sum_scores(scores, given.device)
-    try:
+        return lambda _: None
+    summed = module.sum_scores(scores, given.device)
+
+    def finish(add: Any) -> None:
+        found = summed()
         if found.wrong.any():
-            raise Rejected
+            explain_scores(copied_to_host(given, module))
         for sample, counts in enumerate(found.counts):
             sums = {name: values[sample] for name, values in found.sums.items()}
             counted, outside = int(found.counted[sample]), int(found.outside[sample])
@@ -43,8 +46,8 @@ def sum_on_device(given: ScoreInputs, add: Any, backend: str) -> None:
             square = Square(of_labels, counts, counted, int(found.ignored[sample]), outside)
             pairs = [square] if not options.soft or "argmax" in options.quantities else []
             add([(sample, (ScoreTally(sums, 0), pairs))])
-    except Rejected:
-        explain_scores(copied_to_host(given, module))
+
+    return finish
 
 
 def room_on_device(given: ScoreInputs, wanted: np.dtype[Any], any_type: bool, out: Any) -> Any:

@@ -19,6 +19,7 @@ from fastseg.arrays.labels import LabelInputs
 from fastseg.counting.device_labels import count_on_device
 from fastseg.counting.jobs import check_compute, check_sums, mask_conversion, run_layouts, weight_conversion
 from fastseg.counts import COUNTED, IGNORED, OUTSIDE, UNKNOWN, BinaryCounts, LabelCounts, Marginals, positions
+from fastseg.counts.late import late
 from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.labels import Declared, Pairs, Square
 
@@ -255,7 +256,17 @@ def count_label_inputs(
         )
         return counts
     check_compute(compute)
-    totals = LabelTotals(given.num_samples, given.classes, unknown, given.weight is not None)
+    weighted = given.weight is not None
+    totals = LabelTotals(given.num_samples, given.classes, unknown, weighted)
+    if given.device is not None:
+        count = count_on_device(given, totals.count_unknown, backend)
+
+        def make() -> LabelCounts:
+            totals = LabelTotals(given.num_samples, given.classes, unknown, weighted)
+            count(totals.add)
+            return totals.finish(_voxels(given))
+
+        return late(LabelCounts, make)
     return totals.finish(_count(given, totals, backend))
 
 
@@ -274,10 +285,17 @@ def count_classes(
         )
         return found
     check_compute(compute)
-    if given.weight is not None or given.classes.without_score.size:  # which binary counts do not know
+    if given.weight is not None or given.classes.without_score.size or given.device is not None:
+        # Binary counts do not know weights and ignored classes; of a GPU the matrix comes back in any case.
         return count_label_inputs(given, unknown=unknown, backend=backend)
     totals = LabelTotals(given.num_samples, given.classes, unknown, weighted=False, matrix=False)
     return totals.finish_classes(_count(given, totals, backend))
+
+
+def _voxels(given: LabelInputs) -> int:
+    """Return the voxels of a sample."""
+    voxels: int = given.y_true.size // max(1, given.num_samples)
+    return voxels
 
 
 def _each_label(counts: LabelCounts) -> LabelCounts | BinaryCounts:
@@ -287,22 +305,19 @@ def _each_label(counts: LabelCounts) -> LabelCounts | BinaryCounts:
 
 def _count(given: LabelInputs, totals: LabelTotals, backend: str) -> int:
     """Add a pair of label maps to the totals; return the voxels of a sample."""
-    if given.device is not None:
-        count_on_device(given, totals.add, totals.count_unknown, backend)
-    else:
-        module = counter_of(backend)
-        declared = None if any(given.bfloat16) else totals.declared  # values of bit patterns are known only afterwards
-        try:
-            count_into(
-                totals.add,
-                given,
-                lambda: module.PairCounter(given.y_true.dtype, given.y_pred.dtype),
-                module.transpose_into,
-                declared,
-            )
-        except Rejected:
-            explain_labels(given, count_unknown=totals.count_unknown)
-    return int(given.y_true.size) // max(1, given.num_samples)
+    module = counter_of(backend)
+    declared = None if any(given.bfloat16) else totals.declared  # values of bit patterns are known only afterwards
+    try:
+        count_into(
+            totals.add,
+            given,
+            lambda: module.PairCounter(given.y_true.dtype, given.y_pred.dtype),
+            module.transpose_into,
+            declared,
+        )
+    except Rejected:
+        explain_labels(given, count_unknown=totals.count_unknown)
+    return _voxels(given)
 
 
 def count_into(
@@ -319,7 +334,7 @@ def count_into(
     Rejected
         If `add` does.
     """
-    voxels = given.y_true.size // max(1, given.num_samples)
+    voxels = _voxels(given)
     if not voxels:
         return
     conversions = (None, None, mask_conversion(given.mask), weight_conversion(given.weight))

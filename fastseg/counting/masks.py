@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from fastseg.counting.device_maps import copied_to_host, maps_on_device
 from fastseg.counting.jobs import check_compute, check_sums, run_layouts
 from fastseg.counting.threads import run_jobs
 from fastseg.counts import COUNTED, OUTSIDE, BinaryCounts
+from fastseg.counts.late import late
 from fastseg.kernels import counter_of, device_backend
 from fastseg.kernels.protocols.labels import MaskBlock, MaskCounterProtocol, MaskTally, Span
 
@@ -42,10 +43,21 @@ def count_mask_inputs(
     check_compute(compute)
     device = given.device
     module = counter_of(backend) if device is None else device_backend(backend, str(device))
-    samples, channels = given.shape
+    channels = given.shape[1]
     names = tuple(range(channels)) if classes is None else tuple(classes)
     if len(names) != channels:
         raise ValueError(f"classes: expected a name for each of {channels} channels, found {len(names)}")
+    if device is None:
+        return _folded(given, names, classes is None, lambda fold: _count(given, module, fold), module)
+    count = _count_on_device(given, module)
+    return late(BinaryCounts, lambda: _folded(given, names, classes is None, count, module))
+
+
+def _folded(
+    given: MaskInputs, names: tuple[str | int, ...], trusted: bool, count: Callable[[Any], None], module: Any
+) -> BinaryCounts:
+    """Return what `count` calls a function with; `trusted` tells whether the names are right."""
+    (samples, channels), size = given.shape, given.y_true.size
     sums = np.zeros((samples, channels, 4), np.int64 if given.weight is None else np.float64)
     voxels = np.zeros((samples, 4), np.int64)
 
@@ -58,12 +70,12 @@ def count_mask_inputs(
                 voxels[sample, COUNTED] += tally.inside
                 voxels[sample, OUTSIDE] += number - tally.inside
 
-    if given.y_true.size:
+    if size:
         try:
-            (_count if device is None else _count_on_device)(given, module, fold)
+            count(fold)
         except Rejected:
-            explain_masks(given if device is None else copied_to_host(given, module))
-    conserved = (voxels.sum(1) == given.y_true.size // max(1, samples * channels)).all()
+            explain_masks(given if given.device is None else copied_to_host(given, module))
+    conserved = (voxels.sum(1) == size // max(1, samples * channels)).all()
     if given.mask is None:
         conserved = conserved and not voxels[:, OUTSIDE].any()
     if given.weight is not None:
@@ -73,7 +85,7 @@ def count_mask_inputs(
     if not conserved:
         raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
     tp, fp, fn, tn = (sums[:, :, k] for k in range(4))
-    if classes is None:
+    if trusted:
         return BinaryCounts._trusted(classes=names, tp=tp, fp=fp, fn=fn, tn=tn, voxels=voxels)
     return BinaryCounts(names, tp, fp, fn, tn, voxels)
 
@@ -111,17 +123,24 @@ def _count(given: MaskInputs, module: Any, fold: Any) -> None:
         run_jobs(blocks.jobs, open_worker, fold)
 
 
-def _count_on_device(given: MaskInputs, module: Any, fold: Any) -> None:
-    """Count all at once where they lie, in the memory of a GPU."""
+def _count_on_device(given: MaskInputs, module: Any) -> Callable[[Any], None]:
+    """Begin to count all at once where they lie, in the memory of a GPU; return what waits for that."""
     if given.weight is not None:
         raise TypeError("sample_weight: expected None for maps on a GPU, where voxels cannot be weighted yet")
+    if not given.y_true.size:
+        return lambda _: None
     samples, channels = given.shape
     maps = maps_on_device(given, [given.axes(position) for position in range(3)], samples, channels, module)
-    found = module.count_masks(maps, given.device)
-    tp, fp, fn = found.both, found.pred - found.both, found.true - found.both
-    sums = np.stack([tp, fp, fn, found.inside - tp - fp - fn], axis=-1)
-    tally = MaskTally(sums, found.inside[:, 0], bool(found.wrong.any()))
-    fold([(slice(0, samples), slice(0, channels), maps.voxels, tally)])
+    counted = module.count_masks(maps, given.device)
+
+    def finish(fold: Any) -> None:
+        found = counted()
+        tp, fp, fn = found.both, found.pred - found.both, found.true - found.both
+        sums = np.stack([tp, fp, fn, found.inside - tp - fp - fn], axis=-1)
+        tally = MaskTally(sums, found.inside[:, 0], bool(found.wrong.any()))
+        fold([(slice(0, samples), slice(0, channels), maps.voxels, tally)])
+
+    return finish
 
 
 class _Jobs:

@@ -17,6 +17,7 @@ from fastseg.counting.device_scores import sum_on_device
 from fastseg.counting.jobs import SMALL, check_compute, check_sums, run_layouts
 from fastseg.counting.labels import LabelTotals
 from fastseg.counts import COUNTED, OUTSIDE, LabelCounts
+from fastseg.counts.late import late
 from fastseg.counts.scores import ScoreSums, zeros_of
 from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.labels import Declared, Pairs, Span, Square
@@ -41,6 +42,8 @@ def underflow_note(sums: ScoreSums, dtype: np.dtype[Any], activation: str | None
 
 def warn_of_underflow(given: ScoreInputs, sums: ScoreSums) -> None:
     """Warn where sums are infinite because float16 has rounded probabilities to 0."""
+    if given.options.activation is not None:
+        return
     note = underflow_note(sums, given.y_score.dtype, given.options.activation)
     if note is not None:
         warnings.warn(note, stacklevel=3)
@@ -56,10 +59,16 @@ def sum_score_inputs(
         sums: ScoreSums = count_in_blocks(given, partial(sum_score_inputs, backend=backend), compute=compute)
         return sums
     check_compute(compute)
-    totals = ScoreTotals(given)
     if given.device is not None:
-        sum_on_device(given, totals.add, backend)
-        return totals.finish(given.voxels)
+        add_to = sum_on_device(given, backend)
+
+        def make() -> ScoreSums:
+            totals = ScoreTotals(given)
+            add_to(totals.add)
+            return totals.finish(given.voxels)
+
+        return late(ScoreSums, make)
+    totals = ScoreTotals(given)
     module = counter_of(backend)
     options, samples = given.options, given.num_samples
 

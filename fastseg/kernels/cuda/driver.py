@@ -61,6 +61,18 @@ class Driver(Protocol):
         """Return bytes of the device's memory once all work before on the stream is done."""
         ...
 
+    def fetch(self, pointer: int, size: int, device: Device) -> Fetched:
+        """Have bytes of the device's memory copied in the order of the stream, without waiting for them."""
+        ...
+
+
+class Fetched(Protocol):
+    """Bytes that are on their way from a GPU."""
+
+    def wait(self) -> bytes:
+        """Return them once all work on their stream is done; the same each time."""
+        ...
+
 
 class Nvidia:
     """The driver of NVIDIA's GPUs, through cuda.bindings."""
@@ -85,6 +97,8 @@ class Nvidia:
         self._kernels: dict[tuple[int, Specialisation], Any] = {}
         self._room: dict[tuple[int, int], tuple[int, int]] = {}
         self._uploads: dict[tuple[int, bytes], int] = {}
+        self._pinned: dict[tuple[int, int, int], list[int]] = {}
+        self._in_graphs: set[tuple[int, int]] = set()
         self.turn: AbstractContextManager[Any] = threading.RLock()
 
     def limits(self, device: Device) -> Limits:
@@ -126,10 +140,12 @@ class Nvidia:
         with self._on(device):
             key = (device.index, device.stream)
             pointer, room = self._room.get(key, (0, 0))
+            if self._capturing(device):
+                self._in_graphs.add(key)
             if room < size + beyond:
-                if pointer:
+                if pointer and key not in self._in_graphs:
                     self._call(self.cuda.cuMemFree(pointer))  # which waits for all work on the device
-                    del self._room[key]
+                self._room.pop(key, None)
                 pointer, room = int(self._call(self.cuda.cuMemAlloc(size + beyond))), size + beyond
                 self._room[key] = (pointer, room)
             if size:
@@ -160,6 +176,28 @@ class Nvidia:
             self._call(self.cuda.cuMemcpyDtoHAsync(ctypes.addressof(room), pointer, size, device.stream))
             self._call(self.cuda.cuStreamSynchronize(device.stream))
         return host
+
+    def fetch(self, pointer: int, size: int, device: Device) -> Fetched:
+        """Have bytes copied to memory of the CPU that the GPU can write to while nobody waits."""
+        with self._on(device):
+            room = 1 << max(12, (size - 1).bit_length())  # few sizes, so that memory is used again
+            free = self._pinned.setdefault((device.index, device.stream, room), [])
+            host = free.pop() if free else int(self._call(self.cuda.cuMemAllocHost(room)))
+            self._call(self.cuda.cuMemcpyDtoHAsync(host, pointer, size, device.stream))
+            # Memory that a graph writes to whenever it is launched is nobody else's from now on.
+            return _Copy(self, host, size, device, [] if self._capturing(device) else free)
+
+    def finish(self, device: Device) -> None:
+        """Wait for all work on the device's stream."""
+        with self._on(device):
+            self._call(self.cuda.cuStreamSynchronize(device.stream))
+
+    def _capturing(self, device: Device) -> bool:
+        """Tell whether the stream's work goes into a graph, and is not done."""
+        if not device.stream:
+            return False
+        none = self.cuda.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_NONE
+        return bool(self._call(self.cuda.cuStreamIsCapturing(device.stream)) != none)
 
     @contextmanager
     def _on(self, device: Device) -> Iterator[None]:
@@ -198,6 +236,26 @@ class Nvidia:
         if status != self.cuda.CUresult.CUDA_SUCCESS:
             raise RuntimeError(f"the GPU's driver failed: {getattr(status, 'name', status)}")
         return values[0] if len(values) == 1 else tuple(values)
+
+
+class _Copy:
+    """Bytes in memory of the CPU that a GPU writes to; the memory goes to `free` afterwards."""
+
+    def __init__(self, owner: Nvidia, host: int, size: int, device: Device, free: list[int]) -> None:
+        self.owner, self.host, self.size, self.device, self.free = owner, host, size, device, free
+        self.content: bytes | None = None
+
+    def wait(self) -> bytes:
+        with self.owner.turn:
+            if self.content is None:
+                self.owner.finish(self.device)
+                self.content = ctypes.string_at(self.host, self.size)
+                self.free.append(self.host)
+            return self.content
+
+    def __del__(self) -> None:
+        if self.content is None:
+            self.free.append(self.host)  # what comes next is written in the order of the same stream
 
 
 _driver: Driver | None = None

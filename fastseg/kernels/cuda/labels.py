@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,14 +57,17 @@ class Table(NamedTuple):
     """(N,) weights within the mask that are negative, infinite or NaN."""
 
 
-def count_pairs(maps: Maps, labels: npt.NDArray[np.int64], device: Device) -> Table:
-    """Count the pairs of labels, of which those given (sorted) are told apart, and sum their weights if there are any."""
+def count_pairs(maps: Maps, labels: npt.NDArray[np.int64], device: Device) -> Callable[[], Table]:
+    """Count the pairs of labels, of which those given (sorted) are told apart, and sum their weights if there are any.
+
+    Returns a function that waits for the table.
+    """
     found = driver()
     with found.turn:
         return _count_pairs(found, maps, labels, device)
 
 
-def _count_pairs(found: Driver, maps: Maps, labels: npt.NDArray[np.int64], device: Device) -> Table:
+def _count_pairs(found: Driver, maps: Maps, labels: npt.NDArray[np.int64], device: Device) -> Callable[[], Table]:
     samples, width, limits = maps.samples, labels.size + 1, found.limits(device)
     cells = width * width
     shared, copies = _shared(cells, limits.shared_bytes)
@@ -88,12 +92,17 @@ def _count_pairs(found: Driver, maps: Maps, labels: npt.NDArray[np.int64], devic
         job = _filled(_WEIGHTS_JOB, **told, weight=weight, largest=largest, bad=bad_weights, sums=sums)
         for step in ("LARGEST", "SUMS"):
             found.launch(weights_kernel(maps, step), device, maps.grid(limits), 0, job)
-    result = np.frombuffer(found.download(pointer, sum(sizes) * 8, device), np.int64)
-    counts, out, wrong, wrong_weights, summed, most = np.split(result, ends[:-1])
-    weights = None
-    if maps.weight is not None:
-        weights = _weights(summed.reshape(samples, width, width, _WORDS), most).astype(np.float64)
-    return Table(counts.reshape(samples, width, width), out, wrong, weights, wrong_weights)
+    fetched = found.fetch(pointer, sum(sizes) * 8, device)
+
+    def finish() -> Table:
+        result = np.frombuffer(fetched.wait(), np.int64)
+        counts, out, wrong, wrong_weights, summed, most = np.split(result, ends[:-1])
+        weights = None
+        if maps.weight is not None:
+            weights = _weights(summed.reshape(samples, width, width, _WORDS), most)
+        return Table(counts.reshape(samples, width, width), out, wrong, weights, wrong_weights)
+
+    return finish
 
 
 def weights_kernel(maps: Maps, step: str) -> Specialisation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +30,8 @@ class MaskSums(NamedTuple):
     """Numbers other than 0 and 1."""
 
 
-def count_masks(maps: Maps, device: Device) -> MaskSums:
-    """Count each channel of each sample."""
+def count_masks(maps: Maps, device: Device) -> Callable[[], MaskSums]:
+    """Count each channel of each sample; return a function that waits for the sums."""
     found = driver()
     size = maps.samples * maps.channels * _SUMS * 8
     with found.turn:
@@ -38,5 +39,10 @@ def count_masks(maps: Maps, device: Device) -> MaskSums:
         job = np.zeros((), _JOB)
         job["maps"], job["sums"] = maps.packed(), pointer
         found.launch(maps.specialised("masks"), device, maps.grid(found.limits(device)), 0, job.tobytes())
-        sums = np.frombuffer(found.download(pointer, size, device), np.int64)
-    return MaskSums(*np.moveaxis(sums.reshape(maps.samples, maps.channels, _SUMS), -1, 0))
+        fetched = found.fetch(pointer, size, device)
+
+    def finish() -> MaskSums:
+        sums = np.frombuffer(fetched.wait(), np.int64).reshape(maps.samples, maps.channels, _SUMS)
+        return MaskSums(*np.moveaxis(sums, -1, 0))
+
+    return finish

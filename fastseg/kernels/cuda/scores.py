@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
@@ -142,14 +143,14 @@ class ScoreSums(NamedTuple):
     """(N,) voxels whose label, truth or scores are not allowed."""
 
 
-def sum_scores(scores: Scores, device: Device) -> ScoreSums:
-    """Sum the scores of each sample."""
+def sum_scores(scores: Scores, device: Device) -> Callable[[], ScoreSums]:
+    """Sum the scores of each sample; return a function that waits for the sums."""
     found = driver()
     with found.turn:
         return _sum_scores(found, scores, device)
 
 
-def _sum_scores(found: Driver, scores: Scores, device: Device) -> ScoreSums:
+def _sum_scores(found: Driver, scores: Scores, device: Device) -> Callable[[], ScoreSums]:
     options, samples, rows, columns = scores.options, scores.samples, scores.rows, scores.columns
     labels, limits = options.labels, found.limits(device)
     cells = labels * labels
@@ -167,15 +168,20 @@ def _sum_scores(found: Driver, scores: Scores, device: Device) -> ScoreSums:
     found.launch(sums_kernel(scores, bool(shared)), device, (blocks, 1), shared, job.tobytes())
     if columns:
         _fold(found, device, (partial, sums, samples, parts, columns))
-    content = found.download(pointer, head * 8, device)
-    folded = np.frombuffer(content, np.float64, samples * columns).reshape(samples, len(rows), options.channels)
-    whole = np.frombuffer(content, np.int64, offset=samples * columns * 8)
-    counts, numbers = whole[: samples * cells], whole[samples * cells :].reshape(samples, 4)
-    return ScoreSums(
-        {name: folded[:, row] for row, name in enumerate(rows)},
-        counts.reshape(samples, labels, labels),
-        *numbers.T,
-    )
+    fetched = found.fetch(pointer, head * 8, device)
+
+    def finish() -> ScoreSums:
+        content = fetched.wait()
+        folded = np.frombuffer(content, np.float64, samples * columns).reshape(samples, len(rows), options.channels)
+        whole = np.frombuffer(content, np.int64, offset=samples * columns * 8)
+        counts, numbers = whole[: samples * cells], whole[samples * cells :].reshape(samples, 4)
+        return ScoreSums(
+            {name: folded[:, row] for row, name in enumerate(rows)},
+            counts.reshape(samples, labels, labels),
+            *numbers.T,
+        )
+
+    return finish
 
 
 def sums_kernel(scores: Scores, shared: bool) -> Specialisation:

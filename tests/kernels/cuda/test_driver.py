@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from support.cuda.on_cpu import Tensor
+from support.cuda.on_cpu import Cpu, Tensor
 
-from fastseg import count_labels
+from fastseg import count_labels, count_masks, sum_scores
 from fastseg.kernels.cuda import compiler, driver
 
 
@@ -40,3 +40,21 @@ def test_without_a_driver() -> None:
 def test_importing_the_backend_imports_nothing_of_nvidias() -> None:
     code = "import sys, fastseg.kernels.cuda as c; c.count_pairs; assert not any(m.startswith('cuda') for m in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_nothing_waits_until_a_number_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = Cpu()
+    monkeypatch.setattr(driver, "_driver", cpu)
+    true = np.array([[0, 1, 1], [1, 0, 1]], "u1")
+    score = np.eye(2, dtype="f4")[true]
+    found = [
+        count_labels(Tensor(true), Tensor(true), num_classes=2),
+        count_masks(Tensor(true), Tensor(true), channel_axis=None),
+        sum_scores(Tensor(true), Tensor(score), activation="softmax"),
+    ]
+    assert cpu.launched
+    assert cpu.waited == 0
+    for number, each in enumerate(found):
+        assert each.voxels.sum() == 6
+        assert each.voxels.sum() == 6
+        assert cpu.waited == number + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -86,12 +87,54 @@ def test_weights_and_open_labels() -> None:
     np.testing.assert_allclose(found.matrix, count_labels(true, pred, sample_weight=weight).matrix, rtol=1e-12)
 
 
+def test_a_graph_of_counts_and_sums() -> None:
+    """What was captured is counted again, of what the arrays hold by then, each time that the graph is launched."""
+    import torch
+
+    stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+    true, z = torch.randint(0, 5, (100_003,), device="cuda"), torch.randn(5, 100_003, device="cuda")
+    pred = true.clone()
+
+    def ask() -> tuple[Any, Any]:
+        return (
+            count_labels(true, pred, num_classes=5),
+            sum_scores(true, z, channel_axis=0, activation="softmax"),
+        )
+
+    with torch.cuda.stream(stream):  # what is compiled and allocated is so before
+        assert all(each.voxels.sum() == 100_003 for each in ask())
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph, stream=stream):
+        counts, sums = ask()
+    pred.zero_()
+    z.mul_(2)
+    torch.cuda.synchronize()
+    graph.replay()
+    torch.cuda.synchronize()
+    expected = ask()
+    assert counts == expected[0]
+    alike(sums, expected[1], rel=0, least=0)
+
+
+def test_nothing_waits_until_a_number_is_asked_for() -> None:
+    import torch
+
+    true = torch.zeros(1 << 20, dtype=torch.uint8, device="cuda")
+    assert count_labels(true, true, num_classes=2).voxels.sum() == 1 << 20
+    torch.cuda._sleep(500_000_000)  # cycles: a quarter of a second
+    begin = time.perf_counter()
+    counts = count_labels(true, true, num_classes=2)
+    assert time.perf_counter() - begin < 0.1
+    assert counts.matrix[0, 0, 0] == 1 << 20
+    assert time.perf_counter() - begin > 0.1
+
+
 def test_what_is_wrong_is_said() -> None:
     import torch
 
     wrong = torch.tensor([0, 1, 9], device="cuda")
     with pytest.raises(ValueError, match=r"the first is 9 at index \(2,\)"):
-        count_labels(wrong, wrong, num_classes=3)
+        _ = count_labels(wrong, wrong, num_classes=3).voxels
 
 
 def test_the_callers_context_stays() -> None:

@@ -21,6 +21,7 @@ WEIGHT = RNG.random(TRUE.shape)
 def both(true: Any, pred: Any, weight: Any = None, mask: Any = None, **options: Any) -> tuple[Any, Any]:
     given = [None if each is None else Tensor(each) for each in (weight, mask)]
     ours = count_labels(Tensor(true), Tensor(pred), sample_weight=given[0], mask=given[1], **options)
+    assert ours.voxels.sum() == true.size
     return ours, count_labels(true, pred, sample_weight=weight, mask=mask, **options, backend="numpy")
 
 

@@ -46,6 +46,7 @@ class Cpu:
         self._limits = Limits(multiprocessors, shared_bytes)
         self.kept: list[Any] = []
         self.launched: list[Specialisation] = []
+        self.waited = 0
 
     def limits(self, device: Device) -> Limits:
         return self._limits
@@ -72,6 +73,20 @@ class Cpu:
 
     def download(self, pointer: int, size: int, device: Device) -> bytearray:
         return bytearray(ctypes.string_at(pointer, size))
+
+    def fetch(self, pointer: int, size: int, device: Device) -> Any:
+        return Fetched(self, ctypes.string_at(pointer, size))
+
+
+class Fetched:
+    """Bytes that were copied already; their driver counts who waits for them."""
+
+    def __init__(self, cpu: Cpu, content: bytes) -> None:
+        self.cpu, self.content = cpu, content
+
+    def wait(self) -> bytes:
+        self.cpu.waited += 1
+        return self.content
 
 
 @functools.cache
