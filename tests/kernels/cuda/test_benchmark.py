@@ -49,7 +49,7 @@ def test_every_part_has_a_result(cpu: Cpu, monkeypatch: pytest.MonkeyPatch, tmp_
     }.items():  # fmt: skip
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(torch, "compile", lambda function: function)
-    monkeypatch.setattr(gpu, "programs", lambda report: report.add("tests", code=0))
+    monkeypatch.setattr(gpu, "programs", lambda report, **_: report.add("tests", code=0))
     file = tmp_path / "gpu.json"
     monkeypatch.setattr(sys, "argv", ["gpu.py", str(file)])
     gpu.main()
@@ -65,14 +65,13 @@ def test_every_part_has_a_result(cpu: Cpu, monkeypatch: pytest.MonkeyPatch, tmp_
     assert lines[-1]["what"] == "torch, compiled"
 
 
-def test_what_is_late_is_left_out_and_what_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     report = importlib.import_module("gpu_timing").Report(str(tmp_path / "lines.json"))
-    assert not report.late
-    report.limit = -1.0
-    assert report.late
+    assert not report.after(60)
+    assert report.after(-1)
     with report.guarded("a part"):
         raise MemoryError("too large")
     assert json.loads((tmp_path / "lines.json").read_text())[-1]["failed"] == "MemoryError: too large"
