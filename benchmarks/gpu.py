@@ -132,16 +132,17 @@ def programs(report: Report, *, sanitized: bool) -> None:
     environment = {**os.environ, "FASTSEG_REQUIRE_GPU": "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     options = ["-q", "-o", "addopts=", "--import-mode=importlib", str(ROOT / "tests/kernels/cuda/test_gpu.py")]
     tests = [sys.executable, "-m", "pytest", *options]
-    commands = {"tests": tests}
+    commands, limit = {"tests": tests}, 80  # most of it compiles kernels, which are kept
     if sanitized:
         sanitizer, some = shutil.which("compute-sanitizer"), "(4097 and u1) or wrong or (sums and float32 and 14)"
+        limit = 40
         commands = {
             tool: [str(sanitizer), "--tool", tool, "--error-exitcode", "9", *tests, "-k", some]
             for tool in ("memcheck", "racecheck")
         }
     for name, command in commands.items():
         with report.guarded(name):
-            done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=40)
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=limit)
             report.add(name, code=done.returncode, said=(done.stdout + done.stderr)[-600:])
 
 

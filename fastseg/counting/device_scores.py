@@ -57,6 +57,8 @@ def room_on_device(given: ScoreInputs, wanted: np.dtype[Any], any_type: bool, ou
         if wanted not in (np.float32, np.float16):
             raise TypeError(f"dtype: expected float32 or float16, found {wanted}")
         return empty_like(score, wanted, "out")
+    if str(getattr(out, "dtype", "")).endswith("bfloat16"):
+        raise TypeError("out: expected an array of float32 or float16, found one of bfloat16")
     room = as_array(out, "out", on_device=True)
     device_of(y_score=score, out=room)
     wanted = room.dtype if any_type else wanted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,8 @@ def test_where_it_is_written(cpu: Cpu) -> None:
         ask(Tensor(out.astype("f8")))
     with pytest.raises(TypeError, match="dtype: expected float32 or float16, found float64"):
         ask(None, dtype=np.float64)
+    with pytest.raises(TypeError, match="out: expected an array of float32 or float16, found one of bfloat16"):
+        ask(SimpleNamespace(dtype="torch.bfloat16"))
     with pytest.raises(ValueError, match="out: expected memory of its own"):
         ask(Tensor(score[:, ::-1]))
     with pytest.raises(ValueError, match="out: .* memory of GPU 0, where y_score lies; found one in that of the CPU"):
