@@ -40,6 +40,7 @@ def count_pairs(
     ----------
     y_true, y_pred : array_like
         True and predicted labels, of one shape, as in `count_labels`: any integers of 64 bits, also uint64 of 2⁶³ and more.
+        Dask arrays are counted block by block.
     ignore_index
         True labels whose voxels are not counted, whatever label was predicted there.
     mask : array_like of bool or integers, optional
@@ -62,7 +63,7 @@ def count_pairs(
         If an argument is of a type that cannot be counted.
     ValueError
         If shapes differ, labels are fractional or NaN, or weights are negative or not finite; if two images do not lie at the
-        same place.
+        same place. If more pairs occur than there is memory for.
 
     Examples
     --------

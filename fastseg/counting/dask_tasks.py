@@ -16,7 +16,7 @@ from fastseg.arrays.wrong_voxels import WrongVoxels
 from fastseg.counting.dask_sources import Held
 from fastseg.counting.jobs import check_sums
 from fastseg.counting.threads import share_of, sharing
-from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
+from fastseg.counts import BinaryCounts, LabelCounts, PairCounts, ScoreSums
 
 __all__ = ["BoxTask", "Cell", "CountBox", "Finish", "Part", "concat_parts", "merge_parts"]
 
@@ -163,11 +163,13 @@ class Finish:
         return part if self.then is None else self.then(part)
 
 
-def _check_sums(part: LabelCounts | BinaryCounts | ScoreSums) -> None:
+def _check_sums(part: LabelCounts | BinaryCounts | PairCounts | ScoreSums) -> None:
     """Raise ValueError where weights, finite in each part, add up to infinity."""
     if isinstance(part, ScoreSums):
         check_sums(part.total)
     elif isinstance(part, LabelCounts):
         check_sums(part.matrix)
+    elif isinstance(part, PairCounts):
+        check_sums(part.counts)
     else:
         check_sums(np.stack([part.tp, part.fp, part.fn, part.tn]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,11 @@ def _labels(values: Array) -> Array:
 
 def count_pair_inputs(given: LabelInputs, ignored: Sequence[int] = (), *, backend: str = "auto") -> PairCounts:
     """Count the pairs of labels of two maps; the inputs are checked already."""
+    if given.in_blocks:
+        from fastseg.counting.dask_blocks import count_in_blocks
+
+        counts: PairCounts = count_in_blocks(given, partial(count_pair_inputs, ignored=tuple(ignored), backend=backend))
+        return counts
     if given.device is not None:
         raise TypeError(
             f"y_true, y_pred: expected arrays in the memory of the CPU, where pairs are counted; found some of {given.device}"

@@ -127,6 +127,19 @@ def test_tensors() -> None:
 
 
 @pytest.mark.parametrize(
+    "options", [{}, {"sample_axis": 1, "ignore_index": 3}, {"mask": True}, {"sample_weight": True}]
+)
+def test_arrays_of_dask(options: dict[str, Any]) -> None:
+    import dask.array as da
+
+    given = {name: RNG.random(SHAPE) < 0.5 if value is True else value for name, value in options.items()}
+    t, p = da.from_array(TRUE.astype(np.uint64), chunks=(2, 5, 40)), da.from_array(PRED, chunks=(2, 5, 40))
+    found, expected = count_pairs(t, p, **given), count_pairs(TRUE, PRED, **given)
+    assert found == expected
+    assert found.voxels.dtype == np.int64
+
+
+@pytest.mark.parametrize(
     ("t", "p", "options", "says"),
     [
         (
