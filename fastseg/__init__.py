@@ -24,6 +24,7 @@ _HOMES = {
     "api.labels": ("confusion_matrix", "count_labels", "evaluate"),
     "api.mask_files": ("count_mask_files",),
     "api.masks": ("count_masks",),
+    "api.pair_evaluator": ("PairEvaluator",),
     "api.pairs": ("count_pair_files", "count_pairs"),
     "api.panoptic_files": ("match_panoptic_files",),
     "api.score_files": ("evaluate_score_files", "sum_files"),

@@ -119,6 +119,9 @@ from fastseg.api.mask_files import (
 from fastseg.api.masks import (
     count_masks as count_masks,
 )
+from fastseg.api.pair_evaluator import (
+    PairEvaluator as PairEvaluator,
+)
 from fastseg.api.pairs import (
     count_pair_files as count_pair_files,
     count_pairs as count_pairs,
