@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.api.surfaces import surface_distances
+from fastseg.counting.no_data import with_label
 from fastseg.counting.stored_labels import to_labels
 from fastseg.counts import LabelCounts, SurfaceDistances
 from fastseg.labels.choices import LabelChoices
+from fastseg.volumes import palettes
 from fastseg.volumes.kept import Kept
 from fastseg.volumes.spacing import right_angled_spacing
 
@@ -47,7 +49,11 @@ def surfaces_of_files(
     """
     true, pred, *roi = volumes
     steps: Any = right_angled_spacing(true.geometry, true.path) if spacing is None else spacing
-    arrays = [_labels(true, {}), _labels(pred, chosen.map_prediction)]
+    mapping = chosen.map_prediction
+    if not mapping and palettes.unlike(true, pred):
+        used = [[np.unique(each.voxels())] for each in (true, pred)]
+        mapping, _ = palettes.by_colour(true, pred, used[0], used[1])  # of which a note was made when they were counted
+    arrays = [_labels(true, {}), _labels(pred, mapping)]
     mask = [each.voxels() != 0 for each in roi]
     if true.order == "F":  # as the files lie, where all lie so
         arrays, mask = [each.T for each in arrays], [each.T for each in mask]
@@ -56,7 +62,7 @@ def surfaces_of_files(
         "spacing": steps,
         "surface": surface,
         "border": border,
-        "ignore_index": list(chosen.ignore) or None,
+        "ignore_index": sorted({*chosen.ignore, *counts.ignored.tolist()}) or None,  # what is no data, too
         "mask": mask[0] if mask else None,
     }
     if chosen.regions:
@@ -70,5 +76,7 @@ def _labels(volume: Kept, mapping: dict[int, int]) -> npt.NDArray[Any]:
     values = volume.voxels()
     if volume.scaling is None and values.dtype.kind in "biu" and not mapping:
         return values
-    labels, _ = to_labels(values, volume.scaling, mapping)  # which were found to be some when they were counted
+    labels, _ = to_labels(
+        with_label(values, volume), volume.scaling, mapping
+    )  # which were found to be some when they were counted
     return labels
