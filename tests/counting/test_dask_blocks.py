@@ -58,7 +58,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(sizes(), sizes(), sizes(), st.sampled_from(OPTIONS), st.sampled_from("tpmx"), st.booleans())
 def test_counts_of_any_chunks_are_those_of_the_array(
     true: Any, pred: Any, mask: Any, options: dict[str, Any], kind: str, masked: bool
@@ -111,7 +111,7 @@ def test_what_is_in_memory_is_not_computed_later() -> None:
         fastseg.count_labels(TRUE, PRED, compute=False)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(sizes((3, 12, 14)), sizes((3, 12, 14)), st.sampled_from([None, 1, 2]))
 def test_masks_with_channels(true: Any, pred: Any, sample_axis: int | None) -> None:
     maps = RNG.random((2, 3, 12, 14)) < 0.5
