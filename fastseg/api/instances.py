@@ -24,11 +24,13 @@ from fastseg.arrays.instances import (
 )
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import explained
-from fastseg.counting.instances import component_maps, grown_maps, places_of_segments
+from fastseg.counting.instances import component_maps, grown_maps, labels_at, places_of_segments
 from fastseg.metrics.instances import (
+    CENTRE,
     ClassesOf,
     InstanceMatching,
     OverlapGraph,
+    centred_graph,
     convention_of,
     graph_of_pairs,
     grown_graph,
@@ -83,7 +85,8 @@ def match_instances(
         What the score of a pair has to exceed; 0.5 unless the convention says otherwise.
     criterion
         The score: "iou" (by default), "dice", "intersection_over_reference", "intersection_over_prediction", or "overlap",
-        voxels in common (``threshold=0``: one is enough).
+        voxels in common (``threshold=0``: one is enough), or "centre": 1 where the mean of the prediction's indices lies in
+        a voxel of the true instance (between two voxels, in the later one), else 0; of several in one the best IoU is first.
     matching
         "greedy" (by default): each once, by falling score; "optimal": each once, the sum of the scores the greatest;
         "many_to_one": each prediction goes to its best true instance, which may have several; "one_to_many": the other way
@@ -244,7 +247,13 @@ def match_placed(
     graph = without_small(graph, integer(min_voxels, "min_voxels", least=0))
     if known.uncounted_mm3 >= 0:
         graph = small_uncounted(graph, known.uncounted_mm3 / (where.voxel_ml * 1000 if where.voxel_ml else 1.0))
-    lie = _places(maps, axis, graph, where) if centroids else None
+    centre = rule.criterion == CENTRE
+    if centre and sets[0]:
+        raise ValueError("stuff: expected no stuff= beside criterion='centre'")
+    indices = _indices(maps, axis, graph) if centroids or centre else None
+    if centre and indices is not None:
+        graph = centred_graph(graph, labels_at(maps["y_true"], axis, graph.pred.case, indices[1]), graph.pred.case)
+    lie = (where.of(indices[0]), where.of(indices[1])) if centroids and indices is not None else None
     found = matching_of(graph, rule, convention=known, voxel_ml=where.voxel_ml, centroids=lie)
     one_of(surface, "surface", ("voxel", "surfel", None))
     if surface is None:
@@ -280,9 +289,9 @@ def _grown(whole: Maps, axis: int | None, neighbours: int, steps: int) -> tuple[
     return {"y_true": true, "y_pred": pred}, graph
 
 
-def _places(maps: Maps, axis: int | None, graph: OverlapGraph, where: Places) -> tuple[Floats, Floats]:
+def _indices(maps: Maps, axis: int | None, graph: OverlapGraph) -> tuple[Floats, Floats]:
     true, pred = (
-        where.of(places_of_segments(array, axis, side.case, side.ids))
+        places_of_segments(array, axis, side.case, side.ids)
         for array, side in zip(maps.values(), (graph.true, graph.pred), strict=True)
     )
     return true, pred

@@ -28,8 +28,8 @@ def instance_options(command: Any) -> Any:
         click.option(
             "--match",
             metavar="RULE",
-            help="When a true and a predicted instance match: 'iou>0.5' (default), 'dice>=0.1', 'overlap>0', or a convention: "
-            "panoptica, brats, autopet, isles, stardist and others.",
+            help="When a true and a predicted instance match: 'iou>0.5' (default), 'dice>=0.1', 'overlap>0', centre, or a "
+            "convention: panoptica, brats, autopet, isles, stardist and others.",
         ),
         click.option(
             "--connectivity",

@@ -11,7 +11,15 @@ import numpy.typing as npt
 from fastseg.counting.centroids import centroids
 from fastseg.counting.components import boxes, label_map_components, nearest_component, values_of
 
-__all__ = ["boxes_of_segments", "component_maps", "grown_maps", "places_of_segments", "region_maps", "samples"]
+__all__ = [
+    "boxes_of_segments",
+    "component_maps",
+    "grown_maps",
+    "labels_at",
+    "places_of_segments",
+    "region_maps",
+    "samples",
+]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -73,6 +81,15 @@ def places_of_segments(labels: Array, axis: int | None, case: Ints, ids: Array) 
     """Return the mean index of each segment along the axes of a sample, (S, axes)."""
     found = [centroids(own, ids[case == n]) for n, own in enumerate(samples(labels, axis))]
     return np.concatenate(found) if found else np.zeros((0, labels.ndim - (axis is not None)))
+
+
+def labels_at(labels: Array, axis: int | None, case: Ints, places: Floats) -> Array:
+    """Return the label of the voxel that each place, an index as `places_of_segments` has it, lies in: (S,)."""
+    found = np.zeros(len(case), labels.dtype)
+    for n, own in enumerate(samples(labels, axis)):
+        of_case = case == n
+        found[of_case] = own[tuple(np.floor(places[of_case] + 0.5).astype(np.int64).T)]
+    return found
 
 
 def samples(array: Array, axis: int | None) -> Iterator[Array]:

@@ -142,7 +142,7 @@ def evaluate_instances(
     connectivity, min_voxels
         As in `fastseg.match_instances`.
     match
-        "iou>0.5", "dice>=0.1", "overlap>0", or the name of a convention such as "brats".
+        "iou>0.5", "dice>=0.1", "overlap>0", "centre", or the name of a convention such as "brats".
     labels, prediction_labels, regions, map_prediction
         As in `fastseg.evaluate_folder`: what names mean.
 

@@ -5,6 +5,7 @@ from fastseg.metrics.instances.graph import (
     ClassesOf,
     OverlapGraph,
     Segments,
+    centred_graph,
     grown_graph,
     overlap_graph,
     small_uncounted,
@@ -16,10 +17,11 @@ from fastseg.metrics.instances.matching import InstanceMatching, matching_of
 from fastseg.metrics.instances.options import convention_of, graph_of_pairs, match_pairs, parse_match, rule_of
 from fastseg.metrics.instances.ranking import DetectionCurve
 from fastseg.metrics.instances.regions import region_dice
-from fastseg.metrics.instances.rules import CRITERIA, MATCHINGS, MatchingRule
+from fastseg.metrics.instances.rules import CENTRE, CRITERIA, MATCHINGS, MatchingRule
 from fastseg.metrics.instances.tally import METRICS, THRESHOLDS, MatchedPairs, Tally, UnmatchedSegments
 
 __all__ = [
+    "CENTRE",
     "COLUMNS",
     "CRITERIA",
     "INSTANCE_CONVENTIONS",
@@ -37,6 +39,7 @@ __all__ = [
     "Segments",
     "Tally",
     "UnmatchedSegments",
+    "centred_graph",
     "convention_of",
     "graph_of_pairs",
     "grown_graph",

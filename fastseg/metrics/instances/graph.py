@@ -16,6 +16,7 @@ __all__ = [
     "ClassesOf",
     "OverlapGraph",
     "Segments",
+    "centred_graph",
     "grown_graph",
     "overlap_graph",
     "small_uncounted",
@@ -73,6 +74,8 @@ class OverlapGraph:
         Voxels that the prediction has in common with the true segment as it was grown; `voxels` where it was not.
     true_area, pred_area : (T,), (P,)
         Voxels of the segments without what unions leave out, which is void.
+    centred : (E,) bool or None
+        Where the centre of the prediction lies in the true segment; None where nobody looked.
     """
 
     cases: int
@@ -84,6 +87,7 @@ class OverlapGraph:
     touching: Array
     true_area: Array
     pred_area: Array
+    centred: Bools | None = None
 
 
 def overlap_graph(
@@ -179,6 +183,33 @@ def without_small(graph: OverlapGraph, least: int) -> OverlapGraph:
         graph.touching[edges],
         graph.true_area[kept[0]],
         graph.pred_area[kept[1]],
+    )
+
+
+def centred_graph(graph: OverlapGraph, hit: Array, case: Ints) -> OverlapGraph:
+    """Return the graph that knows in which true segment the centre of each prediction lies.
+
+    Parameters
+    ----------
+    hit, case : (P,)
+        The true id at the centre of each predicted segment, 0 where there is none, and its case. A hollow segment may have
+        its centre in one that it shares no voxel with: an edge of its own, of no voxels.
+    """
+    true, width = graph.true, max(len(graph.pred), 1)
+    position = {(n, label): k for k, (n, label) in enumerate(zip(true.case.tolist(), true.ids.tolist(), strict=True))}
+    rows = np.array([position.get(end, -1) for end in zip(case.tolist(), hit.tolist(), strict=True)], np.int64)
+    columns = np.flatnonzero(rows >= 0)
+    rows = rows[columns]
+    alike = (true.classes[rows] == graph.pred.classes[columns]) & ~true.excluded[rows]
+    inside = rows[alike] * width + columns[alike]
+    own = graph.rows * width + graph.columns
+    keys = np.union1d(own, inside)
+    voxels, touching = (np.zeros(len(keys), counts.dtype) for counts in (graph.voxels, graph.touching))
+    at = np.searchsorted(keys, own)
+    voxels[at], touching[at] = graph.voxels, graph.touching
+    ends = keys // width, keys % width
+    return replace(
+        graph, rows=ends[0], columns=ends[1], voxels=voxels, touching=touching, centred=np.isin(keys, inside)
     )
 
 

@@ -13,7 +13,7 @@ from fastseg.counts import PairCounts
 from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
 from fastseg.metrics.instances.graph import ClassesOf, OverlapGraph, overlap_graph
 from fastseg.metrics.instances.matching import InstanceMatching, matching_of
-from fastseg.metrics.instances.rules import CRITERIA, MATCHINGS, OBJECTIVES, MatchingRule
+from fastseg.metrics.instances.rules import CENTRE, CRITERIA, MATCHINGS, OBJECTIVES, MatchingRule
 
 __all__ = ["convention_of", "graph_of_pairs", "match_pairs", "parse_match", "rule_of"]
 
@@ -66,7 +66,7 @@ def match_pairs(
 
 
 def parse_match(text: str) -> dict[str, Any]:
-    """Return the options that a rule in words stands for: "iou>0.5", "dice>=0.1", "overlap>0", or the name of a convention.
+    """Return the options that a rule in words stands for: "iou>0.5", "dice>=0.1", "overlap>0", "centre", or a convention.
 
     Raises
     ------
@@ -76,10 +76,14 @@ def parse_match(text: str) -> dict[str, Any]:
     plain = text.strip().lower()
     if plain in INSTANCE_CONVENTIONS:
         return {"convention": plain}
+    if plain == CENTRE:
+        return {"criterion": CENTRE}
     found = re.fullmatch(r"(\w+)\s*(>=?|≥)\s*([\d.e+-]+)", plain)
     if found is None:
         known = ", ".join(INSTANCE_CONVENTIONS)
-        raise ValueError(f"match: expected a rule such as 'iou>0.5' or 'dice>=0.1', or one of {known}; found {text!r}")
+        raise ValueError(
+            f"match: expected a rule such as 'iou>0.5' or 'dice>=0.1', or one of {CENTRE}, {known}; found {text!r}"
+        )
     try:
         threshold = float(found[3])
     except ValueError:
@@ -104,7 +108,7 @@ def rule_of(
     if threshold is not None:
         given["threshold"] = finite_number(threshold, "threshold")
     for name, value, known in (
-        ("criterion", criterion, tuple(CRITERIA)),
+        ("criterion", criterion, (*CRITERIA, CENTRE)),
         ("matching", matching, MATCHINGS),
         ("objective", objective, OBJECTIVES),
         ("strict", strict, (True, False)),

@@ -12,7 +12,7 @@ from fastseg.metrics.arithmetic import ratio
 from fastseg.metrics.instances.assignment import best_of_each, greedy, merging, optimal
 from fastseg.metrics.instances.graph import OverlapGraph
 
-__all__ = ["CRITERIA", "MATCHINGS", "MatchingRule", "choose", "dice", "iou", "qualifying", "scores_of"]
+__all__ = ["CENTRE", "CRITERIA", "MATCHINGS", "MatchingRule", "choose", "dice", "iou", "qualifying", "scores_of"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -48,6 +48,8 @@ CRITERIA = {
     "intersection_over_prediction": _over_prediction,
     "overlap": _overlap,
 }
+#: The criterion that is no overlap: the centre of the prediction lies in the true segment, 1, or does not, 0.
+CENTRE = "centre"
 OBJECTIVES = ("score", "count", "all scores", "count, all scores")
 MATCHINGS = ("greedy", "optimal", "many_to_one", "one_to_many", "merge", "all")
 
@@ -61,7 +63,7 @@ class MatchingRule:
     criterion : str
         The score of a pair: "iou", "dice", "intersection_over_reference" (the part of the true segment that is found),
         "intersection_over_prediction" or "overlap" (voxels in common; with segments that were grown, those in common with the
-        grown one).
+        grown one), or "centre": 1 where the centre of the prediction lies in the true segment, else 0.
     threshold : float
         What it has to exceed.
     strict : bool
@@ -109,6 +111,10 @@ def dice(common: Any, true: Any, pred: Any) -> Floats:
 
 def scores_of(graph: OverlapGraph, rule: MatchingRule) -> Floats:
     """Return the score of each edge."""
+    if rule.criterion == CENTRE:
+        if graph.centred is None:
+            raise ValueError("criterion: expected an overlap where only pairs of labels are known, found 'centre'")
+        return graph.centred.astype(np.float64)
     common = graph.touching if rule.criterion == "overlap" else graph.voxels
     ends = graph.true_area[graph.rows], graph.pred_area[graph.columns]
     return ratio(*CRITERIA[rule.criterion](common, *ends))
@@ -125,6 +131,10 @@ def choose(graph: OverlapGraph, rule: MatchingRule) -> Ints:
     scores = scores_of(graph, rule)
     good = qualifying(scores, rule)
     rows, columns = graph.rows, graph.columns
+    if rule.criterion == CENTRE:
+        _check_centre(rule)
+        # Of several centres in one true segment that of the best overlap is the first.
+        scores = scores * (1 + iou(graph.voxels, graph.true_area[rows], graph.pred_area[columns]))
     if rule.matching == "merge":
         areas = graph.voxels, graph.true_area[rows], graph.pred_area[columns]
         chosen = merging(rows, columns, _order(rows, columns, scores, rule), good, CRITERIA[rule.criterion], areas)
@@ -145,6 +155,17 @@ def choose(graph: OverlapGraph, rule: MatchingRule) -> Ints:
     else:
         chosen = np.ones(len(edges), bool)
     return edges[chosen & good[edges]]
+
+
+def _check_centre(rule: MatchingRule) -> None:
+    """Raise ValueError where a rule cannot tell centres inside from others, or would join what has no overlap to grow."""
+    outside, inside = qualifying(np.array([0.0, 1.0]), rule)
+    if outside or not inside:
+        raise ValueError(f"threshold: expected one between 0 and 1 beside criterion='centre', found {rule.threshold}")
+    if rule.matching == "merge":
+        raise ValueError(
+            "matching: expected another than 'merge' beside criterion='centre', which knows no more or less"
+        )
 
 
 def _order(rows: Ints, columns: Ints, scores: Floats, rule: MatchingRule) -> Ints:
