@@ -67,7 +67,7 @@ def show_instances(
         **shared,
     )
     if options["output"] is not None:
-        run.save(options["output"])
+        run.save(options["output"], note=None if quiet else say)
     if table:
         show(f"\n{run}")
     for case, reason in run.failed.items():

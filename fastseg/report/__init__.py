@@ -70,6 +70,16 @@ def write_report(
         there = Path(str(run.facts.get("working_folder", "")), given)
         images = there if there.is_dir() else given
     under = None if images is None else Images(images, fill)
-    html = render(run, title=folder.resolve().name, worst=worst, overlays=overlays, digest=digest, under=under)
+    listed = folder / "instances.csv"
+    instances = listed.read_bytes() if "instances" in run.facts and listed.is_file() else None
+    html = render(
+        run,
+        title=folder.resolve().name,
+        worst=worst,
+        overlays=overlays,
+        digest=digest,
+        under=under,
+        instances=instances,
+    )
     atomic.write_atomically(path, html.encode("utf-8", "backslashreplace"))
     return path

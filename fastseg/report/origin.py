@@ -87,8 +87,8 @@ def _setting(name: str, value: Any) -> str:
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
-    """Return what else a run says of itself, in words; what its gates say is elsewhere."""
-    given = {name: value for name, value in run.facts.items() if name != "gates"}
+    """Return what else a run says of itself, in words; what its gates and instances say is elsewhere."""
+    given = {name: value for name, value in run.facts.items() if name not in ("gates", "instances")}
     times, machine = (_taken(given, name) for name in ("times", "machine"))
     known: dict[str, tuple[str, Callable[[Any], str]]] = {
         "reference": ("References", _text),

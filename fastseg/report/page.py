@@ -17,6 +17,7 @@ from fastseg import metrics as registry
 from fastseg.metrics.arithmetic import nan_mean
 from fastseg.report import mistakes as confusion, origin, pictures, plots, svg, worst_cases
 from fastseg.report.images import Images
+from fastseg.report.instances import instances_section
 from fastseg.report.words import count, metric_name, number, percent, tally, why_no_interval
 from fastseg.runs import CaseRecord, Run
 from fastseg.runs.results import statistics
@@ -41,6 +42,7 @@ def render(
     overlays: bool = True,
     digest: str = "",
     under: Images | None = None,
+    instances: bytes | None = None,
 ) -> str:
     """Return the report of a run as HTML.
 
@@ -56,6 +58,8 @@ def render(
         Tells these results from others (`fastseg.runs.outputs.stale_report`).
     under : Images, optional
         What was segmented, to be drawn under the labels.
+    instances : bytes, optional
+        The run's instances.csv, where it is there.
     """
     style, script = _file("report.css"), _file("report.js")
     parts = {
@@ -63,7 +67,7 @@ def render(
         "settings": run.settings,
         "policy": f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'",
-        **_contents(run, worst, overlays, under),
+        **_contents(run, worst, overlays, under), "instances": instances_section(run, instances),
     }  # fmt: skip
     return str(_template().render(parts))
 

@@ -1,9 +1,9 @@
-"""The plots of the report: how a metric is spread over the cases, and which labels are taken for which."""
+"""The plots of the report: how a metric is spread over the cases, which labels are taken for which, sizes and Dice."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastseg.report import svg
 from fastseg.report.mistakes import Confusion
 
-__all__ = ["box_plot", "heat_map"]
+__all__ = ["box_plot", "heat_map", "size_plot"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -121,6 +121,43 @@ def heat_map(key: str, title: str, confusion: Confusion, *, logarithmic: bool = 
         names = {f"row {k}": name for k, name in enumerate(confusion.rows)}
         names |= {f"column {k}": name for k, name in enumerate(confusion.columns)}
         return svg.drawn(figure, key, title, names)
+
+
+def size_plot(key: str, title: str, points: Mapping[str, tuple[Floats, Floats]], unit: str) -> Any:
+    """Draw the Dice of instances against their size, on a logarithmic axis.
+
+    Parameters
+    ----------
+    key, title : str
+        Begins all ids of the drawing; what it is.
+    points : dict
+        By colour the sizes and the Dice of instances, (M,) each. Sizes are above 0.
+    unit : str
+        Of the sizes.
+    """
+    from matplotlib.figure import Figure
+
+    high, size = 300.0, np.concatenate([np.ones(0), *(sizes for sizes, _ in points.values())])
+    first, last = (math.floor(math.log10(size.min())), math.ceil(math.log10(size.max()))) if size.size else (0, 1)
+    last = max(last, first + 1)
+    many = len(size) > _POINTS
+    with svg.settings():
+        figure = Figure(figsize=(_PANEL / 72, high / 72), dpi=200)
+        axes = figure.add_axes((58 / _PANEL, 46 / high, 1 - 78 / _PANEL, 1 - 60 / high))
+        axes.set(xlim=(first, last), ylim=(-0.02, 1.02))
+        ticks = range(first, last + 1, max(1, (last - first) // 5))
+        axes.set_xticks(ticks, [f"{10.0**tick:g}" for tick in ticks])
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+        axes.grid()
+        axes.tick_params(pad=6)
+        axes.set_xlabel(f"size in {unit}", color=svg.MUTED)
+        axes.set_ylabel("Dice", color=svg.MUTED)
+        for colour, (sizes, dice) in points.items():
+            axes.plot(
+                np.log10(sizes), dice, "o", markersize=4.2, markeredgewidth=0, color=colour, alpha=0.75, rasterized=many,
+                clip_on=False,
+            )  # fmt: skip
+        return svg.drawn(figure, key, title)
 
 
 def _draw_points(axes: Any, columns: Sequence[Floats]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -16,15 +17,20 @@ from fastseg.api.text_table import table_in_blocks
 from fastseg.counting.whole_maps import LabelMaps, read_label_maps
 from fastseg.labels.choices import LabelChoices, choose_labels, find_dataset_json
 from fastseg.labels.names import shown
-from fastseg.metrics.instances import COLUMNS, METRICS, InstanceMatching, Tally, convention_of, parse_match
+from fastseg.metrics.instances import COLUMNS, METRICS, InstanceMatching, Tally, convention_of, parse_match, rule_of
 from fastseg.runs.atomic import write_all
 from fastseg.runs.cases.find import Case, find_cases
 from fastseg.runs.outputs.csv_tables import csv_table, number_cell, text_cell
+from fastseg.runs.outputs.folder import add_to_run
+from fastseg.runs.outputs.run_json import RUN_FILE
+from fastseg.runs.outputs.stale_report import remove_stale_report
 from fastseg.volumes.geometry import TOLERANCE
 
 __all__ = ["InstanceRun", "evaluate_instances"]
 
 Path = str | os.PathLike[str]
+#: The file that lists instances.
+TABLE = "instances.csv"
 #: What is told of each region, and its title.
 _SHOWN = {
     "recall": "recall",
@@ -101,11 +107,40 @@ class InstanceRun:
         regions = {name: list(labels) for name, labels in self.regions.items()}
         return {"options": dict(self.options), "regions": regions, "scores": plain, "failed": dict(self.failed)}
 
-    def save(self, folder: Path) -> None:
-        """Write instances.csv and instances.json into a folder, which is made if need be."""
+    def summary(self, table: bytes) -> dict[str, Any]:
+        """Return what ``run.json`` says of the instances that `table`, instances.csv, lists."""
+        convention = convention_of(self.options.get("convention", "fastseg"))
+        given = (self.options.get(name) for name in ("threshold", "criterion", "matching", "strict", "objective"))
+        rule = asdict(rule_of(convention, *given))
+        rule |= {"convention": convention.name, "connectivity": self.options.get("connectivity")}
+        scores = {}
+        for region in self.regions:
+            found = self.scores(region)
+            counts = {"cases": found["cases"], "matched": found["tp"], "missed": found["fn"], "invented": found["fp"]}
+            scores[region] = counts | {name: found[name] for name in _SHOWN}
+        return {
+            "rule": rule | {"min_voxels": self.options.get("min_voxels", 0)},
+            "regions": {name: list(labels) for name, labels in self.regions.items()},
+            "scores": scores,
+            "failed": dict(self.failed),
+            "file": TABLE,
+            "sha256": hashlib.sha256(table).hexdigest(),
+        }
+
+    def save(self, folder: Path, *, note: Callable[[str], None] | None = None) -> None:
+        """Write instances.csv and instances.json into a folder, which is made if need be.
+
+        Where the folder has a run, its run.json gets a summary, which `fastseg report` shows; a page of before is removed,
+        which `note` is told.
+        """
         os.makedirs(folder, exist_ok=True)
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
-        write_all(folder, {"instances.csv": self.to_csv(), "instances.json": text.encode()})
+        table = self.to_csv()
+        write_all(folder, {TABLE: table, "instances.json": text.encode()})
+        if os.path.exists(os.path.join(folder, RUN_FILE)):
+            add_to_run(folder, instances=self.summary(table))
+            if (removed := remove_stale_report(folder)) is not None and note is not None:
+                note(removed)
 
 
 def evaluate_instances(

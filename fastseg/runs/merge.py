@@ -21,7 +21,7 @@ __all__ = ["merge_runs"]
 
 Path = str | os.PathLike[str]
 #: Facts that are of the machine, of the moment, or of the shard.
-_OF_ITS_OWN = ("shard", "gates", "times", "machine", "working_folder")
+_OF_ITS_OWN = ("shard", "gates", "times", "machine", "working_folder", "instances")
 
 
 def merge_runs(shards: Sequence[Path], output: Path | None = None, *, note: Callable[[str], None] | None = None) -> Run:
@@ -82,7 +82,7 @@ def merge_runs(shards: Sequence[Path], output: Path | None = None, *, note: Call
     if problems:
         raise CasesError(problems, "the same commands as before finish or repeat single shards", what="the shards")
     first, *_ = found.values()
-    facts = {name: value for name, value in first.facts.items() if name not in ("shard", "machine")}
+    facts = {name: value for name, value in first.facts.items() if name not in ("shard", "machine", "instances")}
     facts["times"] = _times([run.facts["times"] for run in found.values()])
     run = Run(first.settings, tuple(records), facts)
     gates = [parse_gate(text) for text in first.facts["shard"]["gates"]]

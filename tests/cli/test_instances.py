@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from support.volumes_on_disk import write
 
 from fastseg import match_instances
 from fastseg.metrics.instances import parse_match
+from fastseg.runs import Run
 
 AFFINE = np.array([[2.0, 0, 0, 10], [0, 1, 0, -5], [0, 0, 1, 0], [0, 0, 0, 1]])
 
@@ -91,6 +93,43 @@ def test_folders_count_all_instances_together(capsys: Any, monkeypatch: Any, tmp
     worst = call(capsys, monkeypatch, "evaluate", tmp_path / "true", tmp_path / "pred", "--instances", "1",
                  "--missing", "worst")[1]  # fmt: skip
     assert [table(each)["missed"] for each in (left_out, worst)] == [str(a.fn), str(a.fn + b.fn)]
+
+
+def test_a_run_tells_of_its_instances(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    """And one without them is as it was, byte for byte."""
+    for side, mask in zip(("true", "pred"), lesions(), strict=True):
+        (tmp_path / side).mkdir()
+        np.save(tmp_path / side / "a.npy", mask)
+    out, files = tmp_path / "out", (tmp_path / "true", tmp_path / "pred")
+    assert call(capsys, monkeypatch, "evaluate", *files, "-o", out, "--quiet")[0] == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    options = "--instances", 1, "--match", "centre", "--connectivity", 6, "--min-voxels", 2, "-o", out, "--quiet"
+    assert call(capsys, monkeypatch, "evaluate", *files, *options)[0] == 0
+    found = json.loads((out / "run.json").read_text("utf-8"))
+    wanted = match_instances(*lesions(), criterion="centre", connectivity=6, min_voxels=2)
+    told = found["instances"]
+    assert {name: told["rule"][name] for name in ("criterion", "connectivity", "min_voxels", "convention")} == {
+        "criterion": "centre", "connectivity": 6, "min_voxels": 2, "convention": "fastseg",
+    }  # fmt: skip
+    assert [told["scores"]["1"][name] for name in ("matched", "missed", "invented")] == [
+        wanted.tp,
+        wanted.fn,
+        wanted.fp,
+    ]
+    assert told["scores"]["1"]["panoptic_quality"] == pytest.approx(wanted.panoptic_quality)
+    assert told["sha256"] == hashlib.sha256((out / "instances.csv").read_bytes()).hexdigest()
+    written = (out / "run.json").read_bytes()
+    Run.load(out).save(out)
+    assert (out / "run.json").read_bytes() == written
+    plain = json.loads(before.pop("run.json"))
+    for each in (found, plain):
+        del each["times"]
+    del found["instances"]
+    assert found == plain
+    assert {name: (out / name).read_bytes() for name in before} == before
+    (out / "run.json").write_bytes(written.replace(b'"rule": {', b'"role": {'))
+    with pytest.raises(ValueError, match=r"expected a run that fastseg wrote; found instances without rule"):
+        Run.load(out)
 
 
 def test_a_case_that_cannot_be_read_is_said(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:

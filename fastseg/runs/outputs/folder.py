@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from fastseg.runs.outputs.run_json import (
 from fastseg.runs.outputs.summary_json import summary
 from fastseg.runs.results.numbers import RunNumbers
 
-__all__ = ["FILES", "read_run", "write_outputs"]
+__all__ = ["FILES", "add_to_run", "read_run", "write_outputs"]
 
 #: The files of a run, in the order in which they take their places.
 FILES = ("summary.json", "cases.csv", "classes.csv", CONFUSION_FILE, RUN_FILE)
@@ -50,6 +51,19 @@ def write_outputs(run: RunNumbers, folder: str | os.PathLike[str]) -> None:
     atomic.write_all(folder, dict(zip(names, made, strict=True)))
     if masks:  # of an earlier run of label maps
         Path(folder, CONFUSION_FILE).unlink(missing_ok=True)
+
+
+def add_to_run(folder: str | os.PathLike[str], **facts: Any) -> None:
+    """Write facts into the ``run.json`` of a folder beside those that it has; nothing else changes.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `read_run` does, and if the file cannot be written.
+    """
+    run, path = read_run(folder), Path(folder, RUN_FILE)
+    digest = read_json(path)["confusion"]["sha256"]
+    atomic.write_atomically(path, run_json(replace(run, facts={**run.facts, **facts}), digest))
 
 
 def _tables(run: RunNumbers) -> AbstractContextManager[Callable[[], tuple[bytes, ...]]]:

@@ -29,12 +29,15 @@ facts : object
 machine, times : object
     Versions of what it ran on and how long it took. Everything but these two, and the ``working_folder`` among the facts, is
     a function of inputs and options.
+instances : object
+    Only where instances were matched (``evaluate --instances``): the ``rule``, the ``regions`` and by region its ``scores``,
+    the cases that ``failed``; the ``file`` that lists all instances, and ``sha256`` of it.
 confusion : object
     ``file``, and ``sha256`` of what it holds (`Confusion.sha256`): a run of which another has overwritten a part is not read.
     Of masks, which have no confusion, both are null, and ``reason`` says so.
 
-In memory, `Run.facts` has ``fastseg``, ``machine`` and ``times`` beside the other facts. Whoever reads a run and writes it
-again writes the same bytes.
+In memory, `Run.facts` has ``fastseg``, ``machine``, ``times`` and ``instances`` beside the other facts. Whoever reads a run
+and writes it again writes the same bytes.
 """
 
 from __future__ import annotations
@@ -72,7 +75,9 @@ _FORMAT, _VERSION = "fastseg.run", 1
 RUN_FILE, CONFUSION_FILE = "run.json", "confusion.npz"
 
 _VOXELS = ("counted", "ignored", "outside_mask", "unknown")
-_APART = ("fastseg", "machine", "times")
+_APART, _INSTANCES = ("fastseg", "machine", "times"), "instances"
+#: What is said of instances.
+_OF_INSTANCES = {"rule": dict, "regions": dict, "scores": dict, "failed": dict, "file": str, "sha256": str}
 
 _TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
 #: What the fields of a case may be.
@@ -119,9 +124,10 @@ def _run_plain(run: RunNumbers) -> dict[str, Any]:
         "voxels": dict(zip(_VOXELS, voxels, strict=True)),
         "mean": {name: _mean(run, name) for name in run.settings.metrics},
         "cases": [],
-        "facts": {name: value for name, value in run.facts.items() if name not in _APART},
+        "facts": {name: value for name, value in run.facts.items() if name not in (*_APART, _INSTANCES)},
         "machine": run.facts.get("machine", machine),
         "times": run.facts.get("times", {}),
+        **({_INSTANCES: run.facts[_INSTANCES]} if _INSTANCES in run.facts else {}),
     }
     plain: dict[str, Any] = _plain(result)
     return plain
@@ -232,7 +238,8 @@ def run_of(plain: dict[str, Any], confusion: Confusion | None) -> RunNumbers:
         records.append(record)
     if not all(isinstance(plain[name], dict) for name in ("facts", "machine", "times")):
         raise ValueError("facts that are no object")
-    run = RunNumbers(settings, tuple(records), {**plain["facts"], **{name: plain[name] for name in _APART}})
+    apart = [*_APART, *_instances(plain)]
+    run = RunNumbers(settings, tuple(records), {**plain["facts"], **{name: plain[name] for name in apart}})
     if confusion is not None and tuple(record.id for record in run.counted) != confusion.ids:
         raise ValueError(f"other cases than in {CONFUSION_FILE}")
     if confusion is None:
@@ -245,6 +252,17 @@ def run_of(plain: dict[str, Any], confusion: Confusion | None) -> RunNumbers:
     if confusion.closed != (settings.labels is not None) or confusion.labels.tolist() != run.labels.tolist():
         raise ValueError(f"other labels than in {CONFUSION_FILE}")
     return run
+
+
+def _instances(plain: dict[str, Any]) -> tuple[str, ...]:
+    """Return the name of what is said of instances, where it is; ValueError if that is damaged."""
+    if _INSTANCES not in plain:
+        return ()
+    told = plain[_INSTANCES]
+    wrong = [name for name, kind in _OF_INSTANCES.items() if not isinstance(told.get(name), kind)]
+    if wrong or not all(isinstance(scores, dict) for scores in told["scores"].values()):
+        raise ValueError(f"instances without {', '.join(wrong) or 'scores'}")
+    return (_INSTANCES,)
 
 
 def _check_masks(run: RunNumbers) -> None:

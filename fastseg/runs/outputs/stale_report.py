@@ -21,7 +21,7 @@ _HEAD = 1 << 16
 
 
 def run_digest(folder: str | os.PathLike[str]) -> str:
-    """Return what tells the results in a folder from others: the same for the same cases, settings, numbers and gates.
+    """Return what tells the results in a folder from others: the same for the same cases, settings, numbers and so on.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def run_digest(folder: str | os.PathLike[str]) -> str:
     """
     plain = json.loads(Path(folder, "run.json").read_bytes())
     facts = {name: value for name, value in plain["facts"].items() if name != "working_folder"}
-    told = [*(plain[name] for name in _SHOWN), facts]
+    told = [*(plain[name] for name in _SHOWN), facts, *([plain["instances"]] if "instances" in plain else [])]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
