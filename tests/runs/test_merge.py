@@ -13,6 +13,7 @@ from support.command_line import call
 
 import fastseg
 from fastseg.runs.cases.find import CasesError
+from fastseg.runs.instances import evaluate_instances
 
 
 @pytest.fixture
@@ -41,6 +42,15 @@ def test_shards_are_the_run_of_one_machine(two: Any, tmp_path: Path, of: int) ->
     before = contents(tmp_path / "merged")
     fastseg.merge_runs([*folders, tmp_path / "merged"], tmp_path / "merged")  # as out/* names it
     assert contents(tmp_path / "merged") == before
+
+
+def test_instances_of_shards_are_not_those_of_the_run(two: Any, tmp_path: Path) -> None:
+    folders = shards(two, tmp_path / "out", 2)
+    evaluate_instances(*two, "1", match="centre").save(folders[0])
+    assert "instances" in json.loads((folders[0] / "run.json").read_text())
+    run = fastseg.merge_runs(folders, tmp_path / "merged")
+    assert "instances" not in run.facts
+    assert "instances" not in json.loads((tmp_path / "merged" / "run.json").read_text())
 
 
 def test_the_merged_folder_goes_on(two: Any, tmp_path: Path, counted: list[str]) -> None:
