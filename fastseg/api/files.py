@@ -22,7 +22,7 @@ from fastseg.metrics.choice import of_surfaces
 from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.kept import Kept
 from fastseg.volumes.masks import Place, names_of
-from fastseg.volumes.paths import Path
+from fastseg.volumes.paths import Path, named
 from fastseg.volumes.sources import holds_scores
 
 __all__ = ["count_files", "evaluate_files"]
@@ -52,7 +52,8 @@ def count_files(
     ----------
     reference, prediction : path
         Volumes of one shape, in any of the formats that `fastseg.volumes` has a module for; the two may differ in format,
-        type and memory order.
+        type and memory order. URLs that fsspec knows, such as ``s3://bucket/a.zarr``, are read where they are (folders of
+        Zarr) or from a temporary copy; options come from fsspec's own configuration.
     labels, num_classes, ignore_index, unknown
         As in `fastseg.count_labels`.
     map_prediction
@@ -196,6 +197,7 @@ def evaluate_files(
         ignore=None if ignore_index is None else integers(ignore_index, "ignore_index").tolist(),
         map_prediction=map_prediction,
     )  # fmt: skip
+    reference, prediction = (each if isinstance(each, Mapping) else named(each) for each in (reference, prediction))
     said = with_channels((reference, prediction), chosen, said_of_masks(masks, channels, threshold))
     if are_masks(reference, prediction, chosen, said):
         _no_scores(activation, channel_axis)

@@ -20,7 +20,7 @@ from fastseg.labels.tables import LabelTable
 from fastseg.metrics.losses import cross_entropy, soft_dice_loss
 from fastseg.metrics.scores import brier_score
 from fastseg.volumes.geometry import TOLERANCE
-from fastseg.volumes.paths import Path
+from fastseg.volumes.paths import Path, named
 
 __all__ = ["evaluate_score_files", "score_files", "sum_files"]
 
@@ -216,13 +216,13 @@ def score_files(
     ValueError
         If something is said that only label volumes have.
     """
-    named = os.fsdecode(prediction)
+    holder = named(os.fsdecode(prediction))
     if chosen.map_prediction:
         raise ValueError(
-            f"map_prediction: as prediction_labels, for label volumes, not for scores, which {named} holds"
+            f"map_prediction: as prediction_labels, for label volumes, not for scores, which {holder} holds"
         )
     if roi is not None:
-        raise ValueError(f"roi: for label volumes, not for scores, which {named} holds")
+        raise ValueError(f"roi: for label volumes, not for scores, which {holder} holds")
     if options.get("activation") == "none":
         options["activation"] = None
     wanted = ("dice", "cross_entropy", "brier", "argmax")

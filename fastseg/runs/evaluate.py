@@ -33,6 +33,7 @@ from fastseg.runs.scoring.options import of_masks, read_settings
 from fastseg.runs.scoring.records import CaseRecord, triples
 from fastseg.runs.scoring.settings import Settings
 from fastseg.runs.scoring.threads import Progress, run_cases
+from fastseg.volumes import VolumeError, named
 from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.masks import Said
 
@@ -294,7 +295,7 @@ def _are_masks(first: Case | None, chosen: LabelChoices, said: Said) -> bool:
 
 
 def _text(path: Path | None) -> str | None:
-    return None if path is None else os.fsdecode(path)
+    return None if path is None else named(os.fsdecode(path))
 
 
 def _described(**tables: Any) -> dict[str, dict[str, str]]:
@@ -324,7 +325,7 @@ def _known(
     for case in cases:
         record = records.get(case.id)
         if record is not None and (hashing == "never" or has_hashes(record)):
-            with suppress(OSError):  # the case will fail, with its reason
+            with suppress(OSError, VolumeError):  # the case will fail, with its reason
                 if record.key == CaseFiles(case).key(settings, hashing):
                     known[case.id] = replace(record, reference=case.reference, prediction=case.prediction, roi=case.roi)
     return known

@@ -3,7 +3,7 @@
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.geometry import Geometry, GeometryDifference
 from fastseg.volumes.open import open_volume, split_suffix
-from fastseg.volumes.paths import split_inside
+from fastseg.volumes.paths import absolute, is_url, named, split_inside
 from fastseg.volumes.same_place import GeometryError, check_geometry, compare_geometry
 from fastseg.volumes.volume import Volume
 
@@ -13,8 +13,11 @@ __all__ = [
     "GeometryError",
     "Volume",
     "VolumeError",
+    "absolute",
     "check_geometry",
     "compare_geometry",
+    "is_url",
+    "named",
     "open_volume",
     "split_inside",
     "split_suffix",

@@ -6,12 +6,14 @@ import functools
 import importlib
 import os
 import pkgutil
+from contextlib import ExitStack
 
 from fastseg.volumes import formats
 from fastseg.volumes.bytes import HEAD_BYTES, ByteSource
 from fastseg.volumes.errors import UnrecognisedError, VolumeError
 from fastseg.volumes.foreign import foreign
-from fastseg.volumes.paths import split_inside
+from fastseg.volumes.paths import Url, is_url, split_inside
+from fastseg.volumes.remote import Spooled, called, local_copy
 from fastseg.volumes.volume import Format, Volume
 
 __all__ = ["open_volume", "split_suffix"]
@@ -37,7 +39,8 @@ def open_volume(path: str | os.PathLike[str]) -> Volume:
     ----------
     path : str or path-like
         A file (or folder, for Zarr) of a format that this package has a module for. ``file::inside`` names an array inside
-        a file that holds several (HDF5, Zarr, NPZ).
+        a file that holds several (HDF5, Zarr, NPZ). It may be a URL that fsspec knows, such as ``s3://bucket/a.zarr``:
+        folders of Zarr are read there, other files from a temporary copy.
 
     Raises
     ------
@@ -45,6 +48,8 @@ def open_volume(path: str | os.PathLike[str]) -> Volume:
         If the file is missing, a folder, truncated, corrupt, of no known format, or of one whose library is not installed.
     """
     name = os.fsdecode(path)
+    if is_url(name):
+        return _open_url(Url(name))
     formats, (outer, _) = _formats(), split_inside(name)
     if os.path.isdir(outer):
         for entry in formats:
@@ -73,6 +78,21 @@ def open_volume(path: str | os.PathLike[str]) -> Volume:
         known = "; ".join(f"{entry.name} ({', '.join(entry.suffixes)})" for entry in formats)
         raise VolumeError(f"{name}: expected a volume in a known format: {known}; found the first bytes {head[:8]!r}")
     return chosen.open(name)
+
+
+def _open_url(url: Url) -> Volume:
+    """Open a volume at a URL."""
+    outer, inside = split_inside(url)
+    assert isinstance(outer, Url)
+    if split_suffix(f"_{outer.file_name}")[1].lower() in ("", ".zarr"):
+        for entry in _formats():
+            if entry.folder is not None and entry.folder(outer):
+                return entry.open(url)
+    with ExitStack() as stack:
+        copy = stack.enter_context(local_copy(outer))
+        with called(copy, url):
+            volume = open_volume(copy if inside is None else f"{copy}::{inside}")
+        return Spooled(volume, copy, url, stack.pop_all())
 
 
 def split_suffix(name: str) -> tuple[str, str]:

@@ -18,9 +18,10 @@ from fastseg.volumes.formats.nifti import FORMAT as NIFTI
 from fastseg.volumes.formats.npy import array_names
 from fastseg.volumes.geometry import Geometry
 from fastseg.volumes.open import open_volume
-from fastseg.volumes.paths import Path, split_inside
+from fastseg.volumes.paths import Path, Url, named, split_inside
 from fastseg.volumes.plain import PlainVoxels
 from fastseg.volumes.planes import on_one_lattice
+from fastseg.volumes.remote import local_copy
 from fastseg.volumes.same_place import GeometryError, reorientation
 from fastseg.volumes.views import Turned
 from fastseg.volumes.volume import Volume
@@ -115,11 +116,21 @@ def open_array(path: Path) -> tuple[Volume, str | None]:
         if volume.geometry.axes:
             return _without_time(volume), None
         volume.close()  # an array under a false name
-    names = array_names(outer)
+    with ExitStack() as stack:
+        copied = isinstance(outer, Url) and outer.file_name.lower().endswith(".npz")
+        if copied:  # once, for the names and for what is opened
+            assert isinstance(outer, Url)
+            names = array_names(stack.enter_context(local_copy(outer)))
+        else:
+            names = () if isinstance(outer, Url) else array_names(outer)
+        return _chosen(name, outer, key, names)
+
+
+def _chosen(name: str, outer: str, key: str | None, names: Sequence[str]) -> tuple[Volume, str | None]:
     if key is None and len(names) == 1:
         key = names[0]
     elif key is None and NNUNET in names:
-        name, key = f"{outer}::{NNUNET}", NNUNET
+        name, key = f"{outer.full if isinstance(outer, Url) else outer}::{NNUNET}", NNUNET
     return _without_time(open_volume(name)), key if names else None
 
 
@@ -155,7 +166,7 @@ class Source:
     """
 
     def __init__(self, stack: ExitStack, path: Path, check: Callable[[], object] = lambda: None) -> None:
-        self.name, self._check = os.fsdecode(path), check
+        self.name, self._check = named(os.fsdecode(path)), check
         self.volume, self.key = open_array(self.name)
         volume = stack.enter_context(self.volume)
         if not volume.streams:

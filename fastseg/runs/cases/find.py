@@ -13,7 +13,7 @@ from fastseg.runs.cases import ids as case_ids
 from fastseg.runs.cases.folders import CaseFolder, first_deep, is_volume, list_folder
 from fastseg.runs.cases.masks import MaskFolder, has_several, is_of_masks, lacking, list_masks, one_case
 from fastseg.runs.cases.tables import read_pairs
-from fastseg.volumes import split_inside, split_suffix
+from fastseg.volumes import is_url, named, split_inside, split_suffix
 from fastseg.volumes.masks.files import natural
 
 __all__ = ["Case", "Cases", "CasesError", "find_cases", "mask_classes"]
@@ -136,7 +136,7 @@ def find_cases(
     """
     if missing not in ("error", "skip", "worst"):
         raise ValueError(f"missing: expected 'error', 'skip' or 'worst', found {missing!r}")
-    names = [None if path is None else os.fsdecode(path) for path in (reference, prediction, roi)]
+    names = [None if path is None else named(os.fsdecode(path)) for path in (reference, prediction, roi)]
     found = _Found()
     if pairs is not None:
         if any(given is not None for given in (reference, prediction, pattern)):
@@ -242,6 +242,8 @@ def _pair_folders(
     for argument, path, other in (("reference", reference, prediction), ("prediction", prediction, reference)):
         if path is None:
             found.problems.append(f"{argument}: expected a folder or a file, found none")
+        elif is_url(path):
+            found.problems.append(f"{argument}: {path}: expected a folder or a file, as the other is none, found a URL")
         elif not os.path.exists(split_inside(path)[0]):
             found.problems.append(f"{argument}: {shown(path)}: there is no such folder or file")
         elif not os.path.isdir(path) and os.path.isdir(other or ""):

@@ -10,7 +10,7 @@ from itertools import islice
 
 from fastseg.labels.names import shown
 from fastseg.runs.cases import ids as case_ids
-from fastseg.volumes import split_inside, split_suffix
+from fastseg.volumes import is_url, split_inside, split_suffix
 
 __all__ = ["CaseFolder", "first_deep", "is_volume", "list_folder", "walk"]
 
@@ -85,7 +85,9 @@ def first_deep(folder: str) -> str | None:
 def is_volume(path: str | None) -> bool:
     """Return whether a path leads to one volume rather than to a folder of them, or to nothing."""
     outer = "" if path is None else split_inside(path)[0]
-    return os.path.isfile(outer) or (outer.rstrip("/").lower().endswith(".zarr") and os.path.isdir(outer))
+    return (
+        is_url(outer) or os.path.isfile(outer) or (outer.rstrip("/").lower().endswith(".zarr") and os.path.isdir(outer))
+    )
 
 
 def walk(folder: str, argument: str, deep: bool, problems: list[str]) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 
 from fastseg.volumes import split_inside, split_suffix
+from fastseg.volumes.paths import Url
 
 __all__ = ["ONE_OF_THEM", "before_channel", "composed", "folded", "of_path", "writable"]
 
@@ -18,7 +19,9 @@ _CHANNEL = re.compile(r"(.+)_[0-9]{4}", re.DOTALL)
 
 def of_path(path: str) -> str:
     """Return the id that the path of a volume gives: its name without the suffix."""
-    return writable(split_suffix(os.path.basename(os.path.normpath(split_inside(path)[0])))[0])
+    outer = split_inside(path)[0]
+    name = outer.file_name if isinstance(outer, Url) else os.path.basename(os.path.normpath(outer))
+    return writable(split_suffix(name)[0])
 
 
 def writable(name: str) -> str:

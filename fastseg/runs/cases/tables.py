@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from fastseg.labels.names import shown
 from fastseg.labels.table_text import decoded, separator
 from fastseg.runs.cases import ids as case_ids
-from fastseg.volumes import split_inside
+from fastseg.volumes import is_url, named, split_inside
 
 __all__ = ["read_pairs"]
 
@@ -27,7 +27,8 @@ def read_pairs(path: str, problems: list[str], absent: list[str]) -> list[Pair]:
     Parameters
     ----------
     path : str
-        Of the file; relative paths in it are relative to its folder.
+        Of the file; relative paths in it are relative to its folder. URLs stay as they are: whether there is anything is
+        seen when they are opened.
     problems : list of str
         What is wrong is appended.
     absent : list of str
@@ -55,10 +56,10 @@ def read_pairs(path: str, problems: list[str], absent: list[str]) -> list[Pair]:
             problems.append(f"{where}: expected {len(columns)} columns as in the header, found {len(row)}")
             continue
         cells = dict(zip(columns, row, strict=True))
-        paths = {key: cells[key] and os.path.join(base, cells[key]) for key in columns if key != "case"}
+        paths = {key: _place(base, cells[key]) for key in columns if key != "case"}
         for key, given in paths.items():
             outer = split_inside(given)[0]
-            if os.path.exists(outer):
+            if is_url(outer) or os.path.exists(outer):
                 continue
             if key == "prediction" and not os.path.lexists(outer):
                 absent.append(f"{where}: no prediction{given and f': {shown(given)}: no such file'}")
@@ -76,6 +77,10 @@ def read_pairs(path: str, problems: list[str], absent: list[str]) -> list[Pair]:
     if not found and not problems:
         problems.append(f"pairs: {name}: expected at least one case below the header, found none")
     return found
+
+
+def _place(base: str, cell: str) -> str:
+    return named(cell) if is_url(cell) else cell and os.path.join(base, cell)
 
 
 def _rows(path: str, problems: list[str]) -> Iterator[tuple[int, list[str]]]:

@@ -16,7 +16,7 @@ from fastseg.runs.scoring.case import CancelledError, score_case
 from fastseg.runs.scoring.keys import Hashing
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
-from fastseg.volumes import split_inside
+from fastseg.volumes import absolute, is_url, split_inside
 
 __all__ = ["Cluster"]
 
@@ -52,7 +52,7 @@ def score_on_worker(case: Case, settings: Settings, hashing: Hashing, cases: int
 
 
 def _is_there(path: str) -> bool:
-    return os.path.exists(split_inside(path)[0])
+    return is_url(path) or os.path.exists(split_inside(path)[0])
 
 
 class Cluster:
@@ -165,7 +165,7 @@ class Cluster:
 
 
 def _absolute(path: str | None) -> str | None:
-    return None if path is None else os.path.abspath(path)
+    return None if path is None else absolute(path)
 
 
 def _failed(case: Case, reason: str) -> CaseRecord:

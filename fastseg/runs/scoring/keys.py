@@ -7,15 +7,18 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Literal
 
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
-from fastseg.volumes import VolumeError, split_inside, split_suffix
+from fastseg.volumes import VolumeError, absolute, is_url, split_inside, split_suffix
 from fastseg.volumes.formats.itk import files_of
+from fastseg.volumes.paths import Url
+from fastseg.volumes.remote import Stored, stored_at
 
 __all__ = ["CaseFiles", "Hashing", "has_hashes", "place_of", "size_of"]
 
@@ -48,6 +51,7 @@ class CaseFiles:
     def __init__(self, case: Case) -> None:
         self.case = case
         masks = {"reference": case.true_masks, "prediction": case.pred_masks, "roi": None}
+        self.files: dict[str, Mapping[str, os.stat_result | Stored] | None]
         self.files = {role: None if path is None else _files(path) for role, path in _volumes(case).items()}
         for role, of_classes in masks.items():
             if of_classes is not None:
@@ -60,14 +64,14 @@ class CaseFiles:
 
         Files are told apart by their path, and by size and times, or with ``hashing="always"`` by content. The time of change
         is among them, for copies may bring the time of modification along, as ``cp -p``, ``rsync -t`` and ``tar`` do. It may
-        change where the content does not: then the case is counted once more than need be.
+        change where the content does not: then the case is counted once more than need be. What a URL leads to is told by
+        its size and ETag or time, as its store gives them; where it gives none, no key is the same twice.
         """
         marks: list[Any] = [_VERSION, settings.fingerprint, settings.missing if self.case.prediction is None else None]
         for role, files in self.files.items():
             path = getattr(self.case, role)
             for file, found in (files or {}).items():
-                times = [found.st_mtime_ns, found.st_ctime_ns]
-                mark = self._hash(file) if hashing == "always" else [found.st_size, *times]
+                mark = self._hash(file) if hashing == "always" else _mark(found)
                 marks += [role, file.removeprefix(path), mark]
         return f"{place_of(self.case)}-{hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:32]}"
 
@@ -76,15 +80,18 @@ class CaseFiles:
         described = {}
         for role, files in self.files.items():
             if files is not None:
-                size = sum(found.st_size for found in files.values())
-                wanted = hashing == "always" or (hashing == "auto" and size <= _HASHED_BYTES)
+                size = sum(_size(found) for found in files.values())
+                here = not any(isinstance(found, Stored) for found in files.values())
+                wanted = hashing == "always" or (hashing == "auto" and here and size <= _HASHED_BYTES)
                 digest = _joined([self._hash(file, progress) for file in files]) if wanted else None
                 described[role] = {"size": size, "sha256": digest}
         return described
 
     def _hash(self, file: str, progress: Callable[[int, int], None] | None = None) -> str:
         if file not in self._hashes:
-            self._hashes[file] = _sha256(file, progress)
+            found = next((files[file] for files in self.files.values() if files is not None and file in files), None)
+            pieces = found.pieces() if isinstance(found, Stored) else _pieces(file)
+            self._hashes[file] = _sha256(pieces, progress)
         return self._hashes[file]
 
 
@@ -99,7 +106,7 @@ def _volumes(case: Case) -> dict[str, str | None]:
 
 def place_of(case: Case) -> str:
     """Return what tells the case from all others by where its files are, whatever is in them: what its key begins with."""
-    paths = [None if path is None else os.path.abspath(path) for path in (case.reference, case.prediction, case.roi)]
+    paths = [None if path is None else absolute(path) for path in (case.reference, case.prediction, case.roi)]
     return hashlib.sha256(json.dumps([case.id, paths]).encode()).hexdigest()[:16]
 
 
@@ -114,9 +121,11 @@ def size_of(case: Case) -> float:
     return size
 
 
-def _files(path: str) -> dict[str, os.stat_result]:
+def _files(path: str) -> Mapping[str, os.stat_result | Stored]:
     """Return all files that a volume is made of, sorted by name."""
     outer = split_inside(path)[0]
+    if isinstance(outer, Url):
+        return stored_at(outer)
     files = {outer: os.stat(outer)}
     if stat.S_ISDIR(files[outer].st_mode):
         return {file: os.stat(file) for file in sorted(_inside(outer))}
@@ -128,6 +137,17 @@ def _files(path: str) -> dict[str, os.stat_result]:
             others = files_of(outer)
     files.update((file, os.stat(file)) for file in others if file != outer and os.path.isfile(file))
     return dict(sorted(files.items()))
+
+
+def _mark(found: os.stat_result | Stored) -> list[Any]:
+    """Return what changes with the content of a file, and need not be read."""
+    if isinstance(found, Stored):
+        return [found.size, uuid.uuid4().hex if found.mark is None else found.mark]
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _size(found: os.stat_result | Stored) -> int:
+    return (found.size or 0) if isinstance(found, Stored) else found.st_size
 
 
 def _inside(folder: str) -> Iterator[str]:
@@ -145,7 +165,10 @@ def _inside(folder: str) -> Iterator[str]:
 
 def has_hashes(record: CaseRecord) -> bool:
     """Tell whether a record has the SHA-256 of all files that ``hashing="auto"`` wants it of."""
-    return all(entry["sha256"] is not None or entry["size"] > _HASHED_BYTES for entry in record.inputs.values())
+    return all(
+        entry["sha256"] is not None or entry["size"] > _HASHED_BYTES or is_url(getattr(record, role))
+        for role, entry in record.inputs.items()
+    )
 
 
 def _joined(hashes: list[str]) -> str:
@@ -153,11 +176,16 @@ def _joined(hashes: list[str]) -> str:
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def _sha256(path: str, progress: Callable[[int, int], None] | None = None) -> str:
-    state = hashlib.sha256()
+def _pieces(path: str) -> Iterator[bytes]:
     with open(path, "rb", buffering=0) as file:
         while piece := file.read(_PIECE_BYTES):
-            state.update(piece)
-            if progress is not None:
-                progress(0, 0)
+            yield piece
+
+
+def _sha256(pieces: Iterator[bytes], progress: Callable[[int, int], None] | None = None) -> str:
+    state = hashlib.sha256()
+    for piece in pieces:
+        state.update(piece)
+        if progress is not None:
+            progress(0, 0)
     return state.hexdigest()

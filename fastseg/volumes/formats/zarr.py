@@ -19,9 +19,9 @@ from fastseg.volumes.errors import ClosedError, VolumeError
 from fastseg.volumes.formats.axis_names import letters
 from fastseg.volumes.formats.cf import reference_system, values_of
 from fastseg.volumes.formats.ome_zarr import find_image, full_resolution, label_names, place, resolution
-from fastseg.volumes.formats.zarr_keys import DOCUMENT_BYTES, DOCUMENTS, Folder, Zip
+from fastseg.volumes.formats.zarr_keys import DOCUMENT_BYTES, DOCUMENTS, Folder, tree_at
 from fastseg.volumes.formats.zarr_metadata import Layout, read_layout, unexpected
-from fastseg.volumes.paths import split_inside
+from fastseg.volumes.paths import Url, concealed, is_url, split_inside
 from fastseg.volumes.positions import Positions
 from fastseg.volumes.volume import Format, Geometry, Volume, require
 
@@ -62,10 +62,10 @@ class ZarrVolume(Volume):
 
     def __init__(self, path: str) -> None:
         library = require("zarr", "zarr", path, "a Zarr array")
-        self.path = path
+        self.path = path = Url(path) if is_url(path) else path
         outer, within = split_inside(path)
         inside = _inside(path, (within or "").strip("/"))
-        self._tree = Folder(outer, path) if os.path.isdir(outer) else Zip(outer, path)
+        self._tree = tree_at(outer, path)
         node = _find(self._tree, inside)
         if node.metadata is None:
             raise VolumeError(f"{path}: expected an array at {node.path}, found a group")
@@ -157,9 +157,8 @@ class ZarrVolume(Volume):
         except VolumeError:
             raise
         except Exception as error:  # each codec raises its own kinds
-            raise VolumeError(
-                f"{self.path}: truncated or corrupt between {start} and {stop}: {type(error).__name__}: {error}"
-            ) from error
+            why = f"{type(error).__name__}: {concealed(str(error))}"
+            raise VolumeError(f"{self.path}: truncated or corrupt between {start} and {stop}: {why}") from error
 
     def _check_files(self, array: Any, box: list[tuple[int, int]]) -> None:
         """Refuse what is no file or is too long for a chunk, since the library reads all of whatever there is."""
@@ -201,7 +200,8 @@ def arrays_in(path: str, group: str) -> list[str]:
     VolumeError
         If the folder or the zip file cannot be read.
     """
-    tree = Folder(path, path) if os.path.isdir(path) else Zip(path, path)
+    path = Url(path) if is_url(path) else path
+    tree = tree_at(path, path)
     node = _node(tree, _inside(path, group))
     if node is None or node.metadata is not None:
         return []
@@ -370,6 +370,8 @@ def _recognises(head: bytes) -> bool:
 
 
 def _is_folder(path: str) -> bool:
+    if isinstance(path, Url):
+        return path.file_name.lower().endswith(".zarr") or any(map(tree_at(path, path).has, DOCUMENTS))
     return path.lower().rstrip("/\\").endswith(".zarr") or any(
         os.path.lexists(os.path.join(path, n)) for n in DOCUMENTS
     )

@@ -10,6 +10,8 @@ from typing import Any
 
 from fastseg.volumes.bytes import ByteSource
 from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.paths import Url
+from fastseg.volumes.remote import absent, file_system, unreadable
 
 DOCUMENTS = ("zarr.json", ".zarray", ".zgroup")
 DOCUMENT_BYTES = 64 << 20  # consolidated metadata of thousands of arrays stay far below
@@ -112,3 +114,85 @@ class Zip(Folder):
     def size(self, key: str) -> int | None:
         """Return the bytes stored at a key, 0 where there are none."""
         return self._sizes.get(key, 0)
+
+
+class Remote(Folder):
+    """The keys of a Zarr folder at a URL."""
+
+    def __init__(self, path: Url, name: str) -> None:
+        super().__init__(path, name)
+        self._url = path
+        self._system, self._top = file_system(path)
+        self._system.invalidate_cache()
+        self._sizes: dict[str, int | None] = {}
+
+    def store(self, library: Any) -> Any:
+        """Open it as a store of the library's."""
+        try:
+            return library.storage.FsspecStore.from_url(self._url.full.rstrip("/"), read_only=True)
+        except Exception as error:  # each file system raises its own kinds
+            raise unreadable(self._url, error) from None
+
+    def has(self, key: str) -> bool:
+        """Say whether something is stored at a key."""
+        return self._info(key) is not None
+
+    def read(self, key: str) -> bytes:
+        """Return the document at a key."""
+        try:
+            with self._system.open(self._file(key), "rb") as file:
+                content: bytes = file.read(DOCUMENT_BYTES + 1)
+        except Exception as error:
+            raise unreadable(self._url, error, key) from None
+        return content
+
+    def names(self, path: str) -> list[str]:
+        """Return the names of the folders in a group."""
+        try:
+            listed = self._system.ls(self._file(path), detail=True)
+        except Exception as error:
+            raise unreadable(self._url, error, path) from None
+        folders = (entry["name"] for entry in listed if entry["type"] == "directory")
+        return sorted(name.rstrip("/").rpartition("/")[2] for name in folders)
+
+    def keys(self, path: str) -> Iterator[str]:
+        """Yield the keys of what is stored for an array, from its path on; none where the store lists nothing."""
+        top = self._file(path)
+        try:
+            listed = self._system.find(top, detail=True)
+        except Exception as error:
+            if absent(error):
+                return
+            raise unreadable(self._url, error, path) from None
+        for name, facts in listed.items():
+            key = name.removeprefix(top).strip("/")
+            self._sizes[f"{path}/{key}" if path else key] = facts.get("size")
+            yield key
+
+    def size(self, key: str) -> int | None:
+        """Return the bytes stored at a key, 0 where there are none, 1 where nobody knows, None if it is no file."""
+        if self._sizes.get(key) is not None:
+            return self._sizes[key]
+        facts = self._info(key)
+        if facts is None:
+            return 0
+        return None if facts.get("type") == "directory" else facts.get("size") or 1
+
+    def _info(self, key: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = self._system.info(self._file(key))
+        except Exception as error:
+            if absent(error):
+                return None
+            raise unreadable(self._url, error, key) from None
+        return found
+
+    def _file(self, key: str) -> str:
+        return f"{self._top.rstrip('/')}/{key}" if key else self._top
+
+
+def tree_at(path: str, name: str) -> Folder:
+    """Return the keys of a folder, of one at a URL, or of a zip file."""
+    if isinstance(path, Url):
+        return Remote(path, name)
+    return Folder(path, name) if os.path.isdir(path) else Zip(path, name)

@@ -16,7 +16,7 @@ from fastseg.volumes.masks.slicer import is_segmentation, of_segmentation, segme
 from fastseg.volumes.masks.source import MaskSource, of_labels
 from fastseg.volumes.masks.threshold import above
 from fastseg.volumes.open import open_volume
-from fastseg.volumes.paths import Path, split_inside
+from fastseg.volumes.paths import Path, is_url, named, split_inside
 
 __all__ = ["Kind", "Place", "Said", "is_channels", "kind_of", "names_of", "open_masks", "renumbered"]
 
@@ -48,6 +48,8 @@ def kind_of(place: Place, said: Said) -> Kind:
         return "masks"
     path = os.fsdecode(place)
     outer, inside = split_inside(path)
+    if is_url(outer) and not said.channels:  # masks of other layouts are looked for in files that are here
+        return "labels"
     if os.path.isdir(outer) and not outer.rstrip("/\\").lower().endswith(".zarr"):
         return "masks"
     try:
@@ -86,6 +88,8 @@ def is_channels(place: Place, names: Sequence[str]) -> bool:
 def names_of(place: Place) -> dict[int, str]:
     """Return the names that a label map has for its labels itself; none where it has none."""
     path = "" if isinstance(place, Mapping) else os.fsdecode(place)
+    if is_url(path):
+        return {}
     try:
         if is_dicom(path):
             return dicom_names(path)
@@ -122,7 +126,7 @@ def open_masks(place: Place, members: Mapping[str, tuple[int, ...]], said: Said,
     """
     if isinstance(place, Mapping):
         return _soft(of_files(name, place), said)
-    path = os.fsdecode(place)
+    path = named(os.fsdecode(place))
     kind = kind_of(place, said)
     if is_dicom(path) and kind != "labels":
         return of_dicom(path, said.threshold)

@@ -1,0 +1,204 @@
+"""Files at URLs are counted as the same files on disk are; what goes wrong is said without anybody's password."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import tempfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pytest
+import zarr
+
+import fastseg
+from fastseg.volumes import VolumeError, is_url, open_volume, remote, split_inside
+from fastseg.volumes.paths import Url, concealed
+
+TRUE = np.random.default_rng(5).integers(0, 3, (12, 13, 14)).astype(np.uint8)
+PRED = np.where(np.arange(12)[:, None, None] < 3, 1, TRUE).astype(np.uint8)
+COUNTS = fastseg.count_labels(TRUE, PRED, num_classes=3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    top = tmp_path_factory.mktemp("stores")
+    for version in (2, 3):
+        zarr.create_array(top / f"v{version}.zarr", data=TRUE, chunks=(8, 8, 8), zarr_format=version)
+    zarr.create_array(top / "sharded.zarr", data=PRED, chunks=(4, 4, 4), shards=(8, 8, 8))
+    group = zarr.open_group(top / "group.zarr", mode="w")
+    group.create_array("masks/left", data=PRED, chunks=(5, 5, 5))
+    group.create_array("right", data=TRUE, chunks=(12, 13, 14))
+    np.save(top / "pred.npy", PRED)
+    np.savez(top / "pred.npz", labels=PRED)
+    return top
+
+
+@pytest.fixture
+def memory(folder: Path) -> Iterator[Any]:
+    store = fsspec.filesystem("memory")
+    store.put(f"{folder}/", "/stores", recursive=True)
+    yield store
+    store.rm("/stores", recursive=True)
+
+
+@pytest.fixture
+def spooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def web(folder: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("true", ["v2.zarr", "v3.zarr", "group.zarr::right"])
+@pytest.mark.parametrize("pred", ["sharded.zarr", "group.zarr::masks/left", "pred.npy", "pred.npz", "pred.npz::labels"])
+def test_in_memory(memory: Any, spooled: Path, true: str, pred: str) -> None:
+    assert fastseg.count_files(f"memory://stores/{true}", f"memory://stores/{pred}", num_classes=3) == COUNTS
+    assert not list(spooled.iterdir())
+
+
+@pytest.mark.parametrize("pred", ["sharded.zarr", "pred.npy"])
+def test_urls_of_files(folder: Path, pred: str) -> None:
+    assert fastseg.count_files(f"{folder.as_uri()}/v3.zarr", f"{folder.as_uri()}/{pred}", num_classes=3) == COUNTS
+    assert fastseg.count_files(folder / "v3.zarr", f"{folder.as_uri()}/{pred}", num_classes=3) == COUNTS
+
+
+def test_web_addresses(web: str, spooled: Path) -> None:
+    assert fastseg.count_files(f"{web}/v2.zarr", f"{web}/pred.npy?Signature=secret", num_classes=3) == COUNTS
+    assert fastseg.count_files(f"{web}/v3.zarr", f"{web}/group.zarr::masks/left", num_classes=3) == COUNTS
+    assert not list(spooled.iterdir())
+
+
+def test_scores_say_urls_without_credentials(web: str) -> None:
+    with_password = web.replace("//", "//me:secret@")
+    scores = fastseg.evaluate_files(f"{with_password}/v3.zarr", f"{with_password}/pred.npz?key=secret", metrics="dice")
+    assert (scores.files["reference"], scores.files["prediction"]) == (f"{web}/v3.zarr", f"{web}/pred.npz?…")
+    assert "secret" not in json.dumps(scores.to_dict())
+    assert scores["dice"].tolist() == fastseg.dice(TRUE, PRED).tolist()
+
+
+def test_probabilities(memory: Any, spooled: Path) -> None:
+    soft = fastseg.one_hot(PRED, 3, channel_axis=0, dtype=np.float32)
+    np.savez(spooled / "soft.npz", probabilities=soft)
+    memory.put(str(spooled / "soft.npz"), "/stores/soft.npz")
+    (spooled / "soft.npz").unlink()
+    scores = fastseg.evaluate_files("memory://stores/pred.npy", "memory://stores/soft.npz", metrics="dice")
+    assert scores["dice"].tolist() == fastseg.dice(PRED, PRED).tolist()
+    assert "brier" in str(scores).lower()
+    assert not list(spooled.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("memory://stores/none.zarr", "expected zarr.json or .zarray or .zgroup, found none"),
+        ("memory://stores/none.npy", "there is no such file"),
+        ("memory://stores/none", "there is no such file"),
+        ("nowhere://a/b.npy", "Protocol not known: nowhere"),
+        ("http://me:secret@127.0.0.1:9/a.npy?key=secret", r"127.0.0.1:9/a.npy\?…: cannot be read: ClientConnector"),
+        ("http://me:secret@127.0.0.1:9/a.zarr", "zarr.json: cannot be read: ClientConnector"),
+    ],
+)
+def test_what_is_not_there(memory: Any, spooled: Path, url: str, why: str) -> None:
+    with pytest.raises(VolumeError, match=why) as caught:
+        open_volume(url)
+    assert str(caught.value).startswith(concealed(url))
+    assert "secret" not in str(caught.value)
+    assert not list(spooled.iterdir())
+
+
+def test_truncated(memory: Any, spooled: Path) -> None:
+    chunk = memory.cat("/stores/v3.zarr/c/0/0/0")
+    memory.pipe("/stores/v3.zarr/c/0/0/0", chunk[: len(chunk) // 2])
+    with pytest.raises(VolumeError, match="memory://stores/v3.zarr: truncated or corrupt between"):
+        fastseg.count_files("memory://stores/v3.zarr", "memory://stores/pred.npy", num_classes=3)
+    memory.pipe("/stores/pred.npy", memory.cat("/stores/pred.npy")[:-7])
+    with pytest.raises(VolumeError, match="memory://stores/pred.npy: truncated or corrupt: ") as caught:
+        fastseg.count_files("memory://stores/v2.zarr", "memory://stores/pred.npy", num_classes=3)
+    assert str(spooled) not in str(caught.value)
+    assert not list(spooled.iterdir())
+
+
+def test_a_copy_is_as_long_as_its_store_says(memory: Any, spooled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(memory), "get_file", lambda *given: Path(given[2]).write_bytes(b"short"))
+    with pytest.raises(VolumeError, match="pred.npy: truncated: expected 2312 bytes, found 5"):
+        open_volume("memory://stores/pred.npy")
+    assert not list(spooled.iterdir())
+
+
+def test_missing_chunks_are_noted(memory: Any) -> None:
+    memory.rm("/stores/v3.zarr/c/0/0/0")
+    with open_volume("memory://stores/v3.zarr") as volume:
+        assert volume.notes == (
+            "memory://stores/v3.zarr: 1 of 8 chunks are not stored: their voxels have the fill value 0",
+        )
+
+
+@pytest.mark.parametrize("missing", ["fsspec", "s3fs"])
+def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    real = remote.importlib.import_module
+
+    class Core:
+        @staticmethod
+        def url_to_fs(url: str) -> None:
+            raise ImportError("Install s3fs to access S3")
+
+    def imported(name: str) -> Any:
+        if missing == "fsspec" and name == "fsspec":
+            raise ImportError(name="fsspec")
+        return Core if name == "fsspec.core" else real(name)
+
+    monkeypatch.setattr("importlib.import_module", imported)
+    wanted = {"fsspec": r'needs fsspec: pip install "fastseg-metrics\[remote\]"', "s3fs": "Install s3fs to access S3"}
+    with pytest.raises(VolumeError, match=f"^s3://bucket/a.npy: reading .*{wanted[missing]}$"):
+        open_volume("s3://me:secret@bucket/a.npy")
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("s3://b/a.zarr::x/y", ("s3://b/a.zarr", "x/y")),
+        ("memory://a.zarr::x", ("memory://a.zarr", "x")),
+        ("http://[::1]:80/a.zarr::x", ("http://[::1]:80/a.zarr", "x")),
+        ("http://[::1]:80/a.zarr", ("http://[::1]:80/a.zarr", None)),
+        ("http://a:b::c@h/a.h5::/x", ("http://h/a.h5", "/x")),
+    ],
+)
+def test_insides(path: str, parts: tuple[str, str | None]) -> None:
+    assert split_inside(path) == parts
+
+
+def test_what_is_no_url() -> None:
+    for path in ("C:/a.nii", "C:\\a.nii", "C://a.nii", "file.h5::/a", "a/b", "", "://a"):
+        assert not is_url(path), path
+    assert not is_url(os.fspath(Path("s3:/a")))
+
+
+def test_a_url_keeps_its_credentials_to_itself() -> None:
+    url = Url("https://me:secret@host/a.nii.gz?Signature=secret")
+    assert (str(url), f"{url}", repr(url)) == (*["https://host/a.nii.gz?…"] * 2, "'https://host/a.nii.gz?…'")
+    assert url.file_name == "a.nii.gz"
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(url, protocol)).full == url.full == Url(url).full
