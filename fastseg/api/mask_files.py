@@ -58,8 +58,8 @@ def count_mask_files(
     reference, prediction : path, or mapping of str to path
         Each side is a folder with a binary file for each class, or the path of each class's file by its name; a file of
         named segments (3D Slicer's .seg.nrrd, DICOM SEG); a file with an axis of `channels`; a group of HDF5 or Zarr
-        (``file.h5::/group``), or with `masks` any file of several arrays. One of them may be a label map, whose labels have
-        names or are united in regions.
+        (``file.h5::/group``), or with `masks` any file of several arrays; a picture of COCO's JSON
+        (``file.json::name``). One of them may be a label map, whose labels have names or are united in regions.
     labels, prediction_labels, regions
         Names of labels, and unions of them, as in `fastseg.evaluate_files`: which classes a label map has. Only these are
         counted then, of masks too.
@@ -68,7 +68,8 @@ def count_mask_files(
     channels
         What the channels of 4-D files are called, in order, as a sequence or separated by commas.
     threshold
-        From which value on a voxel is inside, where masks are soft; of fractional DICOM segments a share from 0 to 1.
+        From which value on a voxel is inside, where masks are soft; of fractional DICOM segments a share from 0 to 1, of
+        COCO's results the least score.
     missing_mask
         What a class is that only one side has: an error that lists all of them, an empty mask there ("empty"), or left out
         ("skip").

@@ -16,7 +16,7 @@ from fastseg.counting import threads
 #: Libraries that are not always there, and the extra that brings each.
 _LIBRARIES = {
     "nibabel": "cli", "zlib-ng": "cli", "SimpleITK": "itk", "tifffile": "tiff", "zarr": "zarr", "h5py": "hdf5",
-    "Pillow": "images", "highdicom": "dicom", "Jinja2": "report", "matplotlib": "report",
+    "Pillow": "images", "highdicom": "dicom", "pycocotools": "coco", "Jinja2": "report", "matplotlib": "report",
 }  # fmt: skip
 
 _DEMO_SHAPE, _DEMO_CLASSES = (512, 512, 400), 14

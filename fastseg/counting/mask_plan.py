@@ -52,7 +52,10 @@ def chosen_classes(
     if missing_mask not in MISSING_MASKS:
         raise ValueError(f"missing_mask: expected one of {', '.join(MISSING_MASKS)}, found {missing_mask!r}")
     wanted = tuple(dict.fromkeys([*true.names, *pred.names])) if classes is None else tuple(dict.fromkeys(classes))
-    lacking = {source: [name for name in wanted if name not in source.layer_of] for source in (true, pred)}
+    lacking = {
+        source: [name for name in wanted if not source.sparse and name not in source.layer_of]
+        for source in (true, pred)
+    }
     if missing_mask == "error" and any(lacking.values()):
         texts = [f"{source.path}: no mask of {_listed(names)}" for source, names in lacking.items() if names]
         raise VolumeError(

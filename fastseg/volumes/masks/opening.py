@@ -9,6 +9,7 @@ from typing import Literal
 
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.masks.channels import channel_axis_of, of_channels
+from fastseg.volumes.masks.coco import is_coco, of_coco
 from fastseg.volumes.masks.dicom import dicom_kind, dicom_names, is_dicom, of_dicom
 from fastseg.volumes.masks.files import masks_in, of_files
 from fastseg.volumes.masks.groups import names_in_group, of_group
@@ -51,6 +52,8 @@ def kind_of(place: Place, said: Said) -> Kind:
     if is_url(outer) and not said.channels:  # masks of other layouts are looked for in files that are here
         return "labels"
     if os.path.isdir(outer) and not outer.rstrip("/\\").lower().endswith(".zarr"):
+        return "masks"
+    if is_coco(path):
         return "masks"
     try:
         if is_dicom(outer):
@@ -128,6 +131,8 @@ def open_masks(place: Place, members: Mapping[str, tuple[int, ...]], said: Said,
         return _soft(of_files(name, place), said)
     path = named(os.fsdecode(place))
     kind = kind_of(place, said)
+    if kind == "masks" and is_coco(path) and not os.path.isdir(path):
+        return of_coco(path, said.threshold)
     if is_dicom(path) and kind != "labels":
         return of_dicom(path, said.threshold)
     if kind != "labels" and is_segmentation(path):

@@ -36,6 +36,8 @@ class MaskSource:
         In which each class stands once.
     ids : mapping of str to str, optional
         What else the masks are known by, such as the identifiers of segments.
+    sparse : bool
+        Whether a mask that is not there is empty by what the file is, and not missing.
 
     Raises
     ------
@@ -43,7 +45,10 @@ class MaskSource:
         If a class stands in two layers.
     """
 
-    def __init__(self, path: str, layers: Sequence[Layer], ids: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, path: str, layers: Sequence[Layer], ids: Mapping[str, str] | None = None, *, sparse: bool = False
+    ) -> None:
+        self.sparse = sparse
         self.path, self.layers, self.ids = path, tuple(layers), dict(ids or {})
         self.layer_of: dict[str, int] = {}
         for number, layer in enumerate(self.layers):
@@ -73,7 +78,9 @@ class MaskSource:
             layer._replace(members={new.get(name, name): values for name, values in layer.members.items()})
             for layer in self.layers
         ]
-        found = MaskSource(self.path, layers, {new.get(name, name): own for name, own in self.ids.items()})
+        found = MaskSource(
+            self.path, layers, {new.get(name, name): own for name, own in self.ids.items()}, sparse=self.sparse
+        )
         found.renamed = {called: name for name, called in new.items()}
         return found
 

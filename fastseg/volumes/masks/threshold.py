@@ -81,7 +81,7 @@ def above(source: MaskSource, threshold: float) -> MaskSource:
         Layer(layer.path, partial(_opened, layer.open, threshold), dict.fromkeys(layer.members))
         for layer in source.layers
     ]
-    found = MaskSource(source.path, layers, source.ids)
+    found = MaskSource(source.path, layers, source.ids, sparse=source.sparse)
     found.stack.push(source.stack.pop_all())
     return found
 
