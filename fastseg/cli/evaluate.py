@@ -260,6 +260,7 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     of_run = any(options[name] not in (None, ()) for name in _OF_RUNS) or any(
         path is not None and _is_folder(path) for path in (reference, prediction)
     )
+    of_run = of_run or _are_pictures(reference, prediction)
     tolerance = _tolerances(options.pop("tolerance"))
     if of_run and tolerance is not None:
         raise click.UsageError("--tolerance: surfaces are measured of two files, and not of folders yet")
@@ -294,6 +295,13 @@ def _tolerances(given: tuple[str, ...]) -> float | dict[Any, float] | None:
 
 def _is_folder(path: str) -> bool:
     return os.path.isdir(path) and not path.rstrip("/\\").lower().endswith(".zarr")
+
+
+def _are_pictures(reference: str | None, prediction: str | None) -> bool:
+    """Tell whether both are JSON files, each of which may be of many cases."""
+    from fastseg.runs.cases.pictures import holds_cases
+
+    return holds_cases(reference) and holds_cases(prediction)
 
 
 def _evaluate_pair(

@@ -94,7 +94,8 @@ def evaluate_folder(
     ----------
     reference, prediction : path
         Two folders of volumes, paired by the names of their files without suffix; or two volumes, which are one case. Each
-        class of a case may have a file of its own (`masks`), also on one side only.
+        class of a case may have a file of its own (`masks`), also on one side only. COCO's JSON stands for a folder: a case
+        is a picture.
     output : path, optional
         A folder for the results; it is made. What is in it of an earlier call goes on (`resume`); results of other
         predictions in it are an error.

@@ -12,6 +12,7 @@ from fastseg.labels.names import shown
 from fastseg.runs.cases import ids as case_ids
 from fastseg.runs.cases.folders import CaseFolder, first_deep, is_volume, list_folder
 from fastseg.runs.cases.masks import MaskFolder, has_several, is_of_masks, lacking, list_masks, one_case
+from fastseg.runs.cases.pictures import holds_cases, list_pictures, match_results
 from fastseg.runs.cases.tables import read_pairs
 from fastseg.volumes import is_url, named, split_inside, split_suffix
 from fastseg.volumes.masks.files import natural
@@ -130,6 +131,9 @@ def find_cases(
     files have a number and not all of folders; two folders of nothing but files are one case. Where one of the two folders is
     so, the other may have one file for each case.
 
+    Of COCO's JSON on a side, a case is a picture, by the name of its file. A list of results beside annotations belongs to
+    them by the pictures' ids; one that it says nothing of has an empty prediction.
+
     With a pattern, the id is the group, and there is no rule for channels. Several files of one folder whose ids differ at
     most in case and compatible characters (NFKC) are an error. What lies beside a volume under the same name does not
     count: the .img of an .hdr, and an .npz (nnU-Net's probabilities).
@@ -143,7 +147,7 @@ def find_cases(
             raise ValueError("pairs: expected either pairs or two folders, perhaps with a pattern; found both")
         found.cases += [Case(*pair) for pair in read_pairs(os.fsdecode(pairs), found.problems, found.absent)]
         patterns = _patterns(None)
-    elif is_volume(names[0]) and is_volume(names[1]):
+    elif is_volume(names[0]) and is_volume(names[1]) and not (holds_cases(names[0]) and holds_cases(names[1])):
         if pattern is not None:
             raise ValueError("pattern: expected two folders, found two files")
         assert names[0] is not None
@@ -246,19 +250,21 @@ def _pair_folders(
             found.problems.append(f"{argument}: {path}: expected a folder or a file, as the other is none, found a URL")
         elif not os.path.exists(split_inside(path)[0]):
             found.problems.append(f"{argument}: {shown(path)}: there is no such folder or file")
-        elif not os.path.isdir(path) and os.path.isdir(other or ""):
+        elif not (os.path.isdir(path) or holds_cases(path)) and os.path.isdir(other or ""):
             found.problems.append(
                 f"{argument}: {shown(path)}: expected a folder, as {shown(other or '')} is one; found a file"
             )
     if found.problems or reference is None or prediction is None:
         return
     sides = _mask_folders(reference, prediction, patterns, masks, classes, found)
-    truth = sides[0].listed if sides[0] else list_folder(reference, "reference", patterns[0], found.problems)
+    truth = sides[0].listed if sides[0] else _listed(reference, "reference", patterns[0], found.problems)
     if not truth.files and not truth.contested:
         if not found.problems:
             found.problems.append(_nothing("reference", reference, patterns[0], truth))
         return
-    guesses = sides[1].listed if sides[1] else list_folder(prediction, "prediction", patterns[1], found.problems)
+    guesses = sides[1].listed if sides[1] else _listed(prediction, "prediction", patterns[1], found.problems)
+    if holds_cases(prediction):
+        match_results(truth, reference, guesses, prediction)
     none = not guesses.files and not guesses.contested
     if none:
         found.absent.append(_nothing("prediction", prediction, patterns[1], guesses))
@@ -295,13 +301,18 @@ def _mask_folders(
         if asked and not (masks or any(listed)):
             break
         for side, (argument, folder, pattern) in enumerate(both):
-            if listed[side] is None:
+            if listed[side] is None and not holds_cases(folder):
                 listed[side] = list_masks(folder, argument, pattern, asked, found.problems, classes)
     if masks and unsaid and not any(listed):
         listed = [one_case(folder, reference) for _, folder, _ in both]
         listed = listed if all(listed) else [None, None]
     found.masks += [side for side in listed if side is not None]
     return listed[0], listed[1]
+
+
+def _listed(path: str, argument: str, pattern: re.Pattern[str] | None, problems: list[str]) -> CaseFolder:
+    listing = list_pictures if holds_cases(path) else list_folder
+    return listing(path, argument, pattern, problems)
 
 
 def _two_files(one: str | None, other: str, argument: str) -> str:

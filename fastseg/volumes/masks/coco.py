@@ -92,15 +92,19 @@ def is_coco(path: str) -> bool:
     return split_inside(path)[0].lower().endswith(".json")
 
 
-def pictures_in(path: str) -> dict[str, str]:
-    """Return the pictures of a file: what each is called there (``file.json::key``), to its id.
+def pictures_in(path: str) -> Annotated:
+    """Return what a file holds; a picture is ``file.json::key``.
 
     Raises
     ------
     VolumeError
         If the file cannot be read, or is no such file.
     """
-    return {picture.key: str(picture.id) for picture in _read(path).pictures.values()}
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise VolumeError(f"{path}: cannot be opened: {error.strerror}") from error
+    return _parsed(path, status.st_size, status.st_mtime_ns)
 
 
 def of_coco(path: str, threshold: float | None) -> MaskSource:
@@ -119,7 +123,7 @@ def of_coco(path: str, threshold: float | None) -> MaskSource:
         If the file cannot be read, or there is no such picture.
     """
     outer, inside = split_inside(path)
-    whole = _read(outer)
+    whole = pictures_in(outer)
     picture = _picture(path, whole, inside)
     taken, notes = _scored(path, picture, threshold)
     names = _names(whole.categories)
@@ -227,14 +231,6 @@ def _of_polygons(where: str, polygons: list[Any], shape: Shape) -> list[dict[str
     draw = require("pycocotools.mask", "coco", where, "polygons").frPyObjects
     with failures_of("pycocotools", where), quiet("pycocotools"):
         return [{"counts": each["counts"].decode("ascii")} for each in draw(polygons, *shape)]
-
-
-def _read(path: str) -> Annotated:
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise VolumeError(f"{path}: cannot be opened: {error.strerror}") from error
-    return _parsed(path, status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=2)  # two sides, whose pictures are counted one by one

@@ -1,0 +1,83 @@
+"""COCO's JSON in runs: a case is a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.coco import annotated, compressed, results, write
+from support.command_line import call
+from support.mask_cases import dice, masks
+
+from fastseg.runs import Run, evaluate_folder
+from fastseg.runs.cases.find import CasesError
+
+NAMES, SHAPE = ("person", "dog", "kite"), (13, 21)
+
+
+@pytest.fixture
+def pictures() -> tuple[Any, Any]:
+    pairs = {name: masks(seed, NAMES, SHAPE) for seed, name in enumerate(("zebra", "a", "b"))}
+    return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
+
+
+def expected(true: Any, pred: Any) -> Any:
+    return np.array([dice(true[name], pred[name], NAMES) for name in sorted(true)])
+
+
+def test_two_files_of_pictures(pictures: Any, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    true, pred = pictures
+    one = write(tmp_path / "one.json", annotated(true, NAMES))
+    other = write(tmp_path / "other.json", annotated(dict(sorted(pred.items())), NAMES, compressed))
+    run = evaluate_folder(one, other, tmp_path / "out", metrics="dice")
+    assert [record.id for record in run.records] == ["a", "b", "zebra"]
+    np.testing.assert_allclose(run.values("dice"), expected(true, pred))
+    assert str(Run.load(tmp_path / "out")) == str(run)
+    code, out, err = call(capsys, monkeypatch, "evaluate", one, other, "--metrics", "dice", "--fail-under", "dice=0.99")
+    assert (code, "3 of 3 cases scored" in out, "gate failed: dice is" in err) == (1, True, True), out + err
+
+
+def test_results_belong_to_annotations_by_ids(pictures: Any, tmp_path: Path) -> None:
+    true, pred = pictures
+    one = write(tmp_path / "one.json", annotated(true, NAMES))
+    listed = [each for each in results(pred, NAMES) if each["image_id"] != 101]  # nothing was found in the second one
+    other = write(tmp_path / "results.json", listed)
+    run = evaluate_folder(one, other, metrics="dice", threshold=0.5)
+    pred["a"] = dict.fromkeys(NAMES, np.zeros(SHAPE, bool))
+    np.testing.assert_allclose(run.values("dice"), expected(true, pred))
+    write(other, [*listed, {**listed[0], "image_id": 7}])
+    with pytest.raises(CasesError, match=r"results\.json::7: no reference belongs to it"):
+        evaluate_folder(one, other, metrics="dice")
+
+
+def test_beside_a_folder_of_label_maps(pictures: Any, tmp_path: Path) -> None:
+    true, _ = pictures
+    one = write(tmp_path / "one.json", annotated(true, NAMES))
+    (tmp_path / "maps").mkdir()
+    pred: dict[str, dict[str, Any]] = {}
+    for seed, name in enumerate(true):
+        labels = np.random.default_rng(seed).integers(0, 4, SHAPE).astype(np.uint8)
+        Image.fromarray(labels).save(tmp_path / "maps" / f"{name}.png")
+        pred[name] = {of: labels == label for label, of in enumerate(NAMES, 1)}
+    run = evaluate_folder(one, tmp_path / "maps", metrics="dice", labels=dict(enumerate(NAMES, 1)))
+    np.testing.assert_allclose(run.values("dice"), expected(true, pred))
+    run = evaluate_folder(
+        one, tmp_path / "maps", metrics="dice", labels=dict(enumerate(NAMES, 1)),
+        pattern=[r"val/(?P<case>[ab])\.jpg", r"(?P<case>[ab])\.png"],
+    )  # fmt: skip
+    np.testing.assert_allclose(run.values("dice"), expected(true, pred)[:2])
+
+
+def test_pictures_that_are_missing(pictures: Any, tmp_path: Path) -> None:
+    true, pred = pictures
+    one = write(tmp_path / "one.json", annotated(true, NAMES))
+    other = write(tmp_path / "other.json", annotated({"a": pred["a"], "c": pred["b"]}, NAMES))
+    with pytest.raises(CasesError) as caught:
+        evaluate_folder(one, other)
+    assert [problem.partition(": ")[0] for problem in caught.value.problems] == ["b", "zebra", "prediction"]
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(CasesError, match=r"reference: .*broken\.json: expected COCO's JSON"):
+        evaluate_folder(tmp_path / "broken.json", one)
