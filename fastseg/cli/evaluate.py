@@ -12,7 +12,7 @@ import fastseg
 from fastseg.cli.instances import INSTANCE_OPTIONS, instance_options, show_instances
 from fastseg.cli.screen import counting_progress, run_progress, say, show
 from fastseg.cli.telling import NOT_SCORED, tell, write_json
-from fastseg.cli.usage import options_by_name, require_writable
+from fastseg.cli.usage import options_by_name, require_writable, tolerances
 from fastseg.labels.names import shown
 
 __all__ = ["evaluate"]
@@ -26,7 +26,7 @@ _OF_RUNS = (
 #: Options of what two files hold.
 _OF_FILES = (
     "regions", "unknown", "axes", "prediction_labels", "map_prediction", "roi", "reorient", "activation", "channel_axis",
-    "geometry_tolerance", "missing_mask", "masks", "channels", "threshold",
+    "geometry_tolerance", "missing_mask", "masks", "channels", "threshold", "tolerance", "surface", "border",
 )  # fmt: skip
 
 
@@ -37,8 +37,8 @@ _OF_FILES = (
     "-o",
     "--output",
     metavar="FOLDER",
-    help="Write summary.json (nnU-Net's), cases.csv, classes.csv, confusion.npz and run.json to FOLDER. Cases that are there "
-    "already are not scored again.",
+    help="Write summary.json (nnU-Net's), cases.csv, classes.csv, confusion.npz and run.json to FOLDER, of surfaces also "
+    "surfaces.npz. Cases that are there already are not scored again.",
 )
 @click.option(
     "--json", "json_path", metavar="FILE", help="Write the scores as JSON to FILE; - for stdout, and no table."
@@ -83,13 +83,40 @@ _OF_FILES = (
     "--tolerance",
     multiple=True,
     metavar="MM",
-    help="For nsd and surface_overlap of two files: a distance in mm, or that of one class, such as liver=2; may be given "
-    "several times.",
+    help="For nsd and surface_overlap: a distance in mm, or that of one class, such as liver=2; may be given several times.",
+)
+@click.option(
+    "--surface",
+    type=click.Choice(["voxel", "surfel", "object"]),
+    help="What surfaces are made of: voxels at the border of a class (default), surfels with their area, or all voxels.",
+)
+@click.option(
+    "--border",
+    type=click.Choice(["background", "extend"]),
+    help="What lies outside of the image: no class (default), or each goes on.",
 )
 @click.option(
     "--convention",
-    type=click.Choice(["fastseg", "monai", "torchmetrics", "nnunet", "sklearn", "totalsegmentator"]),
-    help="Whose rules for empty classes and for means (default: fastseg).",
+    type=click.Choice(
+        [
+            "fastseg",
+            "monai",
+            "torchmetrics",
+            "nnunet",
+            "sklearn",
+            "totalsegmentator",
+            "medpy",
+            "surface-distance",
+            "metrics-reloaded",
+            "simpleitk",
+            "panoptica",
+            "brats",
+            "mikan",
+            "exacta",
+        ]
+    ),
+    help="Whose rules for empty classes and for means (default: fastseg); those after totalsegmentator, and monai, are of "
+    "surfaces.",
 )
 @click.option("--background/--no-background", default=None, help="Whether means over classes include label 0.")
 @click.option(
@@ -261,9 +288,7 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
         path is not None and _is_folder(path) for path in (reference, prediction)
     )
     of_run = of_run or _are_pictures(reference, prediction)
-    tolerance = _tolerances(options.pop("tolerance"))
-    if of_run and tolerance is not None:
-        raise click.UsageError("--tolerance: surfaces are measured of two files, and not of folders yet")
+    options["tolerance"] = tolerances(options["tolerance"])
     with options_by_name():
         if of_run:
             code = _evaluate_run(reference, prediction, **options)
@@ -271,26 +296,13 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
             assert reference is not None
             assert prediction is not None
             code = _evaluate_pair(
-                reference, prediction, tolerance=tolerance,
-                **{name: value for name, value in options.items() if name not in _OF_RUNS},
-            )  # fmt: skip
+                reference, prediction, **{name: value for name, value in options.items() if name not in _OF_RUNS}
+            )
         if own["instances"] is not None:
             table = options["json_path"] != "-" and not options["quiet"]
             code = (0 if show_instances(reference, prediction, own, options, table) else NOT_SCORED) or code
     if code:
         raise click.exceptions.Exit(code)
-
-
-def _tolerances(given: tuple[str, ...]) -> float | dict[Any, float] | None:
-    """Read distances, each of a class or of all others."""
-    found: dict[Any, float] = {}
-    for text in given:
-        name, _, number = text.rpartition("=")
-        try:
-            found[int(name) if name.isdecimal() else name or None] = float(number)
-        except ValueError:
-            raise click.UsageError(f"--tolerance: expected a number, or CLASS=NUMBER, found {text!r}") from None
-    return found.get(None) if list(found) == [None] else found or None
 
 
 def _is_folder(path: str) -> bool:
@@ -306,7 +318,7 @@ def _are_pictures(reference: str | None, prediction: str | None) -> bool:
 
 def _evaluate_pair(
     reference: str, prediction: str, *, json_path: str | None, labels: Any, metrics: Any, ignore: tuple[int, ...],
-    geometry: str, threads: int | None, quiet: bool, tolerance: Any, **others: Any,
+    geometry: str, threads: int | None, quiet: bool, **others: Any,
 ) -> int:  # fmt: skip
     from fastseg.counts import LabelCounts
     from fastseg.labels.choices import find_dataset_json, only_predicted
@@ -317,7 +329,6 @@ def _evaluate_pair(
         "labels": labels,
         "metrics": metrics,
         "ignore_index": ignore or None,
-        "tolerance": tolerance,
         "geometry": geometry,
         "threads": threads,
         "warn": (lambda _: None) if quiet else (lambda note: say(f"warning: {note}")),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
-__all__ = ["options_by_name", "require_writable"]
+__all__ = ["options_by_name", "require_writable", "tolerances"]
 
 #: Arguments whose option has another name.
 _OTHERWISE = {"client": "cluster", "gate": "fail_under", "ignore_index": "ignore"}
@@ -41,3 +42,15 @@ def options_by_name() -> Iterator[None]:
         if not colon or argument not in options or isinstance(error, VolumeError | CasesError):
             raise
         raise click.UsageError(f"{options[argument]}:{rest}", context) from None
+
+
+def tolerances(given: tuple[str, ...]) -> float | dict[Any, float] | None:
+    """Read distances, each of a class or of all others."""
+    found: dict[Any, float] = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        try:
+            found[int(name) if name.isdecimal() else name or None] = float(number)
+        except ValueError:
+            raise click.UsageError(f"--tolerance: expected a number, or CLASS=NUMBER, found {text!r}") from None
+    return found.get(None) if list(found) == [None] else found or None

@@ -283,6 +283,17 @@ class SurfaceDistances(Counts):
             elements=self.elements[:, columns],
         )
 
+    def with_classes(self, classes: Sequence[str | int]) -> Self:
+        """Return these classes, in the order given: what is not there has no element."""
+        rows = range(2 * self.num_cases * len(self.classes))
+        of = dict(
+            zip([(n, k, d) for n in range(self.num_cases) for k in self.classes for d in range(2)], rows, strict=True)
+        )
+        wanted = [(n, k, d) for n in range(self.num_cases) for k in classes for d in range(2)]
+        made = self._united([[of[key]] if key in of else [] for key in wanted])
+        there = _sums(made.weights, made.starts).reshape(self.num_cases, len(classes), 2)
+        return replace(made, classes=tuple(classes), elements=there)
+
     def rename(self, mapping: Mapping[str | int, str | int]) -> Self:
         """Give classes other names; ValueError if two would get the same."""
         return replace(self, classes=tuple(mapping.get(name, name) for name in self.classes))

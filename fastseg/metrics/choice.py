@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums, SurfaceDistances
 from fastseg.metrics import registry
-from fastseg.metrics.registry import ScoreFunction
+from fastseg.metrics.registry import Metric, ScoreFunction
 
 if TYPE_CHECKING:
     from fastseg.metrics.surface_metric import SurfaceMetric
@@ -22,6 +22,7 @@ __all__ = [
     "TITLES",
     "chosen_metrics",
     "classes_of",
+    "known_metric",
     "of_surfaces",
     "quantities_of",
     "score_functions",
@@ -111,6 +112,11 @@ def of_surfaces(metrics: str | Sequence[str] | None) -> list[str]:
     names = [metrics] if isinstance(metrics, str) else list(metrics or ())
     unknown = [name for name in names if name not in registry.REGISTRY and name != "all"]
     return [name for name in unknown if name in surface_metrics()] if unknown else []
+
+
+def known_metric(name: str) -> Metric | SurfaceMetric:
+    """Return the metric of that name or alias, of counts or of surfaces; ValueError if there is none."""
+    return surface_metrics()[name] if of_surfaces([name]) else registry.get(name)
 
 
 def surface_values(

@@ -73,7 +73,8 @@ class Convention:
 
     def over(self, metric: str) -> Literal["classes", "cases", "values"]:
         """Return what the metric's one number is the mean of (see `mean_over`)."""
-        return self.mean_over_of.get(registry.get(metric).name, self.mean_over)
+        known = registry.REGISTRY.get(metric)  # others are of surfaces
+        return self.mean_over_of.get(metric if known is None else known.name, self.mean_over)
 
     def values(self, metric: str, binary: BinaryCounts, missed: Bools | None = None) -> Floats:
         """Return a metric of each case and class, (N, C), NaN where it is undefined or left out.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,8 @@ class SurfaceMetric(Entry):
     """Whether exchanging truth and prediction leaves it as it is, for the defaults of its own parameters."""
     worst: float = math.inf
     """Its value where one of the two surfaces is missing."""
+    overall: ClassVar[None] = None
+    """As of other metrics: none of these is one number for all classes together."""
 
     def __call__(
         self,

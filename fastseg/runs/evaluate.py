@@ -26,6 +26,7 @@ from fastseg.runs.cases.swapped import swapped_note
 from fastseg.runs.cases.unlike_palettes import unlike_palettes_note
 from fastseg.runs.keeping import keep_run, require_own
 from fastseg.runs.results.gates import Gate, check_classes, check_gates, check_scores, parse_gate
+from fastseg.runs.results.surfaces import check_tolerances
 from fastseg.runs.run import Run
 from fastseg.runs.scoring.journal import Journal
 from fastseg.runs.scoring.keys import CaseFiles, Hashing, has_hashes, place_of
@@ -61,6 +62,9 @@ def evaluate_folder(
     unknown: Literal["raise", "count"] = "raise",
     metrics: str | Sequence[str] | None = None,
     convention: str = "fastseg",
+    tolerance: float | Mapping[Any, float] | None = None,
+    surface: Literal["voxel", "surfel", "object"] | None = None,
+    border: Literal["background", "extend"] | None = None,
     background: bool | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
     geometry_tolerance: float = TOLERANCE,
@@ -109,6 +113,11 @@ def evaluate_folder(
         what nnU-Net's ``dataset.json`` in the folder of references (or of `pairs`) or beside it says, if there is one.
     unknown, metrics, convention, background, geometry, geometry_tolerance, reorient, axes, activation, channel_axis
         As in `fastseg.runs.scoring.options.read_settings`: how.
+    tolerance, surface, border
+        Of metrics of surfaces, which are measured of label maps by the spacing of the reference's file: how far NSD and
+        surface overlap let surfaces be apart in mm, a number or that of each class by name or label (None: of all others),
+        and as in `fastseg.surface_distances`, by default what the convention does. Another tolerance later measures nothing
+        again. Both volumes of a case are in memory then, in the types that they are stored in.
     resamples, confidence, seed
         As in `fastseg.runs.scoring.options.read_settings`: how.
     masks : bool
@@ -189,6 +198,7 @@ def evaluate_folder(
         chosen, unknown=unknown, metrics=metrics, convention=convention, background=background, geometry=geometry,
         geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes, missing=missing, activation=activation,
         channel_axis=channel_axis, missing_mask=missing_mask, resamples=resamples, confidence=confidence, seed=seed,
+        tolerance=tolerance, surface=surface, border=border,
     )  # fmt: skip
     for text in chosen.notes(unknown):
         say(f"warning: {text}")
@@ -223,6 +233,7 @@ def evaluate_folder(
         name = "masks" if masks else "channels" if channels is not None else "threshold"
         raise ValueError(f"{name}: expected masks that may overlap, found label maps")
     check_classes(bounds, settings)
+    check_tolerances(Run(settings, ()).classes, settings)
     check_scores(bounds, found.cases, settings)
     cases = found.cases if share is None else share.share(found.cases)
     if settings.masks is None and not (settings.names or settings.labels or settings.regions):

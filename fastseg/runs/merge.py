@@ -139,7 +139,7 @@ def _differences(found: Mapping[str, RunNumbers]) -> list[str]:
 def _compared(one: RunNumbers, other: RunNumbers) -> list[tuple[str, Any, Any]]:
     """Return what must be equal in both, with its name."""
     mine, theirs = one.settings.to_dict(), other.settings.to_dict()
-    compared = [(name, mine[name], theirs[name]) for name in mine]
+    compared = [(name, mine.get(name), theirs.get(name)) for name in {**mine, **theirs}]
     names = ("of", "cases", "ids", "gates")
     compared += [(f"shard: {name}", one.facts["shard"][name], other.facts["shard"][name]) for name in names]
     others = [name for name in {**one.facts, **other.facts} if name not in _OF_ITS_OWN]

@@ -57,14 +57,25 @@ def test_distances_in_mm_and_tolerances_of_classes(files: Any, capsys: Any, monk
     ("arguments", "message"),
     [
         (["--metrics", "nsd"], "--tolerance: nsd needs one"),
-        (
-            ["--metrics", "hd95", "--background"],
-            "--metrics: 'hd95' is made of surfaces, which are measured of two files",
-        ),
         (["--metrics", "nsd", "--tolerance", "a=b"], "--tolerance: expected a number, or CLASS=NUMBER, found 'a=b'"),
         (
             ["--tolerance", "1", "--background"],
-            "--tolerance: surfaces are measured of two files, and not of folders yet",
+            "--tolerance: of metrics of surfaces (hd95, assd, nsd, ...), found none",
+        ),
+        (["--metrics", "nsd", "--background"], "--tolerance: nsd needs one"),
+        (["--metrics", "hd95", "--convention", "sklearn"], "--convention: 'sklearn' adds up the voxels of all cases"),
+        (["--convention", "medpy"], "--convention: 'medpy' is of metrics of surfaces"),
+        (
+            ["--metrics", "hd95,nsd", "--tolerance", 1, "--convention", "monai", "--surface", "surfel"],
+            "--convention: 'monai' has no 'surfel' elements for these: hd95 of 'voxel'; nsd of 'voxel' or 'surfel'",
+        ),
+        (
+            ["--metrics", "nsd", "--tolerance", "livr=1", "--tolerance", 1, "--regions", "liver=1", "--background"],
+            "--tolerance: there is no class 'livr'",
+        ),
+        (
+            ["--metrics", "dice", "--fail-under", "hd95=5"],
+            "hd95 is made of surfaces, and measured where metrics name it",
         ),
     ],
 )

@@ -30,7 +30,9 @@ LIBRARIES = {
     "kernels.numpy": "numpy scipy skimage",
     "kernels.protocols": "numpy",
     "arrays": "numpy torch",
-    "volumes": "numpy nibabel zlib_ng SimpleITK tifffile imagecodecs zarr numcodecs h5py PIL highdicom pydicom fsspec pycocotools",
+    "volumes": (
+        "numpy nibabel zlib_ng SimpleITK tifffile imagecodecs zarr numcodecs h5py PIL highdicom pydicom fsspec pycocotools"
+    ),
     "metrics": "numpy",
     "metrics.instances": "numpy scipy",
     "labels": "numpy",

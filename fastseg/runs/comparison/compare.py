@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from fastseg import metrics as registry
 from fastseg.arrays.arguments import checked_number
 from fastseg.counts import BinaryCounts, LabelCounts, positions
 from fastseg.metrics.arithmetic import nan_mean
+from fastseg.metrics.choice import known_metric, of_surfaces
 from fastseg.runs.comparison.pairing import alike, paired, scored_settings
 from fastseg.runs.comparison.result import Comparison, Row
 from fastseg.runs.comparison.statistics import holm, signed_rank
@@ -22,10 +24,14 @@ from fastseg.runs.results.numbers import RunNumbers, check_matrix
 from fastseg.runs.results.statistics import at_once
 from fastseg.runs.scoring.records import triples
 
+if TYPE_CHECKING:
+    from fastseg.metrics.surface_metric import SurfaceMetric
+
 __all__ = ["compare_runs"]
 
 Floats = npt.NDArray[np.float64]
 Source = RunNumbers | str | os.PathLike[str]
+Entry: TypeAlias = "registry.Metric | SurfaceMetric"
 
 #: Differences that are alike to so many decimals are ties; a voxel more or less shows in the ninth.
 _DECIMALS = 12
@@ -42,7 +48,7 @@ def compare_runs(
     cases: str = "same",
     names: tuple[str, str] | None = None,
 ) -> Comparison:
-    """Compare two runs, case by case: differences are B less A.
+    """Compare two runs, case by case: differences are B less A. Of metrics of surfaces both have measured the same.
 
     Parameters
     ----------
@@ -85,7 +91,8 @@ def compare_runs(
 
     Intervals are bootstrap percentile intervals: cases are drawn with replacement, the same for all classes and metrics,
     and draws under which a value is undefined are left out. The pooled values are the metric of the counts summed over
-    all cases; their "mean" is over the classes. With fewer than two cases there is no interval.
+    all cases; their "mean" is over the classes. Surfaces are not pooled, and have none. With fewer than two cases there is
+    no interval.
 
     References
     ----------
@@ -121,8 +128,11 @@ def compare_runs(
     names = _names(a, b) if names is None else names
     runs, left_out = paired(_read(a), _read(b), cases)
     wanted = [*runs[0].settings.metrics, *runs[1].settings.metrics] if metrics is None else metrics
-    entries = [registry.get(name) for name in ([wanted] if isinstance(wanted, str) else wanted)]
-    entries = list({entry.name: entry for entry in entries}.values())
+    known = {name: known_metric(name) for name in ([wanted] if isinstance(wanted, str) else wanted)}
+    entries = list({entry.name: entry for entry in known.values()}.values())
+    asked = {
+        entry.name: name for name, entry in reversed(known.items()) if of_surfaces([name])
+    }  # what the runs call them
     if not entries:
         raise ValueError("metrics: expected at least one, found none")
     values = [_paired_columns(*runs, entry) for entry in entries]
@@ -139,7 +149,13 @@ def compare_runs(
         first, last = len(rows), len(rows) + values[k][0].shape[1]
         own = [end[first:last] for end in (low[0], high[0], low[1], high[1])]
         rows += _rows(
-            runs[0], entry, values[k], (pooled[0][k][0], pooled[1][k][0]), own, round(1 - confidence, _DECIMALS)
+            runs[0],
+            entry,
+            asked.get(entry.name, entry.name),
+            values[k],
+            (pooled[0][k][0], pooled[1][k][0]),
+            own,
+            round(1 - confidence, _DECIMALS),
         )
     how = {**scored_settings(runs[0].settings), "confidence": confidence, "resamples": resamples, "seed": seed}
     return Comparison(names, tuple(record.id for record in runs[0].counted), left_out, tuple(rows), how, alike(*runs))
@@ -162,16 +178,16 @@ def _names(a: Source, b: Source) -> tuple[str, str]:
     return short[0], short[1]
 
 
-def _columns(run: RunNumbers, entry: registry.Metric, values: Floats) -> Floats:
+def _columns(run: RunNumbers, entry: Entry, values: Floats) -> Floats:
     """Append each row's mean over the classes that the run's mean is over, but to one number for all classes together."""
     if entry.overall is not None:
         return values
     return np.concatenate([values, nan_mean(values[:, run.in_means], 1)[:, None]], 1)
 
 
-def _paired_columns(a: RunNumbers, b: RunNumbers, entry: registry.Metric) -> tuple[Floats, Floats]:
+def _paired_columns(a: RunNumbers, b: RunNumbers, entry: Entry) -> tuple[Floats, Floats]:
     """Return each run's values and means over classes, which are over those that both define: one alone is no pair."""
-    one, other = a.values(entry.name), b.values(entry.name)
+    one, other = a.finite(entry.name), b.finite(entry.name)
     if entry.overall is not None:
         return one, other
     both = np.isfinite(one) & np.isfinite(other)
@@ -182,7 +198,7 @@ def _paired_columns(a: RunNumbers, b: RunNumbers, entry: registry.Metric) -> tup
 class _Pool:
     """A run's counts, and metrics of sums of them over cases."""
 
-    def __init__(self, run: RunNumbers, entries: Sequence[registry.Metric]) -> None:
+    def __init__(self, run: RunNumbers, entries: Sequence[Entry]) -> None:
         self.run, binary = run, run.binary
         self.columns = np.concatenate([binary.tp, binary.fp, binary.fn, binary.tn], 1).astype(np.float64)
         self.size, self.pairs = self.columns.shape[1], None
@@ -200,7 +216,7 @@ class _Pool:
             self.pairs = sparse.csr_array((voxels.astype(np.float64), (place, case)), shape=shape)
             self.size = max(self.size, shape[0])
 
-    def values(self, times: Floats, entries: Sequence[registry.Metric]) -> list[Floats]:
+    def values(self, times: Floats, entries: Sequence[Entry]) -> list[Floats]:
         """Return each metric of B sums in which cases occur so many times, (B, N): (B, C + 1) or (B, 1)."""
         draws = len(times)
         tp, fp, fn, tn = np.split((times @ self.columns).astype(np.int64), 4, 1)  # exact up to 2^53 voxels
@@ -212,7 +228,9 @@ class _Pool:
             sums = (self.pairs @ times.T).T.astype(np.int64).reshape(draws, labels.size, labels.size + 1)
             matrix = LabelCounts(labels, True, sums[..., :-1], sums[..., -1], voxels)
         return [
-            entry(matrix)[:, None]
+            np.full((draws, tp.shape[1] + 1), np.nan)
+            if not isinstance(entry, registry.Metric)  # there is no surface of all cases together
+            else entry(matrix)[:, None]
             if entry.overall is not None and matrix is not None
             else _columns(self.run, entry, self.run.convention.values(entry.name, binary))
             for entry in entries
@@ -221,7 +239,7 @@ class _Pool:
 
 def _intervals(
     values: Sequence[tuple[Floats, Floats]],
-    entries: Sequence[registry.Metric],
+    entries: Sequence[Entry],
     pools: tuple[_Pool, _Pool],
     confidence: float,
     resamples: int,
@@ -247,7 +265,8 @@ def _intervals(
 
 def _rows(
     run: RunNumbers,
-    entry: registry.Metric,
+    entry: Entry,
+    metric: str,
     values: tuple[Floats, Floats],
     pooled: tuple[Floats, Floats],
     ends: Sequence[Floats],
@@ -270,7 +289,7 @@ def _rows(
         key, name = (None, "mean") if together else (None, "all") if entry.overall is not None else run.classes[k]
         rows.append(
             Row(
-                metric=entry.name, better=entry.better, key=key, name=name, n=int(both.sum()),
+                metric=metric, better=entry.better, key=key, name=name, n=int(both.sum()),
                 unpaired=int(((one | other) & ~both).sum()),
                 only_a=int((one & ~both).sum()), only_b=int((other & ~both).sum()),
                 mean_a=_mean(a), mean_b=_mean(b), difference=_mean(b - a), low=float(ends[0][k]), high=float(ends[1][k]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ def scored_settings(settings: Settings) -> dict[str, Any]:
         "background": plain,
         "unknown": settings.unknown,
         "missing": settings.missing,
+        **({} if settings.surfaces is None else {"surfaces": asdict(settings.surfaces)}),
     }
 
 
@@ -40,7 +41,11 @@ def paired(a: RunNumbers, b: RunNumbers, cases: str) -> tuple[tuple[RunNumbers, 
     differences = [
         f"{key}: {value!r} and {scored[1].get(key)!r}"
         for key in {**scored[0], **scored[1]}
-        if (value := scored[0].get(key)) != scored[1].get(key) and (key != "missing" or (a.missing and b.missing))
+        if (value := scored[0].get(key)) != scored[1].get(key)
+        and (key != "missing" or (a.missing and b.missing))
+        and (
+            key != "surfaces" or (a.settings.surfaces and b.settings.surfaces)
+        )  # where one has none, others are compared
     ]
     for label in sorted(named[0].keys() & named[1].keys()):
         if named[0][label] != named[1][label]:
@@ -71,7 +76,7 @@ def paired(a: RunNumbers, b: RunNumbers, cases: str) -> tuple[tuple[RunNumbers, 
         settings = replace(settings, labels=tuple(labels.tolist()))
     runs = (
         replace(runs[0], settings=settings),
-        replace(runs[1], settings=replace(settings, metrics=b.settings.metrics)),
+        replace(runs[1], settings=replace(settings, metrics=b.settings.metrics, surfaces=b.settings.surfaces)),
     )
     seen = {record.id for run in (a, b) for record in run.records}
     return runs, tuple(sorted(seen.difference(ids)))
@@ -79,6 +84,8 @@ def paired(a: RunNumbers, b: RunNumbers, cases: str) -> tuple[tuple[RunNumbers, 
 
 def alike(a: RunNumbers, b: RunNumbers) -> bool:
     """Return whether paired runs have the same counts in every case, as a run has that is compared with itself."""
+    if any(one.surfaces != other.surfaces for one, other in zip(a.counted, b.counted, strict=True)):
+        return False
     if a.settings.masks is not None:
         return np.array_equal(a.missed, b.missed) and [r.masks for r in a.counted] == [r.masks for r in b.counted]
     counts = zip(triples(a.counted), triples(b.counted), strict=True)

@@ -1,7 +1,8 @@
 """Tables of a run as CSV, for spreadsheets and data frames: `cases.csv`, a row a number, and `classes.csv`, a row a summary.
 
 Commas, quotes where needed (RFC 4180), line feeds, UTF-8. An undefined number is an empty cell. Numbers are in their
-shortest form that reads back equal. Text that a spreadsheet would take for a formula gets an apostrophe before it.
+shortest form that reads back equal, an infinite distance is "inf". Text that a spreadsheet would take for a formula gets
+an apostrophe before it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg import metrics as registry
+from fastseg.metrics.choice import known_metric
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_mean, why_not_scored
 
@@ -34,6 +35,8 @@ _NUMBERS = ("mean", "median", "std", "q1", "q3", "min", "max", "low", "high", "d
 _FORMULA = re.compile(r"['\s\x00-\x20\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
 _INTEGER = re.compile(r"-?[0-9]+")
 
+#: Why label 0 has no distance.
+_NO_SURFACE = "no surface of the background is measured"
 #: The name of what belongs to no single class.
 _ALL = "all"
 #: Where a template has the cell of the case; no text cell has this character.
@@ -49,9 +52,10 @@ def cases_csv(run: RunNumbers) -> bytes:
         Columns ``case``, ``class``, ``label``, ``metric``, ``value``, ``reason``: why the value is empty. Metrics of all
         classes together, and those of files of probabilities, have the class "all" and no label. A case that failed or has
         no prediction has a row with nothing but the reason, in the place of its numbers or, where it was scored as the worst
-        possible, before them.
+        possible, before them. Where metrics of surfaces are among them, ``unit`` follows: "mm", or nothing.
     """
-    return (csv_row(_HEADER) + "".join(_case_lines(run))).encode("utf-8")
+    header = _HEADER if run.settings.surfaces is None else (*_HEADER, "unit")
+    return (csv_row(header) + "".join(_case_lines(run))).encode("utf-8")
 
 
 def classes_csv(run: RunNumbers, summaries: Sequence[Summary] | None = None) -> bytes:
@@ -69,7 +73,8 @@ def classes_csv(run: RunNumbers, summaries: Sequence[Summary] | None = None) -> 
     data : bytes
         Columns ``metric``, ``class``, ``label``, the fields of a summary from ``mean`` to ``cases``, and ``over``. The run's
         one number has the class "mean" and no label, and ``over`` says what it is the mean over. Metrics of all classes
-        together, and those of files of probabilities, have the class "all" and no label.
+        together, and those of files of probabilities, have the class "all" and no label. Where metrics of surfaces are among
+        them, ``unit`` and ``infinite`` follow: how many values no mean is over, since one of two surfaces is missing.
     """
     if summaries is None:
         from fastseg.runs.results.statistics import summarise
@@ -82,30 +87,47 @@ def classes_csv(run: RunNumbers, summaries: Sequence[Summary] | None = None) -> 
             label_cell(each.key),
             *(number_cell(getattr(each, name)) for name in _NUMBERS),
             run.over(each.metric) if (each.key, each.name) == (None, "mean") else "",
+            *_of_surfaces(run, each),
         ]
         for each in summaries
     )
-    return csv_table(("metric", "class", "label", *_NUMBERS, "over"), rows)
+    more = () if run.settings.surfaces is None else ("unit", "infinite")
+    return csv_table(("metric", "class", "label", *_NUMBERS, "over", *more), rows)
+
+
+def _of_surfaces(run: RunNumbers, each: Summary) -> list[str]:
+    """Return the unit of a row of the summary and how many of its values are infinite, where a run measures surfaces."""
+    if run.settings.surfaces is None:
+        return []
+    number = None if each.metric in run.scores else run.infinite(each.metric)
+    if number is not None and each.key is not None:
+        place = [one.key for one in run.classes].index(each.key)
+        number = int(np.isinf(run.values(each.metric)[:, place]).sum())
+    return [run.units.get(each.metric, ""), number_cell(number)]
 
 
 def _case_lines(run: RunNumbers) -> Iterator[str]:
     """Yield the lines of all cases. They are many: one template has all classes of a case."""
     names = list(dict.fromkeys(run.settings.metrics))
     values = {name: run.values(name) for name in names}
-    single = [name for name in names if registry.get(name).overall is None]
+    single = [name for name in names if known_metric(name).overall is None]
     together = {name: values[name][:, 0].tolist() for name in names if name not in single}
-    lines, columns = [], _Columns(run)
+    lines, columns, units = [], _Columns(run), run.units
+
+    def last(name: str = "") -> str:
+        return "" if run.settings.surfaces is None else f",{units.get(name, '')}"
+
     for k, each in enumerate(run.classes):
         for name in single:
             head = csv_row([text_cell(each.name), label_cell(each.key), name])[:-1]
-            lines.append(f"{_CASE},{head.replace('%', '%%')},%s,%s\n")
-            columns.add(k, values[name][:, k])
+            lines.append(f"{_CASE},{head.replace('%', '%%')},%s,%s{last(name)}\n")
+            columns.add(k, values[name][:, k], _NO_SURFACE if each.key == 0 and run.infinite(name) is not None else "")
     template, rows = "".join(lines), columns.rows()
     place = 0
     for record in run.records:
         case, trouble = csv_row([text_cell(record.id)])[:-1], why_not_scored(record)
         if trouble is not None:
-            yield f"{case},{csv_row(['', '', '', '', text_cell(trouble)])}"
+            yield f"{case},{csv_row(['', '', '', '', text_cell(trouble)])[:-1]}{last()}\n"
         if not record.counted:
             continue
         yield (template % next(rows)).replace(_CASE, case)
@@ -113,7 +135,7 @@ def _case_lines(run: RunNumbers) -> Iterator[str]:
         for name, score in scores.items():
             cell = number_cell(score)
             reason = "" if cell else why_no_mean(run) if name in together else "undefined"
-            yield f"{case},{csv_row([_ALL, '', text_cell(name), cell, reason])}"
+            yield f"{case},{csv_row([_ALL, '', text_cell(name), cell, reason])[:-1]}{last()}\n"
         place += 1
 
 
@@ -126,11 +148,12 @@ class _Columns:
         self.true, self.pred = ((binary.tp + other > 0).astype(np.intp) for other in (binary.fn, binary.fp))
         self.absent = [[csv_row([_absent(run, true, pred)])[:-1] for pred in (False, True)] for true in (False, True)]
 
-    def add(self, k: int, values: npt.NDArray[np.float64]) -> None:
-        """Add a metric of class k, (N,)."""
+    def add(self, k: int, values: npt.NDArray[np.float64], why: str = "") -> None:
+        """Add a metric of class k, (N,), and why it has no value in any case, if so."""
         cells, reasons = values.tolist(), [""] * len(values)
-        for n in np.isnan(values).nonzero()[0].tolist():
-            cells[n], reasons[n] = "", self.absent[self.true[n, k]][self.pred[n, k]]
+        for n in (~np.isfinite(values)).nonzero()[0].tolist():
+            cells[n] = "inf" if np.isinf(values[n]) else ""
+            reasons[n] = why or self.absent[self.true[n, k]][self.pred[n, k]]
         self.columns += cells, reasons
 
     def rows(self) -> Iterator[tuple[Any, ...]]:

@@ -15,17 +15,19 @@ from fastseg.runs.outputs.csv_tables import cases_csv, classes_csv
 from fastseg.runs.outputs.run_json import (
     CONFUSION_FILE,
     RUN_FILE,
+    SURFACES_FILE,
     read_bytes,
     read_json,
     run_json,
     run_of,
 )
 from fastseg.runs.outputs.summary_json import summary
+from fastseg.runs.outputs.surfaces_npz import read_surfaces, surfaces_npz
 from fastseg.runs.results.numbers import RunNumbers
 
 __all__ = ["FILES", "add_to_run", "read_run", "write_outputs"]
 
-#: The files of a run, in the order in which they take their places.
+#: The files of a run of label maps, in the order in which they take their places; distances come before the last.
 FILES = ("summary.json", "cases.csv", "classes.csv", CONFUSION_FILE, RUN_FILE)
 
 #: Cases times classes from which on the text of their numbers takes longer than a fork, which takes some milliseconds.
@@ -41,16 +43,18 @@ def write_outputs(run: RunNumbers, folder: str | os.PathLike[str]) -> None:
         If they cannot be written, with the path; those that were there are as they were.
     """
     masks = run.settings.masks is not None
-    names = [name for name in FILES if not (masks and name == CONFUSION_FILE)]
+    left_out = [CONFUSION_FILE] * masks + [SURFACES_FILE] * (run.settings.surfaces is None)
     with _tables(run) as tables:
         archive = b"" if masks else confusion_npz(run)
         digest = None if masks else read_confusion(archive).sha256  # and nothing is written that could not be read
-        others = classes_csv(run), *[archive][masks:], run_json(run, digest)
-        made = (*tables(), *others)
+        distances = b"" if SURFACES_FILE in left_out else surfaces_npz(run)
+        of_surfaces = read_surfaces(distances).sha256 if distances else None
+        made = (*tables(), classes_csv(run), archive, distances, run_json(run, digest, of_surfaces))
     os.makedirs(folder, exist_ok=True)
-    atomic.write_all(folder, dict(zip(names, made, strict=True)))
-    if masks:  # of an earlier run of label maps
-        Path(folder, CONFUSION_FILE).unlink(missing_ok=True)
+    found = zip((*FILES[:-1], SURFACES_FILE, RUN_FILE), made, strict=True)
+    atomic.write_all(folder, {name: data for name, data in found if name not in left_out})
+    for name in left_out:  # of an earlier run that had it
+        Path(folder, name).unlink(missing_ok=True)
 
 
 def add_to_run(folder: str | os.PathLike[str], **facts: Any) -> None:
@@ -101,8 +105,12 @@ def read_run(folder: str | os.PathLike[str]) -> RunNumbers:
     confusion = None
     if _has_confusion(plain):
         confusion = read_confusion(read_bytes(Path(folder, CONFUSION_FILE)), os.fspath(Path(folder, CONFUSION_FILE)))
+    surfaces = None
+    if plain.get("surfaces") is not None:
+        beside = Path(folder, SURFACES_FILE)
+        surfaces = read_surfaces(read_bytes(beside), os.fspath(beside))
     try:
-        return run_of(plain, confusion)
+        return run_of(plain, confusion, surfaces)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{path}: expected a run that fastseg wrote; found {what}") from None

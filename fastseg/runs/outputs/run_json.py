@@ -1,7 +1,8 @@
 """What a run leaves in its folder, and how it is read back.
 
 `summary.json` (`fastseg.runs.outputs.summary_json`), `cases.csv` and `classes.csv` (`fastseg.runs.outputs.csv_tables`),
-`confusion.npz` (the arrays of all confusion matrices: see `fastseg.runs.outputs.confusion_npz`), and `run.json`, which says
+`confusion.npz` (the arrays of all confusion matrices: see `fastseg.runs.outputs.confusion_npz`), where surfaces were measured
+`surfaces.npz` (`fastseg.runs.outputs.surfaces_npz`), and `run.json`, which says
 all the rest. They are written together, `run.json` last.
 
 `run.json` is an object of
@@ -36,6 +37,12 @@ confusion : object
     ``file``, and ``sha256`` of what it holds (`Confusion.sha256`): a run of which another has overwritten a part is not read.
     Of masks, which have no confusion, both are null, and ``reason`` says so.
 
+units, better, infinite : object
+    Only where metrics of surfaces are among the metrics: of each of these its unit ("mm", or nothing), whether "higher" or
+    "lower" is better, and how many of the values of the classes in means are infinite, so that no mean is over them.
+surfaces : object
+    Only then: ``file`` and ``sha256`` of `surfaces.npz`, as of confusion.
+
 In memory, `Run.facts` has ``fastseg``, ``machine``, ``times`` and ``instances`` beside the other facts. Whoever reads a run
 and writes it again writes the same bytes.
 """
@@ -51,10 +58,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from fastseg import metrics as registry
 from fastseg._version import __version__
+from fastseg.metrics.choice import known_metric, of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS
+from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
 from fastseg.runs.outputs.confusion_npz import Confusion
+from fastseg.runs.outputs.surfaces_npz import Surfaces, with_surfaces
 from fastseg.runs.results.numbers import NO_CONFUSION, RunNumbers
 from fastseg.runs.results.reasons import why_no_mean
 from fastseg.runs.results.statistics import summarise
@@ -64,6 +73,7 @@ from fastseg.runs.scoring.settings import Settings
 __all__ = [
     "CONFUSION_FILE",
     "RUN_FILE",
+    "SURFACES_FILE",
     "read_bytes",
     "read_json",
     "run_json",
@@ -72,7 +82,7 @@ __all__ = [
 ]
 
 _FORMAT, _VERSION = "fastseg.run", 1
-RUN_FILE, CONFUSION_FILE = "run.json", "confusion.npz"
+RUN_FILE, CONFUSION_FILE, SURFACES_FILE = "run.json", "confusion.npz", "surfaces.npz"
 
 _VOXELS = ("counted", "ignored", "outside_mask", "unknown")
 _APART, _INSTANCES = ("fastseg", "machine", "times"), "instances"
@@ -128,16 +138,31 @@ def _run_plain(run: RunNumbers) -> dict[str, Any]:
         "machine": run.facts.get("machine", machine),
         "times": run.facts.get("times", {}),
         **({_INSTANCES: run.facts[_INSTANCES]} if _INSTANCES in run.facts else {}),
+        **_of_surfaces(run),
     }
     plain: dict[str, Any] = _plain(result)
     return plain
 
 
-def run_json(run: RunNumbers, digest: str | None) -> bytes:
-    """Return ``run.json`` of a run; `digest` is that of its confusion matrices, None where it has none."""
+def _of_surfaces(run: RunNumbers) -> dict[str, Any]:
+    """Return what is said of metrics of surfaces, where there are any."""
+    names = of_surfaces(run.settings.metrics)
+    if not names:
+        return {}
+    return {
+        "units": {name: run.units.get(name, "") for name in names},
+        "better": {name: known_metric(name).better for name in names},
+        "infinite": {name: run.infinite(name) for name in names},
+    }
+
+
+def run_json(run: RunNumbers, digest: str | None, distances: str | None = None) -> bytes:
+    """Return ``run.json`` of a run; digests are those of its confusion matrices and distances, None where it has none."""
     confusion = {"file": None if digest is None else CONFUSION_FILE, "sha256": digest}
     confusion |= {"reason": NO_CONFUSION} if digest is None else {}
     result = {**_run_plain(run), "confusion": confusion}
+    if distances is not None:
+        result["surfaces"] = {"file": SURFACES_FILE, "sha256": distances}
     lines = []
     for name, value in result.items():  # a line for each case: Python's encoder is slow where it indents
         if name == "cases" and run.records:
@@ -211,8 +236,11 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name}, which JSON does not have")
 
 
-def run_of(plain: dict[str, Any], confusion: Confusion | None) -> RunNumbers:
-    """Return the run that ``run.json`` and its confusion matrices tell of; any of many errors where they cannot be of one."""
+def run_of(plain: dict[str, Any], confusion: Confusion | None, surfaces: Surfaces | None = None) -> RunNumbers:
+    """Return the run that ``run.json``, its confusion matrices and its distances tell of.
+
+    It raises any of many errors where they cannot be of one.
+    """
     settings = _settings(plain["settings"])
     if (confusion is None) != (settings.masks is not None):
         raise ValueError(f"a run of {'label maps without' if confusion is None else 'masks with'} confusion matrices")
@@ -249,6 +277,7 @@ def run_of(plain: dict[str, Any], confusion: Confusion | None) -> RunNumbers:
         raise ValueError(f"counts {counts} of {_counts(run)} cases")
     if confusion is None:
         return run
+    run = with_surfaces(run, plain.get("surfaces"), surfaces)
     if confusion.closed != (settings.labels is not None) or confusion.labels.tolist() != run.labels.tolist():
         raise ValueError(f"other labels than in {CONFUSION_FILE}")
     return run
@@ -279,10 +308,10 @@ def _settings(plain: dict[str, Any]) -> Settings:
     settings = Settings.from_dict(plain)
     if json.loads(json.dumps(settings.to_dict())) != plain:
         raise ValueError(f"settings that this version does not have, among {sorted(plain)}")
-    if settings.convention not in CONVENTIONS:
-        raise ValueError(f"convention {settings.convention!r}, of {', '.join(CONVENTIONS)}")
+    if settings.convention not in (conventions := [*CONVENTIONS, *SURFACE_CONVENTIONS]):
+        raise ValueError(f"convention {settings.convention!r}, of {', '.join(conventions)}")
     for name in settings.metrics:
-        registry.get(name)
+        known_metric(name)
     labels = [*(settings.labels or ()), *settings.ignore, *(each for of in settings.regions.values() for each in of)]
     if not all(isinstance(label, int) for label in labels):
         raise ValueError(f"labels that are no integers, {labels[:20]}")

@@ -30,7 +30,8 @@ def run_digest(folder: str | os.PathLike[str]) -> str:
     """
     plain = json.loads(Path(folder, "run.json").read_bytes())
     facts = {name: value for name, value in plain["facts"].items() if name != "working_folder"}
-    told = [*(plain[name] for name in _SHOWN), facts, *([plain["instances"]] if "instances" in plain else [])]
+    more = [plain[name] for name in ("instances", "surfaces") if name in plain]
+    told = [*(plain[name] for name in _SHOWN), facts, *more]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 

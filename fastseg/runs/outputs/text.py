@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fastseg import metrics as registry
 from fastseg.api.text_table import table_in_blocks
 from fastseg.labels.names import shown, shown_label
-from fastseg.metrics.choice import TITLES
+from fastseg.metrics.choice import TITLES, known_metric
 from fastseg.runs.results.statistics import Summary, summarise
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ __all__ = ["run_table", "taken"]
 def run_table(run: RunNumbers) -> str:
     """Return a table of a run: a row for each class, its number for each metric, and the means with their intervals."""
     summaries = summarise(run)
-    of_classes = [name for name in dict.fromkeys(run.settings.metrics) if registry.get(name).overall is None]
+    of_classes = [name for name in dict.fromkeys(run.settings.metrics) if known_metric(name).overall is None]
     lines = [_classes_table(run, of_classes, summaries)] if of_classes else []
     lines += [_line(cell) for cell in summaries if cell.name == "all" and cell.key is None]
     if run.counted:
@@ -50,7 +49,7 @@ def _classes_table(run: RunNumbers, metrics: Sequence[str], summaries: Sequence[
                 _label(each.key, each.label),
                 shown(each.name),
                 *numbers,
-                _range([cell.defined for cell in cells]),
+                _range([cell.defined for cell in cells if each.key != 0 or run.infinite(cell.metric) is None]),
             ]
         )
     means = [found[name, None] for name in metrics]
@@ -58,7 +57,10 @@ def _classes_table(run: RunNumbers, metrics: Sequence[str], summaries: Sequence[
     intervals = [_interval(cell) for cell in means]
     if any(intervals):
         rows.append([f"  {100 * run.settings.confidence:g}%", "interval", *intervals, ""])
-    return table_in_blocks(["class", "name", *metrics, "cases"], rows, left=2)
+    if any(infinite := [run.infinite(name) for name in metrics]):
+        rows.append(["infinite", "values", *("" if number is None else f"{number}" for number in infinite), ""])
+    titles = [f"{name} {run.units[name]}" if name in run.units else name for name in metrics]
+    return table_in_blocks(["class", "name", *titles, "cases"], rows, left=2)
 
 
 def _label(key: int | tuple[int, ...] | str, label: str) -> str:
@@ -91,6 +93,8 @@ def _ending(run: RunNumbers) -> str:
 
 
 def _range(numbers: Sequence[int]) -> str:
+    if not numbers:
+        return ""
     low, high = min(numbers), max(numbers)
     return f"{low}" if low == high else f"{low}-{high}"
 

@@ -16,8 +16,9 @@ import numpy as np
 from fastseg import metrics as registry
 from fastseg.labels.names import shown
 from fastseg.metrics.arithmetic import nan_mean
+from fastseg.metrics.choice import known_metric, of_surfaces, surface_metrics
 from fastseg.runs.cases.find import Case
-from fastseg.runs.results.classes import ReportedClass
+from fastseg.runs.results.classes import class_place
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_mean, why_not_scored
 from fastseg.runs.scoring.case import takes_scores
@@ -54,7 +55,7 @@ class Gate(NamedTuple):
     text: str
     """As it was written."""
     metric: str
-    """As in `fastseg.metrics.REGISTRY`, or "soft_dice", "cross_entropy" or "brier_score" of probabilities."""
+    """As in `fastseg.metrics.REGISTRY`, one of surfaces, or "soft_dice", "cross_entropy" or "brier_score" of probabilities."""
     class_name: str | None
     """The class by its name, its label, or its labels ("1+2" or "(1, 2)"); None: the run's one number."""
     bound: float
@@ -109,7 +110,7 @@ def parse_gate(text: str) -> Gate:
         raise ValueError(f"gate: expected a class before the colon, found {text!r}")
     entry = _entry(metric.lower())
     if entry is None:
-        known = ", ".join(sorted({*registry.REGISTRY, *_OF_SCORES}))
+        known = ", ".join(sorted({*registry.REGISTRY, *surface_metrics(), *_OF_SCORES}))
         raise ValueError(f"gate: expected one of the metrics {known}; found {metric!r} in {text!r}")
     metric = metric.lower()
     if owner and entry.overall:
@@ -128,7 +129,7 @@ def _entry(metric: str) -> _Number | None:
     if metric in _OF_SCORES:
         return _OF_SCORES[metric]
     try:
-        entry = registry.get(metric)
+        entry = known_metric(metric)
     except ValueError:
         return None
     return _Number(entry.range, entry.better, entry.overall is not None)
@@ -153,17 +154,23 @@ def check_classes(gates: Sequence[Gate], settings: Settings) -> None:
     Raises
     ------
     ValueError
-        If a gate is of a class that no run of these settings has.
+        If a gate is of a class that no run of these settings has, or of a metric of surfaces that is not measured.
     """
     run = RunNumbers(settings, ())
+    measured = {known_metric(name).name for name in of_surfaces(settings.metrics)}
     for gate in gates:
+        if of_surfaces([gate.metric]) and known_metric(gate.metric).name not in measured:
+            raise ValueError(
+                f"gate: {gate.metric} is made of surfaces, and measured where metrics name it; expected it among "
+                f"{', '.join(settings.metrics)} for {gate.text!r}"
+            )
         wanted = gate.class_name
         if wanted is None:
             continue
         if settings.masks == ():  # whose names are in files that nobody has read yet
             continue
         if settings.labels is not None or settings.regions or settings.masks is not None:
-            place = _class_place(run.classes, wanted)
+            place = class_place(run.classes, wanted)
         elif (_INTEGER.fullmatch(wanted) and int(wanted) not in settings.ignore) or wanted in (
             name.strip() for name in settings.names.values()
         ):
@@ -227,10 +234,12 @@ def _checked(run: RunNumbers, gate: Gate) -> GateResult:
     elif gate.class_name is None:
         value = run.mean(gate.metric)
     else:
-        place = _class_place(run.classes, gate.class_name)
+        place = class_place(run.classes, gate.class_name)
         if isinstance(place, str):
             return GateResult(gate, math.nan, False, place)
         value = float(run.class_values(gate.metric)[place])
+    if of_surfaces([gate.metric]) and (trouble := _infinite(run, gate)):
+        return GateResult(gate, math.inf, False, f"{gate.metric}{whose} {trouble}; {wanted} {gate.bound:g}")
     if math.isnan(value):
         return GateResult(gate, value, False, f"{gate.metric}{whose} is {why_no_mean(run)}; {wanted} {gate.bound:g}")
     passed = value >= gate.bound if gate.at_least else value <= gate.bound
@@ -259,6 +268,18 @@ def _of_scores(run: RunNumbers, metric: str) -> tuple[float, str, str]:
     return float(nan_mean(values, 0)), over, ""
 
 
+def _infinite(run: RunNumbers, gate: Gate) -> str:
+    """Say where a distance is infinite, if it is: cases that miss a class must not better a mean by being left out."""
+    values = run.values(gate.metric)[:, run.in_means]
+    if gate.class_name is not None:
+        place = class_place(run.classes, gate.class_name)
+        assert isinstance(place, int)
+        values = run.values(gate.metric)[:, [place]]
+    found = np.isinf(values)
+    cases = np.flatnonzero(found.any(1)).tolist()
+    return f"is infinite in {shown(run.counted[cases[0]].id)} ({found.sum()} of {found.size} values)" if cases else ""
+
+
 def _there(run: RunNumbers) -> str:
     return ", ".join([*run.settings.metrics, *run.scores])
 
@@ -270,25 +291,6 @@ def _told_apart(a: float, b: float) -> tuple[str, str]:
         if texts[0] != texts[1] or a == b:
             return texts
     return repr(a), repr(b)
-
-
-def _class_place(classes: Sequence[ReportedClass], wanted: str) -> int | str:
-    """Return which class is meant, by its name or else by its label, or why none is."""
-    compact = "".join(wanted.split())
-    named = [each.name.strip() == wanted for each in classes]
-    keyed = [compact in ("".join(str(each.key).split()), each.label) for each in classes]
-    found = np.flatnonzero(named if any(named) else keyed).tolist()
-    if len(found) == 1:
-        return int(found[0])
-    if any(keyed[place] for place in found):
-        others = ", ".join(classes[place].label for place in found if not keyed[place])
-        return (
-            f"{wanted!r} is a label, and the name of {others} too; expected {others}, or a name that {wanted} is given"
-        )
-    if found:
-        return f"{wanted!r} is the name of {len(found)} classes; expected a label"
-    known = ", ".join(each.name if each.name == str(each.key) else f"{each.name} ({each.label})" for each in classes)
-    return f"there is no class {wanted!r}; expected one of: {known}"
 
 
 def junit_xml(run: RunNumbers, results: Sequence[GateResult], suite: str = "fastseg") -> bytes:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fastseg.arrays.classes import MAX_CLASSES
 from fastseg.counts import BinaryCounts, LabelCounts, positions
 from fastseg.metrics import registry
+from fastseg.metrics.choice import known_metric, of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS, Convention, worst_value
 from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.scoring.records import CaseRecord, Ints, triples
@@ -65,8 +66,12 @@ class RunNumbers:
 
     @property
     def convention(self) -> Convention:
-        """What an empty class is worth and how means are taken."""
-        return CONVENTIONS[self.settings.convention]
+        """What an empty class is worth and how means are taken; fastseg's where the settings name one of surfaces only."""
+        return CONVENTIONS.get(self.settings.convention, CONVENTIONS["fastseg"])
+
+    def convention_of(self, metric: str) -> Convention:
+        """Return how a metric's means are taken; of a distance none over nothing is 0, whatever the convention is."""
+        return replace(self.convention, nothing=np.nan) if of_surfaces([metric]) else self.convention
 
     @cached_property
     def labels(self) -> Ints:
@@ -201,12 +206,17 @@ class RunNumbers:
         """Return a metric of each case and class, (N, C), NaN where it is undefined under the run's convention.
 
         A metric that is one number for all classes together (accuracy, Cohen's kappa, …) is (N, 1). Of a case without a
-        prediction that is scored as the worst possible one, a metric has its worst value (`Convention.values`). The array
-        is kept for the next call, so it cannot be written to.
+        prediction that is scored as the worst possible one, a metric has its worst value (`Convention.values`). A distance of
+        surfaces is infinite where one of two surfaces is missing. The array is kept for the next call, so it cannot be
+        written to.
         """
-        entry = registry.get(metric)
+        entry = known_metric(metric)
         if entry.name not in self._values:
-            if entry.overall is not None:
+            if self._is_of_surfaces(metric):
+                from fastseg.runs.results.surfaces import surface_values
+
+                values = surface_values(metric, self.counted, self.classes, self.settings, self.convention, self.binary)
+            elif entry.overall is not None:
                 values = np.array([_overall(entry, record) for record in self.counted], np.float64)[:, None]
             else:
                 values = self.convention.values(entry.name, self.binary, self.missed)
@@ -215,6 +225,30 @@ class RunNumbers:
             values.flags.writeable = False
             self._values[entry.name] = values
         return self._values[entry.name]
+
+    def finite(self, metric: str) -> Floats:
+        """Return the values that means are over: (N, C), NaN also where they are infinite."""
+        values = self.values(metric)
+        return np.where(np.isinf(values), np.nan, values) if self._is_of_surfaces(metric) else values
+
+    def infinite(self, metric: str) -> int | None:
+        """Return how many values of the classes in means are infinite, so that no mean is over them; None of other metrics."""
+        return int(np.isinf(self.values(metric)[:, self.in_means]).sum()) if self._is_of_surfaces(metric) else None
+
+    @cached_property
+    def units(self) -> dict[str, str]:
+        """The unit of each metric of the settings that has one: distances are in mm."""
+        names = of_surfaces(self.settings.metrics)
+        return {name: unit for name in names if (unit := getattr(known_metric(name), "unit", ""))}
+
+    def _is_of_surfaces(self, metric: str) -> bool:
+        if not of_surfaces([metric]):
+            return False
+        if self.settings.surfaces is None:
+            raise ValueError(
+                f"metrics: {metric!r} is made of surfaces, which this run has not measured (metrics= of evaluate)"
+            )
+        return True
 
     @cached_property
     def _values(self) -> dict[str, Floats]:
@@ -226,18 +260,18 @@ class RunNumbers:
         A metric that is one number for all classes together is (1,); of pooled counts it is NaN where there are more labels
         than a confusion matrix can have.
         """
-        entry = registry.get(metric)
-        if entry.overall is not None:
+        entry = known_metric(metric)
+        if isinstance(entry, registry.Metric) and entry.overall is not None:
             if self.convention.pooled and self.counted:
                 return entry(self.pooled()) if self.labels.size <= MAX_CLASSES else np.full(1, np.nan)
             return self.convention.class_means(metric, self.values(metric), None)
-        return self.convention.class_means(metric, self.values(metric), self.binary)
+        return self.convention_of(metric).class_means(metric, self.finite(metric), self.binary)
 
     def mean(self, metric: str) -> float:
         """Return a metric's one number for the whole run, as the convention takes it; NaN where it is undefined."""
-        if registry.get(metric).overall is not None:
+        if known_metric(metric).overall is not None:
             return float(self.class_values(metric)[0])
-        return self.convention.mean(metric, self.values(metric), self.binary, self.in_means)
+        return self.convention_of(metric).mean(metric, self.finite(metric), self.binary, self.in_means)
 
 
 def _binary_of_masks(records: Sequence[CaseRecord], names: Sequence[str], there: npt.NDArray[np.bool_]) -> BinaryCounts:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fastseg import metrics as registry
 from fastseg.counts import BinaryCounts
 from fastseg.metrics.arithmetic import nan_mean
+from fastseg.metrics.choice import known_metric
 from fastseg.metrics.conventions import CONVENTIONS, Convention
 from fastseg.runs.results.bootstrap import drawn, interval, summable
 from fastseg.runs.results.classes import ReportedClass
@@ -164,11 +165,11 @@ def _parts(run: RunNumbers, metrics: Sequence[str], scores: Mapping[str, Floats]
     chosen: npt.NDArray[np.bool_]
     own: tuple[ReportedClass, ...] | None
     for metric in (*metrics, *scores):
-        values = scores[metric][:, None] if metric in scores else run.values(metric)
-        if metric in scores or registry.get(metric).overall is not None:
+        values = scores[metric][:, None] if metric in scores else run.finite(metric)
+        if metric in scores or known_metric(metric).overall is not None:
             convention, chosen, own = CONVENTIONS["fastseg"], np.ones(1, bool), None
         else:
-            convention, chosen, own = run.convention, in_means, classes
+            convention, chosen, own = run.convention_of(metric), in_means, classes
         key = "counts" if convention.pooled else f"values of {metric}"  # all metrics follow from the same counts
         if key not in blocks:
             blocks[key] = convention.sums(values, run.binary, chosen)

@@ -13,13 +13,14 @@ import numpy as np
 
 from fastseg.api.mask_files import count_chosen_masks
 from fastseg.counting.files import count_with_facts
-from fastseg.counts import BinaryCounts, LabelCounts
+from fastseg.counts import BinaryCounts, LabelCounts, SurfaceDistances
 from fastseg.labels.choices import LabelChoices
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.keys import CaseFiles, Hashing
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 from fastseg.volumes import open_volume, sources
+from fastseg.volumes.kept import Kept
 from fastseg.volumes.masks import Said, renumbered
 
 __all__ = ["CancelledError", "score_case", "takes_scores"]
@@ -108,11 +109,15 @@ def _counted(
     scores: dict[str, float] = {}
     said: dict[str, Any] = {"activation": settings.activation, "channel_axis": settings.channel_axis}
     options.update(unknown=settings.unknown, roi=record.roi, reorient=settings.reorient, axes=settings.axes)
+    keep: list[Kept] | None = None if settings.surfaces is None else []
+    surfaces = None
     with ExitStack() as stack:
         labels = sources.open_labels(stack, record.reference, record.prediction, **said)
         if labels is None:
             from fastseg.api.score_files import score_files
 
+            if keep is not None:
+                raise ValueError(f"{record.prediction}: expected a label map for metrics of surfaces, found scores")
             chosen = LabelChoices(settings.labels, settings.ignore, {}, {}, settings.map_prediction, ())
             found = score_files(record.reference, record.prediction, chosen, **said, **options)
             assert isinstance(found.counts, LabelCounts)
@@ -124,11 +129,26 @@ def _counted(
                 labels,
                 classes=settings.classes,
                 map_prediction=settings.map_prediction or None,
+                keep=keep,
                 **options,
             )
+            surfaces = _surfaces(keep, counts, settings)
     known = {name: _finite(value) for name, value in scores.items()}
     notes = tuple(text for text in warned if settings.geometry != "warn" or text != facts["geometry"])
-    return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes)
+    return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes, surfaces=surfaces)
+
+
+def _surfaces(keep: list[Kept] | None, counts: LabelCounts, settings: Settings) -> SurfaceDistances | None:
+    """Return the distances of the classes that have a surface, of the voxels that were kept; None where none were."""
+    if keep is None or settings.surfaces is None:
+        return None
+    from fastseg.api.surface_files import surfaces_of_files
+
+    chosen = LabelChoices(settings.labels, settings.ignore, {}, settings.regions, settings.map_prediction, ())
+    how = settings.surfaces
+    found = surfaces_of_files(keep, counts, chosen, spacing=None, surface=how.surface, border=how.border)
+    there = found.elements[0].any(1).tolist()
+    return found.select([name for name, one in zip(found.classes, there, strict=True) if one])
 
 
 def _counted_masks(

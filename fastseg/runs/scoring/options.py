@@ -11,9 +11,11 @@ from fastseg.arrays.arguments import axis_letters, checked_number, finite_number
 from fastseg.arrays.scores import ACTIVATIONS
 from fastseg.counting.mask_plan import MISSING_MASKS
 from fastseg.labels.choices import LabelChoices
-from fastseg.metrics.choice import of_surfaces
+from fastseg.metrics.choice import known_metric, of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS
+from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
 from fastseg.runs.scoring.settings import Settings
+from fastseg.runs.scoring.surface_options import surface_settings
 from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.masks import Said
 
@@ -38,6 +40,9 @@ def read_settings(
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
+    tolerance: Any = None,
+    surface: str | None = None,
+    border: str | None = None,
 ) -> Settings:
     """Turn the options of a run into its settings.
 
@@ -46,13 +51,16 @@ def read_settings(
     chosen
         What was said of labels (`fastseg.labels.choices.choose_labels`).
     metrics
-        Names, in a sequence or separated by commas, or "all"; default: Dice, IoU, precision and recall.
+        Names, in a sequence or separated by commas, or "all"; default: Dice, IoU, precision and recall. Those of surfaces
+        keep the name that they are asked for by, which "all" does not do.
     axes
         What the axes of files are that do not name them, such as "zyx".
     resamples
         How many bootstrap samples an interval is made of, at least 1.
     activation
         As in `fastseg.sum_files`; naming one, also "none", says that the predictions hold scores.
+    tolerance, surface, border
+        Of metrics of surfaces, as in `fastseg.runs.scoring.surface_options.surface_settings`.
     convention, background, geometry, geometry_tolerance, reorient, unknown, missing, channel_axis, missing_mask,
     confidence, seed
         As in `Settings`.
@@ -65,6 +73,8 @@ def read_settings(
     """
     if not chosen.regions:
         _require_different(chosen)
+    names = _metrics(metrics)
+    convention = one_of(convention, "convention", tuple(dict.fromkeys([*CONVENTIONS, *SURFACE_CONVENTIONS])))
     return Settings(
         labels=chosen.declared,
         ignore=chosen.ignore,
@@ -80,12 +90,13 @@ def read_settings(
         missing_mask=one_of(missing_mask, "missing_mask", MISSING_MASKS),
         names=chosen.names,
         regions=chosen.regions,
-        metrics=_metrics(metrics),
-        convention=one_of(convention, "convention", tuple(CONVENTIONS)),
+        metrics=names,
+        convention=convention,
         background=one_of(background, "background", (None, False, True)),
         resamples=integer(resamples, "resamples", least=1),
         confidence=_confidence(confidence),
         seed=integer(seed, "seed", least=0),
+        surfaces=surface_settings(names, convention, tolerance=tolerance, surface=surface, border=border),
     )
 
 
@@ -104,6 +115,8 @@ def of_masks(settings: Settings, classes: Sequence[str], said: Said, metrics: An
         raise ValueError(f"ignore: for label maps, not for masks, found {list(settings.ignore)}")
     if settings.unknown != "raise":
         raise ValueError("unknown: for label maps, not for masks, of which none is unknown")
+    if found := of_surfaces(settings.metrics):
+        raise ValueError(f"metrics: {found[0]!r} is made of the surfaces of label maps, and not of masks yet")
     overall = [name for name in settings.metrics if registry.get(name).overall is not None]
     every = metrics == "all" or (metrics is not None and "all" in metrics)
     if overall and not every:
@@ -134,16 +147,15 @@ def _metrics(given: Any) -> tuple[str, ...]:
     wanted = [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else given
     if not isinstance(wanted, Sequence) or not all(isinstance(name, str) for name in wanted):
         raise TypeError(f"metrics: expected names, in a sequence or separated by commas, found {given!r}")
-    if found := of_surfaces(wanted):
-        raise ValueError(
-            f"metrics: {found[0]!r} is made of surfaces, which are measured of two files (fastseg.evaluate_files), and not of "
-            "folders yet"
-        )
     everything = [metric.name for metric in registry.REGISTRY.values()]
-    names = [each for name in wanted for each in (everything if name == "all" else [registry.get(name).name])]
-    if not names:
+    surfaces = {name: known_metric(name).name for name in of_surfaces(wanted)}
+    asked: dict[str, str] = {}  # by what each is, so that none is there twice
+    for name in wanted:
+        for each in everything if name == "all" else [surfaces.get(name) or registry.get(name).name]:
+            asked.setdefault(each, name if name in surfaces else each)
+    if not asked:
         raise ValueError(f"metrics: expected at least one name, found {given!r}")
-    return tuple(dict.fromkeys(names))
+    return tuple(asked.values())
 
 
 def _confidence(value: Any) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counts import BinaryCounts, LabelCounts
+from fastseg.counts import BinaryCounts, LabelCounts, SurfaceDistances
 
 __all__ = ["CaseRecord", "Ints", "triples"]
 
@@ -63,6 +63,8 @@ class CaseRecord:
         What else people should know of the case, such as why its cross-entropy is infinite.
     inputs : dict
         For "reference", "prediction" and "roi": ``size`` in bytes, ``sha256`` (None where it was not computed).
+    surfaces : SurfaceDistances or None
+        Of the classes that have a surface, where metrics of surfaces are asked for; none of a missing prediction.
     """
 
     id: str
@@ -83,6 +85,7 @@ class CaseRecord:
     scores: Mapping[str, float | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    surfaces: SurfaceDistances | None = None
 
     @property
     def counted(self) -> bool:
@@ -115,7 +118,10 @@ class CaseRecord:
     def to_json(self) -> str:
         """Return the record as one line of JSON."""
         tables = f'"pairs":{_rows(self.pairs)},"unknown":{_rows(self.unknown)}'
-        return _encode({**vars(self), "pairs": [], "unknown": []}).replace('"pairs":[],"unknown":[]', tables, 1)
+        values = {**vars(self), "pairs": [], "unknown": []}
+        if (surfaces := values.pop("surfaces")) is not None:
+            values["surfaces"] = surfaces.to_dict()
+        return _encode(values).replace('"pairs":[],"unknown":[]', tables, 1)
 
     @classmethod
     def from_json(cls, line: str) -> Self:
@@ -135,6 +141,8 @@ class CaseRecord:
             values[name] = np.array(plain[name], np.int64).reshape(-1, columns)
         for name in ("voxels", "shape", "spacing_mm"):
             values[name] = tuple(plain[name])
+        if isinstance(values.get("surfaces"), Mapping):
+            values["surfaces"] = SurfaceDistances.from_dict(values["surfaces"])
         return cls(**values)
 
     def __getstate__(self) -> tuple[Any, ...]:

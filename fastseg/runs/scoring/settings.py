@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal, Self
 
 from fastseg.arrays.classes import Classes, label_classes
 from fastseg.volumes.geometry import TOLERANCE
 
-__all__ = ["COUNTING", "Settings"]
+__all__ = ["COUNTING", "Settings", "SurfaceSettings"]
 
 #: What the counts of masks depend on besides.
 COUNTING_MASKS = ("missing_mask", "channels", "threshold", "names", "regions")
@@ -22,6 +22,26 @@ COUNTING = (
     "labels", "ignore", "map_prediction", "unknown", "geometry", "geometry_tolerance", "reorient", "axes", "activation",
     "channel_axis",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SurfaceSettings:
+    """Hold which surfaces a run measures, and how far they may be apart.
+
+    Attributes
+    ----------
+    surface, border : str
+        As in `fastseg.surface_distances`. A case that was measured with others is counted again.
+    tolerance : float or None
+        In mm, of all classes without one of their own.
+    tolerances : dict of str to float
+        Of classes, by name or label.
+    """
+
+    surface: str = "voxel"
+    border: str = "background"
+    tolerance: float | None = None
+    tolerances: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,13 +83,16 @@ class Settings:
     regions : dict of str to tuple of int
         Unions of labels that are scored instead of the single labels.
     metrics : tuple of str
-        Names of metrics, as in `fastseg.metrics.REGISTRY`.
+        Names of metrics, as in `fastseg.metrics.REGISTRY`, or of metrics of surfaces.
     convention : str
-        What an empty class is worth and how means are taken: a name of `fastseg.metrics.conventions.CONVENTIONS`.
+        What an empty class is worth and how means are taken: a name of `fastseg.metrics.conventions.CONVENTIONS`, or one of
+        `fastseg.metrics.surface_conventions.SURFACE_CONVENTIONS`, for metrics of surfaces.
     background : bool or None
         Whether means over classes include label 0; None: what the convention does.
     resamples, confidence, seed
         Of the bootstrap intervals.
+    surfaces : SurfaceSettings or None
+        What is measured for metrics of surfaces; None where there are none.
     """
 
     labels: tuple[int, ...] | None = None
@@ -95,18 +118,24 @@ class Settings:
     resamples: int = 2000
     confidence: float = 0.95
     seed: int = 0
+    surfaces: SurfaceSettings | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as a dict that JSON can hold."""
         plain: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         for name in ("map_prediction", "names"):
             plain[name] = {str(key): value for key, value in plain[name].items()}
+        surfaces = plain.pop("surfaces")
+        if surfaces is not None:  # so that a run without them is told as it was before there were any
+            plain["surfaces"] = asdict(surfaces)
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """Return the settings that `to_dict` wrote."""
-        values = {entry.name: plain[entry.name] for entry in fields(cls)}
+        values = {entry.name: plain[entry.name] for entry in fields(cls) if entry.name != "surfaces"}
+        if "surfaces" in plain:
+            values["surfaces"] = SurfaceSettings(**plain["surfaces"])
         for name in ("map_prediction", "names"):
             values[name] = {int(key): value for key, value in values[name].items()}
         values["regions"] = {name: tuple(members) for name, members in values["regions"].items()}
@@ -121,6 +150,9 @@ class Settings:
         wanted = {name: plain[name] for name in COUNTING}
         if self.masks is not None:  # whose classes are no setting: each case is counted by its own
             wanted |= {name: plain[name] for name in COUNTING_MASKS} | {"masks": True}
+        if self.surfaces is not None:  # a region has a surface of its own
+            wanted |= {name: getattr(self.surfaces, name) for name in ("surface", "border")}
+            wanted |= {"regions": plain["regions"]}
         return json.dumps(wanted, sort_keys=True)
 
     @cached_property
