@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -169,8 +170,8 @@ def _listed(names: Mapping[str, object]) -> str:
 
 def _names(categories: Mapping[int, str]) -> dict[int, str]:
     """Return what categories are called; two of one name are told apart by their ids."""
-    called = [*categories.values()]
-    return {number: n if called.count(n) == 1 else f"{n} ({number})" for number, n in categories.items()}
+    times = Counter(categories.values())
+    return {number: n if times[n] == 1 else f"{n} ({number})" for number, n in categories.items()}
 
 
 def _scored(
@@ -236,7 +237,7 @@ def _of_polygons(where: str, polygons: list[Any], shape: Shape) -> list[dict[str
 @functools.lru_cache(maxsize=2)  # two sides, whose pictures are counted one by one
 def _parsed(path: str, _size: int, _changed: int) -> Annotated:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             found = json.load(file)
     except OSError as error:
         raise VolumeError(f"{path}: cannot be opened: {error.strerror}") from error

@@ -183,6 +183,16 @@ def test_files_that_are_none(pair: Any, tmp_path: Path) -> None:
         fastseg.count_mask_files(f"{one}::a", f"{small}::a")
 
 
+def test_a_byte_order_mark_and_categories_of_one_name(pair: Any, tmp_path: Path) -> None:
+    content = annotated({"a": pair[0]}, NAMES)
+    content["categories"][1]["name"] = "person"
+    one = write(tmp_path / "one.json", content)
+    one.write_text(one.read_text(), "utf-8-sig")
+    counts = fastseg.count_mask_files(one, one)
+    assert counts.classes == ("person (1)", "person (11)", "kite")
+    np.testing.assert_array_equal(counts.tp[0], [pair[0][name].sum() for name in NAMES])
+
+
 def test_halves_overlap(pair: Any) -> None:
     first, second = halves(pair[0]["dog"])
     assert (first & second).any()
