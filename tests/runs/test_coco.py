@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from support.mask_cases import dice, masks
 
 from fastseg.runs import Run, evaluate_folder
 from fastseg.runs.cases.find import CasesError
+from fastseg.runs.scoring import keys
 
 NAMES, SHAPE = ("person", "dog", "kite"), (13, 21)
 
@@ -38,6 +40,18 @@ def test_two_files_of_pictures(pictures: Any, tmp_path: Path, capsys: Any, monke
     assert str(Run.load(tmp_path / "out")) == str(run)
     code, out, err = call(capsys, monkeypatch, "evaluate", one, other, "--metrics", "dice", "--fail-under", "dice=0.99")
     assert (code, "3 of 3 cases scored" in out, "gate failed: dice is" in err) == (1, True, True), out + err
+
+
+def test_a_file_of_many_pictures_is_hashed_once(pictures: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    hashed: list[str] = []
+    sha256 = keys._sha256
+    monkeypatch.setattr(keys, "_sha256", lambda path, *rest: hashed.append(path) or sha256(path, *rest))
+    one = write(tmp_path / "one.json", annotated(pictures[0], NAMES))
+    run = evaluate_folder(one, one, metrics="dice", threads=1)
+    assert hashed == [str(one)]
+    assert {record.inputs["reference"]["sha256"] for record in run.records} == {
+        hashlib.sha256(one.read_bytes()).hexdigest()
+    }
 
 
 def test_results_belong_to_annotations_by_ids(pictures: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -83,7 +84,12 @@ class CaseFiles:
                 size = sum(_size(found) for found in files.values())
                 here = not any(isinstance(found, Stored) for found in files.values())
                 wanted = hashing == "always" or (hashing == "auto" and here and size <= _HASHED_BYTES)
-                digest = _joined([self._hash(file, progress) for file in files]) if wanted else None
+                hashes: list[str] = []
+                if wanted and hashing == "auto" and split_inside(getattr(self.case, role) or "")[1] is not None:
+                    hashes = [_of_many_cases(file, *_mark(found)) for file, found in files.items()]
+                elif wanted:
+                    hashes = [self._hash(file, progress) for file in files]
+                digest = _joined(hashes) if wanted else None
                 described[role] = {"size": size, "sha256": digest}
         return described
 
@@ -174,6 +180,12 @@ def has_hashes(record: CaseRecord) -> bool:
 def _joined(hashes: list[str]) -> str:
     """Return the SHA-256 of a file, or of the hashes of several."""
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=4)
+def _of_many_cases(path: str, _size: int, _modified: int, _changed: int) -> str:
+    """Return the hash of a file that holds many cases, computed once while it stays as it is."""
+    return _sha256(_pieces(path))
 
 
 def _pieces(path: str) -> Iterator[bytes]:
