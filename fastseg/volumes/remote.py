@@ -202,7 +202,7 @@ class Spooled(Volume):
             setattr(self, name, getattr(volume, name))
         self._volume, self._copy, self._stack = volume, copy, stack
         self.path = url
-        self.notes = tuple(note.replace(copy, _outer(url)) for note in volume.notes)
+        self.notes = tuple(_renamed(note, copy, url) for note in volume.notes)
 
     def read_into(self, buffer: WritableBytes) -> int:
         """Fill `buffer` with the next voxel bytes."""
@@ -231,10 +231,11 @@ def called(copy: str, url: str) -> Iterator[None]:
     try:
         yield
     except VolumeError as error:
-        error.args = (str(error).replace(copy, _outer(url)),)
+        error.args = (_renamed(str(error), copy, url),)
         raise
 
 
-def _outer(url: str) -> str:
-    """Return a URL without what is inside the file: messages name that behind the copy's path themselves."""
-    return split_inside(url)[0]
+def _renamed(text: str, copy: str, url: str) -> str:
+    """Say where a copy is from; what is inside the file stands behind its path already."""
+    outer = split_inside(url)[0]
+    return text.replace(copy, outer).replace(os.path.dirname(copy), outer.rpartition("/")[0])

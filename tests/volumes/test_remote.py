@@ -148,6 +148,14 @@ def test_a_copy_is_as_long_as_its_store_says(memory: Any, spooled: Path, monkeyp
     assert not list(spooled.iterdir())
 
 
+def test_a_header_alone_says_where_its_voxels_should_be(memory: Any, spooled: Path) -> None:
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 4 4 4\nElementType = MET_UCHAR\nElementDataFile = a.raw\n"
+    memory.pipe("/stores/a.mhd", header.encode())
+    with pytest.raises(VolumeError, match="^memory://stores/a") as caught:
+        open_volume("memory://stores/a.mhd")
+    assert str(spooled) not in str(caught.value)
+
+
 def test_missing_chunks_are_noted(memory: Any) -> None:
     memory.rm("/stores/v3.zarr/c/0/0/0")
     with open_volume("memory://stores/v3.zarr") as volume:

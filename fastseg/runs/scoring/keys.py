@@ -117,10 +117,12 @@ def place_of(case: Case) -> str:
 
 
 def size_of(case: Case) -> float:
-    """Return the bytes of the reference and the prediction; infinity for a folder, 0 for what is not there."""
+    """Return the bytes of the reference and the prediction; infinity for a folder or a URL, 0 for what is not there."""
     size, volumes = 0.0, _volumes(case)
     masks = [path for of_classes in (case.true_masks, case.pred_masks) for path in (of_classes or {}).values()]
     for path in (volumes["reference"], volumes["prediction"], *masks):
+        if path is not None and is_url(path):
+            return math.inf
         with suppress(OSError):
             found = None if path is None else os.stat(split_inside(path)[0])
             size += 0 if found is None else math.inf if stat.S_ISDIR(found.st_mode) else found.st_size

@@ -44,6 +44,15 @@ def test_the_run_is_that_of_threads(client: Client, two: Any, tmp_path: Path) ->
     assert said == ["4 of 5 cases were scored before"]
 
 
+def test_workers_open_urls_themselves(client: Client, two: Any, tmp_path: Path) -> None:
+    rows = [",".join(f"{folder.as_uri()}/case_{n:02d}.nii.gz" for folder in two) for n in range(3)]
+    (tmp_path / "pairs.csv").write_text("\n".join(["reference,prediction", *rows]))
+    fastseg.evaluate_folder(pairs=tmp_path / "pairs.csv", output=tmp_path / "threads", threads=2)
+    found = fastseg.evaluate_folder(pairs=tmp_path / "pairs.csv", output=tmp_path / "cluster", client=client)
+    assert contents(tmp_path / "cluster") == contents(tmp_path / "threads")
+    assert [record.reason for record in found.records] == [None] * 3
+
+
 def test_paths_are_kept_as_they_were_given(client: Client, two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(two[0].parent)  # where the workers are not
     (two[1] / "case_02.nii.gz").write_bytes(b"no volume")
