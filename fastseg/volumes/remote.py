@@ -20,9 +20,20 @@ from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.paths import Url, concealed, split_inside
 from fastseg.volumes.volume import Volume, require
 
-__all__ = ["Spooled", "Stored", "absent", "called", "file_system", "local_copy", "stored_at", "unreadable"]
+__all__ = [
+    "Spooled",
+    "Stored",
+    "absent",
+    "called",
+    "file_system",
+    "files_below",
+    "local_copy",
+    "stored_at",
+    "unreadable",
+]
 
 _PIECE_BYTES = 1 << 20
+_ABSENT = (403, 404, 405, 410)  # what web servers answer where there is no file, or no list of a folder
 
 
 def file_system(url: Url) -> tuple[Any, str]:
@@ -61,10 +72,8 @@ def absent(error: Exception) -> bool:
 
     The file system of web addresses calls every failure a missing file, and has the reason behind that.
     """
-    if not isinstance(error, FileNotFoundError):
-        return isinstance(error, NotADirectoryError)
-    cause = error.__cause__
-    return cause is None or isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) in (403, 404, 410)
+    said = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ is not None else error
+    return isinstance(said, FileNotFoundError | NotADirectoryError) or getattr(said, "status", None) in _ABSENT
 
 
 @dataclass(frozen=True)
@@ -98,19 +107,32 @@ def stored_at(url: Url) -> dict[str, Stored]:
         facts = _info(system, path)
         if facts is not None and facts.get("type") != "directory" and not url.rstrip("/").lower().endswith(".zarr"):
             return {str(url): _stored(system, path, facts)}
-        inside = system.find(path, detail=True)
+        inside = files_below(system, path)
     except Exception as error:
         raise unreadable(url, error) from None
+    if not inside and url.rstrip("/").lower().endswith(".zarr"):  # of a store that lists nothing
+        return {str(url): Stored(system, path, None, None)}
     files = {str(name): _stored(system, name, each) for name, each in sorted(inside.items())}
     if facts is None and not files:
         raise VolumeError(f"{url}: there is no such file")
     return {f"{url}{name.removeprefix(path)}": each for name, each in files.items()}
 
 
+def files_below(system: Any, path: str) -> dict[str, dict[str, Any]]:
+    """Return what a store lists below a path; nothing where it does not list."""
+    try:
+        listed: dict[str, dict[str, Any]] = system.find(path, detail=True)
+    except Exception as error:
+        if absent(error) or isinstance(error, PermissionError):
+            return {}
+        raise
+    return listed
+
+
 def _info(system: Any, path: str) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = system.info(path)
-    except FileNotFoundError as error:
+    except Exception as error:
         if not absent(error):
             raise
         return None

@@ -61,9 +61,23 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def web(folder: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+class Closed(Quiet):
+    """Lists nothing, as most do."""
+
+    def list_directory(self, path: Any) -> None:
+        self.send_error(403)
+
+
+class Cut(Quiet):
+    """Ends in the middle of a file."""
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        outputfile.write(source.read()[:500])
+
+
+@pytest.fixture(params=[Quiet])
+def web(folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(request.param, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -85,6 +99,29 @@ def test_urls_of_files(folder: Path, pred: str) -> None:
     assert fastseg.count_files(folder / "v3.zarr", f"{folder.as_uri()}/{pred}", num_classes=3) == COUNTS
 
 
+@pytest.mark.parametrize("web", [Cut], indirect=True)
+def test_a_transfer_that_ends_early(web: str, spooled: Path) -> None:
+    with pytest.raises(VolumeError, match=f"^{web}/pred.npy: cannot be read: ClientPayloadError"):
+        open_volume(f"{web}/pred.npy")
+    assert not list(spooled.iterdir())
+
+
+def test_what_a_store_says_of_its_files(memory: Any) -> None:
+    found = remote.stored_at(Url("memory://stores/v3.zarr"))
+    assert len(found) == 9
+    assert found["memory://stores/v3.zarr/zarr.json"].size == memory.size("/stores/v3.zarr/zarr.json")
+    assert all(each.mark for each in found.values())
+    with pytest.raises(VolumeError, match="memory://stores/none.npy: there is no such file"):
+        remote.stored_at(Url("memory://stores/none.npy"))
+
+
+@pytest.mark.parametrize("web", [Closed], indirect=True)
+def test_a_store_that_lists_nothing_says_nothing_of_a_folder(web: str) -> None:
+    (found,) = remote.stored_at(Url(f"{web}/v3.zarr")).values()
+    assert (found.size, found.mark) == (None, None)
+
+
+@pytest.mark.parametrize("web", [Quiet, Closed], indirect=True)
 def test_web_addresses(web: str, spooled: Path) -> None:
     assert fastseg.count_files(f"{web}/v2.zarr", f"{web}/pred.npy?Signature=secret", num_classes=3) == COUNTS
     assert fastseg.count_files(f"{web}/v3.zarr", f"{web}/group.zarr::masks/left", num_classes=3) == COUNTS

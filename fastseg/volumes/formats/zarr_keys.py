@@ -11,7 +11,7 @@ from typing import Any
 from fastseg.volumes.bytes import ByteSource
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.paths import Url
-from fastseg.volumes.remote import absent, file_system, unreadable
+from fastseg.volumes.remote import absent, file_system, files_below, unreadable
 
 DOCUMENTS = ("zarr.json", ".zarray", ".zgroup")
 DOCUMENT_BYTES = 64 << 20  # consolidated metadata of thousands of arrays stay far below
@@ -159,10 +159,8 @@ class Remote(Folder):
         """Yield the keys of what is stored for an array, from its path on; none where the store lists nothing."""
         top = self._file(path)
         try:
-            listed = self._system.find(top, detail=True)
+            listed = files_below(self._system, top)
         except Exception as error:
-            if absent(error):
-                return
             raise unreadable(self._url, error, path) from None
         for name, facts in listed.items():
             key = name.removeprefix(top).strip("/")
