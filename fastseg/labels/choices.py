@@ -14,7 +14,7 @@ from fastseg.labels.mapping import choose_mapping
 from fastseg.labels.names import shown
 from fastseg.labels.table_text import LabelTableError, errors_name, load_json, read_text
 from fastseg.labels.tables import LabelTable, parse_regions, read_label_table, read_regions, regions_of
-from fastseg.volumes import split_inside
+from fastseg.volumes import is_url, split_inside
 
 __all__ = ["LabelChoices", "choose_labels", "find_dataset_json", "only_predicted"]
 
@@ -113,14 +113,14 @@ def find_dataset_json(reference: Path | None) -> str | None:
     Parameters
     ----------
     reference : path or None
-        A folder of references, or one of them.
+        A folder of references, or one of them; beside a URL nothing is looked for.
 
     Raises
     ------
     LabelTableError
         If a file of that name is no JSON object. An object without ``labels`` is another program's, and passed over.
     """
-    if reference is None:
+    if reference is None or is_url(reference):
         return None
     folder = os.path.abspath(split_inside(os.fsdecode(reference))[0])
     one = not os.path.isdir(folder) or folder.lower().endswith(".zarr")

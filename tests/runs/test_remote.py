@@ -80,9 +80,12 @@ def test_two_urls_at_the_command_line(two: Any, tmp_path: Path, capsys: Any, mon
     code, out, err = call(capsys, monkeypatch, "evaluate", one, other, "-o", tmp_path / "out", "--quiet")
     assert code == 0
     assert json.loads((tmp_path / "out/run.json").read_text())["cases"]
-    code, out, err = call(capsys, monkeypatch, "evaluate", "memory://no/a.npy", other)
+    monkeypatch.chdir(tmp_path)
+    Path("dataset.json").write_text('{"labels": {"background": 0, "nobody": 9}}')  # which is not beside what follows
+    code, out, err = call(capsys, monkeypatch, "evaluate", "memory://a.npy", other)
     assert (code, out) == (3, "")
-    assert "memory://no/a.npy: there is no such file" in err
+    assert "memory://a.npy: there is no such file" in err
+    assert "labels from" not in err
 
 
 def test_a_folder_and_a_url_are_no_pair(two: Any) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import h5py
 import numpy as np
 import pytest
 import zarr
@@ -38,6 +39,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     group.create_array("right", data=TRUE, chunks=(12, 13, 14))
     np.save(top / "pred.npy", PRED)
     np.savez(top / "pred.npz", labels=PRED)
+    with h5py.File(top / "pred.h5", "w") as file:
+        file["masks/a"], file["masks/b"] = PRED, TRUE
+    with zarr.storage.ZipStore(top / "pred.zarr.zip", mode="w") as store:
+        zarr.create_array(store, data=PRED, chunks=(8, 8, 8))
     return top
 
 
@@ -88,8 +93,17 @@ def web(folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.mark.parametrize("true", ["v2.zarr", "v3.zarr", "group.zarr::right"])
 @pytest.mark.parametrize("pred", ["sharded.zarr", "group.zarr::masks/left", "pred.npy", "pred.npz", "pred.npz::labels"])
-def test_in_memory(memory: Any, spooled: Path, true: str, pred: str) -> None:
+def test_zarr_in_memory(memory: Any, spooled: Path, true: str, pred: str) -> None:
     assert fastseg.count_files(f"memory://stores/{true}", f"memory://stores/{pred}", num_classes=3) == COUNTS
+    assert not list(spooled.iterdir())
+
+
+@pytest.mark.parametrize("pred", ["pred.zarr.zip", "pred.h5::/masks/a"])
+def test_other_formats_in_memory(memory: Any, spooled: Path, pred: str) -> None:
+    assert fastseg.count_files("memory://stores/v3.zarr", f"memory://stores/{pred}", num_classes=3) == COUNTS
+    with pytest.raises(VolumeError, match="^memory://stores/pred.h5") as caught:
+        open_volume("memory://stores/pred.h5")
+    assert str(spooled) not in str(caught.value)
     assert not list(spooled.iterdir())
 
 
