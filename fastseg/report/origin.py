@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from fastseg.report.words import count, duration, moment, percent
 from fastseg.runs import Run, Settings
+from fastseg.runs.scoring.settings import SurfaceSettings
 
 __all__ = ["Setting", "facts", "settings"]
 
@@ -65,6 +66,8 @@ def settings(of: Settings) -> list[Setting]:
     default = Settings()
     rows = []
     for entry in fields(of):
+        if entry.name == "surfaces" and of.surfaces is None:
+            continue
         name, value = entry.name, getattr(of, entry.name)
         same = value == getattr(default, name)
         rows.append(Setting(_NAMES.get(name, _words(name)), name, _setting(name, value), same))
@@ -73,7 +76,7 @@ def settings(of: Settings) -> list[Setting]:
 
 def _setting(name: str, value: Any) -> str:
     """Return the value of a setting in words."""
-    if not isinstance(value, tuple | dict) and (name, value) in _VALUES:
+    if not isinstance(value, tuple | dict | SurfaceSettings) and (name, value) in _VALUES:
         return _VALUES[name, value]
     if name == "confidence":
         return percent(value)
@@ -81,6 +84,11 @@ def _setting(name: str, value: Any) -> str:
         value = [f"{label} {called}" for label, called in value.items()]
     elif name == "map_prediction":
         value = [f"{old} → {new}" for old, new in value.items()]
+    elif name == "surfaces":
+        own = [f"{called} {tolerance:g} mm" for called, tolerance in value.tolerances.items()]
+        general = [] if value.tolerance is None else [f"{value.tolerance:g} mm"]
+        value = [f"of {value.surface}", f"outside of the image {value.border}"]
+        value += [f"tolerance {', '.join([*general, *own])}"] if general or own else []
     elif name == "regions":
         value = [f"{region} = {' + '.join(map(str, members))}" for region, members in value.items()]
     return _text(value)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg import metrics as registry
 from fastseg.metrics.arithmetic import nan_mean
+from fastseg.metrics.choice import known_metric
 from fastseg.report import mistakes as confusion, origin, pictures, plots, svg, worst_cases
 from fastseg.report.images import Images
 from fastseg.report.instances import instances_section
@@ -116,8 +116,8 @@ def _contents(run: Run, worst: int, overlays: bool, under: Images | None) -> dic
         "cases": [*_case_rows(run, first, values, means, anchors)],
         "worst": shown,
         "error_legend": [(worst_cases.swatch(colour), name) for name, colour in pictures.ERRORS.items()],
-        "ranked": first is not None and registry.get(first).better != "neither",
-        "formulae": [(name, registry.get(name)) for name in names],
+        "ranked": first is not None and known_metric(first).better != "neither",
+        "formulae": [(name, known_metric(name)) for name in names],
         "options": origin.settings(run.settings),
         "facts": origin.facts(run),
         "hashes": _hashes(run),
@@ -128,7 +128,7 @@ def _contents(run: Run, worst: int, overlays: bool, under: Images | None) -> dic
 def _over(run: Run, metric: str) -> str:
     """Say what the run's one number is a mean of."""
     cases = count(len(run.counted), "case")
-    if registry.get(metric).overall is not None:
+    if known_metric(metric).overall is not None:
         return f"value of the voxels of {cases} together" if run.convention.pooled else f"mean over {cases}"
     noun = "region" if run.settings.regions else "class" if run.in_means.all() else "foreground class"
     order = {
@@ -142,7 +142,7 @@ def _over(run: Run, metric: str) -> str:
 def _classes_worst_first(run: Run, metrics: Sequence[str]) -> tuple[str, list[int]]:
     """Return the first metric that tells good classes from bad ones, and their places; "" and their order if none does."""
     for metric in metrics:
-        entry = registry.get(metric)
+        entry = known_metric(metric)
         if entry.overall is None and entry.better != "neither":
             bad = worst_cases.badness(run.class_values(metric), entry.better)
             return metric, np.argsort(-bad, kind="stable").tolist()
@@ -156,7 +156,7 @@ def _first(worst_first: Sequence[int], most: int) -> Sequence[int]:
 
 def _cut(run: Run, metrics: Sequence[str], by: str, most: int) -> str:
     """Say which of the classes are shown; "" where all are, or none is."""
-    if len(run.classes) <= most or all(registry.get(metric).overall is not None for metric in metrics):
+    if len(run.classes) <= most or all(known_metric(metric).overall is not None for metric in metrics):
         return ""
     which = f"the worst by {metric_name(by)}, worst first" if by else "the first"
     return f"{most} of {count(len(run.classes), 'region' if run.settings.regions else 'class')}, {which}"
@@ -166,7 +166,7 @@ def _section(
     run: Run, metric: str, rows: Sequence[statistics.Summary], values: Floats, worst_first: Sequence[int]
 ) -> dict[str, Any]:
     """Return a metric's rows of the summary, the mean last, and its box plot."""
-    overall = registry.get(metric).overall is not None
+    overall = known_metric(metric).overall is not None
     *of_classes, last = [row for row in rows if row.metric == metric]
     names, boxes = ["all classes"], [0]
     if not overall:
@@ -175,7 +175,7 @@ def _section(
         of_classes = [of_classes[place] for place in _first(worst_first, _ROWS)]
     plot, shown = "", values[:, boxes]
     if np.isfinite(shown).any():
-        limits = registry.get(metric).range
+        limits = known_metric(metric).range
         plot = plots.box_plot(f"box-{len(metric)}-{metric}", metric_name(metric), shown, names, limits)
     classes = zip(run.classes, run.in_means.tolist(), strict=True)
     noun = "region" if run.settings.regions else "class"
@@ -188,6 +188,7 @@ def _section(
         "last": "all classes" if overall else run.mean_title,
         "noun": {"classes": noun, "cases": "case", "values": "value"}[run.convention.over(metric)],
         "over": _over(run, metric),
+        "infinite": run.infinite(metric) or 0,
     }
 
 

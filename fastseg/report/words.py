@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime
 
 from fastseg import metrics as registry
+from fastseg.metrics.choice import known_metric, of_surfaces
 from fastseg.runs import Run
 from fastseg.runs.outputs.text import taken
 from fastseg.runs.results.statistics import Summary
@@ -15,6 +16,8 @@ __all__ = ["count", "duration", "metric_name", "moment", "number", "percent", "t
 _NAMES = {
     "iou": "IoU", "cohen_kappa": "Cohen’s kappa", "matthews_corrcoef": "Matthews correlation", "mcc": "MCC", "fbeta": "F-beta",
     "f1": "F1", "frequency_weighted_iou": "Frequency-weighted IoU",
+    "hd": "HD", "hd95": "HD95", "asd": "ASD", "assd": "ASSD", "masd": "MASD", "nsd": "NSD",
+    "normalized_surface_dice": "Normalised surface Dice",
 }  # fmt: skip
 
 
@@ -125,11 +128,13 @@ def why_no_interval(row: Summary, run: Run) -> str:
 
 
 def metric_name(metric: str) -> str:
-    """Return a metric's name as it is written in a heading.
+    """Return a metric's name as it is written in a heading, with its unit.
 
     Examples
     --------
-    >>> metric_name("iou"), metric_name("volume_similarity")
-    ('IoU', 'Volume similarity')
+    >>> metric_name("iou"), metric_name("volume_similarity"), metric_name("hd95")
+    ('IoU', 'Volume similarity', 'HD95 (mm)')
     """
-    return _NAMES.get(metric, metric.replace("_", " ").capitalize())
+    name = _NAMES.get(metric, metric.replace("_", " ").capitalize())
+    unit = getattr(known_metric(metric), "unit", "") if of_surfaces([metric]) else ""
+    return f"{name} ({unit})" if unit else name

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg import metrics as registry
+from fastseg.metrics.choice import known_metric
 from fastseg.report import overlays, pictures, svg
 from fastseg.report.images import Images
 from fastseg.report.words import count, metric_name, number
@@ -63,7 +63,7 @@ def badness(values: Floats, better: str) -> Floats:
 
 def rank(run: Run, metric: str, means: Floats) -> list[int]:
     """Return the places of the scored cases with a defined mean, (N,), the worst first; equals by their ids."""
-    bad = badness(means, registry.get(metric).better)
+    bad = badness(means, known_metric(metric).better)
     places = [n for n, record in enumerate(run.counted) if record.status == "scored" and not math.isnan(bad[n])]
     return sorted(places, key=lambda n: -bad[n])
 
@@ -75,9 +75,9 @@ def worst_class(run: Run, metric: str, values: Floats) -> str:
 
 
 def _worst_classes(run: Run, metric: str, values: Floats) -> list[tuple[str, float]]:
-    if registry.get(metric).overall is not None:
+    if known_metric(metric).overall is not None:
         return []
-    bad = np.where(run.in_means, badness(values, registry.get(metric).better), math.nan)
+    bad = np.where(run.in_means, badness(values, known_metric(metric).better), math.nan)
     order = sorted(np.flatnonzero(~np.isnan(bad)).tolist(), key=lambda place: -bad[place])
     return [(run.classes[place].name, float(values[place])) for place in order]
 

@@ -53,6 +53,19 @@ def test_instances_of_shards_are_not_those_of_the_run(two: Any, tmp_path: Path) 
     assert "instances" not in json.loads((tmp_path / "merged" / "run.json").read_text())
 
 
+def test_shards_of_surfaces(two: Any, tmp_path: Path, counted: list[str]) -> None:
+    options: dict[str, Any] = {"gates": ["hd95=3"], "metrics": ["hd95", "nsd"], "tolerance": 1, "surface": "surfel"}
+    fastseg.evaluate_folder(*two, tmp_path / "whole", **options)
+    fastseg.merge_runs(shards(two, tmp_path / "out", 2, **options), tmp_path / "merged")
+    assert contents(tmp_path / "merged") == contents(tmp_path / "whole")
+    counted.clear()
+    fastseg.evaluate_folder(*two, tmp_path / "merged", metrics=["assd"], surface="surfel")
+    assert counted == []
+    fastseg.evaluate_folder(*two, tmp_path / "out" / "2", shard=(2, 2), gates=["dice=0"])
+    with pytest.raises(CasesError, match="surfaces None, and {'surface': 'surfel'"):
+        fastseg.merge_runs([tmp_path / "out" / "1", tmp_path / "out" / "2"])
+
+
 def test_the_merged_folder_goes_on(two: Any, tmp_path: Path, counted: list[str]) -> None:
     fastseg.merge_runs(shards(two, tmp_path / "out", 2), tmp_path / "merged")
     counted.clear()

@@ -32,15 +32,16 @@ def two(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_the_run_is_that_of_threads(client: Client, two: Any, tmp_path: Path) -> None:
     (two[1] / "case_02.nii.gz").write_bytes(b"no volume")
-    fastseg.evaluate_folder(*two, tmp_path / "threads", threads=2)
+    surfaces: dict[str, Any] = {"metrics": ["dice", "hd95", "nsd"], "tolerance": 1}
+    fastseg.evaluate_folder(*two, tmp_path / "threads", threads=2, **surfaces)
     seen: list[Progress] = []
-    found = fastseg.evaluate_folder(*two, tmp_path / "cluster", client=client, progress=seen.append)
+    found = fastseg.evaluate_folder(*two, tmp_path / "cluster", client=client, progress=seen.append, **surfaces)
     assert contents(tmp_path / "cluster") == contents(tmp_path / "threads")
     assert found.facts["times"]["threads"] == 2
     assert (seen[-1].cases, seen[-1].failed) == (5, 1)
     assert seen[-1].voxels == sum(sum(record.voxels) for record in found.counted)
     said: list[str] = []
-    fastseg.evaluate_folder(*two, tmp_path / "cluster", client=client, note=said.append)
+    fastseg.evaluate_folder(*two, tmp_path / "cluster", client=client, note=said.append, **surfaces)
     assert said == ["4 of 5 cases were scored before"]
 
 
