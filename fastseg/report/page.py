@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fastseg.metrics.arithmetic import nan_mean
 from fastseg.metrics.choice import known_metric
-from fastseg.report import mistakes as confusion, origin, pictures, plots, svg, worst_cases
+from fastseg.report import curves, mistakes as confusion, origin, pictures, plots, svg, worst_cases
 from fastseg.report.images import Images
 from fastseg.report.instances import instances_section
 from fastseg.report.words import count, metric_name, number, percent, tally, why_no_interval
@@ -110,6 +110,7 @@ def _contents(run: Run, worst: int, overlays: bool, under: Images | None) -> dic
         "convention": run.convention,
         "sections": [_section(run, name, rows, values[name], worst_first) for name in names],
         "cut": {name: _cut(run, names, by, most) for name, most in (("rows", _ROWS), ("boxes", _BOXES))},
+        "curves": None if run.settings.surfaces is None else curves.tolerance_curves(run, worst_first),
         "confusion": _confusion(run),
         "no_confusion": "" if run.settings.masks is None else NO_CONFUSION,
         "metrics": names,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts import BinaryCounts
+from fastseg.metrics.arithmetic import nan_mean
 from fastseg.metrics.choice import surface_metrics
 from fastseg.metrics.conventions import Convention
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
@@ -16,7 +17,7 @@ from fastseg.runs.results.classes import ReportedClass, class_place
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["background_of", "check_tolerances", "surface_name", "surface_values"]
+__all__ = ["background_of", "check_tolerances", "surface_dice_curves", "surface_name", "surface_values"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,9 +48,7 @@ def surface_values(
     entry = surface_metrics()[metric]
     values = np.full((len(records), len(classes)), np.nan)
     columns = np.flatnonzero(~background_of(classes)).tolist()
-    own: dict[str, Any] = {}
-    if settings.convention in SURFACE_CONVENTIONS and settings.convention != "fastseg":
-        own["convention"] = settings.convention
+    own = _convention(settings)
     if any(parameter.name == "tolerance" for parameter in entry.own):
         own["tolerance"] = _tolerances(classes, settings)[columns].tolist()
     names = [surface_name(classes[k]) for k in columns]
@@ -63,6 +62,26 @@ def surface_values(
     if convention.left_out == "without truth" and convention.left_out_of is None:
         values[~there] = np.nan
     return values
+
+
+def _convention(settings: Settings) -> dict[str, Any]:
+    """Return what is said to a metric of the run's convention, if that is of surfaces."""
+    known = settings.convention in SURFACE_CONVENTIONS and settings.convention != "fastseg"
+    return {"convention": settings.convention} if known else {}
+
+
+def surface_dice_curves(
+    records: Sequence[CaseRecord], classes: Sequence[ReportedClass], settings: Settings, tolerances: Floats
+) -> Floats:
+    """Return each class's normalised surface Dice at T tolerances, the mean over the cases that were measured: (C, T)."""
+    names = [surface_name(each) for each in classes if each.key != 0]
+    curves = np.full((len(classes), tolerances.size), np.nan)
+    measured = [record.surfaces.with_classes(names) for record in records if record.surfaces is not None]
+    if measured and names:
+        metric, own = surface_metrics()["nsd"], _convention(settings)
+        values = np.array([metric(each, tolerance=tolerances[:, None].tolist(), **own)[0] for each in measured])
+        curves[~background_of(classes)] = nan_mean(values, 0)
+    return curves
 
 
 def check_tolerances(classes: Sequence[ReportedClass], settings: Settings) -> None:
