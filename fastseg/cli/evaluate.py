@@ -254,7 +254,8 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     """Score PREDICTION against REFERENCE: two volumes, or two folders of them.
 
     Volumes are NIfTI, MGH, NPY, NPZ, NRRD, MetaImage, TIFF, Zarr, HDF5, PNG and other pictures, and DICOM-SEG; the two need
-    not be of one format. Files of a folder are paired by their names.
+    not be of one format. Files of a folder are paired by their names. A volume may be a URL that fsspec knows, such as
+    s3://bucket/truth.zarr.
 
     PREDICTION may also hold the probabilities or logits of every class: a 4-D NIfTI file (x, y, z, class), or an .npy or
     .npz file, such as nnU-Net's. The most probable labels are scored then, and soft Dice, cross-entropy and the Brier score

@@ -11,7 +11,7 @@ from fastseg.counting.pairs import PairTotals, room_for_pairs, too_many
 from fastseg.counts import PairCounts
 from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.pairs import TooManyPairs
-from fastseg.volumes.paths import Path
+from fastseg.volumes.paths import Path, concealed
 
 __all__ = ["count_pair_volumes"]
 
@@ -41,5 +41,5 @@ def count_pair_volumes(reference: Path, prediction: Path, ignored: Sequence[int]
             **options,
         )
     except TooManyPairs:
-        raise ValueError(too_many(room, f"{reference}, {prediction}")) from None
+        raise ValueError(too_many(room, concealed(f"{reference}, {prediction}"))) from None
     return counts
