@@ -98,7 +98,7 @@ def _counted(
     _: Case, record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
 ) -> CaseRecord:
     assert record.prediction is not None
-    if settings.labels is None and not settings.names and (unlike := renumbered(record.reference, record.prediction)):
+    if settings.labels is None and (unlike := renumbered(record.reference, record.prediction)):
         raise ValueError(
             f"{record.prediction}: its segments have other numbers than those of {record.reference}: {unlike} (masks=True, "
             "--masks, matches them by name)"

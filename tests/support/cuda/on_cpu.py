@@ -92,29 +92,30 @@ class Fetched:
 @functools.cache
 def library(what: Specialisation) -> Any:
     """Return a kernel compiled for the CPU."""
-    folder = Path(tempfile.mkdtemp(prefix="fastseg-cuda-"))
-    source, target = folder / "kernel.cpp", folder / "kernel.so"
-    source.write_text(
-        f'#include "{HERE / "cuda_on_cpu.h"}"\n#include "{SOURCES / what.name}.cuh"\n'
-        f"static void body(const void *job) {{ {what.name}(*(const Job *)job); }}\n"
-        'extern "C" void run(const void *job, unsigned x, unsigned y, unsigned threads, unsigned bytes) '
-        "{ cpu::run_grid(body, job, {x, y, 1}, threads, bytes); }\n"
-    )
-    command = [
-        "g++",
-        "-std=c++17",
-        "-O1",
-        "-w",
-        "-shared",
-        "-fPIC",
-        "-U_FORTIFY_SOURCE",
-        *what.options,
-        str(source),
-        "-o",
-        str(target),
-    ]
-    subprocess.run(command, check=True)
-    loaded = ctypes.CDLL(str(target))
+    with tempfile.TemporaryDirectory(prefix="fastseg-cuda-") as name:
+        folder = Path(name)
+        source, target = folder / "kernel.cpp", folder / "kernel.so"
+        source.write_text(
+            f'#include "{HERE / "cuda_on_cpu.h"}"\n#include "{SOURCES / what.name}.cuh"\n'
+            f"static void body(const void *job) {{ {what.name}(*(const Job *)job); }}\n"
+            'extern "C" void run(const void *job, unsigned x, unsigned y, unsigned threads, unsigned bytes) '
+            "{ cpu::run_grid(body, job, {x, y, 1}, threads, bytes); }\n"
+        )
+        command = [
+            "g++",
+            "-std=c++17",
+            "-O1",
+            "-w",
+            "-shared",
+            "-fPIC",
+            "-U_FORTIFY_SOURCE",
+            *what.options,
+            str(source),
+            "-o",
+            str(target),
+        ]
+        subprocess.run(command, check=True)
+        loaded = ctypes.CDLL(str(target))  # it stays when its file goes
     loaded.run.argtypes = [ctypes.c_char_p, *(ctypes.c_uint,) * 4]
     loaded.run.restype = None
     return loaded
