@@ -87,7 +87,8 @@ def _setting(name: str, value: Any) -> str:
     elif name == "surfaces":
         own = [f"{called} {tolerance:g} mm" for called, tolerance in value.tolerances.items()]
         general = [] if value.tolerance is None else [f"{value.tolerance:g} mm"]
-        value = [f"of {value.surface}", f"outside of the image {value.border}"]
+        how, value = value, [f"of {value.surface}", f"outside of the image {value.border}"]
+        value += [f"spacing {' × '.join(f'{step:g}' for step in how.spacing)} mm"] if how.spacing else []
         value += [f"tolerance {', '.join([*general, *own])}"] if general or own else []
     elif name == "regions":
         value = [f"{region} = {' + '.join(map(str, members))}" for region, members in value.items()]

@@ -65,6 +65,7 @@ def evaluate_folder(
     tolerance: float | Mapping[Any, float] | None = None,
     surface: Literal["voxel", "surfel", "object"] | None = None,
     border: Literal["background", "extend"] | None = None,
+    spacing: float | Sequence[float] | None = None,
     background: bool | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
     geometry_tolerance: float = TOLERANCE,
@@ -113,11 +114,11 @@ def evaluate_folder(
         what nnU-Net's ``dataset.json`` in the folder of references (or of `pairs`) or beside it says, if there is one.
     unknown, metrics, convention, background, geometry, geometry_tolerance, reorient, axes, activation, channel_axis
         As in `fastseg.runs.scoring.options.read_settings`: how.
-    tolerance, surface, border
-        Of metrics of surfaces, which are measured of label maps by the spacing of the reference's file: how far NSD and
-        surface overlap let surfaces be apart in mm, a number or that of each class by name or label (None: of all others),
-        and as in `fastseg.surface_distances`, by default what the convention does. Another tolerance later measures nothing
-        again. Both volumes of a case are in memory then, in the types that they are stored in.
+    tolerance, surface, border, spacing
+        Of metrics of surfaces, which are measured of label maps by the spacing of the reference's file, unless one is given:
+        how far NSD and surface overlap let surfaces be apart in mm, a number or that of each class by name or label (None: of
+        all others), and as in `fastseg.surface_distances`, by default what the convention does. Another tolerance later
+        measures nothing again. Both volumes of a case are in memory then, in the types that they are stored in.
     resamples, confidence, seed
         As in `fastseg.runs.scoring.options.read_settings`: how.
     masks : bool
@@ -198,7 +199,7 @@ def evaluate_folder(
         chosen, unknown=unknown, metrics=metrics, convention=convention, background=background, geometry=geometry,
         geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes, missing=missing, activation=activation,
         channel_axis=channel_axis, missing_mask=missing_mask, resamples=resamples, confidence=confidence, seed=seed,
-        tolerance=tolerance, surface=surface, border=border,
+        tolerance=tolerance, surface=surface, border=border, spacing=spacing,
     )  # fmt: skip
     for text in chosen.notes(unknown):
         say(f"warning: {text}")

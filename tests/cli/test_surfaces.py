@@ -53,6 +53,28 @@ def test_distances_in_mm_and_tolerances_of_classes(files: Any, capsys: Any, monk
     assert found["classes"]["0"]["hd95"] is None
 
 
+def test_folders_and_gates(files: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    for path, folder in zip(files, ("refs", "preds"), strict=True):
+        (tmp_path / folder).mkdir()
+        path.rename(tmp_path / folder / "case.nii.gz")
+    (tmp_path / "names.txt").write_text("2 liver\n")
+    arguments = [tmp_path / "refs", tmp_path / "preds", "--metrics", "dice,hd95,assd,nsd", "--tolerance", 1]
+    arguments += ["--tolerance", "liver=2", "--labels", tmp_path / "names.txt", "-o", tmp_path / "out"]
+    code, out, err = call(capsys, monkeypatch, "evaluate", *arguments, "--fail-under", "hd95=50", "--quiet")
+    assert (code, out, err) == (0, "", "")
+    assert (tmp_path / "out" / "surfaces.npz").exists()
+    code, out, err = call(capsys, monkeypatch, "evaluate", *arguments, "--fail-under", "liver:hd95=0.01")
+    assert code == 1
+    assert out.splitlines()[0].split()[2:] == ["dice", "hd95", "mm", "assd", "mm", "nsd", "cases"]
+    assert "1 of 1 cases were scored before" in err
+    assert "expected at most 0.01" in err
+    code, out, _ = call(capsys, monkeypatch, "evaluate", *arguments, "--convention", "medpy", "--json", "-")
+    found = json.loads(out)
+    assert found["units"]["assd"] == "mm"
+    surfaces = surface_distances(*phantom_pair((20, 24, 10), 4, foreground=0.4), spacing=SPACING, labels=[1, 2, 3])
+    assert found["mean"]["hd95"]["value"] == pytest.approx(hd95(surfaces, convention="medpy")[0].mean())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -84,6 +84,17 @@ def test_another_tolerance_measures_nothing_again_and_other_elements_do(folders:
     Run.load(out).save(tmp_path / "again")
     for path in (tmp_path / "again").iterdir():
         assert path.read_bytes() == files[path.name]
+    kept = (out / "surfaces.npz").read_bytes()
+    first.save(tmp_path / "another")
+    evaluate_folder(*folders, tmp_path / "another", surface="object", **OPTIONS)
+    other = (tmp_path / "another" / "surfaces.npz").read_bytes()
+    for data, message in (
+        (kept[: len(kept) // 2], "expected an archive of distances of surfaces, undamaged"),
+        (other, "surfaces.npz beside it is of another run"),
+    ):
+        (out / "surfaces.npz").write_bytes(data)
+        with pytest.raises(ValueError, match=message):
+            Run.load(out)
     for tolerance, metrics in ((0.5, ["nsd"]), (0, ["surface_overlap", "masd"])):
         run = evaluate_folder(*folders, out, metrics=metrics, tolerance=tolerance)
         assert run.facts["times"]["scored"] == 0
@@ -146,3 +157,28 @@ def test_compared_runs(folders: Any, tmp_path: Path) -> None:
         compare_runs(runs[0], dice)
     with pytest.raises(ValueError, match=r"the runs differ in what they score: surfaces: .*'tolerance': 1.0"):
         compare_runs(runs[0], evaluate_folder(*folders, metrics="nsd", tolerance=3))
+
+
+def test_what_is_said_of_folders(folders: Any, tmp_path: Path) -> None:
+    for folder in folders:
+        for n in range(3):
+            np.save(tmp_path / f"arrays_{folder.name}_{n}.npy", np.asarray(nib.load(folder / f"{n}.nii.gz").dataobj))
+    pairs = tmp_path / "pairs.csv"
+    rows = [f"{n},arrays_true_{n}.npy,arrays_pred_{n}.npy" for n in range(3)]
+    pairs.write_text("\n".join(["case,reference,prediction", *rows]))
+    run = evaluate_folder(pairs=pairs, spacing=(0.8, 0.9, 3), output=tmp_path / "out", **OPTIONS)
+    np.testing.assert_array_equal(run.values("assd"), evaluate_folder(*folders, **OPTIONS).values("assd"))
+    assert Run.load(tmp_path / "out").settings == run.settings
+    assert "expected a volume that says its spacing" in str(evaluate_folder(pairs=pairs, **OPTIONS).failed[0].reason)
+    for options, message in (
+        ({"spacing": (0, 1, 1)}, "spacing: expected a finite number that is positive"),
+        ({"tolerance": {"livr": 1, None: 1}}, "tolerance: expected a class by its label or name"),
+        ({"tolerance": {1: 1}}, "tolerance: expected one for all other classes, too"),
+        ({"tolerance": {1: 1}, "num_classes": 4}, "tolerance: expected one for each class, .* none for 2, 3"),
+        ({"tolerance": {1: -1}}, "tolerance: expected a finite number that is not negative"),
+        ({"border": "extend", "convention": "medpy"}, "border: 'medpy' takes what is outside"),
+        ({"convention": "surface-distance", "surface": "voxel"}, "'surface-distance' has no 'voxel' elements"),
+        ({"gates": ["hausdorff_distance=3"]}, "is made of surfaces, and measured where metrics name it"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate_folder(*folders, **{**OPTIONS, **options})

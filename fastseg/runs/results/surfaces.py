@@ -99,6 +99,11 @@ def check_tolerances(classes: Sequence[ReportedClass], settings: Settings) -> No
     if surfaces.tolerance is None and not declared:
         raise ValueError("tolerance: expected one for all other classes, too, since no labels are declared; found none")
     if not declared:
+        known = {name.strip() for name in settings.names.values()} | {str(label) for label in settings.names}
+        for name in surfaces.tolerances:
+            if not name.lstrip("-").isdecimal() and name.strip() not in known:
+                listed = ", ".join(sorted(known)) or "none are named"
+                raise ValueError(f"tolerance: expected a class by its label or name ({listed}), found {name!r}")
         return
     found = _tolerances(classes, settings)
     lacking = [each.name for each, value in zip(classes, found, strict=True) if each.key != 0 and np.isnan(value)]

@@ -146,7 +146,14 @@ def _surfaces(keep: list[Kept] | None, counts: LabelCounts, settings: Settings) 
 
     chosen = LabelChoices(settings.labels, settings.ignore, {}, settings.regions, settings.map_prediction, ())
     how = settings.surfaces
-    found = surfaces_of_files(keep, counts, chosen, spacing=None, surface=how.surface, border=how.border)
+    found = surfaces_of_files(
+        keep,
+        counts,
+        chosen,
+        spacing=how.spacing if how.spacing is None or how.spacing[1:] else how.spacing[0],
+        surface=how.surface,
+        border=how.border,
+    )
     there = found.elements[0].any(1).tolist()
     return found.select([name for name, one in zip(found.classes, there, strict=True) if one])
 

@@ -43,6 +43,7 @@ def read_settings(
     tolerance: Any = None,
     surface: str | None = None,
     border: str | None = None,
+    spacing: Any = None,
 ) -> Settings:
     """Turn the options of a run into its settings.
 
@@ -59,7 +60,7 @@ def read_settings(
         How many bootstrap samples an interval is made of, at least 1.
     activation
         As in `fastseg.sum_files`; naming one, also "none", says that the predictions hold scores.
-    tolerance, surface, border
+    tolerance, surface, border, spacing
         Of metrics of surfaces, as in `fastseg.runs.scoring.surface_options.surface_settings`.
     convention, background, geometry, geometry_tolerance, reorient, unknown, missing, channel_axis, missing_mask,
     confidence, seed
@@ -96,7 +97,9 @@ def read_settings(
         resamples=integer(resamples, "resamples", least=1),
         confidence=_confidence(confidence),
         seed=integer(seed, "seed", least=0),
-        surfaces=surface_settings(names, convention, tolerance=tolerance, surface=surface, border=border),
+        surfaces=surface_settings(
+            names, convention, tolerance=tolerance, surface=surface, border=border, spacing=spacing
+        ),
     )
 
 

@@ -31,17 +31,20 @@ class SurfaceSettings:
     Attributes
     ----------
     surface, border : str
-        As in `fastseg.surface_distances`. A case that was measured with others is counted again.
+        As in `fastseg.surface_distances`. A case that was measured with others is counted again, as with another spacing.
     tolerance : float or None
         In mm, of all classes without one of their own.
     tolerances : dict of str to float
         Of classes, by name or label.
+    spacing : tuple of float or None
+        In mm along each axis of all cases, or one number for all; None: as the reference's file says.
     """
 
     surface: str = "voxel"
     border: str = "background"
     tolerance: float | None = None
     tolerances: dict[str, float] = field(default_factory=dict)
+    spacing: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,8 @@ class Settings:
             plain[name] = {str(key): value for key, value in plain[name].items()}
         surfaces = plain.pop("surfaces")
         if surfaces is not None:  # so that a run without them is told as it was before there were any
-            plain["surfaces"] = asdict(surfaces)
+            given = asdict(surfaces)
+            plain["surfaces"] = {**given, "spacing": surfaces.spacing and list(surfaces.spacing)}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
     @classmethod
@@ -135,7 +139,8 @@ class Settings:
         """Return the settings that `to_dict` wrote."""
         values = {entry.name: plain[entry.name] for entry in fields(cls) if entry.name != "surfaces"}
         if "surfaces" in plain:
-            values["surfaces"] = SurfaceSettings(**plain["surfaces"])
+            spacing = plain["surfaces"]["spacing"]
+            values["surfaces"] = SurfaceSettings(**{**plain["surfaces"], "spacing": spacing and tuple(spacing)})
         for name in ("map_prediction", "names"):
             values[name] = {int(key): value for key, value in values[name].items()}
         values["regions"] = {name: tuple(members) for name, members in values["regions"].items()}
@@ -151,7 +156,7 @@ class Settings:
         if self.masks is not None:  # whose classes are no setting: each case is counted by its own
             wanted |= {name: plain[name] for name in COUNTING_MASKS} | {"masks": True}
         if self.surfaces is not None:  # a region has a surface of its own
-            wanted |= {name: getattr(self.surfaces, name) for name in ("surface", "border")}
+            wanted |= {name: getattr(self.surfaces, name) for name in ("surface", "border", "spacing")}
             wanted |= {"regions": plain["regions"]}
         return json.dumps(wanted, sort_keys=True)
 

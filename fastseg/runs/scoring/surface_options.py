@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastseg.arrays.arguments import finite_number, one_of
@@ -16,7 +16,7 @@ __all__ = ["surface_settings"]
 
 
 def surface_settings(
-    metrics: Sequence[str], convention: str, *, tolerance: Any, surface: str | None, border: str | None
+    metrics: Sequence[str], convention: str, *, tolerance: Any, surface: str | None, border: str | None, spacing: Any
 ) -> SurfaceSettings | None:
     """Return what is measured for these metrics under that convention, None where none is of surfaces.
 
@@ -30,6 +30,8 @@ def surface_settings(
         In mm, or of classes by name or label; None has that of all others.
     surface, border
         As in `fastseg.surface_distances`; None: what the convention does.
+    spacing
+        In mm, one number or one for each axis; None: as each file says.
 
     Raises
     ------
@@ -39,7 +41,8 @@ def surface_settings(
     """
     chosen = of_surfaces(metrics)
     if not chosen:
-        for name, value in (("tolerance", tolerance), ("surface", surface), ("border", border)):
+        given = {"tolerance": tolerance, "surface": surface, "border": border, "spacing": spacing}
+        for name, value in given.items():
             if value is not None:
                 raise ValueError(
                     f"{name}: of metrics of surfaces (hd95, assd, nsd, ...), found none of them and {value!r}"
@@ -66,7 +69,11 @@ def surface_settings(
         raise ValueError(
             f"border: {known.name!r} takes what is outside of the image for {known.border!r}, found {border!r}"
         )
-    return SurfaceSettings(kind, border or known.border, default, own)
+    steps = None
+    if spacing is not None:
+        each = list(spacing) if isinstance(spacing, Iterable) and not isinstance(spacing, str) else [spacing]
+        steps = tuple(finite_number(step, "spacing", positive=True) for step in each)
+    return SurfaceSettings(kind, border or known.border, default, own, steps)
 
 
 def _kind(known: SurfaceConvention, metrics: Sequence[str], surface: str | None) -> str:
