@@ -131,6 +131,14 @@ def test_a_missing_prediction_is_infinitely_far(folders: Any) -> None:
     run = evaluate_folder(*folders, missing="worst", regions={"a": [1, 2], "b": [3]}, metrics="hd95,nsd", tolerance=1)
     np.testing.assert_array_equal(run.values("hd95")[1], [np.inf, np.inf])
     np.testing.assert_array_equal(run.values("nsd")[1], [0, 0])
+    for name in ("0", "2"):
+        (folders[1] / f"{name}.nii.gz").rename(folders[1] / f"no_{name}.nii.gz")
+    nothing = evaluate_folder(*folders, folders[0].parent / "out", missing="worst", metrics="hd95")
+    found = json.loads((folders[0].parent / "out" / "run.json").read_text())["mean"]["hd95"]
+    assert found == {"value": None, "reason": "infinite wherever it is defined, since surfaces are missing"}
+    assert np.array_equal(Run.load(folders[0].parent / "out").values("hd95"), nothing.values("hd95"), equal_nan=True)
+    for name in ("0", "2"):
+        (folders[1] / f"no_{name}.nii.gz").rename(folders[1] / f"{name}.nii.gz")
     scores = evaluate_files(
         *(folder / "2.nii.gz" for folder in folders), regions={"a": [1, 2], "b": [3]}, metrics="hd95"
     )

@@ -80,6 +80,8 @@ def classes_csv(run: RunNumbers, summaries: Sequence[Summary] | None = None) -> 
         from fastseg.runs.results.statistics import summarise
 
         summaries = summarise(run)
+    cells, more = _of_surfaces(run), () if run.settings.surfaces is None else ("unit", "infinite")
+    none = [""] * len(more)
     rows = (
         [
             text_cell(each.metric),
@@ -87,23 +89,25 @@ def classes_csv(run: RunNumbers, summaries: Sequence[Summary] | None = None) -> 
             label_cell(each.key),
             *(number_cell(getattr(each, name)) for name in _NUMBERS),
             run.over(each.metric) if (each.key, each.name) == (None, "mean") else "",
-            *_of_surfaces(run, each),
+            *cells.get((each.metric, each.key), none),
         ]
         for each in summaries
     )
-    more = () if run.settings.surfaces is None else ("unit", "infinite")
     return csv_table(("metric", "class", "label", *_NUMBERS, "over", *more), rows)
 
 
-def _of_surfaces(run: RunNumbers, each: Summary) -> list[str]:
-    """Return the unit of a row of the summary and how many of its values are infinite, where a run measures surfaces."""
+def _of_surfaces(run: RunNumbers) -> dict[tuple[str, Any], list[str]]:
+    """Return the unit and how many values are infinite, by metric and class; nothing where a run measures no surfaces."""
     if run.settings.surfaces is None:
-        return []
-    number = None if each.metric in run.scores else run.infinite(each.metric)
-    if number is not None and each.key is not None:
-        place = [one.key for one in run.classes].index(each.key)
-        number = int(np.isinf(run.values(each.metric)[:, place]).sum())
-    return [run.units.get(each.metric, ""), number_cell(number)]
+        return {}
+    cells: dict[tuple[str, Any], list[str]] = {}
+    for name in run.settings.metrics:
+        unit = run.units.get(name, "")
+        if (total := run.infinite(name)) is not None:
+            numbers = np.isinf(run.values(name)).sum(0).tolist()
+            of_classes = zip((each.key for each in run.classes), numbers, strict=True)
+            cells |= {(name, key): [unit, f"{number}"] for key, number in (*of_classes, (None, total))}
+    return cells
 
 
 def _case_lines(run: RunNumbers) -> Iterator[str]:

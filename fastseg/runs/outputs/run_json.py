@@ -181,7 +181,7 @@ def _counts(run: RunNumbers) -> dict[str, int]:
 
 def _mean(run: RunNumbers, metric: str) -> dict[str, Any]:
     value = run.mean(metric)
-    return {"value": value, "reason": why_no_mean(run) if math.isnan(value) else None}
+    return {"value": value, "reason": why_no_mean(run, metric) if math.isnan(value) else None}
 
 
 def _case(record: CaseRecord) -> dict[str, Any]:

@@ -18,6 +18,8 @@ def why_not_scored(record: CaseRecord) -> str | None:
     return record.reason or "failed"
 
 
-def why_no_mean(run: RunNumbers) -> str:
-    """Return why a number of the whole run is undefined."""
+def why_no_mean(run: RunNumbers, metric: str | None = None) -> str:
+    """Return why a number of the whole run is undefined, of a metric if one is named."""
+    if metric is not None and run.infinite(metric):
+        return "infinite wherever it is defined, since surfaces are missing"
     return f"undefined under convention {run.settings.convention}" if run.counted else "no case was scored"
