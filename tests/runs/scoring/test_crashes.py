@@ -177,6 +177,20 @@ def test_killed_at_any_call_while_the_results_are_written(runs: Runs, tmp_path: 
     pytest.fail("it does not end")
 
 
+def test_killed_while_distances_are_written(runs: Runs, tmp_path: Path) -> None:
+    asked = ("--metrics", "dice,hd95,nsd", "--tolerance")
+    assert runs.start(tmp_path / "expected", *asked, "1").wait() == 0
+    expected = contents(tmp_path / "expected")
+    for number in (4, 5, 6):  # of surfaces.npz, and what is beside it
+        out = tmp_path / f"surfaces{number}"
+        assert runs.start(out, *asked, "3", end_at=["replace", number, "kill"]).wait() == -signal.SIGKILL
+        begun = len(runs.counted(out))
+        assert runs.start(out, *asked, "1").wait() == 0  # another tolerance measures nothing again
+        assert len(runs.counted(out)) == begun == CASES
+        tidied(out)
+        assert contents(out) == expected
+
+
 # Interrupted
 
 
