@@ -11,7 +11,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fastseg import evaluate_files, evaluate_folder
+from fastseg import evaluate_files, evaluate_folder, surface_distances
+from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
+from fastseg.metrics.surfaces import SURFACE_METRICS
 from fastseg.phantom import phantom_pair
 from fastseg.runs import Run
 from fastseg.runs.comparison.compare import compare_runs
@@ -124,6 +126,27 @@ def test_conventions_sheared_cases_and_gates(folders: Any, tmp_path: Path) -> No
     assert "assd is infinite in 2 (1 of 12 values)" in results[3].message
     with pytest.raises(ValueError, match="lower values of hd95 are better"):
         parse_gate("hd95>=5")
+
+
+def test_every_convention_of_surfaces_is_that_of_the_metrics(folders: Any, tmp_path: Path) -> None:
+    for name, known in SURFACE_CONVENTIONS.items():
+        run = evaluate_folder(*folders, tmp_path / "out", convention=name, **OPTIONS)
+        how = run.settings.surfaces
+        assert how is not None
+        assert (how.surface, how.border) == (known.surfaces[0], known.border)
+        for n in (0, 2):
+            pred = PRED if n == 0 else np.where(PRED == 2, 0, PRED).astype(np.uint8)
+            surfaces = surface_distances(
+                np.roll(TRUE, n, axis=0),
+                pred,
+                spacing=(0.8, 0.9, 3),
+                labels=[1, 2, 3],
+                surface=how.surface,
+                border=how.border,
+            )
+            for metric in ("hd95", "assd"):
+                values = SURFACE_METRICS[metric](surfaces, convention=name)[0]
+                np.testing.assert_allclose(run.values(metric)[n, 1:], values, rtol=1e-12)
 
 
 def test_a_missing_prediction_is_infinitely_far(folders: Any) -> None:
