@@ -69,8 +69,11 @@ def read_run(path: Path = FILE) -> Run:
     """Return the run of a file."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     known = [field.name for field in fields(Figure)]
-    figures = tuple(Figure(**{name: result[name] for name in known}) for result in found["results"])
-    return Run(found["machine"], found["date"], figures)
+    figures = [Figure(**{name: result[name] for name in known}) for result in found["results"]]
+    groups = list(
+        dict.fromkeys(each.group for each in figures)
+    )  # the page has a table of each, whenever its lines were taken
+    return Run(found["machine"], found["date"], tuple(sorted(figures, key=lambda each: groups.index(each.group))))
 
 
 def table(figures: Iterable[Figure]) -> str:

@@ -42,7 +42,8 @@ def sum_on_device(given: ScoreInputs, backend: str) -> Callable[[Any], None]:
             if options.soft:
                 numbers = {"counted": counted, "outside": outside, "total": counted}
                 sums |= {name: np.float64(number) for name, number in numbers.items()}
-            of_labels = np.stack([counts.sum(1), counts.sum(0), counts.diagonal()])
+            true, pred, hits = counts.sum(1), counts.sum(0), counts.diagonal()
+            of_labels = np.stack([true, pred, hits, pred - hits, true - hits, counted - true - pred + hits])
             square = Square(of_labels, counts, counted, int(found.ignored[sample]), outside)
             pairs = [square] if not options.soft or "argmax" in options.quantities else []
             add([(sample, (ScoreTally(sums, 0), pairs))])

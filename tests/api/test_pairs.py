@@ -119,8 +119,10 @@ def test_no_voxel_or_one(shape: tuple[int, ...]) -> None:
     assert count_pairs(np.zeros((0, 3)), np.zeros((0, 3)), sample_axis=0).num_cases == 0
 
 
+@pytest.mark.torch
 def test_tensors() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     t, p = torch.from_numpy(TRUE), torch.from_numpy(PRED.astype(np.int32))
     assert count_pairs(t, p) == count_pairs(TRUE, PRED)
     assert count_pairs(t.to(torch.bfloat16), p) == count_pairs(TRUE, PRED)

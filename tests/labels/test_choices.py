@@ -48,8 +48,9 @@ def regions_json(tmp_path: Path) -> Path:
 def test_without_options_settings_are_the_defaults() -> None:
     assert read() == Settings()
     defaults = {name: entry.default for name, entry in inspect.signature(read_settings).parameters.items()}
+    later = ("masks", "channels", "threshold", "surfaces")  # what is known when the files are
     for name in Settings.__dataclass_fields__:
-        if name not in ("names", "metrics", *inspect.signature(choose_labels).parameters):
+        if name not in ("names", "metrics", *later, *inspect.signature(choose_labels).parameters):
             assert defaults[name] == getattr(Settings(), name)
 
 

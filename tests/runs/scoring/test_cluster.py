@@ -174,10 +174,14 @@ def test_ctrl_c_cancels_what_is_not_done_and_keeps_the_rest(client: Client, two:
         raise AssertionError
 
     patched_on_workers(client, slow)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # what runs the tests in the background has it ignored
     try:
         with pytest.raises(KeyboardInterrupt):
             fastseg.evaluate_folder(*two, tmp_path / "out", client=client, note=said.append, progress=interrupt)
     finally:
+        signal.signal(signal.SIGINT, before)
         patched_on_workers(client, score_case)
     assert said == ["1 of 5 cases are kept; the same command goes on with the others"]
     fastseg.evaluate_folder(*two, tmp_path / "out", client=client, note=said.append)
