@@ -44,8 +44,8 @@ def test_two_files_of_pictures(pictures: Any, tmp_path: Path, capsys: Any, monke
 
 def test_a_file_of_many_pictures_is_hashed_once(pictures: Any, tmp_path: Path, monkeypatch: Any) -> None:
     hashed: list[str] = []
-    sha256 = keys._sha256
-    monkeypatch.setattr(keys, "_sha256", lambda path, *rest: hashed.append(path) or sha256(path, *rest))
+    pieces = keys._pieces
+    monkeypatch.setattr(keys, "_pieces", lambda path: hashed.append(path) or pieces(path))
     one = write(tmp_path / "one.json", annotated(pictures[0], NAMES))
     run = evaluate_folder(one, one, metrics="dice", threads=1)
     assert hashed == [str(one)]
