@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ def test_killed_at_any_moment_a_run_of_masks_goes_on(tmp_path: Path) -> None:
             pid = int(server.stdout.readline())
             time.sleep(rng.random() * (0.1 + 0.05 * kills))
             if kills < 6:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended
+                    os.kill(pid, signal.SIGKILL)
                 kills += 1
             code = int(server.stdout.readline().removeprefix("ended "))
             assert code in (0, -signal.SIGKILL)
