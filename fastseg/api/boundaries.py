@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.arguments import checked_number, finite_number, integer, one_of
+from fastseg.arrays.array_likes import are_bool
 from fastseg.arrays.option_names import explained
 from fastseg.arrays.surfaces import SurfaceInputs, surface_inputs
 from fastseg.counting.boundaries import count_bands, count_skeletons
@@ -190,7 +191,7 @@ def boundary_iou(
     nothing = usual[2] if zero_division is None else checked_number(zero_division, "zero_division")
     values = parts.boundary_iou(counts, average=average, zero_division=nothing, include_background=include_background)
     single = (num_classes, labels, regions, channel_axis) == (None,) * 4
-    return _plain(values, single and _are_bool(y_true, y_pred), sample_axis)
+    return _plain(values, single and are_bool(y_true, y_pred), sample_axis)
 
 
 @explained
@@ -312,11 +313,7 @@ def centerline_dice(
         counts, average=average, zero_division=zero_division, include_background=include_background
     )
     single = (num_classes, labels, regions, channel_axis) == (None,) * 4
-    return _plain(values, single and _are_bool(y_true, y_pred), sample_axis)
-
-
-def _are_bool(*arrays: Any) -> bool:
-    return all(str(getattr(array, "dtype", "")).rpartition(".")[2] == "bool" for array in arrays)
+    return _plain(values, single and are_bool(y_true, y_pred), sample_axis)
 
 
 def _plain(values: Floats, single: bool, sample_axis: int | None) -> Floats | float:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fastseg.api.surfaces import surface_distances
 from fastseg.arrays.arguments import keyword_options
+from fastseg.arrays.array_likes import are_bool
 from fastseg.arrays.option_names import check_options
 from fastseg.counts import SurfaceDistances
 from fastseg.metrics.surface_conventions import surface_convention
@@ -64,10 +65,9 @@ def function_of_surfaces(name: str, metric: SurfaceMetric) -> tuple[Callable[...
         values = metric(surfaces, **result, **chosen)
         if options.get("sample_axis") is not None:
             return values
-        single = all(str(getattr(y, "dtype", "")).rpartition(".")[2] == "bool" for y in (y_true, y_pred))
-        binary = single and surfaces.classes == (1,) and not options.keys() & {"labels", "num_classes", "regions"}
+        binary = surfaces.classes == (1,) and not options.keys() & {"labels", "num_classes", "regions"}
         found = values[0]
-        if binary and average is None and _one_map(options):
+        if binary and average is None and options.get("channel_axis") is None and are_bool(y_true, y_pred):
             found = found[0]
         return found if found.ndim else float(found)
 
@@ -77,10 +77,6 @@ def function_of_surfaces(name: str, metric: SurfaceMetric) -> tuple[Callable[...
     signature = inspect.Signature([*fixed, *own, *of_surfaces.values()], return_annotation=given.return_annotation)
     parameters = signature.parameters
     return call, signature
-
-
-def _one_map(options: Any) -> bool:
-    return options.get("channel_axis") is None
 
 
 SURFACE_TEXT = """{summary}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastseg.arrays.blocked import is_blocked
 
-__all__ = ["bfloat16_bits", "check_holds_array", "extra_axis_note", "float32_of_bits", "tensor_memory"]
+__all__ = ["are_bool", "bfloat16_bits", "check_holds_array", "extra_axis_note", "float32_of_bits", "tensor_memory"]
 
 _PROTOCOLS = ("__array__", "__array_interface__", "__array_struct__", "__dlpack__")
 
@@ -60,6 +60,11 @@ def extra_axis_note(one: tuple[int, ...], other: tuple[int, ...]) -> str:
     extra = any(short == long[:axis] + long[axis + 1 :] and long[axis] > 1 for axis in range(len(long)))
     names = "fastseg.sum_scores takes the scores of each class beside labels, fastseg.count_masks one-hot maps of both"
     return f" (one axis more: {names})" if extra else ""
+
+
+def are_bool(*arrays: Any) -> bool:
+    """Tell whether all of them say that they hold booleans, NumPy's or those of another library."""
+    return all(str(getattr(array, "dtype", "")).rpartition(".")[2] == "bool" for array in arrays)
 
 
 def tensor_memory(value: Any) -> npt.NDArray[Any] | None:

@@ -121,12 +121,8 @@ def count_volumes(
         totals = new_totals(classes, unknown if nothing is None else "count")
         report = None if progress is None else lambda counted: progress(counted, voxels)
         unlike = not mapping and palettes.unlike(true, pred)
-        plain = mapping is None and true.scaling is None and pred.scaling is None and not unlike
-        plain = (
-            plain
-            and nothing is None
-            and not any(nodata_label(each) and each.dtype.kind == "f" for each in (true, pred))
-        )
+        plain = mapping is None and true.scaling is None and pred.scaling is None and not unlike and nothing is None
+        plain = plain and not any(nodata_label(each) and each.dtype.kind == "f" for each in (true, pred))
         try:
             known = totals.declared if plain else None
             parts = stored_pairs(volumes, threads, known, report, counter) if voxels else []

@@ -190,7 +190,7 @@ class LabelTotals:
         self._fold_lone()
         self._check(given)
         known: dict[str, Any] = {} if self.weighted else {"marginals": self._marginals()}
-        late = self._matrix is None and self.sums[TRUE].size * self.labels.size < _MOST_LATE and not self.weighted
+        waits = self._matrix is None and self.sums[TRUE].size * self.labels.size < _MOST_LATE and not self.weighted
         return LabelCounts._trusted(
             labels=self.labels,
             closed=self.classes.labels is not None,
@@ -198,7 +198,7 @@ class LabelTotals:
             voxels=self.voxels,
             ignored=self.classes.without_score,
             **known,
-            **({"_pairs": tuple(self._waiting)} if late else {"matrix": self._folded()}),
+            **({"_pairs": tuple(self._waiting)} if waits else {"matrix": self._folded()}),
         )
 
     def finish_classes(self, given: int) -> BinaryCounts:
