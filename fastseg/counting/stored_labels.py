@@ -64,15 +64,15 @@ def label_blocks(
     VolumeError
         As in `count_files`.
     """
-    if not map_prediction:
-        with open_aligned([reference, prediction], geometry=geometry, reorient=reorient, axes=axes) as (pair, _):
-            map_prediction = _by_colour(pair)
     others = [path for path in (image, roi) if path is not None]
     regions = 0 if roi is None else 1
     aligned = open_aligned(
         [reference, prediction, *others], geometry=geometry, reorient=reorient, axes=axes, masks=regions
     )
     with aligned as (volumes, _), side_by_side(volumes) as readable:
+        if not map_prediction and palettes.unlike(volumes[0], volumes[1]):
+            with open_aligned([reference, prediction], geometry=geometry, reorient=reorient, axes=axes) as (pair, _):
+                map_prediction = _by_colour(pair)
         place = volumes[0].geometry
         for start, (true, pred, *more) in read_boxes(readable):
             labels, _ = to_labels(true, volumes[0].scaling, None)
@@ -84,8 +84,6 @@ def label_blocks(
 
 def _by_colour(volumes: list[Volume]) -> Mapping[int, int]:
     """Return which indexes of a prediction stand for others, where the palettes of two pictures are unlike."""
-    if not palettes.unlike(volumes[0], volumes[1]):
-        return {}
     used: tuple[list[Array], list[Array]] = [], []
     with side_by_side(volumes) as readable:
         for _, arrays in read_boxes(readable):
