@@ -49,35 +49,17 @@ class Totals(Protocol[T_co]):
 
 
 def count_with_facts(
-    reference: Path,
-    prediction: Path | Volume,
-    *,
-    classes: Classes,
-    unknown: str = "raise",
-    map_prediction: Mapping[int, int] | None = None,
-    roi: Path | None = None,
-    geometry: str = "error",
-    geometry_tolerance: float = TOLERANCE,
-    reorient: bool = False,
-    axes: str | None = None,
-    threads: int | None = None,
-    warn: Callable[[str], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    keep: list[Kept] | None = None,
+    reference: Path, prediction: Path | Volume, **options: Any
 ) -> tuple[LabelCounts, dict[str, Any], float]:
     """Count two volumes; return the counts, what is known of the files, and the volume of a voxel in ml.
 
-    A prediction that was opened already is closed afterwards. To `keep` the volumes are appended, with all of their voxels.
+    The options are those of `count_volumes`.
     """
 
     def new_totals(known: Classes, allowed: str) -> LabelTotals:
         return LabelTotals(1, known, allowed, weighted=False)
 
-    return count_volumes(
-        reference, prediction, new_totals, classes=classes, unknown=unknown, map_prediction=map_prediction, roi=roi,
-        geometry=geometry, geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes, threads=threads, warn=warn,
-        progress=progress, keep=keep,
-    )  # fmt: skip
+    return count_volumes(reference, prediction, new_totals, **options)
 
 
 def count_volumes(
@@ -99,7 +81,11 @@ def count_volumes(
     keep: list[Kept] | None = None,
     counter: Counter | None = None,
 ) -> tuple[T, dict[str, Any], float]:
-    """Add two volumes to totals of one case, made when classes are known, by a counter; as `count_with_facts` otherwise."""
+    """Add two volumes to totals of one case, which are made when the classes are known, by a counter.
+
+    Returns what the totals come to, what is known of the files, and the volume of a voxel in ml.
+    A prediction that was opened already is closed afterwards. To `keep` the volumes are appended, with all of their voxels.
+    """
     if not isinstance(reorient, bool):
         raise TypeError(f"reorient: expected True or False, found {reorient!r}")
     axes, mapping = axis_letters(axes), map_prediction
