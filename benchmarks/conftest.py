@@ -7,7 +7,7 @@ from typing import Any
 
 import matrix
 import pytest
-from harness import RESULTS, markdown, write_json
+from harness import RESULTS, markdown, recall, write_json
 from race import BUDGET, CELLS
 from tables import ROOT, excerpt, page_of, write_table
 
@@ -51,10 +51,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         matrix.write_picture(OUTPUT / "shapes.png")
     if given := config.getoption("--table"):
         where = Path(given)
+        if where.is_dir() and RESULTS:
+            recall(where / "run.json")
+            write_json(where / "run.json")
+            tables["benchmarks"] = markdown()
         for name, table in tables.items():
             write_table(page_of(where, name), name, table)
         if where.is_dir() and RESULTS:
-            write_json(where / "run.json")
             readme = ROOT / "README.md"
             figures = page_of(where, "benchmarks").read_text(encoding="utf-8")
             readme.write_text(excerpt(readme.read_text(encoding="utf-8"), figures), encoding="utf-8")

@@ -228,6 +228,14 @@ def write_json(path: Path) -> None:
     path.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def recall(path: Path) -> None:
+    """Take over from a file of results the groups that were not measured again, if machine and versions are the same."""
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"machine": None}
+    if earlier["machine"] == machine():
+        taken = {result.group for result in RESULTS}
+        RESULTS[:0] = [Result(**result) for result in earlier["results"] if result["group"] not in taken]
+
+
 def markdown() -> str:
     """Return all results as Markdown."""
     lines = [f"Machine: {machine()}.", ""]

@@ -160,11 +160,10 @@ def test_search_finds_a_page_and_asks_nobody_else(browser: Any) -> None:
             tab.keyboard.press("Control+k")
             tab.keyboard.type("empty class")
             tab.keyboard.press("Enter")
-            tab.wait_for_selector("#search-results ul.search li a")
-            found = [str(link.get_attribute("href")) for link in tab.locator("ul.search li a").all()]
+            # The results are listed one by one: on a busy machine the first stands there long before the others.
+            tab.wait_for_selector("#search-results ul.search li a[href*=conventions]")
             tab.wait_for_load_state("networkidle")
         finally:
             server.terminate()
-    assert any("conventions" in link for link in found)
     assert [url for url in requests if not url.startswith((address, "data:"))] == []
     assert wrong == []
