@@ -73,6 +73,7 @@ def race(
     record(name, [a / b for a, b in pairs], min(b for _, b in pairs), group=GROUP, floor=floor, aim=aim)
 
 
+@pytest.mark.filterwarnings("ignore:.*chunks are not stored")  # those of zeros only
 def test_workers_against_each_other_and_one_process(stores: list[str]) -> None:
     with workers(1) as one, workers(2) as two:
         expected = fastseg.count_files(*stores, num_classes=CLASSES)

@@ -134,6 +134,7 @@ def test_slice_by_medpy(benchmark: Any) -> None:
     compare(benchmark, "MedPy hd95, 256×256, whole call", ours, [peer], group=GROUP, floor=20, aim=50, rounds=21)
 
 
+@pytest.mark.filterwarnings("ignore:Please import `correlate`:DeprecationWarning")  # by its own code
 def test_surface_distance(benchmark: Any) -> None:
     """Google's, class by class, as its users do."""
     peers = pytest.importorskip("surface_distance")
