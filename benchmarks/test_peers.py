@@ -40,6 +40,17 @@ def test_bincount(benchmark: Any, phantom: Any, expected: Any) -> None:
     _run(benchmark, "NumPy bincount, phantom 512³", phantom, peer, floor=150, rounds=3, warmup=0)
 
 
+def test_bincount_of_many_classes(benchmark: Any) -> None:
+    """Half of the pixels are wrong, as at the beginning of a training."""
+    rng = np.random.default_rng(0)
+    t = rng.integers(0, 1000, (512, 512))
+    p = np.where(rng.random(t.shape) < 0.5, rng.integers(0, 1000, t.shape), t)
+    ours = lambda: fastseg.confusion_matrix(t, p, num_classes=1000)  # noqa: E731
+    peer = lambda: np.bincount((t * 1000 + p).reshape(-1), minlength=10**6).reshape(1000, 1000)  # noqa: E731
+    assert np.array_equal(peer(), ours())
+    compare(benchmark, "NumPy bincount, noise 512² int64, K=1,000", ours, [peer], group=GROUP)
+
+
 def test_torchmetrics(benchmark: Any, phantom: Any, expected: Any) -> None:
     torch = pytest.importorskip("torch")
     functional = pytest.importorskip("torchmetrics.functional.classification")

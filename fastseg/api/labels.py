@@ -182,8 +182,9 @@ def confusion_matrix(
 
 def _matrix(counts: LabelCounts, samples: bool) -> npt.NDArray[Any]:
     matrix: npt.NDArray[Any] = counts.matrix
-    if matrix.base is None:
-        matrix.flags.writeable = True  # nobody else has these counts
+    owner = matrix if matrix.base is None else matrix.base
+    if isinstance(owner, np.ndarray) and owner.base is None and owner.size == matrix.size:
+        owner.flags.writeable = matrix.flags.writeable = True  # nobody else has these counts
     else:
         matrix = matrix.copy()
     return matrix if samples else matrix[0]

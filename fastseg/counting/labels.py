@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from math import prod
 from typing import Any, NoReturn
@@ -33,6 +34,10 @@ TRUE, PRED, HITS, MISSED = range(4)
 _MOST_WAITING = 8
 #: Numbers of a matrix that can certainly be had later on.
 _MOST_LATE = 1 << 26
+#: Labels up to which kernels find the place of a pair without a search.
+_NARROW = 256
+#: Places of a table of all pairs that each thread may have for its own, and for each voxel that is counted into it.
+_LARGEST_TABLE, _PLACES_A_VOXEL = 1 << 22, 64
 
 
 class LabelTotals:
@@ -256,18 +261,16 @@ def count_label_inputs(
         )
         return counts
     check_compute(compute)
-    weighted = given.weight is not None
-    totals = LabelTotals(given.num_samples, given.classes, unknown, weighted)
     if given.device is not None:
-        count = count_on_device(given, totals.count_unknown, backend)
+        count = count_on_device(given, _totals_of(given, unknown).count_unknown, backend)
 
         def make() -> LabelCounts:
-            totals = LabelTotals(given.num_samples, given.classes, unknown, weighted)
+            totals = _totals_of(given, unknown)
             count(totals.add)
             return totals.finish(_voxels(given))
 
         return late(LabelCounts, make)
-    return totals.finish(_count(given, totals, backend))
+    return _count(given, unknown, backend).finish(_voxels(given))
 
 
 def count_classes(
@@ -288,8 +291,12 @@ def count_classes(
     if given.weight is not None or given.classes.without_score.size or given.device is not None:
         # Binary counts do not know weights and ignored classes; of a GPU the matrix comes back in any case.
         return count_label_inputs(given, unknown=unknown, backend=backend)
-    totals = LabelTotals(given.num_samples, given.classes, unknown, weighted=False, matrix=False)
-    return totals.finish_classes(_count(given, totals, backend))
+    return _count(given, unknown, backend, matrix=False).finish_classes(_voxels(given))
+
+
+def _totals_of(given: LabelInputs, unknown: str, matrix: bool = True) -> LabelTotals:
+    """Return room for the counts of a pair of label maps."""
+    return LabelTotals(given.num_samples, given.classes, unknown, given.weight is not None, matrix=matrix)
 
 
 def _voxels(given: LabelInputs) -> int:
@@ -303,27 +310,43 @@ def _each_label(counts: LabelCounts) -> LabelCounts | BinaryCounts:
     return counts if counts.weighted or counts.ignored.size else counts.one_vs_rest()
 
 
-def _count(given: LabelInputs, totals: LabelTotals, backend: str) -> int:
-    """Add a pair of label maps to the totals; return the voxels of a sample."""
+def _count(given: LabelInputs, unknown: str, backend: str, *, matrix: bool = True) -> LabelTotals:
+    """Return what a pair of label maps adds up to."""
     module = counter_of(backend)
+    totals = _totals_of(given, unknown, matrix)
     declared = None if any(given.bfloat16) else totals.declared  # values of bit patterns are known only afterwards
+    types = given.y_true.dtype, given.y_pred.dtype
+    if declared is not None and not totals.count_unknown and _in_one_table(given, declared, module):
+        counter = partial(module.DeclaredCounter, *types, declared, given.classes.ignored)
+        try:
+            count_into(totals.add, given, counter, module.transpose_into, declared)
+            return totals
+        except Rejected:
+            totals = _totals_of(given, unknown, matrix)  # the other counter knows which labels they were
     try:
-        count_into(
-            totals.add,
-            given,
-            lambda: module.PairCounter(given.y_true.dtype, given.y_pred.dtype),
-            module.transpose_into,
-            declared,
-        )
+        count_into(totals.add, given, partial(module.PairCounter, *types), module.transpose_into, declared)
     except Rejected:
         explain_labels(given, count_unknown=totals.count_unknown)
-    return _voxels(given)
+    return totals
+
+
+def _in_one_table(given: LabelInputs, declared: Declared, module: Any) -> bool:
+    """Tell whether labels are so many that pairs of them would be searched, and a table of them all can be had instead."""
+    types = given.y_true.dtype, given.y_pred.dtype
+    if (
+        declared.classes <= _NARROW
+        or max(dtype.itemsize for dtype in types) == 1
+        or not hasattr(module, "DeclaredCounter")
+    ):
+        return False
+    room = declared.classes**2 <= min(_LARGEST_TABLE, _PLACES_A_VOXEL * _voxels(given)) or not declared.matrix
+    return room and all(dtype.kind in "iu" and dtype.isnative for dtype in types)
 
 
 def count_into(
     add: Callable[[int, Pairs | Square], None],
     given: LabelInputs,
-    counter: Callable[[], Any],
+    counter: Callable[[], AbstractContextManager[Any]],
     transpose: Callable[..., None],
     declared: Declared | None = None,
 ) -> None:
@@ -332,7 +355,7 @@ def count_into(
     Raises
     ------
     Rejected
-        If `add` does.
+        If `add` does, or the counter has met a label that it does not know.
     """
     voxels = _voxels(given)
     if not voxels:
@@ -347,8 +370,10 @@ def count_into(
             return Pieces([None if row is None else row[n] for row in rows], given.num_samples)
         return layout_of(given.sample(n), conversions, transpose, samples=given.num_samples)
 
-    def fold(results: list[tuple[int, Pairs | Square]]) -> None:
+    def fold(results: list[tuple[int, Pairs | Square | None]]) -> None:
         for sample, pairs in results:
+            if pairs is None:
+                raise Rejected
             add(sample, _decoded(pairs, given.bfloat16) if bits else pairs)
 
     keep = given.num_samples == 1 and given.weight is None  # integers may be folded in any order, so at the end

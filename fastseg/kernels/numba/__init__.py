@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from fastseg.kernels.numba.score_counter import ScoreCounter
     from fastseg.kernels.numba.surfaces import SurfaceMeasurer
     from fastseg.kernels.numba.transpose import transpose_into
+    from fastseg.kernels.numba.wide_counter import DeclaredCounter
 
 __all__ = [
+    "DeclaredCounter",
     "GradientWriter",
     "MaskCounter",
     "PairCounter",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DeclaredCounter": "wide_counter",
     "GradientWriter": "gradients",
     "MaskCounter": "masks",
     "PairCounter": "label_counter",
