@@ -11,6 +11,7 @@ from fastseg.api.table import Scores
 from fastseg.arrays.classes import label_classes
 from fastseg.arrays.option_names import explained
 from fastseg.counts import LabelCounts, ScoreSums, SurfaceDistances
+from fastseg.counts.gathered import Gathered
 from fastseg.metrics.choice import quantities_of
 
 __all__ = ["Evaluator"]
@@ -132,8 +133,8 @@ class Evaluator:
             self._batches = ScoreBatches(**shared, **of_scores)
         else:
             self._batches = LabelBatches(**shared, **of_labels)
-        self._sum: Any = None  # LabelCounts or ScoreSums
-        self._distances: SurfaceDistances | None = None
+        self._counted: Gathered[Any] = Gathered()  # LabelCounts or ScoreSums
+        self._distances: Gathered[SurfaceDistances] = Gathered()
         nothing = None if self._surfaces is None else self._surfaces.empty
         Scores(self._batches.empty, surfaces=nothing, **self._scoring)
 
@@ -143,18 +144,20 @@ class Evaluator:
 
         With `scores` the counts of the most probable labels; None too if they were not asked for.
         """
-        found: LabelCounts | None = self._sum if self.sums is None else self.sums.argmax_counts
+        whole = self._counted.whole
+        found: LabelCounts | None = whole.argmax_counts if isinstance(whole, ScoreSums) else whole
         return found
 
     @property
     def sums(self) -> ScoreSums | None:
         """What has been summed since the start or the last reset; None before the first update, and without `scores`."""
-        return self._sum if isinstance(self._sum, ScoreSums) else None
+        whole = self._counted.whole
+        return whole if isinstance(whole, ScoreSums) else None
 
     @property
     def surfaces(self) -> SurfaceDistances | None:
         """Distances of surfaces since the start or the last reset; None before the first update, and without `surfaces`."""
-        return self._distances
+        return self._distances.whole
 
     @explained
     def update(
@@ -193,8 +196,8 @@ class Evaluator:
         if not isinstance(other, Evaluator):
             raise TypeError(f"other: expected an Evaluator, found {type(other).__name__}")
         self._same_options(other._options(), "other")
-        if other._sum is not None:
-            self._add(other._sum, other._distances)
+        if (counts := other._counted.whole) is not None:
+            self._add(counts, other._distances.whole)
 
     def compute(self) -> Scores:
         """Return the scores of all that was counted; it may be called again, and updates may follow.
@@ -204,19 +207,20 @@ class Evaluator:
         ValueError
             If nothing has been counted yet.
         """
-        if self._sum is None:
+        if (whole := self._counted.whole) is None:
             raise ValueError("nothing has been counted yet: call update first")
-        return Scores(self._sum, surfaces=self._distances, **self._scoring)
+        return Scores(whole, surfaces=self._distances.whole, **self._scoring)
 
     def reset(self) -> None:
         """Forget all counts."""
-        self._sum = self._distances = None
+        self._counted, self._distances = Gathered(), Gathered()
 
     def state_dict(self) -> dict[str, Any]:
         """Return options and counts as plain data that JSON can hold."""
-        state = {"version": 1, **self._options(), "counts": None if self._sum is None else self._sum.to_dict()}
+        counts, distances = self._counted.whole, self._distances.whole
+        state = {"version": 1, **self._options(), "counts": None if counts is None else counts.to_dict()}
         if self._surfaces is not None:
-            state["surfaces"] = None if self._distances is None else self._distances.to_dict()
+            state["surfaces"] = None if distances is None else distances.to_dict()
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -234,15 +238,17 @@ class Evaluator:
         distances = None
         if self._surfaces is not None and counts is not None:
             distances = self._surfaces.restore(state.get("surfaces"), counts.num_cases)
-        self._sum, self._distances = counts, distances
+        self._counted, self._distances = Gathered(counts), Gathered(distances)
 
     def _add(self, counts: LabelCounts | ScoreSums, distances: SurfaceDistances | None) -> None:
+        self._counted.check(counts)
         if distances is not None:
-            self._distances = distances if self._distances is None else self._distances.concat(distances)
-        if self._sum is None:
-            self._sum = counts
+            self._distances.check(distances)
+            self._distances.add(distances)
+        if not self.per_case and (before := self._counted.whole) is not None:
+            self._counted = Gathered(before.merge(counts))
         else:
-            self._sum = self._sum.concat(counts) if self.per_case else self._sum.merge(counts)
+            self._counted.add(counts)
 
     def _options(self) -> dict[str, Any]:
         measuring = {} if self._surfaces is None else {"measuring": self._surfaces.options}

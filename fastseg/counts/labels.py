@@ -323,6 +323,11 @@ class LabelCounts(Counts):
 
     def _aligned(self, other: Self) -> tuple[Self, Self]:
         """Return both with the same labels, or say why they mean different things."""
+        self._check(other)
+        union = self.labels if self.closed else np.union1d(self.labels, other.labels)
+        return self._spread(union), other._spread(union)
+
+    def _check(self, other: Self) -> None:
         if not isinstance(other, LabelCounts):
             raise TypeError(f"other: expected LabelCounts, found {type(other).__name__}")
         if self.closed != other.closed:
@@ -330,12 +335,8 @@ class LabelCounts(Counts):
             raise ValueError(f"counts differ in kind: {kinds[not self.closed]} and {kinds[not other.closed]}")
         if self.weighted != other.weighted:
             raise ValueError("counts differ in kind: one is weighted by sample_weight, the other is not")
-        if np.array_equal(self.labels, other.labels):
-            return self, other
-        if self.closed:
+        if self.closed and not np.array_equal(self.labels, other.labels):
             raise ValueError(f"counts differ in their labels: {_short(self.labels)} and {_short(other.labels)}")
-        union = np.union1d(self.labels, other.labels)
-        return self._spread(union), other._spread(union)
 
     def _spread(self, labels: Ints) -> Self:
         return self if np.array_equal(labels, self.labels) else self._placed(labels, positions(labels, self.labels))

@@ -279,6 +279,8 @@ class ScoreSums(Counts):
             mine, theirs = self.top_bins.shape[1], other.top_bins.shape[1]
             if mine != theirs:
                 raise ValueError(f"sums differ in their number of bins: {mine} and {theirs}")
+        if self.argmax_counts is not None and other.argmax_counts is not None:
+            self.argmax_counts._check(other.argmax_counts)
 
     def _each(self, numbers: Callable[..., Numbers], counts: Callable[..., LabelCounts], *others: Self) -> Self:
         """Return sums of which every array is made from those of all parts."""

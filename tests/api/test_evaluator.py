@@ -207,3 +207,19 @@ def test_what_is_refused() -> None:
 def test_wrong_options_fail_at_once(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{list(wrong)[-1]}: "):
         Evaluator(**wrong)
+
+
+def test_cases_are_put_together_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    concat = LabelCounts.concat
+
+    def counted(self: Any, *others: Any) -> Any:
+        sizes.append(1 + len(others))
+        return concat(self, *others)
+
+    monkeypatch.setattr(LabelCounts, "concat", counted)
+    evaluator = filled({"num_classes": 5, "per_case": True}, range(6))
+    assert sizes == []
+    assert evaluator.counts is evaluator.counts
+    assert sizes == [6]
+    assert same(evaluator, filled({"num_classes": 5, "per_case": True}, range(6)))
