@@ -42,6 +42,7 @@ def adapted_rand_error(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> AdjustedRandError: ...
 def adjusted_rand_error(
     y_true: Any,
@@ -53,6 +54,7 @@ def adjusted_rand_error(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> AdjustedRandError: ...
 def adjusted_rand_index(
     y_true: Any,
@@ -64,6 +66,7 @@ def adjusted_rand_index(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def adjusted_rand_score(
     y_true: Any,
@@ -75,6 +78,7 @@ def adjusted_rand_score(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def asd(
     y_true: Any,
@@ -229,6 +233,7 @@ def completeness(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def completeness_score(
     y_true: Any,
@@ -240,6 +245,7 @@ def completeness_score(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def cross_entropy(
     y_true: Any,
@@ -455,6 +461,7 @@ def fowlkes_mallows(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def fowlkes_mallows_score(
     y_true: Any,
@@ -466,6 +473,7 @@ def fowlkes_mallows_score(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def frequency_weighted_iou(
     y_true: Any,
@@ -587,6 +595,7 @@ def homogeneity(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def homogeneity_score(
     y_true: Any,
@@ -598,6 +607,7 @@ def homogeneity_score(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def iou(
     y_true: Any,
@@ -799,6 +809,7 @@ def mutual_info_score(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def mutual_information(
     y_true: Any,
@@ -810,6 +821,7 @@ def mutual_information(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def negative_log_likelihood(
     y_true: Any,
@@ -854,6 +866,7 @@ def normalized_mutual_info_score(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def normalized_mutual_information(
     y_true: Any,
@@ -865,6 +878,7 @@ def normalized_mutual_information(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def normalized_surface_dice(
     y_true: Any,
@@ -978,6 +992,7 @@ def rand_index(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def rand_score(
     y_true: Any,
@@ -989,6 +1004,7 @@ def rand_score(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def recall(
     y_true: Any,
@@ -1260,6 +1276,7 @@ def v_measure(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def v_measure_score(
     y_true: Any,
@@ -1272,6 +1289,7 @@ def v_measure_score(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> float | npt.NDArray[np.float64]: ...
 def variation_of_information(
     y_true: Any,
@@ -1283,6 +1301,7 @@ def variation_of_information(
     sample_weight: Any = ...,
     sample_axis: int | None = ...,
     backend: str = ...,
+    compute: bool = ...,
 ) -> VariationOfInformation: ...
 def volume_similarity(
     y_true: Any,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy.typing as npt
 
+from fastseg.api.later import then
 from fastseg.arrays.arguments import integer, keyword_options
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import check_options, explained
@@ -17,7 +19,7 @@ from fastseg.counting.pairs import count_pair_inputs
 from fastseg.counts import PairCounts
 from fastseg.labels.mapping import read_mapping
 from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
-from fastseg.metrics.pairs import PairMetric
+from fastseg.metrics.pairs import PAIR_METRICS, PairMetric
 from fastseg.volumes.paths import Path
 
 __all__ = ["count_pair_files", "count_pairs", "function_of_pairs", "ignored_labels"]
@@ -33,6 +35,7 @@ def count_pairs(
     sample_weight: Any = None,
     sample_axis: int | None = None,
     backend: str = "auto",
+    compute: bool = True,
 ) -> PairCounts:
     """Count how often each pair of labels occurs in two maps of any number of labels, in one pass.
 
@@ -51,6 +54,8 @@ def count_pairs(
         The axis that separates samples, which are the cases of the counts. Without it, all is one case.
     backend
         "auto", "numba" or "numpy" (the reference).
+    compute
+        As in `count_labels`, which says what is done with Dask arrays.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def count_pairs(
     ([0, 0, 9, 9], [0, 5, 5, 7], [1, 1, 3, 1])
     """
     given = label_inputs(y_true, y_pred, mask=mask, sample_weight=sample_weight, sample_axis=sample_axis)
-    return count_pair_inputs(given, ignored_labels(ignore_index), backend=backend)
+    return count_pair_inputs(given, ignored_labels(ignore_index), backend=backend, compute=compute)
 
 
 def count_pair_files(
@@ -152,16 +157,24 @@ def function_of_pairs(name: str, metric: PairMetric) -> tuple[Callable[..., Any]
     def call(y_true: Any, y_pred: Any, *, convention: str | None = None, **options: Any) -> Any:
         check_options(name, options, parameters)
         chosen = {p.name: options.pop(p.name) for p in own if p.name in options}
-        values = metric(count_pairs(y_true, y_pred, **options), convention=convention, **chosen)
-        if options.get("sample_axis") is not None:
-            return values
-        return float(values[0]) if metric.result is float else metric.result(*(float(each[0]) for each in values))
+        samples = options.get("sample_axis") is not None
+        worth = partial(_value, metric.name, samples, convention=convention, **chosen)
+        return then(count_pairs(y_true, y_pred, **options), worth)
 
     fixed = [p for p in inspect.signature(call).parameters.values() if p.kind is not p.VAR_KEYWORD]
     returns = "float | Floats" if metric.result is float else metric.result.__name__
     signature = inspect.Signature([*fixed, *own, *keyword_options(count_pairs).values()], return_annotation=returns)
     parameters = signature.parameters
     return call, signature, _docstring(metric)
+
+
+def _value(name: str, samples: bool, counts: PairCounts, **options: Any) -> Any:
+    """Return what a metric is worth; by its name, as what is computed later is sent to others."""
+    metric = PAIR_METRICS[name]
+    values = metric(counts, **options)
+    if samples:
+        return values
+    return float(values[0]) if metric.result is float else metric.result(*(float(each[0]) for each in values))
 
 
 def _docstring(metric: PairMetric) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -16,9 +15,9 @@ from fastseg.arrays.blocked import is_blocked
 from fastseg.arrays.labels import LabelInputs
 from fastseg.arrays.masks import MaskInputs
 from fastseg.arrays.scores import ScoreInputs
-from fastseg.counting.dask_grids import Box, Chunked, Grid, boxes, reads, united
-from fastseg.counting.dask_sources import Sources
-from fastseg.counting.dask_tasks import BoxTask, Cell, CountBox, Finish, concat_parts, merge_parts
+from fastseg.counting.dask_grids import Box, Chunked, Grid, boxes, coarser, reads, united
+from fastseg.counting.dask_sources import Sources, is_read, recut
+from fastseg.counting.dask_tasks import BoxTask, CountBlocks, Finish, Plan, concat_parts, merge_parts
 
 __all__ = ["count_in_blocks"]
 
@@ -61,10 +60,10 @@ def count_in_blocks(
     found = boxes(grid, given.sample_axis, channels) if math.prod(shape) else []
     cut = _cut({field: array for field, array in arrays.items() if found}, axes, grid)
     dtypes = {field: array.dtype for field, array in arrays.items()}
-    task = CountBox(count, template, axes, dtypes, len(found))
-    name = f"fastseg-{_token(task, finish, grid, [each.name for each in cut.values()])}"
+    each = CountBlocks(count, template, axes, dtypes)
+    name = f"fastseg-{_token(each, finish, grid, len(found), [array.name for array in cut.values()])}"
     if found:
-        layer, sources = _tasks(name, task, found, grid, cut, given.sample_axis)
+        layer, sources = _tasks(name, each, found, grid, cut, given.sample_axis)
     else:
         none: dict[str, Any] = {field: np.empty(array.shape, array.dtype) for field, array in arrays.items()}
         nothing = replace(given, **none)
@@ -104,6 +103,8 @@ def _grid(
                 f"{times:.1f} tasks on average, which count cells of {_shown(grid)}; rechunk the arrays alike",
                 stacklevel=5,
             )
+    if all(is_read(arrays[field]) and reads(array, grid) == 1 for field, array in chunked.items()):
+        grid = coarser(grid, [(axes[field], array.dtype.itemsize) for field, array in arrays.items()])
     return grid
 
 
@@ -124,8 +125,12 @@ def _cut(arrays: Mapping[str, Any], axes: Mapping[str, tuple[int, ...]], grid: G
                     f"{field}: expected an array in the memory of the CPU beside Dask arrays, found {array}"
                 )
             cut[field] = da.from_array(array, chunks=chunks, name=False)
+        elif array.chunks == chunks:
+            cut[field] = array
+        elif is_read(array) and reads(Chunked(dict(zip(axes[field], array.chunks, strict=True)), 1), grid) == 1:
+            cut[field] = recut(array, chunks)
         else:
-            cut[field] = array if array.chunks == chunks else array.rechunk(chunks)
+            cut[field] = array.rechunk(chunks, method="tasks")  # the other way's tasks are not to be run by others
     return cut
 
 
@@ -136,30 +141,32 @@ def _token(*values: Any) -> str:
 
 
 def _tasks(
-    name: str, task: CountBox, found: Sequence[Box], grid: Grid, arrays: Mapping[str, Any], sample_axis: int | None
+    name: str, each: CountBlocks, found: Sequence[Box], grid: Grid, arrays: Mapping[str, Any], sample_axis: int | None
 ) -> tuple[dict[Hashable, Any], dict[Hashable, Any]]:
     """Return the tasks that count boxes and put their counts together, and those that they need.
 
     The last of the former has the counts of the whole.
     """
     sources = Sources(list(arrays.values()))
-    starts = [[0, *itertools.accumulate(sizes)] for sizes in grid]
-    layer: dict[Hashable, Any] = {}
+    recipes = {f: sources.recipes[array.name] for f, array in arrays.items() if array.name in sources.recipes}
+    others = {field: array.name for field, array in arrays.items() if field not in recipes}
+    plan = (name, "plan")
+    layer: dict[Hashable, Any] = {
+        plan: Plan(plan, each, grid, sample_axis, len(found), recipes, sources.needed),
+    }
     rows: list[list[Hashable]] = []  # of the same samples each
     before, direct = None, set[Hashable]()
     for number, box in enumerate(found):
-        cells, blocks, needed = [], [], set[Hashable]()
-        for index in box:
-            start = tuple(starts[axis][i] for axis, i in enumerate(index))
-            size = tuple(grid[axis][i] for axis, i in enumerate(index))
-            cells.append(Cell(start, size, 0 if sample_axis is None else index[sample_axis]))
-            made = [sources.take((array.name, *(index[axis] for axis in task.axes[f]))) for f, array in arrays.items()]
+        blocks: list[list[Any]] = []
+        needed: dict[Hashable, None] = {}
+        for cell in box if others else ():
+            made = [sources.take((array, *(cell[axis] for axis in each.axes[f]))) for f, array in others.items()]
             blocks.append([block for block, _ in made])
-            needed.update(*(keys for _, keys in made))
-            direct.update(block for block, _ in made if isinstance(block, tuple))
-        key, others = (name, 0, number), list(needed)
-        direct |= needed
-        layer[key] = (BoxTask(key, task, cells, others), blocks, others)
+            for block, keys in made:
+                needed |= dict.fromkeys(keys)
+                direct |= keys if keys or not isinstance(block, tuple) else {block}
+        key = (name, 0, number)
+        layer[key] = (BoxTask(key, box, list(needed)), plan, [*sources.needed, *needed], blocks)
         samples = None if sample_axis is None else box.cells[sample_axis]
         if not rows or samples != before:
             rows.append([])

@@ -9,7 +9,19 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["MOST_BYTES", "MOST_TASKS", "TASK_VOXELS", "Box", "Chunked", "Grid", "boxes", "reads", "united"]
+__all__ = [
+    "MOST_BYTES",
+    "MOST_TASKS",
+    "READ_BYTES",
+    "TASK_VOXELS",
+    "Box",
+    "Chunked",
+    "Grid",
+    "boxes",
+    "coarser",
+    "reads",
+    "united",
+]
 
 #: Sizes of the chunks along each axis.
 Grid = tuple[tuple[int, ...], ...]
@@ -18,6 +30,8 @@ Grid = tuple[tuple[int, ...], ...]
 TASK_VOXELS = 1 << 24
 #: Tasks that a scheduler has an easy life with: of more blocks than these are worth, more are put together.
 MOST_TASKS = 100_000
+#: What is read at once of the largest array, where it need not be a chunk: of small chunks the calls would take longer.
+READ_BYTES = 1 << 21
 #: What a cell of all arrays may take together, unless there is no other grid.
 MOST_BYTES = 1 << 29
 
@@ -98,6 +112,25 @@ def _filled(
         edges = sorted({size, *bounds} - {0})
         grid.append(tuple(high - low for low, high in zip([0, *edges], edges, strict=False)))
     return tuple(grid)
+
+
+def coarser(grid: Grid, arrays: Sequence[tuple[Sequence[int], int]]) -> Grid:
+    """Return a grid of neighbouring cells put together, until the largest array has `READ_BYTES` of one.
+
+    Parameters
+    ----------
+    arrays
+        The axes and the bytes of an element of each array.
+    """
+    most = max(size * math.prod(max(grid[axis], default=1) for axis in axes) for axes, size in arrays)
+    found = list(grid)
+    for axis in reversed(range(len(grid))):
+        together = min(READ_BYTES // max(1, most), len(grid[axis]))
+        if together > 1:
+            sizes = grid[axis]
+            found[axis] = tuple(sum(sizes[n : n + together]) for n in range(0, len(sizes), together))
+            most *= together
+    return tuple(found)
 
 
 def boxes(grid: Grid, last: int | None = None, elements: int = 1) -> list[Box]:

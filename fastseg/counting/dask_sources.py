@@ -1,7 +1,9 @@
-"""The tasks that make single chunks, taken into the tasks that count them.
+"""Where the chunks of arrays come from, so that they are made in the tasks that count them.
 
-A chunk that nobody else needs is made where it is counted, when it is counted: the scheduler has one task for a box instead
-of one for each chunk of each array besides, and the chunks of a box are in memory one after another instead of all at once.
+Of most arrays the graph is, in the end, a single layer that says how any chunk is made: read from a store, perhaps with some
+functions on top. Such a recipe goes to each worker once; no task is made of a chunk, here or in the scheduler. The chunks of
+other arrays have tasks, which are taken into those that count them where nobody else needs them. In both ways the chunks of a
+task are in memory one after another instead of all at once.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ import sys
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-__all__ = ["Held", "Sources"]
+__all__ = ["Held", "Recipe", "Sources", "is_read", "recut"]
 
 
 @dataclass(frozen=True, eq=False)  # told apart by what they are: a task is slow to compare
@@ -30,25 +32,94 @@ class Held:
         return self.node({key: values[key] for key in self.node.dependencies})
 
 
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How any chunk of an array is made, of what a few keys stand for."""
+
+    name: str
+    """Of the array."""
+    layer: Any
+
+    @classmethod
+    def of(cls, array: Any) -> tuple[Self, Any] | None:
+        """Return the recipe of an array, and the graph of what it needs; None where a chunk needs chunks that have tasks."""
+        from dask.blockwise import Blockwise, optimize_blockwise
+        from dask.highlevelgraph import HighLevelGraph
+
+        graph = optimize_blockwise(array.__dask_graph__(), keys=[(array.name,)])
+        layer = graph.layers.get(array.name)
+        if not isinstance(layer, Blockwise) or layer.output_blocks:
+            return None
+        if any(axes is not None and name not in layer.io_deps for name, axes in layer.indices):
+            return None
+        if any(each.produces_keys for each in layer.io_deps.values()):
+            return None
+        others = {name: each for name, each in graph.layers.items() if name != array.name}
+        return cls(array.name, layer), HighLevelGraph(others, {name: graph.dependencies[name] for name in others})
+
+    def tasks(self, indices: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], Held]:
+        """Return what makes some chunks."""
+        keys = {(self.name, *index): index for index in indices}
+        layer, _ = self.layer.cull(set(keys), ())
+        return {keys[key]: Held(node) for key, node in layer.items() if key in keys}
+
+
 class Sources:
+    """Where the chunks of several arrays come from.
+
+    Attributes
+    ----------
+    recipes : dict
+        By the names of the arrays; those that have none are taken chunk by chunk (`take`).
+    needed : tuple
+        The keys that the recipes need.
+    """
+
+    def __init__(self, arrays: Sequence[Any]) -> None:
+        from dask.highlevelgraph import HighLevelGraph
+
+        self.recipes: dict[str, Recipe] = {}
+        named = {array.name: array for array in arrays}
+        graphs = []
+        for name, array in named.items():
+            others = [each for each in named.values() if each is not array]
+            if not _work_in_common(array, others) and (found := Recipe.of(array)) is not None:
+                self.recipes[name] = found[0]
+                graphs.append(found[1])
+        firsts = (recipe.tasks([(0,) * named[name].ndim]) for name, recipe in self.recipes.items())
+        found_keys = itertools.chain.from_iterable(held.node.dependencies for each in firsts for held in each.values())
+        self.needed: tuple[Hashable, ...] = tuple(dict.fromkeys(found_keys))
+        self._nodes = _optimized(HighLevelGraph.merge(*graphs), list(self.needed)) if self.needed else {}
+        self._chunks = _Chunks([array for array in arrays if array.name not in self.recipes])
+
+    def take(self, key: tuple[Hashable, ...]) -> tuple[Any, frozenset[Hashable]]:
+        """Return what stands for a chunk without a recipe in the task that counts it, and the keys that this needs.
+
+        That is the task that makes the chunk, or its key, where others need the chunk too or it is there already.
+        """
+        return self._chunks.take(key)
+
+    def graph(self, keys: Iterable[Hashable]) -> dict[Hashable, Any]:
+        """Return the tasks that the recipes need, and those that some keys of chunks need."""
+        return {**_reached(self._nodes, self.needed), **_reached(self._chunks.nodes, keys)}
+
+
+class _Chunks:
     """The tasks that arrays are made of, as few as Dask can make of them."""
 
     def __init__(self, arrays: Sequence[Any]) -> None:
-        from dask.array.optimization import optimize
         from dask.highlevelgraph import HighLevelGraph
 
-        graph = HighLevelGraph.merge(*(array.__dask_graph__() for array in arrays))
-        keys = [(a.name, *index) for a in arrays for index in itertools.product(*map(range, a.numblocks))]
-        self.nodes: dict[Hashable, Any] = {**_futures(graph), **optimize(graph, keys)}
+        self.nodes: dict[Hashable, Any] = {}
+        if arrays:
+            graph = HighLevelGraph.merge(*(array.__dask_graph__() for array in arrays))
+            keys = [(a.name, *index) for a in arrays for index in itertools.product(*map(range, a.numblocks))]
+            self.nodes = _optimized(graph, keys)
         names = Counter(array.name for array in arrays)
         self.twice = {name for name, times in names.items() if times > 1}  # a map compared with itself
         self.users = Counter(itertools.chain.from_iterable(map(_needs, self.nodes.values())))
 
     def take(self, key: tuple[Hashable, ...]) -> tuple[Any, frozenset[Hashable]]:
-        """Return what stands for a chunk in the task that counts it, and the keys that this needs.
-
-        That is the task that makes the chunk, or its key, where others need the chunk too or it is there already.
-        """
         if self.users[key] or key[0] in self.twice:
             return key, frozenset()
         node: Any = self.nodes.get(key)
@@ -58,18 +129,64 @@ class Sources:
             return key, frozenset()
         return Held(node), frozenset(node.dependencies)
 
-    def graph(self, keys: Iterable[Hashable]) -> dict[Hashable, Any]:
-        """Return the tasks that some keys need: all of them where a task does not say what it depends on."""
-        found: dict[Hashable, Any] = {}
-        pending = [key for key in keys if key in self.nodes]
-        while pending:
-            key = pending.pop()
-            if key not in found:
-                node = found[key] = self.nodes[key]
-                if isinstance(node, (tuple, list)):  # as tasks were written before they were objects
-                    return self.nodes
-                pending += [needed for needed in _needs(node) if needed in self.nodes]
-        return found
+
+def is_read(array: Any) -> bool:
+    """Tell whether an array is read, a chunk at a time, from something that has it all: other pieces can be read as well."""
+    from dask.array.core import getter, getter_inline, getter_nofancy
+    from dask.layers import ArraySliceDep
+
+    layer = array.dask.layers.get(array.name)
+    if getattr(getattr(layer, "task", None), "func", None) not in (getter, getter_inline, getter_nofancy):
+        return False
+    if len(layer.indices) != 2 or layer.output_blocks:
+        return False
+    (_, nothing), (name, axes) = layer.indices
+    return nothing is None and axes == layer.output_indices and type(layer.io_deps.get(name)) is ArraySliceDep
+
+
+def recut(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
+    """Return an array that `is_read` as one that is read in other chunks."""
+    from dask.array import Array
+    from dask.base import tokenize
+    from dask.blockwise import blockwise
+    from dask.highlevelgraph import HighLevelGraph
+    from dask.layers import ArraySliceDep
+
+    graph, name = array.dask, f"{array.name}-{tokenize(chunks)}"
+    layer = graph.layers[array.name]
+    (source, _), (_, axes) = layer.indices
+    task = layer.task
+    new = blockwise(task.func, name, axes, source, None, ArraySliceDep(chunks), axes, numblocks={}, **task.kwargs)
+    layers = {each: graph.layers[each] for each in graph.layers if each != array.name}
+    needs = {each: graph.dependencies[each] for each in layers}
+    whole = HighLevelGraph({**layers, name: new}, {**needs, name: graph.dependencies[array.name]})
+    return Array(whole, name, chunks, dtype=array.dtype, meta=array._meta)
+
+
+def _work_in_common(array: Any, others: Sequence[Any]) -> bool:
+    """Tell whether the same chunks are needed for an array and for others, which are to be made once."""
+    layers: Mapping[str, Any] = array.dask.layers
+    return any(name in other.dask.layers and len(layer) > 1 for name, layer in layers.items() for other in others)
+
+
+def _optimized(graph: Any, keys: Sequence[Hashable]) -> dict[Hashable, Any]:
+    from dask.array.optimization import optimize
+
+    return {**_futures(graph), **optimize(graph, keys)}
+
+
+def _reached(nodes: dict[Hashable, Any], keys: Iterable[Hashable]) -> dict[Hashable, Any]:
+    """Return the tasks that some keys need: all of them where a task does not say what it depends on."""
+    found: dict[Hashable, Any] = {}
+    pending = [key for key in keys if key in nodes]
+    while pending:
+        key = pending.pop()
+        if key not in found:
+            node = found[key] = nodes[key]
+            if isinstance(node, (tuple, list)):  # as tasks were written before they were objects
+                return nodes
+            pending += [needed for needed in _needs(node) if needed in nodes]
+    return found
 
 
 def _futures(graph: Any) -> dict[Hashable, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+import itertools
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,30 +14,21 @@ from fastseg.arrays.classes import MAX_CLASSES
 from fastseg.arrays.convert import as_array
 from fastseg.arrays.device import device_of
 from fastseg.arrays.wrong_voxels import WrongVoxels
-from fastseg.counting.dask_sources import Held
+from fastseg.counting.dask_grids import Box, Grid
+from fastseg.counting.dask_sources import Held, Recipe
 from fastseg.counting.jobs import check_sums
 from fastseg.counting.threads import share_of, sharing
 from fastseg.counts import BinaryCounts, LabelCounts, PairCounts, ScoreSums
 
-__all__ = ["BoxTask", "Cell", "CountBox", "Finish", "Part", "concat_parts", "merge_parts"]
+__all__ = ["BoxTask", "CountBlocks", "Finish", "Part", "Plan", "concat_parts", "merge_parts"]
 
 #: What a part of the arrays comes to: its counts, or what is wrong with it.
 Part = LabelCounts | BinaryCounts | ScoreSums | WrongVoxels
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Where a cell lies in the whole."""
-
-    start: tuple[int, ...]
-    shape: tuple[int, ...]
-    samples: int
-    """Which chunk along the axis of samples it is in."""
-
-
-@dataclass(frozen=True)
-class CountBox:
-    """Counts cells of arrays that lie in blocks."""
+class CountBlocks:
+    """Counts blocks of arrays that lie at the same place of the whole."""
 
     count: Callable[[Any], Any]
     """Returns the counts of inputs."""
@@ -45,30 +37,14 @@ class CountBox:
     axes: dict[str, tuple[int, ...]]
     """Which axes of the whole each array has, by its field of the inputs."""
     dtypes: dict[str, np.dtype[Any]]
-    tasks: int
-    """Of the whole call."""
 
-    def __call__(
-        self, cells: Sequence[Cell], needed: Sequence[Hashable], blocks: Sequence[Sequence[Any]], values: Sequence[Any]
-    ) -> Part:
-        """Return what cells come to; `blocks` has those of each, or what makes them of the `values` of what is `needed`."""
-        known = dict(zip(needed, values, strict=True))
-        parts: dict[int, Part] = {}
-        with sharing(share_of(self.tasks)):
-            for cell, arrays in zip(cells, blocks, strict=True):
-                made = [each.run(known) if isinstance(each, Held) else each for each in arrays]
-                part = self._count(cell, made)
-                del made  # before the next ones are made
-                before = parts.get(cell.samples)
-                parts[cell.samples] = part if before is None else _merged(before, part)
-        return concat_parts(list(parts.values()))
-
-    def _count(self, cell: Cell, blocks: Sequence[Any]) -> Part:
+    def __call__(self, start: Sequence[int], shape: Sequence[int], blocks: Mapping[str, Any]) -> Part:
+        """Return what blocks that start there come to; `shape` is that of the whole's part."""
         arrays = {}
-        for (field, axes), block in zip(self.axes.items(), blocks, strict=True):
+        for field, axes in self.axes.items():
             name = "sample_weight" if field == "weight" else field
-            array = arrays[field] = as_array(block, name, on_device=True)
-            expected = self.dtypes[field], tuple(cell.shape[axis] for axis in axes)
+            array = arrays[field] = as_array(blocks[field], name, on_device=True)
+            expected = self.dtypes[field], tuple(shape[axis] for axis in axes)
             if (array.dtype, array.shape) != expected:
                 raise TypeError(
                     f"{name}: expected a block of {expected[0]} and shape {expected[1]}, as its Dask array says, found one of "
@@ -82,7 +58,6 @@ class CountBox:
             wrong = WrongVoxels.of(error)
             if wrong is None:
                 raise
-            start = cell.start
             if len(wrong.index) < len(start):  # of voxels, without the axis of the channels
                 start = tuple(first for axis, first in enumerate(start) if axis != self.given.channel_axis)
             return wrong.moved(start)
@@ -90,20 +65,78 @@ class CountBox:
 
 
 @dataclass(frozen=True, eq=False)
-class BoxTask:
-    """A task of the graph: a box, and the cells that it has."""
+class Plan:
+    """What all tasks of a call have in common; each worker gets it once."""
 
     key: Hashable
-    count: CountBox
-    cells: Sequence[Cell]
+    count: CountBlocks
+    grid: Grid
+    sample_axis: int | None
+    tasks: int
+    recipes: dict[str, Recipe]
+    """Of those arrays that have one, by their fields."""
+    needed: tuple[Hashable, ...]
+    """The keys that the recipes need."""
+
+    def __dask_tokenize__(self) -> Any:  # the key says it all
+        return "fastseg.Plan", self.key
+
+    def run(self, box: Box, known: Mapping[Hashable, Any], blocks: Sequence[Sequence[Any]]) -> Part:
+        """Return what the cells of a box come to.
+
+        Parameters
+        ----------
+        known
+            The values of the keys that tasks need.
+        blocks
+            For each cell the blocks of the arrays without a recipe, or what makes them.
+        """
+        starts = [[0, *itertools.accumulate(sizes)] for sizes in self.grid]
+        axes, cells = self.count.axes, list(box)
+        tasks = {
+            recipe.name: recipe.tasks({tuple(cell[axis] for axis in axes[field]) for cell in cells})
+            for field, recipe in self.recipes.items()
+        }
+        parts: dict[int, Part] = {}
+        with sharing(share_of(self.tasks)):
+            for number, cell in enumerate(cells):
+                given = iter(blocks[number] if blocks else ())
+                made: dict[Any, Any] = {}
+                arrays = {}
+                for field in axes:
+                    recipe = self.recipes.get(field)
+                    if recipe is None:
+                        block = next(given)
+                        arrays[field] = block.run(known) if isinstance(block, Held) else block
+                        continue
+                    key = recipe.name, tuple(cell[axis] for axis in axes[field])
+                    if key not in made:  # a map may be compared with itself
+                        made[key] = tasks[recipe.name][key[1]].run(known)
+                    arrays[field] = made[key]
+                start = tuple(starts[axis][i] for axis, i in enumerate(cell))
+                part = self.count(start, tuple(self.grid[axis][i] for axis, i in enumerate(cell)), arrays)
+                del made, arrays  # before the next ones are made
+                samples = 0 if self.sample_axis is None else cell[self.sample_axis]
+                before = parts.get(samples)
+                parts[samples] = part if before is None else _merged(before, part)
+        return concat_parts(list(parts.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class BoxTask:
+    """A task of the graph: counts a box of cells."""
+
+    key: Hashable
+    box: Box
     needed: Sequence[Hashable]
+    """What is needed besides what the recipes need."""
 
     def __dask_tokenize__(self) -> Any:  # the key says it all
         return "fastseg.BoxTask", self.key
 
-    def __call__(self, blocks: Sequence[Sequence[Any]], values: Sequence[Any]) -> Part:
+    def __call__(self, plan: Plan, values: Sequence[Any], blocks: Sequence[Sequence[Any]]) -> Part:
         """Return what the cells come to."""
-        return self.count(self.cells, self.needed, blocks, values)
+        return plan.run(self.box, dict(zip((*plan.needed, *self.needed), values, strict=True)), blocks)
 
 
 def merge_parts(parts: Sequence[Part]) -> Part:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastseg.arrays.diagnosis import Rejected, explain_labels
 from fastseg.arrays.labels import LabelInputs, whole_numbers
-from fastseg.counting.jobs import check_sums
+from fastseg.counting.jobs import check_compute, check_sums
 from fastseg.counting.labels import count_into
 from fastseg.counting.memory import available_memory
 from fastseg.counts import COUNTED, IGNORED, OUTSIDE, PairCounts
@@ -103,13 +103,17 @@ def _labels(values: Array) -> Array:
     return labels
 
 
-def count_pair_inputs(given: LabelInputs, ignored: Sequence[int] = (), *, backend: str = "auto") -> PairCounts:
+def count_pair_inputs(
+    given: LabelInputs, ignored: Sequence[int] = (), *, backend: str = "auto", compute: bool = True
+) -> PairCounts:
     """Count the pairs of labels of two maps; the inputs are checked already."""
     if given.in_blocks:
         from fastseg.counting.dask_blocks import count_in_blocks
 
-        counts: PairCounts = count_in_blocks(given, partial(count_pair_inputs, ignored=tuple(ignored), backend=backend))
+        each = partial(count_pair_inputs, ignored=tuple(ignored), backend=backend)
+        counts: PairCounts = count_in_blocks(given, each, compute=compute)
         return counts
+    check_compute(compute)
     if given.device is not None:
         raise TypeError(
             f"y_true, y_pred: expected arrays in the memory of the CPU, where pairs are counted; found some of {given.device}"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from fastseg.counting import dask_grids
-from fastseg.counting.dask_grids import Chunked, boxes, reads, united
+from fastseg.counting.dask_grids import Chunked, boxes, coarser, reads, united
 
 
 def regular(shape: tuple[int, ...], chunk: tuple[int, ...], itemsize: int = 1) -> Chunked:
@@ -98,3 +98,13 @@ def test_there_are_no_more_tasks_than_a_scheduler_can_do(monkeypatch: pytest.Mon
 def test_many_chunks_of_one_axis_are_quickly_done() -> None:
     line = Chunked({0: (10,) * 100_000}, 1)
     assert reads(line, united([line, Chunked({0: (1000,) * 1000}, 1)], (1_000_000,))) == 1
+
+
+def test_small_cells_are_put_together_until_they_are_worth_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = ((16,) * 5, (16,) * 4, (16, 16, 8))
+    monkeypatch.setattr(dask_grids, "READ_BYTES", 1 << 14)
+    assert coarser(grid, [(range(3), 1)]) == ((16,) * 5, (16,) * 4, (40,))
+    assert coarser(grid, [(range(3), 1), (range(3), 2)]) == ((16,) * 5, (16,) * 4, (32, 8))
+    assert coarser(grid, [(range(3), 4)]) == grid
+    monkeypatch.setattr(dask_grids, "READ_BYTES", 1 << 16)
+    assert coarser(grid, [(range(3), 1)]) == ((16,) * 5, (64,), (40,))
