@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,10 @@ import pytest
 import zarr
 from distributed import Client, LocalCluster
 from harness import record, timed
+from test_folders import folders
 
 import fastseg
+from fastseg.counting import dask_grids
 from fastseg.phantom import phantom_pair
 
 GROUP = "Dask arrays"
@@ -80,8 +83,6 @@ def test_workers_against_each_other_and_one_process(stores: list[str]) -> None:
         for client in (one, two):
             assert (counted(client, stores).matrix == expected.matrix).all()
         race("two workers against one", lambda: counted(two, stores), lambda: counted(one, stores), 1.6, 1.9)
-        files = lambda: fastseg.count_files(*stores, num_classes=CLASSES, threads=1)  # noqa: E731
-        race("one worker against count_files, one thread", lambda: counted(one, stores), files, 0.75, 0.95)
         assert (idiom(two, stores) == expected.matrix[0]).all()
         race(
             "da.bincount(t * K + p), two workers",
@@ -91,6 +92,71 @@ def test_workers_against_each_other_and_one_process(stores: list[str]) -> None:
             25,
             rounds=1,
         )
+
+
+def pinned() -> None:
+    """Keep all threads of this process, and those that they start, on one processor."""
+    first = min(os.sched_getaffinity(0))
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), {first})
+
+
+def test_one_worker_against_a_plain_call(stores: list[str]) -> None:
+    """Both in the same process on one processor: Zarr decodes the chunks of a plain call in several threads of its own."""
+    with workers(1) as one:
+        one.run(pinned)
+
+        def plain() -> Any:
+            return one.submit(fastseg.count_files, *stores, num_classes=CLASSES, pure=False).result()
+
+        assert (counted(one, stores).matrix == plain().matrix).all()
+        race("one worker against count_files, one processor", lambda: counted(one, stores), plain, 0.75, 0.95, rounds=5)
+
+
+def memory(name: str) -> int:
+    """Return what the kernel says of the memory of this process, in bytes."""
+    with open("/proc/self/status") as file:
+        return int(next(line for line in file if line.startswith(name)).split()[1]) << 10
+
+
+def forget_peak() -> None:
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+
+
+def test_memory_of_a_worker(tmp_path: Path) -> None:
+    """Beyond what it takes to count some voxels, in blocks of 64 MiB, of which a task has one of each array."""
+    side, paths = 400, [str(tmp_path / name) for name in ("true.zarr", "pred.zarr")]
+    for path, part in zip(paths, phantom_pair((side,) * 3, CLASSES), strict=True):
+        array = zarr.create_array(path, shape=(2 * side, side, side), chunks=(side,) * 3, dtype="u1")
+        array[:side], array[side:] = part, part
+    peaks = []
+    for _ in range(3):
+        with workers(1) as one:
+            small = [da.from_zarr(path)[:32, :32, :32] for path in paths]
+            one.compute(
+                fastseg.count_labels(*(each.rechunk(16) for each in small), num_classes=CLASSES, compute=False)
+            ).result()
+            (before,) = one.run(memory, "VmRSS:").values()
+            one.run(forget_peak)
+            counted(one, paths)
+            (after,) = one.run(memory, "VmHWM:").values()
+            peaks.append((after - before) / side**3)
+    name = "memory of a worker beyond Dask's own, in blocks"
+    record(name, peaks, 0, group=GROUP, floor=3, aim=2, unit=" blocks", at_most=True)
+
+
+def test_a_folder_on_two_workers(tmp_path: Path) -> None:
+    both = folders(tmp_path, 36, (512, 512, 100), 4)
+    with workers(2) as two:
+
+        def score(**how: Any) -> Any:
+            return fastseg.evaluate_folder(*both, tmp_path / "out", num_classes=CLASSES, resume=False, **how)
+
+        expected = score(threads=2).counts().matrix
+        assert (score(client=two).counts().matrix == expected).all()
+        name = "36 .nii.gz pairs, 512×512×100: two threads / two workers of one thread"
+        race(name, lambda: score(client=two), lambda: score(threads=2), 0.8, 1.0)
 
 
 def test_a_graph_of_a_hundred_thousand_blocks() -> None:
@@ -117,3 +183,20 @@ def test_what_a_block_costs_the_scheduler() -> None:
             whole = timed(lambda later=later: client.compute(later).result())
             times.append((whole - timed(later.compute)) / blocks * 1e3)
     record("scheduling a block", times, min(times), group=GROUP, floor=1, aim=0.3, unit="ms", at_most=True)
+
+
+def test_a_million_blocks(monkeypatch: pytest.MonkeyPatch, quick: bool) -> None:
+    """Simulated: blocks so small that they take no time, ten a task as of a petabyte, through the real scheduler."""
+    chunk, side = 4, 46 if quick else 100
+    monkeypatch.setattr(dask_grids, "TASK_VOXELS", 10 * chunk**3)
+    with workers(2) as client:
+        start = time.perf_counter()
+        later = fastseg.count_labels(*stub((side * chunk,) * 3, chunk), num_classes=CLASSES, compute=False)
+        built = time.perf_counter() - start
+        counts = client.compute(later).result()
+        whole = time.perf_counter() - start
+    tasks = len(later.dask)
+    assert counts.matrix[0, 0, 0] == (side * chunk) ** 3
+    record(f"graph of {side**3:,} blocks, simulated ({tasks:,} tasks)", [built], built, group=GROUP, unit="s")
+    record(f"{side**3:,} blocks, simulated, on two workers", [whole], whole, group=GROUP, unit="s")
+    record(f"of these, for each of {tasks:,} tasks", [whole / tasks * 1e3], whole, group=GROUP, unit="ms")

@@ -15,6 +15,7 @@ from fastseg.api.surfaces import surfaces_of
 from fastseg.api.table import Scores
 from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import keyword_options
+from fastseg.arrays.blocked import require_no_blocks
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import check_options, explained
 from fastseg.counting.labels import count_classes, count_label_inputs
@@ -242,6 +243,8 @@ def evaluate(
     ([0.667, 0.8], 0.733)
     """
     check_options("evaluate", options, keyword_options(evaluate) | counting_keywords())
+    if of_surfaces(metrics):  # which see the whole
+        require_no_blocks(y_true=y_true, y_pred=y_pred, mask=options.get("mask"))
     counts = count_labels(y_true, y_pred, **options)
     surfaces = None
     if of_surfaces(metrics):

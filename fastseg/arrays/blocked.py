@@ -6,13 +6,21 @@ import math
 import sys
 from typing import Any
 
-__all__ = ["blocked_array", "is_blocked", "refuse_blocks"]
+__all__ = ["blocked_array", "blocks_of", "is_blocked", "refuse_blocks", "require_no_blocks"]
 
 
 def is_blocked(value: Any) -> bool:
     """Tell whether a value is an array of Dask, which nobody has made where nobody has imported it."""
     library = sys.modules.get("dask.array")
     return library is not None and isinstance(value, library.Array)
+
+
+def blocks_of(value: Any) -> Any:
+    """Return the array of Dask that a value is, or that one of xarray holds; None where there is none."""
+    if is_blocked(value):
+        return value
+    held = getattr(value, "data", None) if getattr(value, "chunks", None) is not None else None
+    return held if is_blocked(held) else None
 
 
 def blocked_array(value: Any, name: str) -> Any:
@@ -36,5 +44,12 @@ def refuse_blocks(name: str) -> TypeError:
     """Return the error of what cannot be done block by block."""
     return TypeError(
         f"{name}: expected an array in memory, found a Dask array, of which this cannot be done block by block; pass its "
-        ".compute(), or map_blocks this function over it"
+        ".compute(), or map_blocks this function over it where blocks have nothing to do with each other"
     )
+
+
+def require_no_blocks(**values: Any) -> None:
+    """Raise TypeError where one of several arguments is an array of Dask."""
+    for name, value in values.items():
+        if blocks_of(value) is not None:
+            raise refuse_blocks(name)

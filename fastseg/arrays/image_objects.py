@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.arrays.blocked import blocked_array, blocks_of
+
 if TYPE_CHECKING:  # what places volumes is imported where there are images
     from fastseg.volumes.geometry import Geometry
 
@@ -319,7 +321,9 @@ def _open_metatensor(tensor: Any, name: str) -> ImageArray:  # noqa: ARG001
     )
 
 
-def _open_xarray(array: Any, name: str) -> ImageArray:  # noqa: ARG001
+def _open_xarray(array: Any, name: str) -> ImageArray:
+    if (blocks := blocks_of(array)) is not None:
+        blocked_array(blocks, name)  # else its shape is not known
     return ImageArray(
         "xarray.DataArray",
         "array.values",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import checked_number, integers, one_of
+from fastseg.arrays.blocked import require_no_blocks
 from fastseg.arrays.labels import LabelInputs, label_inputs
 from fastseg.arrays.masks import MaskInputs, mask_inputs
 
@@ -87,6 +88,7 @@ def surface_inputs(
             sample_axis=sample_axis,
         )
         members = _members(maps, regions)
+    require_no_blocks(y_true=maps.y_true, y_pred=maps.y_pred, mask=maps.mask)
     if maps.device is not None:
         raise TypeError(f"y_true: expected arrays in the memory of the CPU for surfaces, found them on {maps.device}")
     axes = maps.y_true.ndim - (maps.sample_axis is not None) - (channel_axis is not None)

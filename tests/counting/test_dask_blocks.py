@@ -106,6 +106,18 @@ def test_tables_matrices_and_graphs_of_others_go_on_with_what_is_computed_later(
     assert str(fastseg.evaluate(true, pred, num_classes=5)) == str(found)
 
 
+def test_pairs_and_their_metrics_can_be_computed_later() -> None:
+    true, pred = cut(TRUE, 5), cut(PRED, (5, 7, 10))
+    pairs = fastseg.count_pairs(true, pred, ignore_index=3, compute=False)
+    found, error = dask.compute(pairs, fastseg.adapted_rand_error(true, pred, compute=False))
+    assert found == fastseg.count_pairs(TRUE, PRED, ignore_index=3) == fastseg.count_pairs(true, pred, ignore_index=3)
+    assert error == fastseg.adapted_rand_error(TRUE, PRED)
+    several = fastseg.mutual_information(true, pred, sample_axis=0, compute=False).compute()
+    np.testing.assert_array_equal(several, fastseg.mutual_information(TRUE, PRED, sample_axis=0))
+    with pytest.raises(ValueError, match="^compute: expected True for arrays in memory"):
+        fastseg.variation_of_information(TRUE, PRED, compute=False)
+
+
 def test_what_is_in_memory_is_not_computed_later() -> None:
     with pytest.raises(ValueError, match="^compute: expected True for arrays in memory"):
         fastseg.count_labels(TRUE, PRED, compute=False)
@@ -211,6 +223,8 @@ def test_chunks_of_unknown_sizes_name_the_argument() -> None:
     unknown = flat[flat > 2]
     with pytest.raises(ValueError, match=r"^y_pred: .* sizes of its chunks, found unknown ones along axis 0"):
         fastseg.count_labels(TRUE.reshape(-1), unknown)
+    with pytest.raises(ValueError, match=r"^mask: .* sizes of its chunks, found unknown ones along axis 0"):
+        fastseg.count_labels(TRUE.reshape(-1), flat, mask=xarray.DataArray(unknown))
 
 
 def test_blocks_that_are_not_what_their_array_says() -> None:
@@ -231,6 +245,12 @@ def test_too_many_labels_in_all_blocks_together() -> None:
         lambda a: fastseg.one_hot(a, 5),
         lambda a: fastseg.argmax_labels(a),
         lambda a: fastseg.losses.cross_entropy_with_gradient(a[..., 0], a.astype("f4")),
+        lambda a: fastseg.surface_distances(a, TRUE, spacing=1),
+        lambda a: fastseg.hd95(TRUE, xarray.DataArray(a), spacing=1),
+        lambda a: fastseg.evaluate(TRUE, a, metrics=["dice", "hd95"], spacing=1),
+        lambda a: fastseg.count_boundaries(a > 0, a > 1),
+        lambda a: fastseg.centerline_dice(a > 0, TRUE > 0),
+        lambda a: fastseg.match_instances(a, TRUE),
     ],
 )
 def test_what_cannot_be_done_in_blocks_says_so(call: Any) -> None:

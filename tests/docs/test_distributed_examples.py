@@ -35,11 +35,12 @@ def test_joblib(capsys: Any) -> None:
 
 @pytest.mark.torch
 @pytest.mark.slow
-def test_torch_distributed() -> None:
+@pytest.mark.parametrize("processes", [2, 4])
+def test_torch_distributed(processes: int) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
     ranks = [
         subprocess.Popen(
             [sys.executable, str(EXAMPLES / "distributed_torch.py")],
@@ -47,11 +48,11 @@ def test_torch_distributed() -> None:
             stdout=subprocess.PIPE,
             text=True,
         )
-        for rank in range(2)
+        for rank in range(processes)
     ]
     printed = [rank.communicate(timeout=120)[0] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0]
+    assert [rank.returncode for rank in ranks] == [0] * processes
     whole = fastseg.Evaluator(num_classes=3)
     for batch in range(6):
         whole.update(*phantom_pair((32, 32, 32), num_classes=3, seed=batch))
-    assert printed == [f"{whole.compute()}\n", ""]
+    assert printed == [f"{whole.compute()}\n", *[""] * (processes - 1)]

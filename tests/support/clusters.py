@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import numpy as np
 from distributed import Client, LocalCluster
 
 
@@ -31,8 +36,57 @@ def small_cluster(workers: int = 2, **options: Any) -> Iterator[Client]:
 
 def kill_once(folder: str, name: str) -> None:
     """Kill this process, the first time that somebody asks for this name."""
+    if first_time(folder, name):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def first_time(folder: str, name: str) -> bool:
+    """Tell whether nobody has asked for this name before."""
     try:
         (Path(folder) / name).touch(exist_ok=False)
     except FileExistsError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
+        return False
+    return True
+
+
+def exhaust_memory() -> None:
+    """Take memory until the nanny of this worker kills it."""
+    held = []
+    for _ in range(100):
+        held.append(np.ones(4 << 20))  # 32 MiB
+        time.sleep(0.05)
+    raise AssertionError("nobody has killed this worker")
+
+
+class RestartedScheduler:
+    """A scheduler with one worker, in processes of their own, at an address that stays."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start both; the worker waits for the scheduler."""
+        scheduler = ("scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        worker = ("worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        for kind, *options in (scheduler, worker):
+            command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *options]
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            self.processes.append(subprocess.Popen(command, **quiet))  # type: ignore[call-overload]
+
+    def kill(self) -> None:
+        """Kill both."""
+        while self.processes:
+            process = self.processes.pop()
+            process.kill()
+            process.wait()
+
+    def __enter__(self) -> RestartedScheduler:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()

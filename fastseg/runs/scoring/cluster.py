@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import queue
 import time
@@ -81,8 +82,10 @@ class Cluster:
         self.done = self.failed = 0
         self.name = f"fastseg-case-{uuid.uuid4().hex[:12]}"
         self.tries = [0] * len(cases)
+        self.lost = False  # the scheduler, with all that it knew
         self.running: dict[int, Any] = {}
         self.ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.submitted = itertools.count()
 
     def start(self) -> None:
         """Hand out all cases."""
@@ -99,23 +102,44 @@ class Cluster:
             self.settings,
             self.hashing,
             len(self.cases),
-            key=f"{self.name}-{number}-{self.tries[number]}",
+            key=f"{self.name}-{number}-{next(self.submitted)}",
             pure=False,
         )
         self.running[number] = future
         future.add_done_callback(lambda _: self.ended.put(number))
 
     def wait(self, seconds: float) -> bool:
-        """Take what comes within some seconds; return whether all is done."""
+        """Take what comes within some seconds; return whether all is done.
+
+        Raises
+        ------
+        OSError
+            If the scheduler is gone, and does not come back within the time that the client waits for one.
+        """
         end = time.monotonic() + seconds
         while self.running and (left := end - time.monotonic()) > 0:
+            if not self._connected():
+                time.sleep(left)
+                continue
             try:
                 self._take(self.ended.get(timeout=left))
             except queue.Empty:
                 break
-        if self.running and self.client.status not in ("running", "newly-created"):
-            raise OSError(f"cluster: the scheduler is gone (the client is {self.client.status})")
         return not self.running
+
+    def _connected(self) -> bool:
+        """Tell whether there is a scheduler; hand all that is not done to one that was started after the last."""
+        status = self.client.status
+        if status == "connecting":
+            self.lost = True
+            return False
+        if status not in ("running", "newly-created"):
+            raise OSError(f"cluster: the scheduler is gone (the client is {status})")
+        if self.lost:
+            self.lost = False
+            for number in self.running:
+                self._submit(number)
+        return True
 
     def _take(self, number: int) -> None:
         if number not in self.running:
@@ -123,6 +147,9 @@ class Cluster:
         future, case = self.running[number], self.cases[number]
         if future.status == "pending":  # it was lost, and is done once more
             future.add_done_callback(lambda _: self.ended.put(number))
+            return
+        if future.status in ("cancelled", "lost") and self.client.status == "connecting":
+            self.lost = True
             return
         if future.status == "finished":
             record = self._record(case, future.result())
