@@ -197,6 +197,12 @@ def evaluate_files(
         ignore=None if ignore_index is None else integers(ignore_index, "ignore_index").tolist(),
         map_prediction=map_prediction,
     )  # fmt: skip
+    if not of_surfaces(metrics):
+        for name, value in (("tolerance", tolerance), ("spacing", spacing)):
+            if value is not None:
+                raise ValueError(
+                    f"{name}: of metrics of surfaces (hd95, assd, nsd, ...), found none of them and {value!r}"
+                )
     reference, prediction = (each if isinstance(each, Mapping) else named(each) for each in (reference, prediction))
     said = with_channels((reference, prediction), chosen, said_of_masks(masks, channels, threshold))
     if are_masks(reference, prediction, chosen, said):

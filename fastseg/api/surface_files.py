@@ -55,7 +55,8 @@ def surfaces_of_files(
         mapping, _ = palettes.by_colour(true, pred, used[0], used[1])  # of which a note was made when they were counted
     arrays = [_labels(true, {}), _labels(pred, mapping)]
     mask = [each.voxels() != 0 for each in roi]
-    if true.order == "F":  # as the files lie, where all lie so
+    turned = true.order == "F"  # as the files lie, where all lie so
+    if turned:
         arrays, mask = [each.T for each in arrays], [each.T for each in mask]
         steps = steps[::-1] if np.ndim(steps) else steps
     options: dict[str, Any] = {
@@ -66,9 +67,11 @@ def surfaces_of_files(
         "mask": mask[0] if mask else None,
     }
     if chosen.regions:
-        return surface_distances(*arrays, regions=chosen.regions, **options)
-    labels = [label for label in counts.labels.tolist() if label != 0]
-    return surface_distances(*arrays, labels=labels or [1], **options).select(labels)
+        found = surface_distances(*arrays, regions=chosen.regions, **options)
+    else:
+        labels = [label for label in counts.labels.tolist() if label != 0]
+        found = surface_distances(*arrays, labels=labels or [1], **options).select(labels)
+    return found.reversed_axes() if turned else found
 
 
 def _labels(volume: Kept, mapping: dict[int, int]) -> npt.NDArray[Any]:

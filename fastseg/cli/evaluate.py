@@ -12,7 +12,7 @@ import fastseg
 from fastseg.cli.instances import INSTANCE_OPTIONS, instance_options, show_instances
 from fastseg.cli.screen import counting_progress, run_progress, say, show
 from fastseg.cli.telling import NOT_SCORED, tell, write_json
-from fastseg.cli.usage import options_by_name, require_writable, tolerances
+from fastseg.cli.usage import options_by_name, require_writable, spacings, tolerances
 from fastseg.labels.names import shown
 
 __all__ = ["evaluate"]
@@ -26,7 +26,7 @@ _OF_RUNS = (
 #: Options of what two files hold.
 _OF_FILES = (
     "regions", "unknown", "axes", "prediction_labels", "map_prediction", "roi", "reorient", "activation", "channel_axis",
-    "geometry_tolerance", "missing_mask", "masks", "channels", "threshold", "tolerance", "surface", "border",
+    "geometry_tolerance", "missing_mask", "masks", "channels", "threshold", "tolerance", "spacing", "surface", "border",
 )  # fmt: skip
 
 
@@ -84,6 +84,12 @@ _OF_FILES = (
     multiple=True,
     metavar="MM",
     help="For nsd and surface_overlap: a distance in mm, or that of one class, such as liver=2; may be given several times.",
+)
+@click.option(
+    "--spacing",
+    metavar="MM",
+    help="For metrics of surfaces: the distance of neighbouring voxels, a number or one for each axis of REFERENCE such as "
+    "0.8,0.8,3, instead of what its file says (files of PNG and NPY say none).",
 )
 @click.option(
     "--surface",
@@ -289,7 +295,7 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
         path is not None and _is_folder(path) for path in (reference, prediction)
     )
     of_run = of_run or _are_pictures(reference, prediction)
-    options["tolerance"] = tolerances(options["tolerance"])
+    options["tolerance"], options["spacing"] = tolerances(options["tolerance"]), spacings(options["spacing"])
     with options_by_name():
         if of_run:
             code = _evaluate_run(reference, prediction, **options)

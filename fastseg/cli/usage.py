@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-__all__ = ["options_by_name", "require_writable", "tolerances"]
+__all__ = ["options_by_name", "require_writable", "spacings", "tolerances"]
 
 #: Arguments whose option has another name.
 _OTHERWISE = {"client": "cluster", "gate": "fail_under", "ignore_index": "ignore"}
@@ -42,6 +42,19 @@ def options_by_name() -> Iterator[None]:
         if not colon or argument not in options or isinstance(error, VolumeError | CasesError):
             raise
         raise click.UsageError(f"{options[argument]}:{rest}", context) from None
+
+
+def spacings(given: str | None) -> float | tuple[float, ...] | None:
+    """Read the distance of neighbouring voxels: one number, or one for each axis."""
+    if given is None:
+        return None
+    try:
+        found = tuple(float(text) for text in given.split(","))
+    except ValueError:
+        raise click.UsageError(
+            f"--spacing: expected a number, or one for each axis such as 0.8,0.8,3; found {given!r}"
+        ) from None
+    return found if found[1:] else found[0]
 
 
 def tolerances(given: tuple[str, ...]) -> float | dict[Any, float] | None:

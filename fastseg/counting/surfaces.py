@@ -179,6 +179,9 @@ def _collected(
         border=given.border,
         max_distance=given.max_distance,
         part=False,
+        farthest=np.array([row.farthest or (-1,) * axes for row in rows], np.int64).reshape(
+            samples, len(names), 2, axes
+        ),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts.base import Counts, Ints, Numbers, numbers
+from fastseg.counts.surface_rows import joined_rows, row_sums
 
 __all__ = ["DIRECTIONS", "SurfaceDistances"]
 
@@ -59,6 +60,9 @@ class SurfaceDistances(Counts):
     areas : (M,) float64, optional
         The area of each of these elements (mm²; in 2-D a length, mm), where they have one: of surfels. Equal distances then
         stand side by side, by increasing area, so that all of this is as exact as where elements are counted.
+    farthest : (N, K, 2, D) int64, optional
+        Index of the element with the largest finite distance, the first of those that have it; −1 where there is none. Of
+        surfels it is the voxel after the corner, which lies half a voxel before. None where cases or classes were joined.
 
     Examples
     --------
@@ -67,6 +71,8 @@ class SurfaceDistances(Counts):
     >>> surfaces = fastseg.surface_distances(true, pred, spacing=(1, 0.5), labels=[1])
     >>> surfaces.row(0, 1, "true_to_pred")
     (array([1.]), array([1]))
+    >>> surfaces.farthest[0, 0].tolist()
+    [[0, 1], [0, 3]]
     """
 
     classes: tuple[str | int, ...]
@@ -81,17 +87,16 @@ class SurfaceDistances(Counts):
     max_distance: float = math.inf
     part: bool = False
     areas: Floats | None = None
+    farthest: Ints | None = None
 
     _format: ClassVar[str] = "fastseg.SurfaceDistances"
 
     def __post_init__(self) -> None:
-        classes = tuple(int(name) if isinstance(name, np.integer) else name for name in self.classes)
-        if len(set(map(str, classes))) != len(classes):
-            raise ValueError(f"classes: expected a name for each, found {list(classes)}")
-        object.__setattr__(self, "classes", classes)
+        object.__setattr__(self, "classes", _names(self.classes))
         self._check_types()
         cases, dimensions = self.spacing.shape
-        expected = ((2 * cases * len(classes) + 1,), (cases, len(classes), 2), (cases, dimensions))
+        number = len(self.classes)
+        expected = ((2 * cases * number + 1,), (cases, number, 2), (cases, dimensions))
         found = (self.starts.shape, self.elements.shape, self.shape.shape)
         if found != expected or self.distances.shape != self.weights.shape or self.distances.ndim != 1:
             raise ValueError(
@@ -99,11 +104,11 @@ class SurfaceDistances(Counts):
                 f"{self.distances.shape} distances and {self.weights.shape} weights"
             )
         self._check_values()
-        self._freeze(areas=self.areas, **{name: getattr(self, name) for name in _ARRAYS})
+        self._freeze(areas=self.areas, farthest=self.farthest, **{name: getattr(self, name) for name in _ARRAYS})
 
     def _check_types(self) -> None:
-        for name in (*_ARRAYS, *(["areas"] if self.weighted else [])):
-            array, kind = getattr(self, name), _ARRAYS.get(name, "float64")
+        for name, kind in (*_ARRAYS.items(), *((n, k) for n, k in _OPTIONAL.items() if getattr(self, n) is not None)):
+            array = getattr(self, name)
             if not isinstance(array, np.ndarray) or array.dtype.name != kind:
                 raise TypeError(f"{name}: expected {kind}, found {getattr(array, 'dtype', array)!r}")
         if self.spacing.ndim != 2:
@@ -124,8 +129,20 @@ class SurfaceDistances(Counts):
             raise ValueError(
                 "distances, weights: expected distances that increase within each row, not negative, and positive weights"
             )
-        if (self.elements.reshape(-1) != _sums(weights, starts)).any():
+        if (self.elements.reshape(-1) != row_sums(weights, starts)).any():
             raise ValueError("elements: expected the numbers of elements that the weights add up to")
+        places = (*self.elements.shape, self.spacing.shape[1])
+        if self.farthest is not None and self.farthest.shape != places:
+            raise ValueError(f"farthest: expected shape {places}, found {self.farthest.shape}")
+
+    def __repr__(self) -> str:
+        cases = f"{self.num_cases} case(s), {len(self.classes)} classes"
+        what = f"{self.distances.size:,} distances of {int(self.elements.sum()):,} elements ({self.surface!r})"
+        return f"<SurfaceDistances of {cases}: {what}>"
+
+    def _new(self, **values: Any) -> Self:
+        """Return what has other values, known to be right."""
+        return self._trusted(**{**vars(self), **values})
 
     @classmethod
     def zeros(
@@ -152,6 +169,7 @@ class SurfaceDistances(Counts):
             border=border,
             part=True,
             areas=np.empty(0) if weighted else None,
+            farthest=np.full((cases, len(names), 2, dimensions), -1, np.int64),
         )
 
     @property
@@ -172,7 +190,9 @@ class SurfaceDistances(Counts):
     @property
     def totals(self) -> Numbers:
         """(N, K, 2): the measure of each surface, elements or area."""
-        return self.elements if self.areas is None else _sums(self.measures, self.starts).reshape(self.elements.shape)
+        return (
+            self.elements if self.areas is None else row_sums(self.measures, self.starts).reshape(self.elements.shape)
+        )
 
     def row(self, case: int, name: str | int, direction: str) -> tuple[Floats, Numbers]:
         """Return the distances of one case, class and direction, increasing, and their measures.
@@ -221,11 +241,12 @@ class SurfaceDistances(Counts):
                 raise ValueError(f"parts of the same cases differ in their {name}: {one.tolist()} and {two.tolist()}")
         both = self.concat(other)
         rows = len(self.elements.reshape(-1))
-        return replace(
-            both._united([[row, row + rows] for row in range(rows)]),
+        return both._new(
+            **both._united([[row, row + rows] for row in range(rows)]),
             elements=self.elements + other.elements,
             spacing=self.spacing,
             shape=self.shape,
+            farthest=None,
         )
 
     def concat(self, *others: Self) -> Self:
@@ -235,19 +256,21 @@ class SurfaceDistances(Counts):
         parts = (self, *others)
         ends = np.cumsum([part.distances.size for part in parts])
         starts = [part.starts[1:] + end - part.distances.size for part, end in zip(parts, ends, strict=True)]
-        names = [name for name in (*_ARRAYS, "areas") if name != "starts" and getattr(self, name) is not None]
+        names = [n for n in (*_ARRAYS, *_OPTIONAL) if n != "starts" and all(getattr(p, n) is not None for p in parts)]
         joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-        return replace(self, starts=np.concatenate([[0], *starts]), part=all(part.part for part in parts), **joined)
+        joined.setdefault("farthest", None)
+        return self._new(starts=np.concatenate([[0], *starts]), part=all(part.part for part in parts), **joined)
 
     def pooled(self) -> Self:
         """Put the surfaces of all cases together: N = 1. An infinite distance of one case is one of the pool, too."""
         rows = 2 * len(self.classes)
         same = self.num_cases and (self.spacing == self.spacing[:1]).all()
-        return replace(
-            self._united([list(range(row, rows * self.num_cases, rows)) for row in range(rows)]),
+        return self._new(
+            **self._united([list(range(row, rows * self.num_cases, rows)) for row in range(rows)]),
             elements=self.elements.sum(0, keepdims=True),
             spacing=self.spacing[:1] if same else np.zeros((1, self.spacing.shape[1])),
             shape=self.shape.max(0, initial=0, keepdims=True),
+            farthest=None,
         )
 
     def summed(self) -> Self:
@@ -258,41 +281,48 @@ class SurfaceDistances(Counts):
             for n in range(self.num_cases)
             for direction in range(2)
         ]
-        return replace(self._united(rows), classes=("all",), elements=self.elements.sum(1, keepdims=True))
+        elements = self.elements.sum(1, keepdims=True)
+        return self._new(**self._united(rows), classes=("all",), elements=elements, farthest=None)
 
     def cases(self, index: slice | Sequence[int] | npt.NDArray[Any]) -> Self:
         """Return the distances of some of the cases."""
         wanted, rows = np.arange(self.num_cases)[index], 2 * len(self.classes)
-        return replace(
-            self._united([[n * rows + row] for n in wanted.tolist() for row in range(rows)]),
-            elements=self.elements[wanted],
-            spacing=self.spacing[wanted],
-            shape=self.shape[wanted],
-        )
+        chosen = {name: getattr(self, name)[wanted] for name in ("elements", "spacing", "shape")}
+        chosen["farthest"] = None if self.farthest is None else self.farthest[wanted]
+        return self._new(**self._united([[n * rows + row] for n in wanted.tolist() for row in range(rows)]), **chosen)
 
     def select(self, classes: Sequence[str | int]) -> Self:
         """Keep some classes, in the order given; ValueError if one is missing."""
         missing = [name for name in classes if name not in self.classes]
         if missing:
             raise ValueError(f"classes: {missing} are not among {list(self.classes)}")
-        columns = [self.classes.index(name) for name in classes]
-        first = [(n * len(self.classes) + k) * 2 for n in range(self.num_cases) for k in columns]
-        return replace(
-            self._united([[row + direction] for row in first for direction in range(2)]),
-            classes=tuple(classes),
-            elements=self.elements[:, columns],
-        )
+        return self.with_classes(classes)
 
     def with_classes(self, classes: Sequence[str | int]) -> Self:
         """Return these classes, in the order given: what is not there has no element."""
-        rows = range(2 * self.num_cases * len(self.classes))
-        of = dict(
-            zip([(n, k, d) for n in range(self.num_cases) for k in self.classes for d in range(2)], rows, strict=True)
-        )
-        wanted = [(n, k, d) for n in range(self.num_cases) for k in classes for d in range(2)]
-        made = self._united([[of[key]] if key in of else [] for key in wanted])
-        there = _sums(made.weights, made.starts).reshape(self.num_cases, len(classes), 2)
-        return replace(made, classes=tuple(classes), elements=there)
+        classes = _names(classes)
+        if classes == self.classes:
+            return self
+        place, number = {name: k for k, name in enumerate(self.classes)}, len(self.classes)
+        columns = np.array([place.get(name, -1) for name in classes], np.int64)
+        rows = [
+            [] if k < 0 else [(n * number + k) * 2 + direction]
+            for n in range(self.num_cases)
+            for k in columns.tolist()
+            for direction in range(2)
+        ]
+        changed: dict[str, Any] = {}
+        for name, nothing in (("elements", 0), ("farthest", -1)):
+            if (array := getattr(self, name)) is not None:
+                changed[name] = np.full((self.num_cases, columns.size, *array.shape[2:]), nothing)
+                changed[name][:, columns >= 0] = array[:, columns[columns >= 0]]
+        return self._new(**self._united(rows), classes=classes, **changed)
+
+    def reversed_axes(self) -> Self:
+        """Return the same of volumes whose axes lie the other way round."""
+        last_first = {name: getattr(self, name)[..., ::-1] for name in ("spacing", "shape")}
+        farthest = None if self.farthest is None else self.farthest[..., ::-1]
+        return self._new(**last_first, farthest=farthest)
 
     def rename(self, mapping: Mapping[str | int, str | int]) -> Self:
         """Give classes other names; ValueError if two would get the same."""
@@ -324,6 +354,7 @@ class SurfaceDistances(Counts):
             max_distance=math.inf if data["max_distance"] is None else float(data["max_distance"]),
             part=bool(data["part"]),
             areas=numbers(data["areas"], dtype) if data["weighted"] else None,
+            farthest=_places(data.get("farthest"), (cases, len(classes), 2, spacing.shape[1])),
         )
 
     def _check(self, other: Self) -> None:
@@ -338,33 +369,15 @@ class SurfaceDistances(Counts):
             if one != two:
                 raise ValueError(f"surfaces differ in kind: {name} is {one!r} of one and {two!r} of the other")
 
-    def _united(self, rows: Sequence[Sequence[int]]) -> Self:
-        """Return what has these rows, each put together of some of ours; what else has cases or classes is not new."""
-        starts, chosen, weights = [0], [np.empty(0, np.int64)], [self.weights[:0]]
-        for sources in rows:
-            where = np.concatenate([chosen[0], *(np.arange(self.starts[row], self.starts[row + 1]) for row in sources)])
-            numbers = self.weights[where]
-            if len(sources) > 1 and where.size:
-                keys = [self.distances[where]] if self.areas is None else [self.areas[where], self.distances[where]]
-                order = np.lexsort(keys)
-                new = np.ones(where.size, bool)
-                new[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
-                numbers, where = np.add.reduceat(numbers[order], np.flatnonzero(new)), where[order][new]
-            starts.append(starts[-1] + where.size)
-            chosen.append(where)
-            weights.append(numbers)
-        made, every = object.__new__(type(self)), np.concatenate(chosen)
-        made.__dict__.update(  # of parts that agree only once the caller has replaced the rest
-            self.__dict__,
-            starts=np.array(starts, np.int64),
-            distances=self.distances[every],
-            weights=np.concatenate(weights),
-            areas=None if self.areas is None else self.areas[every],
-        )
-        return made
+    def _united(self, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
+        """Return the rows of what has these, each put together of some of ours."""
+        keys = [self.distances] if self.areas is None else [self.distances, self.areas]
+        starts, chosen, weights = joined_rows(self.starts, keys, self.weights, rows)
+        areas = None if self.areas is None else self.areas[chosen]
+        return {"starts": starts, "distances": self.distances[chosen], "weights": weights, "areas": areas}
 
 
-#: The arrays of the statistic but for the areas, and the type of each.
+#: The arrays of the statistic, those that it need not have, and the type of each.
 _ARRAYS = {
     "starts": "int64",
     "distances": "float64",
@@ -373,10 +386,15 @@ _ARRAYS = {
     "spacing": "float64",
     "shape": "int64",
 }
+_OPTIONAL = {"areas": "float64", "farthest": "int64"}
 
 
-def _sums(weights: Numbers, starts: Ints) -> Numbers:
-    """Return the sum of the numbers of each row."""
-    sums = np.zeros(starts.size - 1, weights.dtype)
-    np.add.at(sums, np.repeat(np.arange(starts.size - 1), np.diff(starts)), weights)
-    return sums
+def _places(plain: Any, shape: tuple[int, ...]) -> Ints | None:
+    return None if plain is None else numbers(plain, np.dtype(np.int64)).reshape(shape)
+
+
+def _names(classes: Sequence[str | int]) -> tuple[str | int, ...]:
+    names = tuple(int(name) if isinstance(name, np.integer) else name for name in classes)
+    if len(set(map(str, names))) != len(names):
+        raise ValueError(f"classes: expected a name for each, found {list(names)}")
+    return names

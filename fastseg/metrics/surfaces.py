@@ -82,7 +82,7 @@ def _each_row(surfaces: SurfaceDistances, function: Callable[[Floats, Any, Any],
 def _pooled_directions(surfaces: SurfaceDistances) -> SurfaceDistances:
     """Return both directions together, as direction 0."""
     rows = range(0, 2 * surfaces.num_cases * len(surfaces.classes), 2)
-    return surfaces._united([part for row in rows for part in ([row, row + 1], [])])
+    return surfaces._new(**surfaces._united([part for row in rows for part in ([row, row + 1], [])]))
 
 
 def _totals(surfaces: SurfaceDistances) -> tuple[Floats, Floats]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.counts import SurfaceDistances
+from fastseg.counts.farthest import farthest_element
 from fastseg.report import pictures
 from fastseg.report.overlays import Box, Plane, views_of
 
@@ -31,6 +33,7 @@ def plot_overlay(
     window: tuple[float, float] = (1.0, 99.0),
     fill: bool = False,
     names: Mapping[int, str] | None = None,
+    surfaces: SurfaceDistances | None = None,
 ) -> Figure:
     """Draw an image, and the truth and the prediction over it, in the planes through the largest disagreement.
 
@@ -48,6 +51,9 @@ def plot_overlay(
         Whether classes are filled, and the image shines through, instead of outlined.
     names : mapping of int to str, optional
         Names of labels for the legend.
+    surfaces : SurfaceDistances, optional
+        What `fastseg.surface_distances` found of these maps, a single case: a ring marks where the largest finite distance of
+        all classes is, in one more row where the planes do not show it.
 
     Returns
     -------
@@ -59,7 +65,8 @@ def plot_overlay(
     ImportError
         If matplotlib is not installed.
     TypeError, ValueError
-        If shapes differ, there are not two or three axes, labels are no integers, or an option is not what it should be.
+        If shapes differ, there are not two or three axes, labels are no integers, or an option is not what it should be;
+        if `surfaces` are of several cases, of another shape, or do not know their places.
 
     Notes
     -----
@@ -82,7 +89,8 @@ def plot_overlay(
     values, true, pred = _checked(image, y_true, y_pred)
     steps = _steps(spacing, values.ndim)
     limits = _percentiles(window)
-    planes = views_of(lambda: _boxes(values, true, pred, steps), "").planes
+    mark = None if surfaces is None else _farthest(surfaces, values.shape)
+    planes = views_of(lambda: _boxes(values, true, pred, steps), "", mark).planes
     labels = np.unique(np.concatenate([np.unique(part) for plane in planes for part in (plane.true, plane.pred)]))
     colours = pictures.class_colours(label for label in labels.tolist() if label != 0)
     figure = Figure(figsize=(3 * _INCHES, len(planes) * _INCHES + 0.5), layout="constrained")
@@ -103,6 +111,19 @@ def _checked(image: Any, y_true: Any, y_pred: Any) -> tuple[Array, Array, Array]
         if array.dtype.kind not in ("biuf" if name == "image" else "biu"):
             raise TypeError(f"{name}: expected {'numbers' if name == 'image' else 'integers'}, found {array.dtype}")
     return arrays["image"], arrays["y_true"], arrays["y_pred"]
+
+
+def _farthest(surfaces: SurfaceDistances, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the index of the element with the largest finite distance, None where there is none."""
+    if not isinstance(surfaces, SurfaceDistances):
+        raise TypeError(f"surfaces: expected SurfaceDistances, found {type(surfaces).__name__}")
+    if surfaces.farthest is None or surfaces.shape.tolist() != [[*shape]]:
+        found = f"{surfaces.num_cases} case(s) of the shape(s) {surfaces.shape.astype(int).tolist()}"
+        raise ValueError(
+            f"surfaces: expected those of one case of the shape {[*shape]} that know their places, found {found}"
+        )
+    element = farthest_element(surfaces)
+    return None if element is None else element.place
 
 
 def _steps(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
@@ -150,6 +171,9 @@ def _draw(
         ax.set(xticks=[], yticks=[])
         if titles:
             ax.set_title(title, fontsize=9)
+        if plane.mark is not None:
+            style = {"markerfacecolor": "none", "markeredgecolor": "#e4002b"}
+            ax.plot([plane.mark[1]], [plane.mark[0]], "o", markersize=9, gid="farthest", **style)
     if plane.axis is not None:
         axes[0].set_ylabel(f"{plane.name} = {plane.index}", fontsize=8)
     if known:

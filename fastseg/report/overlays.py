@@ -55,6 +55,10 @@ class Plane:
         Height and width in mm, or in voxels where the spacing is not known.
     cross : (float, float)
         Where the largest error is, in the same units from the top left.
+    mark : (float, float) or None
+        Where the largest distance of surfaces is, where that is in this plane.
+    extra : bool
+        Whether the plane is there for the mark alone.
     image : (H, W) float64 or None
         What the labels are of, where that is known.
     """
@@ -69,6 +73,8 @@ class Plane:
     size: tuple[float, float]
     cross: tuple[float, float]
     image: Array | None = None
+    mark: tuple[float, float] | None = None
+    extra: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +87,9 @@ class Views:
     planes: tuple[Plane, ...]
 
 
-def views(record: CaseRecord, settings: Settings, image: str | None = None) -> Views:
+def views(
+    record: CaseRecord, settings: Settings, image: str | None = None, mark: tuple[int, ...] | None = None
+) -> Views:
     """Return the planes through a case's largest error; where there is none, through the middle of its foreground.
 
     Parameters
@@ -90,6 +98,8 @@ def views(record: CaseRecord, settings: Settings, image: str | None = None) -> V
         The case, and how it was scored.
     image
         The path of the volume that was segmented, which has to lie as the reference does.
+    mark
+        As in `views_of`.
 
     Raises
     ------
@@ -105,11 +115,21 @@ def views(record: CaseRecord, settings: Settings, image: str | None = None) -> V
             reorient=settings.reorient, axes=settings.axes,
         ):  # fmt: skip
             pass
-    return views_of(lambda: _boxes(record, settings, image), _letters(record, settings))
+    return views_of(lambda: _boxes(record, settings, image), _letters(record, settings), mark)
 
 
-def views_of(boxes: Callable[[], Iterable[Box]], letters: str) -> Views:
+def views_of(boxes: Callable[[], Iterable[Box]], letters: str, mark: tuple[int, ...] | None = None) -> Views:
     """Return the planes through the largest error of a volume, which is read twice, box by box.
+
+    Parameters
+    ----------
+    boxes
+        Yields the boxes.
+    letters
+        Of the axes, where they have any.
+    mark
+        Index of the voxel where surfaces are farthest apart: planes through it show it; where none of those that one looks
+        at first does, there is one more.
 
     Raises
     ------
@@ -125,12 +145,17 @@ def views_of(boxes: Callable[[], Iterable[Box]], letters: str) -> Views:
     flat = [axis for axis, length in enumerate(search.shape) if length == 1]
     across = [None] if number == 2 else [*(flat[:1] or range(number))]
     copies = [_Copy(axis, search, voxel) for axis in across]
+    copies.sort(key=lambda copy: copy.axis is not None and axes[copy.axis] != "z")  # what people look at first
+    if mark is not None:
+        mark = tuple(min(max(at, 0), size - 1) for at, size in zip(mark, search.shape, strict=True))
+        first = copies[0].axis
+        if first is not None and voxel[first] != mark[first]:
+            copies.append(_Copy(first, search, mark, extra=True))
     for box in boxes():
         for copy in copies:
             copy.add(box)
-    copies.sort(key=lambda copy: copy.axis is not None and axes[copy.axis] != "z")  # what people look at first
     upwards = letters.startswith("xyz")
-    return Views(voxel, axes, search.errors, tuple(copy.plane(axes, upwards) for copy in copies))
+    return Views(voxel, axes, search.errors, tuple(copy.plane(axes, upwards, mark) for copy in copies))
 
 
 class Box(NamedTuple):
@@ -219,8 +244,8 @@ class _Search:
 class _Copy:
     """A plane that is being copied."""
 
-    def __init__(self, axis: int | None, search: _Search, voxel: tuple[int, ...]) -> None:
-        self.axis, self.voxel, self.shape = axis, voxel, search.shape
+    def __init__(self, axis: int | None, search: _Search, voxel: tuple[int, ...], extra: bool = False) -> None:
+        self.axis, self.voxel, self.shape, self.extra = axis, voxel, search.shape, extra
         self.sides = [other for other in range(len(voxel)) if other != axis][:2]
         self.low, self.high, self.step, self.first, self.mm = {}, {}, {}, {}, {}
         for side in self.sides:
@@ -259,20 +284,26 @@ class _Copy:
             self.image = np.zeros(self._size, np.float64) if self.image is None else self.image
             self.image[tuple(into)] = box.image[tuple(out)].reshape(size)
 
-    def plane(self, axes: tuple[str, ...], upwards: bool) -> Plane:
+    def _at(self, voxel: tuple[int, ...], upwards: bool) -> tuple[float, float]:
+        """Return where a voxel is drawn, from the top left."""
+        first, second = ((voxel[side] - self.low[side] + 0.5) * self.mm[side] for side in self.sides)
+        height = (self.high[self.sides[1]] - self.low[self.sides[1]]) * self.mm[self.sides[1]]
+        return (height - second, first) if upwards else (first, second)
+
+    def plane(self, axes: tuple[str, ...], upwards: bool, mark: tuple[int, ...] | None) -> Plane:
         """Return the plane as it is drawn: as stored, or, `upwards`, its first axis to the right and its second up."""
         true, pred, scored, image = self.true, self.pred, self.scored, self.image
         size = [(self.high[side] - self.low[side]) * self.mm[side] for side in self.sides]
-        cross = [(self.voxel[side] - self.low[side] + 0.5) * self.mm[side] for side in self.sides]
         if upwards:
             true, pred, scored = (part.T[::-1] for part in (true, pred, scored))
             image = None if image is None else image.T[::-1]
-            size, cross = size[::-1], [size[1] - cross[1], cross[0]]
+            size = size[::-1]
+        seen = mark is not None and (self.axis is None or mark[self.axis] == self.voxel[self.axis])
         name, index, length = "", 0, 1
         if self.axis is not None:
             name, index, length = axes[self.axis], self.voxel[self.axis], self.shape[self.axis]
-        sides, at = (size[0], size[1]), (cross[0], cross[1])
-        return Plane(self.axis, name, index, length, true, pred, scored, sides, at, image)
+        at, far = self._at(self.voxel, upwards), self._at(mark, upwards) if mark is not None and seen else None
+        return Plane(self.axis, name, index, length, true, pred, scored, (size[0], size[1]), at, image, far, self.extra)
 
 
 def _boxes(record: CaseRecord, settings: Settings, image: str | None) -> Iterator[Box]:

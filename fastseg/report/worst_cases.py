@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.counts.farthest import Farthest, farthest_element
 from fastseg.metrics.choice import known_metric
 from fastseg.report import overlays, pictures, svg
 from fastseg.report.images import Images
 from fastseg.report.words import count, metric_name, number
 from fastseg.runs import CaseRecord, Run
+from fastseg.runs.results.surfaces import surface_name
 from fastseg.volumes import split_inside
 
 __all__ = ["Shown", "badness", "rank", "show", "swatch", "worst_class"]
@@ -27,6 +29,11 @@ _LEGEND, _NAMED = 24, 4
 
 #: The colour of labels that are no classes.
 GREY = "#777777"
+
+#: What marks where surfaces are farthest apart, as it stands in a legend.
+_RING = (
+    '<svg class="swatch" width="12" height="12" aria-hidden="true"><circle class="far" cx="6" cy="6" r="4.5"/></svg>'
+)
 
 #: How much longer than wide a picture may be, or the reverse: more is squeezed.
 _SLIVER = 6.0
@@ -125,7 +132,8 @@ def _with_pictures(case: Shown, record: CaseRecord, run: Run, under: Images | No
     if run.settings.masks is not None:
         return replace(case, apology="pictures are of label maps; these are masks, which may overlap")
     try:
-        views, lacking = _views(_located(record, run), run, under)
+        largest = None if record.surfaces is None else farthest_element(record.surfaces)
+        views, lacking = _views(_located(record, run), run, under, None if largest is None else largest.place)
     except (OSError, ValueError, ImportError, EOFError, MemoryError) as error:
         return replace(case, apology=_why(error, run))
     colours, fill = _colours(run), under is not None and under.fill
@@ -139,9 +147,11 @@ def _with_pictures(case: Shown, record: CaseRecord, run: Run, under: Images | No
     ]
     if others:
         legend.append((swatch(GREY), "other labels"))
+    if largest is not None:
+        legend.append((svg.html(_RING), "largest distance"))
     return replace(
         case,
-        facts=(*case.facts, *_where(views), *lacking),
+        facts=(*case.facts, *_where(views), *_farthest(largest, views, run), *lacking),
         planes=tuple(_drawings(plane, colours | others, fill, known) for plane in views.planes),
         captions=("Image", *case.captions) if views.planes[0].image is not None else case.captions,
         legend=tuple(legend[:_LEGEND]),
@@ -149,23 +159,37 @@ def _with_pictures(case: Shown, record: CaseRecord, run: Run, under: Images | No
     )
 
 
-def _views(record: CaseRecord, run: Run, under: Images | None) -> tuple[overlays.Views, tuple[str, ...]]:
+def _views(
+    record: CaseRecord, run: Run, under: Images | None, mark: tuple[int, ...] | None
+) -> tuple[overlays.Views, tuple[str, ...]]:
     """Return the planes of a case, with its image where there is one, and why there is none."""
     if under is None:
-        return overlays.views(record, run.settings), ()
+        return overlays.views(record, run.settings, mark=mark), ()
     try:
-        return overlays.views(record, run.settings, under.of(record.id)), ()
+        return overlays.views(record, run.settings, under.of(record.id), mark), ()
     except (OSError, ValueError) as error:
-        return overlays.views(record, run.settings), (f"no image: {error}",)
+        return overlays.views(record, run.settings, mark=mark), (f"no image: {error}",)
 
 
 def _where(views: overlays.Views) -> tuple[str, str]:
     """Say how many voxels disagree, and which voxel is looked at."""
-    named = zip(views.axes, views.voxel, strict=True)
-    place = ", ".join(f"{name} = {at}" if len(name) == 1 else f"{at}" for name, at in named)
     where = "largest disagreement around voxel" if views.errors else "no voxel disagrees; planes through voxel"
     many = f"{count(views.errors, 'voxel')} {'disagrees' if views.errors == 1 else 'disagree'}"
-    return many, f"{where} ({place})"
+    return many, f"{where} ({_index(views, views.voxel)})"
+
+
+def _farthest(largest: Farthest | None, views: overlays.Views, run: Run) -> Iterator[str]:
+    """Say how far surfaces are apart at most, whose they are, and where."""
+    if largest is not None:
+        ends = {"true_to_pred": "truth to prediction", "pred_to_true": "prediction to truth"}[largest.direction]
+        name = next((each.name for each in run.classes if surface_name(each) == largest.name), largest.name)
+        where = f"{name}, {ends}, at voxel ({_index(views, largest.place)})"
+        yield f"largest distance {number(largest.distance)} mm ({where})"
+
+
+def _index(views: overlays.Views, voxel: tuple[int, ...]) -> str:
+    named = zip(views.axes, voxel, strict=True)
+    return ", ".join(f"{name} = {at}" if len(name) == 1 else f"{at}" for name, at in named)
 
 
 def _drawings(
@@ -173,6 +197,7 @@ def _drawings(
 ) -> tuple[str, tuple[Any, ...]]:
     """Return what a plane is, and its pictures: the image, if there is one, truth, prediction, disagreement."""
     name = f"{plane.name} = {plane.index} of 0–{plane.length - 1}" if plane.axis is not None else ""
+    name += ", largest distance" if plane.extra else ""
     true, pred = plane.true, plane.pred
     if plane.image is not None and not fill:
         true, pred = pictures.outlined(true), pictures.outlined(pred)
@@ -246,16 +271,20 @@ def _drawing(
     Below it is an image, if there is one, and in a corner a bar that says how long some millimetres are.
     """
     height, width = plane.size
-    y, x = (at / side for at, side in zip(plane.cross, plane.size, strict=True))
+    places = (plane.cross, plane.mark or plane.cross)
+    (y, x), (far_y, far_x) = ([at / side for at, side in zip(each, plane.size, strict=True)] for each in places)
     ratio = min(max(width / height, 1 / _SLIVER), _SLIVER)
     wide, high = (300.0, 300.0 / ratio) if ratio >= 1 else (300.0 * ratio, 300.0)
     uri = pictures.png(pixels, {value: colours[value] for value in np.unique(pixels).tolist() if value in colours})
     parts = [_layer(under, wide, high)] if under is not None else []
     parts += [_layer(uri, wide, high, opacity)] if colours or under is None else []
     parts += [_scale_bar(plane.size[1], wide, high)] if bar else []
+    parts += [] if plane.extra else _cross(x * wide, y * high, wide, high)
+    if plane.mark is not None:
+        parts.append(f'<circle class="far" cx="{far_x * wide:.1f}" cy="{far_y * high:.1f}" r="8"/>')
     return svg.html(
         f'<svg viewBox="0 0 {wide:.1f} {high:.1f}" width="{wide:.1f}" height="{high:.1f}" role="img" '
-        f'aria-label="{_attribute(label)}">{"".join(parts)}{"".join(_cross(x * wide, y * high, wide, high))}</svg>'
+        f'aria-label="{_attribute(label)}">{"".join(parts)}</svg>'
     )
 
 

@@ -41,8 +41,8 @@ def right_angled_spacing(geometry: Geometry, name: str) -> tuple[float, ...]:
     spacing = tuple(float(step) for step in geometry.spacing)
     if not all(0 < step < np.inf for step in spacing):
         raise VolumeError(
-            f"{name}: expected a volume that says its spacing for distances of surfaces, found {spacing}; spacing= says it "
-            "instead (distances in voxels: 1)"
+            f"{name}: expected a volume that says its spacing for distances of surfaces, found {spacing}; spacing= "
+            "(--spacing) says it instead (distances in voxels: 1)"
         )
     return tuple(map(_meant, spacing))
 

@@ -75,6 +75,45 @@ def test_folders_and_gates(files: Any, capsys: Any, monkeypatch: Any, tmp_path: 
     assert found["mean"]["hd95"]["value"] == pytest.approx(hd95(surfaces, convention="medpy")[0].mean())
 
 
+def test_files_that_say_no_spacing_are_given_one(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    from PIL import Image
+
+    true, pred = phantom_pair((20, 24, 10), 4, foreground=0.4)
+    image = {"true": true[:, :, 5], "pred": pred[:, :, 5]}
+    volume = {"true": true, "pred": pred}
+    for name in image:
+        Image.fromarray(image[name]).save(tmp_path / f"{name}.png")
+        np.save(tmp_path / f"{name}.npy", volume[name])
+        (tmp_path / f"{name}s").mkdir()
+        np.save(tmp_path / f"{name}s" / "case.npy", volume[name])
+    for kind, arrays, text, spacing in (
+        ("png", image, "0.7", 0.7),
+        ("png", image, "0.7, 2", (0.7, 2)),
+        ("npy", volume, "0.8,0.8,3", SPACING),
+    ):
+        paths = [tmp_path / f"{name}.{kind}" for name in ("true", "pred")]
+        arguments = ["--metrics", "dice,hd95", "--json", "-"]
+        assert "(--spacing) says it" in call(capsys, monkeypatch, "evaluate", *paths, *arguments)[2]
+        found = json.loads(call(capsys, monkeypatch, "evaluate", *paths, *arguments, "--spacing", text)[1])
+        values = hd95(surface_distances(arrays["true"], arrays["pred"], spacing=spacing, labels=[1, 2, 3]))[0]
+        values[np.isinf(values)] = np.nan  # which JSON cannot say
+        said = [found["classes"][label]["hd95"] for label in "123"]
+        np.testing.assert_allclose(np.array(said, float), values)
+    folders = [tmp_path / "trues", tmp_path / "preds"]
+    found = json.loads(call(capsys, monkeypatch, "evaluate", *folders, *arguments, "--spacing", text)[1])
+    assert found["mean"]["hd95"]["value"] == pytest.approx(values.mean())
+    for text, message in (
+        ("a", "--spacing: expected a number, or one for each axis such as 0.8,0.8,3; found 'a'"),
+        ("1,1", "--spacing: expected a positive number, or 3 (one for each axis of space"),
+        ("0", "--spacing: expected a positive number"),
+    ):
+        code, _, err = call(capsys, monkeypatch, "evaluate", *paths, *arguments, "--spacing", text)
+        assert (code, message in err) == (2, True), err
+    code, _, err = call(capsys, monkeypatch, "evaluate", *paths, "--metrics", "dice", "--spacing", 1)
+    assert (code, "--spacing: of metrics of surfaces (hd95, assd, nsd, ...), found none of them" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -62,6 +62,11 @@ def test_rows_and_totals() -> None:
         WHOLE.row(0, 3, "true_to_pred")
 
 
+def test_it_is_told_in_a_line() -> None:
+    pairs = f"{WHOLE.distances.size} distances of {WHOLE.elements.sum()} elements"
+    assert repr(WHOLE) == f"<SurfaceDistances of 2 case(s), 3 classes: {pairs} ('voxel')>"
+
+
 def test_cases_are_joined_and_taken_apart() -> None:
     one, two = WHOLE.cases([0]), WHOLE.cases(slice(1, 2))
     assert one.concat(two) == WHOLE
@@ -99,7 +104,8 @@ def test_classes_are_chosen_and_renamed() -> None:
 
 def test_parts_merge_and_wholes_do_not() -> None:
     first, rest = parts()
-    assert replace(first.merge(rest), part=False) == replace(rest.merge(first), part=False) == WHOLE
+    whole = replace(WHOLE, farthest=None)  # of parts nobody knows whose is the farther
+    assert replace(first.merge(rest), part=False) == replace(rest.merge(first), part=False) == whole
     zeros = SurfaceDistances.zeros([1, 2, 7], cases=2)
     assert zeros.merge(WHOLE) == WHOLE.merge(zeros) == WHOLE
     assert zeros.merge(first) == first
@@ -156,6 +162,7 @@ def test_bytes_and_pickles_are_the_same_again(surfaces: SurfaceDistances) -> Non
         ({"starts": WHOLE.starts.tolist()}, TypeError, "starts: expected int64, found"),
         ({"classes": (1, 2)}, ValueError, "starts, elements, shape: expected shapes"),
         ({"classes": (1, 1, 2)}, ValueError, "classes: expected a name for each"),
+        ({"farthest": WHOLE.elements}, ValueError, r"farthest: expected shape \(2, 3, 2, 3\), found \(2, 3, 2\)"),
         ({"spacing": WHOLE.spacing[0]}, ValueError, r"spacing: expected shape \(cases, axes\)"),
     ],
 )  # fmt: skip

@@ -3,11 +3,15 @@
 The surface that is searched is a bit map of its box: for each (y, x) a column of words along the first axis, with an empty
 word before and after. A distance is the least (A + B) + C of the squares of its offsets along the three axes, in float64.
 Addition rounds monotonously, so the least of one axis is found before the next is added, and what is pruned could not be less.
+
+A box is a row of numbers: its first voxel along each axis, its lengths, the words of a column, where its bit map begins, and
+from where to where the places of its elements are.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -36,23 +40,24 @@ _SLACK = 1e-6
 
 
 @kernel
-def fill_words(places: Any, rows: Any, columns: Any, box: Any, bits: Any) -> None:
-    """Set the bits of elements in the bit map of their box."""
-    for i in range(places.size):
-        place = np.int64(places[U(i)])
-        line = place // columns
-        x = place - line * columns
-        z = line // rows
-        y = line - z * rows
-        z -= box[0]
-        column = ((y - box[1]) * box[5] + (x - box[2])) * box[6] + 1 + (z >> 6)
-        bits[U(column)] |= _ONE << U(z & 63)
+def fill_words(places: Any, boxes: Any, rows: Any, columns: Any, bits: Any) -> None:
+    """Set the bits of elements in the bit maps of their boxes."""
+    for b in range(boxes.shape[0]):
+        box = boxes[b]
+        for i in range(box[8], box[9]):
+            place = np.int64(places[U(i)])
+            line = place // columns
+            x = place - line * columns
+            z = line // rows
+            y = line - z * rows
+            z -= box[0]
+            column = box[7] + ((y - box[1]) * box[5] + (x - box[2])) * box[6] + 1 + (z >> 6)
+            bits[U(column)] |= _ONE << U(z & 63)
 
 
 @device
-def add_to(keys: Any, counts: Any, square: Any) -> None:
-    """Count one squared distance; there are places for all that may come."""
-    mask = U(keys.size - 1)
+def add_to(keys: Any, counts: Any, mask: Any, square: Any) -> None:
+    """Count one squared distance; there are places for all that may come, one more than `mask`."""
     at = ((as_bits(square) * _MIX) >> U(40)) & mask
     while keys[at] != square:
         if keys[at] < 0.0:
@@ -62,72 +67,118 @@ def add_to(keys: Any, counts: Any, square: Any) -> None:
     counts[at] += 1
 
 
+@device
+def beside_box(box: Any, x: Any, y: Any, z: Any, along_z: Any, along_y: Any, along_x: Any) -> Any:
+    """Return the squared distance to a box, which none of what is in it is less than."""
+    dz = max(box[0] - z, z - (box[0] + box[3] - 1), np.int64(0))
+    dy = max(box[1] - y, y - (box[1] + box[4] - 1), np.int64(0))
+    dx = max(box[2] - x, x - (box[2] + box[5] - 1), np.int64(0))
+    return (along_z[U(dz)] + along_y[U(dy)]) + along_x[U(dx)]
+
+
 @kernel
 def near_words(
-    places: Any, rows: Any, columns: Any, box: Any, bits: Any, along_z: Any, along_y: Any, along_x: Any,
-    steps: Any, bounds: Any, reach: Any, allowance: Any, keys: Any, counts: Any, missed: Any,
-) -> Any:  # fmt: skip
-    """Count the distances of elements whose nearest is near by; return how many are `missed`, and left to `search_planes`.
+    places: Any, jobs: Any, boxes: Any, rows: Any, columns: Any, bits: Any, along_z: Any, along_y: Any, along_x: Any,
+    steps: Any, bounds: Any, reach: Any, limit: Any, keys: Any, counts: Any, found: Any, often: Any, missed: Any, told: Any,
+    farthest: Any,
+) -> None:  # fmt: skip
+    """Count the distances of elements whose nearest is near by, and tell which are missed, and left to `search_planes`.
+
+    Job j has the places jobs[j, 0] to jobs[j, 1] − 1, which are measured to the surface in box jobs[j, 2]. What is found of it
+    is in `found`, `often` and `missed` from as many on as the jobs before it have elements: told[j, 0] squared distances, how
+    many have each, and told[j, 1] elements, by their number. farthest[j] becomes the largest finite distance and the first
+    place that has it. `keys` and `counts` are room for twice the elements of a job.
 
     `steps` are the columns around an element, (dy, dx) in the order of their `bounds`, B + C, the last bound infinite. All
-    columns within `reach` (squared) are there.
+    columns within `reach` (squared) are there. What is not less than `limit` (squared) is infinite, and not searched.
     """
-    misses = 0
-    plane = np.int64(-1)
-    most, left = allowance, allowance
-    hit_z = hit_y = hit_x = np.int64(-1)
     beyond = along_z[_REACH] if along_z.size > _REACH else _INFINITE
-    height, width, words = box[4], box[5], box[6]
-    for i in range(places.size):
-        place = np.int64(places[U(i)])
-        line = place // columns
-        x = place - line * columns
-        z = line // rows
-        y = line - z * rows
-        if z != plane:  # where a plane had too many far ones, the next gets fewer tries
-            if plane >= 0:
-                most = max(most >> 2, np.int64(64)) if left <= 0 else min(most << 1, allowance)
-            plane, left = z, most
-        if left <= 0:
-            missed[U(misses)] = i
-            misses += 1
-            continue
-        best = _INFINITE
-        if hit_z >= 0:
-            best = (along_z[U(abs(z - hit_z))] + along_y[U(abs(y - hit_y))]) + along_x[U(abs(x - hit_x))]
-        first = z - box[0] - _REACH
-        word = (first >> 6) + 1
-        shift = U(first & 63)
-        tries = 0
-        if word >= 0 and word + 1 < words:
-            row, column = y - box[1], x - box[2]
-            while bounds[U(tries)] < best:
-                yy, xx = row + steps[U(tries), U(0)], column + steps[U(tries), U(1)]
-                if 0 <= yy < height and 0 <= xx < width:
-                    at = U((yy * width + xx) * words + word)
-                    window = (bits[at] >> shift) | ((bits[at + _ONE] << _ONE) << (U(63) - shift))
-                    if window != _ZERO:
-                        offset = np.int64(64)
-                        before = window & _LOW
-                        after = window >> U(32)
-                        if after != _ZERO:
-                            offset = np.int64(trailing_zeros(after))
-                        if before != _ZERO:
-                            back = np.int64(leading_zeros(before)) - 31
-                            if back < abs(offset):
-                                offset = -back
-                        square = (along_z[U(abs(offset))] + along_y[U(abs(yy - row))]) + along_x[U(abs(xx - column))]
-                        if square < best:
-                            best = square
-                            hit_z, hit_y, hit_x = z + offset, yy + box[1], xx + box[2]
-                tries += 1
-        if best <= beyond and best <= reach and word >= 0 and word + 1 < words:
-            add_to(keys, counts, best)
-        else:
-            left -= tries + 1
-            missed[U(misses)] = i
-            misses += 1
-    return misses
+    offset = np.int64(0)
+    for j in range(jobs.shape[0]):
+        start, number = jobs[j, 0], jobs[j, 1] - jobs[j, 0]
+        box = boxes[jobs[j, 2]]
+        height, width, words, map_at = box[4], box[5], box[6], box[7]
+        room = np.int64(2)
+        while room < 2 * number:
+            room *= 2
+        for i in range(room):
+            keys[U(i)] = EMPTY
+            counts[U(i)] = 0
+        mask = U(room - 1)
+        misses = 0
+        largest, root, where = -1.0, -1.0, -1.0
+        plane = np.int64(-1)
+        allowance = max(np.int64(4096), height * width // 2)
+        most, left = allowance, allowance
+        hit_z = hit_y = hit_x = np.int64(-1)
+        for i in range(number):
+            place = np.int64(places[U(start + i)])
+            line = place // columns
+            x = place - line * columns
+            z = line // rows
+            y = line - z * rows
+            if z != plane:  # where a plane had too many far ones, the next gets fewer tries
+                if plane >= 0:
+                    most = max(most >> 2, np.int64(64)) if left <= 0 else min(most << 1, allowance)
+                plane, left = z, most
+            if left <= 0:
+                missed[U(offset + misses)] = i
+                misses += 1
+                continue
+            best = limit
+            if hit_z >= 0:
+                square = (along_z[U(abs(z - hit_z))] + along_y[U(abs(y - hit_y))]) + along_x[U(abs(x - hit_x))]
+                best = min(best, square)
+            first = z - box[0] - _REACH
+            word = (first >> 6) + 1
+            shift = U(first & 63)
+            tries = 0
+            inside = word >= 0 and word + 1 < words
+            if inside and limit < _INFINITE:
+                inside = beside_box(box, x, y, z, along_z, along_y, along_x) < best
+            if inside:
+                row, column = y - box[1], x - box[2]
+                while bounds[U(tries)] < best:
+                    yy, xx = row + steps[U(tries), U(0)], column + steps[U(tries), U(1)]
+                    if 0 <= yy < height and 0 <= xx < width:
+                        at = U(map_at + (yy * width + xx) * words + word)
+                        window = (bits[at] >> shift) | ((bits[at + _ONE] << _ONE) << (U(63) - shift))
+                        if window != _ZERO:
+                            step = np.int64(64)
+                            before = window & _LOW
+                            after = window >> U(32)
+                            if after != _ZERO:
+                                step = np.int64(trailing_zeros(after))
+                            if before != _ZERO:
+                                back = np.int64(leading_zeros(before)) - 31
+                                if back < abs(step):
+                                    step = -back
+                            square = (along_z[U(abs(step))] + along_y[U(abs(yy - row))]) + along_x[U(abs(xx - column))]
+                            if square < best:
+                                best = square
+                                hit_z, hit_y, hit_x = z + step, yy + box[1], xx + box[2]
+                    tries += 1
+            if best <= beyond and best <= reach:  # where z is too far from the box for a window, all of it is beyond
+                if best == limit:
+                    best = _INFINITE
+                elif best > largest:
+                    largest = best
+                    if math.sqrt(best) > root:
+                        root, where = math.sqrt(best), np.float64(place)
+                add_to(keys, counts, mask, best)
+            else:
+                left -= tries + 1
+                missed[U(offset + misses)] = i
+                misses += 1
+        farthest[j, 0], farthest[j, 1] = root, where
+        distinct = np.int64(0)
+        for i in range(room):
+            if counts[U(i)] != 0:
+                found[U(offset + distinct)] = keys[U(i)]
+                often[U(offset + distinct)] = counts[U(i)]
+                distinct += 1
+        told[j, 0], told[j, 1] = distinct, misses
+        offset += number
 
 
 @device
@@ -218,13 +269,16 @@ def envelope(
 @kernel
 def plane_words(
     places: Any, missed: Any, rows: Any, columns: Any, box: Any, bits: Any, along_z: Any, along_y: Any, along_x: Any,
-    squares: Any, heights: Any, sites: Any, starts: Any, out: Any, keys: Any, counts: Any,
+    squares: Any, heights: Any, sites: Any, starts: Any, out: Any, limit: Any, keys: Any, counts: Any, farthest: Any,
 ) -> Any:  # fmt: skip
     """Count the distances of the missed elements of the first plane among `missed`; return how many these are.
 
-    Memory: `squares` has a number for each column of the box, `out` one for each x of the box and y of the volume.
+    Memory: `squares` has a number for each column of the box, `out` one for each x of the box and y of the volume. `limit`
+    is as in `near_words`; `farthest` is brought up to date.
     """
-    height, width, words = box[4], box[5], box[6]
+    height, width, words, map_at = box[4], box[5], box[6], box[7]
+    mask = U(keys.size - 1)
+    root, where = farthest[0], farthest[1]
     total = 0
     first, last, z = rows, np.int64(-1), np.int64(-1)
     for i in range(missed.size):
@@ -236,17 +290,19 @@ def plane_words(
         y = line - z * rows - box[1]
         first, last = min(first, y), max(last, y)
         total += 1
-    farthest = 0.0
+    highest = 0.0
     for y in range(height):
         for x in range(width):
-            offset = column_distance(bits, (y * width + x) * words, words, z - box[0])
+            offset = column_distance(bits, map_at + (y * width + x) * words, words, z - box[0])
             square = _INFINITE if offset < 0 else along_z[U(offset)]
+            if square >= limit:
+                square = _INFINITE
             squares[U(x * height + y)] = square
-            if offset >= 0:
-                farthest = max(farthest, square)
+            if square < _INFINITE:
+                highest = max(highest, square)
     slack = _SLACK
     if along_y.size > 1:
-        slack = max(slack, 1e-12 * (farthest / along_y[U(1)]))
+        slack = max(slack, 1e-12 * (highest / along_y[U(1)]))
     for x in range(width):
         for y in range(height):
             heights[U(y)] = squares[U(x * height + y)]
@@ -256,7 +312,7 @@ def plane_words(
         line = place // columns
         x = place - line * columns - box[2]
         start = (line - (line // rows) * rows - box[1] - first) * width
-        best = _INFINITE
+        best = limit
         left, right = min(x, width - 1), max(x + 1, np.int64(0))
         while left >= 0 and along_x[U(x - left)] < best:
             best = min(best, out[U(start + left)] + along_x[U(x - left)])
@@ -264,25 +320,33 @@ def plane_words(
         while right < width and along_x[U(right - x)] < best:
             best = min(best, out[U(start + right)] + along_x[U(right - x)])
             right += 1
-        add_to(keys, counts, best)
+        if best == limit:
+            best = _INFINITE
+        elif math.sqrt(best) >= root:
+            if math.sqrt(best) > root or np.float64(place) < where:
+                where = np.float64(place)
+            root = math.sqrt(best)
+        add_to(keys, counts, mask, best)
+    farthest[0], farthest[1] = root, where
     return total
 
 
-_PLACES, _NUMBER, _FLOATS, _INTS = own(np.uint64, 1), types.int64, own(np.float64, 1), own(np.int64, 1)
+_PLACES, _NUMBER, _REAL = own(np.uint64, 1), types.int64, types.float64
+_FLOATS, _INTS, _TABLE = own(np.float64, 1), own(np.int64, 1), own(np.int64, 2)
 
 
 @functools.cache
 def fill_bits() -> Any:
-    """Return the compiled `fill_words`. A box is its first voxel along each axis, its lengths, and the words of a column."""
-    return fill_words.specialise(_PLACES, _NUMBER, _NUMBER, _INTS, _PLACES)
+    """Return the compiled `fill_words`."""
+    return fill_words.specialise(_PLACES, _TABLE, _NUMBER, _NUMBER, _PLACES)
 
 
 @functools.cache
 def search_near() -> Any:
     """Return the compiled `near_words`."""
     return near_words.specialise(
-        _PLACES, _NUMBER, _NUMBER, _INTS, _PLACES, _FLOATS, _FLOATS, _FLOATS, own(np.int64, 2), _FLOATS, types.float64,
-        _NUMBER, _FLOATS, _INTS, own(np.int32, 1),
+        _PLACES, _TABLE, _TABLE, _NUMBER, _NUMBER, _PLACES, _FLOATS, _FLOATS, _FLOATS, _TABLE, _FLOATS, _REAL, _REAL,
+        _FLOATS, _INTS, _FLOATS, _INTS, own(np.int32, 1), _TABLE, own(np.float64, 2),
     )  # fmt: skip
 
 
@@ -291,5 +355,5 @@ def search_planes() -> Any:
     """Return the compiled `plane_words`."""
     return plane_words.specialise(
         _PLACES, own(np.int32, 1), _NUMBER, _NUMBER, _INTS, _PLACES, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _INTS,
-        _FLOATS, _FLOATS, _FLOATS, _INTS,
+        _FLOATS, _FLOATS, _REAL, _FLOATS, _INTS, _FLOATS,
     )  # fmt: skip

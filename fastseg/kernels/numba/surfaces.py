@@ -14,33 +14,33 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.kernels.numba.surface_elements import LEAST, MOST, NUMBER, Slab, find_elements, group_elements
+from fastseg.kernels.numba.surface_elements import Slab, find_elements
+from fastseg.kernels.numba.surface_lists import Elements
 from fastseg.kernels.numba.surface_nearest import EMPTY, fill_bits, search_near, search_planes
 from fastseg.kernels.numba.surface_slabs import Slabs, solid
 from fastseg.kernels.numba.surface_surfels import find_surfels
-from fastseg.kernels.protocols.surfaces import RowDistances, Stage, SurfaceTask, no_distances
+from fastseg.kernels.protocols.surfaces import RowDistances, Stage, SurfaceTask
 from fastseg.kernels.surfels import surfel_measures
 
 __all__ = ["SurfaceMeasurer"]
 
 Array = npt.NDArray[Any]
 
-#: Elements whose nearest ones are searched together; places of their histogram.
-_PIECE, _ROOM = 1 << 14, 1 << 15
+#: Elements of a class that are searched together, and how many of several classes are at least and at most.
+_PIECE, _LEAST, _MOST = 1 << 14, 1 << 13, 1 << 16
 #: Words of the bit maps that are there at the same time.
 _MOST_WORDS = 1 << 21
 #: Columns around an element that are looked at before planes are searched.
 _MOST_STEPS = 2000
 
 
-class _Job(NamedTuple):
-    """A piece of the elements of a class, and the surface that they are measured to."""
+class _Found(NamedTuple):
+    """Distances of some pieces of surfaces, in any order: of which row and kind each is, its square, how many have it."""
 
-    row: int
-    kind: int
-    places: Array
-    box: Array
-    bits: Array
+    rows: Array
+    kinds: Array
+    squares: Array
+    numbers: Array
 
 
 class SurfaceMeasurer:
@@ -59,9 +59,11 @@ class SurfaceMeasurer:
         spacing = task.spacing if len(task.spacing) == 3 else (task.spacing[0], 1.0, task.spacing[1])
         self._shape = shape
         self._squares = [_squares(n, step) for n, step in zip(shape, spacing, strict=True)]
-        self._spacing = spacing
-        self._found: list[list[tuple[Array, Array]]] = [[] for _ in range(2 * task.classes * self._parts)]
-        self._elements = np.zeros((2 * task.classes, self._parts), np.int64)
+        self._steps = _steps(spacing[1:], shape[1:])
+        self._limit = _limit(task.max_distance)
+        self._elements = np.zeros((task.classes, 2, self._parts), np.int64)
+        self._found: list[_Found] = []
+        self._farthest: list[tuple[Array, Array]] = []
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages of each layer: find, group, fill the bit maps of some classes, search."""
@@ -76,16 +78,10 @@ class SurfaceMeasurer:
                 slabs.give_back(slab)
 
             yield len(found), find
-            halves = (found[: slabs.number], found[slabs.number :])
-            maps = [_Elements(half, self._parts) for half in halves]
-            found.clear()
-
-            def group(job: int, number: int = slabs.number, maps: list[_Elements] = maps) -> None:
-                which, slab = divmod(job, number)
-                maps[which].group(slab)
-
-            yield 2 * slabs.number, group
-            yield from self._searches(maps)
+            elements = Elements(found, self._parts)
+            yield len(found), elements.group
+            self._elements += elements.numbers.transpose(1, 0, 2)
+            yield from self._searches(elements)
 
     def _find(self, slab: Slab, classes: Array) -> tuple[Array, Array]:
         task = self._task
@@ -93,134 +89,153 @@ class SurfaceMeasurer:
             return find_elements(slab, classes, task.classes)
         return find_surfels(slab, classes, task.classes, self._kinds, self._planes, task.border == "extend")
 
-    def _searches(self, maps: list[_Elements]) -> Iterator[Stage]:
-        both = [k for k in range(self._task.classes) if all(one.numbers[k] for one in maps)]
-        for k in range(self._task.classes):
-            for direction, one in enumerate(maps):
-                self._elements[2 * k + direction] += one.parts[k]
-        while both:
-            boxes: list[tuple[int, int, Array]] = []
-            words = 0
-            while both:
-                pair = [(both[0], which, one.box(both[0])) for which, one in enumerate(maps)]
-                words += sum(_size(box) for _, _, box in pair)
-                if boxes and words > _MOST_WORDS:
-                    break
-                boxes += pair
-                del both[0]
-            bits = [np.zeros(_size(box), np.uint64) for _, _, box in boxes]
+    def _searches(self, elements: Elements) -> Iterator[Stage]:
+        boxes = elements.boxes()
+        both = np.flatnonzero((elements.numbers.sum(2) > 0).all(0))
+        sizes = boxes[:, both, 6] * boxes[:, both, 4] * boxes[:, both, 5]
+        ends = np.cumsum(sizes.sum(0))
+        while both.size:
+            before = ends[0] - sizes[:, 0].sum()
+            count = max(1, int(np.searchsorted(ends - before, _MOST_WORDS, "right")))
+            chosen = np.ascontiguousarray(boxes[:, both[:count]].transpose(1, 0, 2)).reshape(-1, 10)  # class by class
+            words = sizes[:, :count].T.reshape(-1)
+            chosen[:, 7] = np.cumsum(words) - words
+            bits = np.zeros(int(words.sum()), np.uint64)
+            parts = _cut(chosen[:, 9] - chosen[:, 8])
 
-            def fill(job: int, boxes: Any = boxes, bits: Any = bits) -> None:
-                k, which, box = boxes[job]
-                fill_bits()(maps[which].places(k), *self._shape[1:], box, bits[job])
+            def fill(
+                job: int, chosen: Array = chosen, bits: Array = bits, parts: list[tuple[int, int]] = parts
+            ) -> None:
+                first, last = parts[job]
+                fill_bits()(elements.places, chosen[first:last], *self._shape[1:], bits)
 
-            yield len(boxes), fill
-            jobs = [
-                _Job(2 * k + which, kind, places[start : start + _PIECE], boxes[index ^ 1][2], bits[index ^ 1])
-                for index, (k, which, _) in enumerate(boxes)
-                for kind in range(self._parts)
-                for places in (maps[which].places(k, kind),)
-                for start in range(0, places.size, _PIECE)
-            ]
+            yield len(parts), fill
+            jobs = self._jobs(elements, both[:count])
+            pieces = _cut(jobs[:, 1] - jobs[:, 0])
 
-            def search(job: int, jobs: list[_Job] = jobs) -> None:
-                row = jobs[job].row * self._parts + jobs[job].kind
-                self._found[row].append(self._search(jobs[job]))  # in any order: they are counts
+            def search(
+                job: int, chosen: Array = chosen, bits: Array = bits, jobs: Array = jobs,
+                pieces: list[tuple[int, int]] = pieces,
+            ) -> None:  # fmt: skip
+                first, last = pieces[job]
+                self._search(elements.places, jobs[first:last], chosen, bits)
 
-            yield len(jobs), search
+            yield len(pieces), search
+            both, sizes, ends = both[count:], sizes[:, count:], ends[count:]
 
-    def _search(self, job: _Job) -> tuple[Array, Array]:
-        """Return the squared distances of a piece, and their numbers."""
-        room = _ROOM if job.places.size == _PIECE else 2 << job.places.size.bit_length()
+    def _jobs(self, elements: Elements, classes: Array) -> Array:
+        """Return the pieces of the surfaces of some classes: first and last place, the box of the other surface, row, kind."""
+        first, last = (each[:, classes].transpose(1, 0, 2).reshape(-1) for each in elements.ranges)
+        others = np.arange(2 * classes.size).reshape(-1, 2)[:, ::-1].reshape(-1)
+        rows = (2 * classes[:, None] + np.arange(2)).reshape(-1)
+        kinds = np.tile(np.arange(self._parts), rows.size)
+        others, rows = (np.repeat(each, self._parts) for each in (others, rows))
+        counts = -((first - last) // _PIECE)
+        which = np.repeat(np.arange(first.size), counts)
+        begin = first[which] + _PIECE * (np.arange(which.size) - np.repeat(np.cumsum(counts) - counts, counts))
+        table = [begin, np.minimum(begin + _PIECE, last[which]), others[which], rows[which], kinds[which]]
+        return np.ascontiguousarray(np.stack(table, axis=1), np.int64)
+
+    def _search(self, places: Array, jobs: Array, boxes: Array, bits: Array) -> None:
+        """Find the distances of some pieces."""
+        numbers = jobs[:, 1] - jobs[:, 0]
+        total, room = int(numbers.sum()), 2 << int(numbers.max()).bit_length()
+        found, often, missed = np.empty(total), np.empty(total, np.int64), np.empty(total, np.int32)
+        told, farthest = np.empty((len(jobs), 2), np.int64), np.empty((len(jobs), 2))
+        search_near()(
+            places, jobs, boxes, *self._shape[1:], bits, *self._squares, *self._steps, self._limit, np.empty(room),
+            np.empty(room, np.int64), found, often, missed, told, farthest,
+        )  # fmt: skip
+        starts, distinct = np.cumsum(numbers) - numbers, told[:, 0]
+        which = np.repeat(np.arange(len(jobs)), distinct)
+        where = np.arange(which.size) + (starts - np.cumsum(distinct) + distinct)[which]
+        results = [_Found(jobs[which, 3], jobs[which, 4], found[where], often[where])]
+        for j in np.flatnonzero(told[:, 1]).tolist():
+            first, last, box, row, kind = jobs[j].tolist()
+            left = missed[starts[j] : starts[j] + told[j, 1]]
+            keys, counts = self._search_planes(places[first:last], left, boxes[box], bits, farthest[j])
+            results.append(_Found(np.full(keys.size, row), np.full(keys.size, kind), keys, counts))
+        self._found += results  # in any order: they are counts
+        self._farthest.append((jobs[:, 3], farthest))
+
+    def _search_planes(
+        self, places: Array, missed: Array, box: Array, bits: Array, farthest: Array
+    ) -> tuple[Array, Array]:
+        """Return the squared distances of what is left of a piece, and their numbers."""
+        room = 2 << missed.size.bit_length()
         keys, counts = np.full(room, EMPTY), np.zeros(room, np.int64)
-        missed = np.empty(job.places.size, np.int32)
-        shape = self._shape[1:]
-        steps, bounds, reach = _steps(self._spacing[1:], shape)
-        height, width = job.box[4:6].tolist()
-        allowance = max(4096, height * width // 2)
-        misses = search_near()(
-            job.places, *shape, job.box, job.bits, *self._squares, steps, bounds, reach, allowance, keys, counts, missed
-        )
-        if misses:
-            room_y = [np.empty(height, dtype) for dtype in (np.float64, np.int64, np.float64)]
-            squares, least, at = np.empty(height * width), np.empty(shape[0] * width), 0
-            while at < misses:
-                at += search_planes()(
-                    job.places, missed[at:misses], *shape, job.box, job.bits, *self._squares, squares, *room_y, least,
-                    keys, counts,
-                )  # fmt: skip
+        rows, columns = self._shape[1:]
+        height, width = box[4:6].tolist()
+        room_y = [np.empty(height, dtype) for dtype in (np.float64, np.int64, np.float64)]
+        squares, least, at = np.empty(height * width), np.empty(rows * width), 0
+        while at < missed.size:
+            at += search_planes()(
+                places, missed[at:], rows, columns, box, bits, *self._squares, squares, *room_y, least, self._limit,
+                keys, counts, farthest,
+            )  # fmt: skip
         there = counts > 0
         return keys[there], counts[there]
 
     def result(self) -> list[tuple[RowDistances, RowDistances]]:
-        """Return the distances of each class, in both directions."""
-        rows = [self._row(index) for index in range(len(self._elements))]
-        return list(zip(rows[::2], rows[1::2], strict=True))
+        """Return the distances of each class, in both directions: equal ones of several pieces put together, kind by kind."""
+        totals = self._elements.sum(2)
+        alone = self._elements * (totals == 0).any(1)[:, None, None]  # there is no other surface
+        rows, kinds = np.nonzero(alone.reshape(-1, self._parts))
+        infinite = _Found(rows, kinds, np.full(rows.size, math.inf), alone.reshape(-1, self._parts)[rows, kinds])
+        rows, kinds, squares, numbers = (np.concatenate(each) for each in zip(infinite, *self._found, strict=True))
+        distances = np.sqrt(squares)
+        order = np.lexsort((kinds, distances, rows))
+        keys: list[Array] = [each[order] for each in (rows, distances, kinds)]
+        new = np.ones(order.size, bool)
+        new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+        starts = np.flatnonzero(new)
+        rows, distances, kinds = [key[starts] for key in keys]
+        weights = np.add.reduceat(numbers[order], starts) if starts.size else numbers
+        areas = None if self._areas is None else self._areas[kinds]
+        ends, indices = np.searchsorted(rows, np.arange(totals.size + 1)).tolist(), self._indices(totals.size)
+        found = [
+            RowDistances(distances[a:b], weights[a:b], number, None if areas is None else areas[a:b], index)
+            for a, b, number, index in zip(ends, ends[1:], totals.reshape(-1).tolist(), indices, strict=False)
+        ]
+        return list(zip(found[::2], found[1::2], strict=True))
 
-    def _row(self, index: int) -> RowDistances:
-        """Return the distances of one surface: equal ones of several pieces put together, kind by kind."""
-        numbers = self._elements[index]
-        found = self._found[index * self._parts : (index + 1) * self._parts]
-        pieces = [(kind, *piece) for kind, each in enumerate(found) for piece in each]
-        if not pieces:  # there is no other surface
-            pieces = [(kind, np.array([math.inf]), numbers[kind, None]) for kind in np.flatnonzero(numbers).tolist()]
-        if not pieces:
-            return no_distances(self._task.surface)
-        kinds = np.repeat([kind for kind, _, _ in pieces], [squares.size for _, squares, _ in pieces])
-        distances = np.sqrt(np.concatenate([squares for _, squares, _ in pieces]))
-        distances[distances > self._task.max_distance] = math.inf
-        order = np.argsort(distances) if self._areas is None else np.lexsort((kinds, distances))
-        distances, kinds = distances[order], kinds[order]
-        new = (distances[1:] != distances[:-1]) | (kinds[1:] != kinds[:-1])
-        starts = np.flatnonzero(np.append(True, new))
-        weights = np.add.reduceat(np.concatenate([counts for _, _, counts in pieces])[order], starts)
-        areas = None if self._areas is None else self._areas[kinds[starts]]
-        return RowDistances(distances[starts], weights, int(numbers.sum()), areas)
-
-
-class _Elements:
-    """The elements of one map: of each slab, then of each class, and of it kind by kind."""
-
-    def __init__(self, found: list[tuple[Array, Array]], kinds: int) -> None:
-        self._words = [words for words, _ in found]
-        tallies = np.array([tally for _, tally in found])
-        numbers = tallies[:, :, NUMBER].sum(0)
-        self.parts = numbers.reshape(-1, kinds)
-        self.numbers = self.parts.sum(1)
-        self._least = tallies[:, :, LEAST:MOST].min(0).reshape(-1, kinds, 3).min(1)
-        self._most = tallies[:, :, MOST:].max(0).reshape(-1, kinds, 3).max(1)
-        ends = np.cumsum(numbers)
-        self._ends = ends.reshape(-1, kinds)
-        before = np.cumsum(tallies[:, :, NUMBER], axis=0) - tallies[:, :, NUMBER]
-        self._cursors = np.ascontiguousarray(before + (ends - numbers))
-        self._grouped = np.empty(int(numbers.sum()), np.uint64)
-
-    def group(self, slab: int) -> None:
-        """Put a slab's elements to those of their classes."""
-        group_elements(self._words[slab], self._cursors[slab], self._grouped)
-        self._words[slab] = np.empty(0, np.uint64)
-
-    def places(self, k: int, kind: int | None = None) -> Array:
-        """Return where the elements of a class are, all or those of one kind; these in the order of the volume."""
-        if kind is None:
-            return self._grouped[self._ends[k, -1] - self.numbers[k] : self._ends[k, -1]]
-        return self._grouped[self._ends[k, kind] - self.parts[k, kind] : self._ends[k, kind]]
-
-    def box(self, k: int) -> Array:
-        """Return the box of a class: its first voxel along each axis, its lengths, and the words of a column of bits."""
-        lengths = self._most[k] - self._least[k] + 1
-        return np.concatenate([self._least[k], lengths, [(lengths[0] + 63) // 64 + 2]])
+    def _indices(self, rows: int) -> list[tuple[int, ...] | None]:
+        """Return the index of the farthest element of each row: the largest distance, and of equal ones the first place."""
+        best = [(-1.0, -1.0)] * rows
+        for of, farthest in self._farthest:
+            for row, (root, place) in zip(of.tolist(), farthest.tolist(), strict=True):
+                if root > best[row][0] or (root == best[row][0] and place < best[row][1]):
+                    best[row] = root, place
+        axes = (0, 1, 2) if len(self._task.spacing) == 3 else (0, 2)
+        each = [None if place < 0 else np.unravel_index(int(place), self._shape) for _, place in best]
+        return [None if index is None else tuple(int(index[axis]) for axis in axes) for index in each]
 
 
-def _size(box: Array) -> int:
-    """Return the words of the bit map of a box."""
-    return int(box[4] * box[5] * box[6])
+def _cut(numbers: Array) -> list[tuple[int, int]]:
+    """Return from which to which piece of so many elements jobs go, that are worth a call and leave some for all threads."""
+    upto = np.cumsum(numbers)
+    if not upto.size:
+        return []
+    size = min(max(int(upto[-1]) // 16, _LEAST), _MOST)
+    ends = np.unique(np.append(np.flatnonzero(np.diff((upto - 1) // size)) + 1, upto.size)).tolist()
+    return [*zip([0, *ends], ends, strict=False)]
 
 
 def _squares(number: int, step: float) -> Array:
     """Return the squared distance of each offset along an axis, rounded as SciPy's distance transform rounds it."""
     offsets = np.arange(number, dtype=np.float64) * step
     return np.asarray(offsets * offsets)
+
+
+@functools.lru_cache(maxsize=32)
+def _limit(farthest: float) -> float:
+    """Return the least squared distance whose root is more than that."""
+    square = farthest * farthest
+    while math.sqrt(square) > farthest:
+        square = math.nextafter(square, 0)
+    while square < math.inf and math.sqrt(square) <= farthest:
+        square = math.nextafter(square, math.inf)
+    return square
 
 
 @functools.lru_cache(maxsize=32)

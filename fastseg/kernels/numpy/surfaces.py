@@ -102,7 +102,14 @@ class SurfaceMeasurer:
         else:
             found = np.full(np.count_nonzero(here), np.inf)
         found[found > self._task.max_distance] = np.inf
-        return distinct(found, elements[here] if self._task.surface == "surfel" else None)
+        row = distinct(found, elements[here] if self._task.surface == "surfel" else None)
+        finite = np.isfinite(found)
+        if not finite.any():
+            return row
+        first = np.argwhere(here)[np.argmax(np.where(finite, found, -1.0))]
+        if self._task.surface == "surfel" and self._task.border == "extend":
+            first += 1  # where corners at the edge are left out
+        return row._replace(farthest=tuple(first.tolist()))
 
     def result(self) -> list[tuple[RowDistances, RowDistances]]:
         """Return the distances of each class, in both directions."""

@@ -52,6 +52,8 @@ class RowDistances(NamedTuple):
     elements: int
     areas: npt.NDArray[np.float64] | None = None
     """The area of each of these elements, where they have one: distances may then be equal, if areas increase."""
+    farthest: tuple[int, ...] | None = None
+    """Index of the first element with the largest finite distance; of surfels that of the voxel after the corner."""
 
 
 def no_distances(surface: str) -> RowDistances:

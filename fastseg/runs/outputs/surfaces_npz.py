@@ -19,6 +19,9 @@ weights : (M,) int64
     How many elements have each.
 areas : (M,) float64
     What each of these elements measures, in mm² (in 2-D mm): 1 where they are counted.
+farthest : (2NK, 3) int64
+    Index of the first element of each row with the largest finite distance, −1 where there is none; the last is −1 of an image
+    with two axes.
 spacing, shape : (N, 3) float64 and int64
     Of the axes of space; the last is 0 of an image with two.
 """
@@ -54,6 +57,7 @@ _ARRAYS: archive.Kinds = {
     "distances": ("<f8", (-1,)),
     "weights": ("<i8", (-1,)),
     "areas": ("<f8", (-1,)),
+    "farthest": ("<i8", (-1, 3)),
     "spacing": ("<f8", (-1, 3)),
     "shape": ("<i8", (-1, 3)),
 }
@@ -99,6 +103,7 @@ class Surfaces:
             surface=how.surface,
             border=how.border,
             areas=self.arrays["areas"][where] if how.surface == "surfel" else None,
+            farthest=self.arrays["farthest"][n * rows : (n + 1) * rows, :axes].reshape(1, -1, 2, axes),
         )
         return found.select([name for name, both in zip(classes, found.elements[0], strict=True) if both.any()])
 
@@ -110,6 +115,7 @@ def surfaces_npz(run: RunNumbers) -> bytes:
     cases, rows = len(run.counted), 2 * len(classes)
     sizes = np.zeros((cases, rows), np.int64)
     spacing, shape = np.zeros((cases, 3)), np.zeros((cases, 3), np.int64)
+    farthest = np.full((cases, rows, 3), -1, np.int64)
     parts: list[tuple[Any, Any, Any]] = []
     for n, record in enumerate(run.counted):
         if record.surfaces is not None:
@@ -117,6 +123,8 @@ def surfaces_npz(run: RunNumbers) -> bytes:
             sizes[n] = np.diff(found.starts)
             axes = found.spacing.shape[1]
             spacing[n, :axes], shape[n, :axes] = found.spacing[0], found.shape[0]
+            if found.farthest is not None:
+                farthest[n, :, :axes] = found.farthest.reshape(rows, axes)
             areas = np.ones(found.weights.size) if found.areas is None else found.areas
             parts.append((found.distances, found.weights, areas))
     return archive.pack(
@@ -129,6 +137,7 @@ def surfaces_npz(run: RunNumbers) -> bytes:
             "distances": np.concatenate([np.zeros(0), *(each[0] for each in parts)]),
             "weights": np.concatenate([np.zeros(0, np.int64), *(each[1] for each in parts)]),
             "areas": np.concatenate([np.zeros(0), *(each[2] for each in parts)]),
+            "farthest": farthest.reshape(-1, 3),
             "spacing": spacing,
             "shape": shape,
         },
@@ -154,7 +163,14 @@ def read_surfaces(data: bytes, name: str = "surfaces.npz") -> Surfaces:
     ):
         rising = of.size == size > 0 and of[0] == 0 and of[-1] == end and bool((np.diff(of) >= 0).all())
         require(rising, name, f"{size} {key}, rising from 0 to {end}", f"{of.size} up to {of[-1:].tolist()}")
-    for key, expected in (("weights", number), ("areas", number), ("spacing", cases), ("shape", cases)):
+    rows = 2 * cases * (of_names.size - 1)
+    for key, expected in {
+        "weights": number,
+        "areas": number,
+        "farthest": rows,
+        "spacing": cases,
+        "shape": cases,
+    }.items():
         require(len(arrays[key]) == expected, name, f"{expected} rows of {key}", f"{len(arrays[key])}")
     require(bool(np.isfinite(arrays["spacing"]).all()), name, "spacings in mm", "others")
     require(bool((arrays["weights"] > 0).all()), name, "weights of elements", "numbers below 1")

@@ -17,7 +17,13 @@ from fastseg.runs.results.classes import ReportedClass, class_place
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["background_of", "check_tolerances", "surface_dice_curves", "surface_name", "surface_values"]
+__all__ = [
+    "background_of",
+    "check_tolerances",
+    "surface_dice_curves",
+    "surface_name",
+    "surface_values",
+]
 
 Floats = npt.NDArray[np.float64]
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastseg.api.mask_files import count_chosen_masks
 from fastseg.counting.files import count_with_facts
+from fastseg.counting.threads import sharing
 from fastseg.counts import BinaryCounts, LabelCounts, SurfaceDistances
 from fastseg.labels.choices import LabelChoices
 from fastseg.runs.cases.find import Case
@@ -132,7 +133,8 @@ def _counted(
                 keep=keep,
                 **options,
             )
-            surfaces = _surfaces(keep, counts, settings)
+            with sharing(threads):
+                surfaces = _surfaces(keep, counts, settings)
     known = {name: _finite(value) for name, value in scores.items()}
     notes = tuple(text for text in warned if settings.geometry != "warn" or text != facts["geometry"])
     return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes, surfaces=surfaces)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts import BinaryCounts, LabelCounts, SurfaceDistances
+from fastseg.runs.scoring.surface_text import plain_surfaces, surfaces_of_plain
 
 __all__ = ["CaseRecord", "Ints", "triples"]
 
@@ -120,7 +121,7 @@ class CaseRecord:
         tables = f'"pairs":{_rows(self.pairs)},"unknown":{_rows(self.unknown)}'
         values = {**vars(self), "pairs": [], "unknown": []}
         if (surfaces := values.pop("surfaces")) is not None:
-            values["surfaces"] = surfaces.to_dict()
+            values["surfaces"] = plain_surfaces(surfaces)
         return _encode(values).replace('"pairs":[],"unknown":[]', tables, 1)
 
     @classmethod
@@ -142,7 +143,7 @@ class CaseRecord:
         for name in ("voxels", "shape", "spacing_mm"):
             values[name] = tuple(plain[name])
         if isinstance(values.get("surfaces"), Mapping):
-            values["surfaces"] = SurfaceDistances.from_dict(values["surfaces"])
+            values["surfaces"] = surfaces_of_plain(values["surfaces"])
         return cls(**values)
 
     def __getstate__(self) -> tuple[Any, ...]:
