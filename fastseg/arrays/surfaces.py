@@ -151,7 +151,9 @@ def _members(maps: LabelInputs, regions: Regions | None) -> tuple[tuple[str | in
                 raise ValueError(f"regions: expected at least one label for {name!r}, found none")
         return tuple((name, np.setdiff1d(labels, ignored)) for name, labels in found.items())
     if maps.classes.labels is not None:
-        return tuple((label, np.setdiff1d([label], ignored)) for label in maps.classes.labels.tolist())
+        without, labels = set(ignored.tolist()), maps.classes.labels
+        each = zip(labels.tolist(), labels[:, None], strict=True)
+        return tuple((label, one[:0] if label in without else one) for label, one in each)
     if maps.y_true.dtype == bool == maps.y_pred.dtype:
         return ((1, np.setdiff1d([1], ignored)),)
     return None

@@ -10,22 +10,30 @@ import numpy.typing as npt
 
 from fastseg.metrics.arithmetic import NAN
 
-__all__ = ["Interpolation", "mean_distance", "percentile_distance"]
+__all__ = ["Interpolation", "mean_distance", "row_percentiles"]
 
 Floats = npt.NDArray[np.float64]
 Weights = npt.NDArray[Any]
 Interpolation = Literal["linear", "nearest", "step"] | None
 
 
-def percentile_distance(
-    distances: Floats, weights: Weights, areas: Floats | None, percent: float, interpolation: Interpolation
-) -> float:
-    """Return the percentile of a row of distances; NaN of an empty one.
+def row_percentiles(
+    distances: Floats,
+    weights: Weights,
+    areas: Floats | None,
+    starts: Weights,
+    percent: float,
+    interpolation: Interpolation,
+) -> Floats:
+    """Return the percentile of each row of distances; NaN of an empty one.
 
     Parameters
     ----------
     distances, weights, areas
-        Distances, increasing, how many elements have each, and the area of each of these; None where they are only counted.
+        Distances, in each row increasing, how many elements have each, and the area of each of these; None where they are only
+        counted.
+    starts
+        Row r has those from starts[r] to starts[r + 1] − 1.
     percent
         From 0 to 100.
     interpolation
@@ -33,24 +41,28 @@ def percentile_distance(
         halves down. "step": the smallest distance that this part of the total area is not beyond. None: linear where elements
         are counted, else a step.
     """
-    if not distances.size:
-        return NAN
+    rows = np.flatnonzero(starts[1:] > starts[:-1])
+    found = np.full(starts.size - 1, NAN)
+    first, end = starts[rows], starts[rows + 1]
     if interpolation == "step" or (interpolation is None and areas is not None):
-        return _step(distances, weights, areas, percent / 100)
+        for row, a, b in zip(rows.tolist(), first.tolist(), end.tolist(), strict=True):
+            found[row] = _step(distances[a:b], weights[a:b], None if areas is None else areas[a:b], percent / 100)
+        return found
     upto = np.cumsum(weights)
-    last = upto[-1] - 1
+    before = upto[first] - weights[first]
+    last = upto[end - 1] - before - 1
     virtual = last * (percent / 100)
     if interpolation == "nearest":
-        virtual = math.ceil(virtual - 0.5)
-    low = min(max(math.floor(virtual), 0), last)
-    below, above = (float(distances[np.searchsorted(upto, k, "right")]) for k in (low, min(low + 1, last)))
+        virtual = np.ceil(virtual - 0.5)
+    low = np.clip(np.floor(virtual).astype(np.int64), 0, last)
+    below, above = (distances[np.searchsorted(upto, before + k, "right")] for k in (low, np.minimum(low + 1, last)))
     part = virtual - low
-    if below == above or part == 0:
-        return below
-    if above == math.inf:
-        return math.inf
-    step = above - below
-    return float(above - step * (1 - part) if part >= 0.5 else below + step * part)  # as NumPy, to the last bit
+    with np.errstate(invalid="ignore"):  # of two infinite ones
+        step = above - below
+        between = np.where(part >= 0.5, above - step * (1 - part), below + step * part)  # as NumPy, to the last bit
+    between[above == math.inf] = math.inf
+    found[rows] = np.where((below == above) | (part == 0), below, between)
+    return found
 
 
 def _step(distances: Floats, weights: Weights, areas: Floats | None, part: float) -> float:

@@ -26,9 +26,10 @@ import numpy.typing as npt
 
 from fastseg.arrays.arguments import checked_number, one_of
 from fastseg.counts import DIRECTIONS, SurfaceDistances
+from fastseg.counts.surface_rows import row_sums
 from fastseg.metrics.arithmetic import ratio
 from fastseg.metrics.surface_metric import SURFACE_METRICS, SurfaceMetric, surface_metric
-from fastseg.metrics.surface_percentiles import Interpolation, mean_distance, percentile_distance
+from fastseg.metrics.surface_percentiles import Interpolation, mean_distance, row_percentiles
 
 __all__ = [
     "SURFACE_METRICS",
@@ -121,12 +122,11 @@ def hausdorff_distance(
     one_of(combine, "combine", ("max", "mean", "pooled"))
     one_of(interpolation, "interpolation", ("linear", "nearest", "step", None))
 
-    def value(distances: Floats, weights: Any, areas: Floats | None) -> float:
-        return percentile_distance(distances, weights, areas, percent, interpolation)
-
+    of = _pooled_directions(surfaces) if combine == "pooled" else surfaces
+    found = row_percentiles(of.distances, of.weights, of.areas, of.starts, percent, interpolation)
+    values = found.reshape(surfaces.elements.shape)
     if combine == "pooled":
-        return _each_row(_pooled_directions(surfaces), value)[..., 0]
-    values = _each_row(surfaces, value)
+        return values[..., 0]
     return np.asarray(values.max(2) if combine == "max" else values.mean(2))
 
 
@@ -227,6 +227,10 @@ def _within(surfaces: SurfaceDistances, tolerance: Tolerance) -> Floats:
     """Return the weight of each surface within the tolerance: (N, K, 2), with T tolerances (N, K, 2, T)."""
     limits = _tolerances(tolerance, surfaces.classes)
     inside, measures = [], surfaces.measures
+    if limits.ndim == 1:
+        each = np.repeat(np.tile(np.repeat(limits, 2), surfaces.num_cases), np.diff(surfaces.starts))
+        there = row_sums(np.where(surfaces.distances <= each, measures, 0), surfaces.starts)
+        return there.astype(np.float64).reshape(surfaces.elements.shape)
     for row, (a, b) in enumerate(pairwise(surfaces.starts.tolist())):
         upto = np.concatenate([[0], np.cumsum(measures[a:b])])
         inside.append(upto[np.searchsorted(surfaces.distances[a:b], limits[row // 2 % len(limits)], "right")])

@@ -11,7 +11,7 @@ from support.surface_peers import blobs
 
 import fastseg
 from fastseg import surface_distances
-from fastseg.metrics.surface_percentiles import percentile_distance
+from fastseg.metrics.surface_percentiles import row_percentiles
 from fastseg.metrics.surfaces import (
     SURFACE_METRICS,
     average_symmetric_surface_distance,
@@ -25,6 +25,12 @@ rows = st.lists(
     st.tuples(st.integers(0, 60).map(lambda square: square**0.5), st.integers(1, 40)), min_size=1, max_size=12
 )
 percentiles = st.one_of(st.sampled_from([0, 5, 25, 50, 90, 95, 99, 100]), st.floats(0, 100))
+
+
+def percentile_distance(distances: Any, counts: Any, kinds: Any, percent: float, interpolation: Any) -> float:
+    """Return the percentile of a single row."""
+    starts = np.array([0, distances.size])
+    return float(row_percentiles(distances, counts, kinds, starts, percent, interpolation)[0])
 
 
 def row(pairs: list[tuple[float, int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -206,9 +206,10 @@ class SurfaceMeasurer:
             for row, (root, place) in zip(of.tolist(), farthest.tolist(), strict=True):
                 if root > best[row][0] or (root == best[row][0] and place < best[row][1]):
                     best[row] = root, place
-        axes = (0, 1, 2) if len(self._task.spacing) == 3 else (0, 2)
-        each = [None if place < 0 else np.unravel_index(int(place), self._shape) for _, place in best]
-        return [None if index is None else tuple(int(index[axis]) for axis in axes) for index in each]
+        axes = [0, 1, 2] if len(self._task.spacing) == 3 else [0, 2]
+        places = np.array([max(place, 0.0) for _, place in best], np.int64)
+        found = np.stack(np.unravel_index(places, self._shape), axis=1)[:, axes].tolist()
+        return [None if place < 0 else tuple(index) for index, (_, place) in zip(found, best, strict=True)]
 
 
 def _cut(numbers: Array) -> list[tuple[int, int]]:
@@ -221,6 +222,7 @@ def _cut(numbers: Array) -> list[tuple[int, int]]:
     return [*zip([0, *ends], ends, strict=False)]
 
 
+@functools.lru_cache(maxsize=64)
 def _squares(number: int, step: float) -> Array:
     """Return the squared distance of each offset along an axis, rounded as SciPy's distance transform rounds it."""
     offsets = np.arange(number, dtype=np.float64) * step
