@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.blocked import is_blocked
+from fastseg.arrays.device import bfloat16_on_device
 
 __all__ = ["are_bool", "bfloat16_bits", "check_holds_array", "extra_axis_note", "float32_of_bits", "tensor_memory"]
 
@@ -87,6 +88,8 @@ def bfloat16_bits(value: Any) -> Any:
     if kind == "torch.bfloat16":
         return value.detach().view(sys.modules["torch"].int16)
     if kind == "bfloat16":  # of the package ml_dtypes, as JAX and TensorFlow use it
+        if (on_device := bfloat16_on_device(value)) is not None:
+            return on_device
         return (value if is_blocked(value) else np.asarray(value)).view(np.int16)
     return None
 

@@ -11,6 +11,7 @@ from fastseg.arrays import array_likes, image_objects
 from fastseg.arrays.array_likes import bfloat16_bits
 from fastseg.arrays.blocked import blocked_array, is_blocked, refuse_blocks
 from fastseg.arrays.device import device_array
+from fastseg.kernels.protocols.device import DeviceArray
 
 __all__ = ["as_array", "checked_mask", "checked_weight", "label_map_or_bits", "same_shape", "score_array"]
 
@@ -30,7 +31,7 @@ def as_array(value: Any, name: str, on_device: bool = False, in_blocks: bool = F
     TypeError, ValueError
         If it is no array, is masked, or lives on another device; if it is an image that cannot be read.
     """
-    if type(value) is np.ndarray:
+    if type(value) is np.ndarray or (on_device and type(value) is DeviceArray):
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: expected a plain array, found a masked array; pass its data, and mask=~array.mask")
@@ -67,6 +68,10 @@ def as_array(value: Any, name: str, on_device: bool = False, in_blocks: bool = F
             return np.from_dlpack(value.detach() if hasattr(value, "detach") else value)
         except (BufferError, RuntimeError, TypeError):
             pass  # a type or a read-only memory that DLPack cannot say: try the other ways
+    elif hasattr(value, "__cuda_array_interface__"):
+        if on_device:
+            return device_array(value, name)
+        raise TypeError(f"{name}: expected an array in the memory of the CPU, found one on a GPU")
     array_likes.check_holds_array(value, name)
     try:
         array = np.asarray(value)

@@ -94,13 +94,14 @@ def mask_inputs(
         raise ValueError(f"sample_axis: expected another axis than channel_axis, found {sample_axis} for both")
     spatial = tuple(size for axis, size in enumerate(true.shape) if axis != channel)
     region = checked_mask(mask, spatial, on_device=True)
+    weight = checked_weight(sample_weight, spatial, on_device=True)
     return MaskInputs(
         true,
         pred,
         region,
-        checked_weight(sample_weight, spatial),
+        weight,
         channel,
         sample,
         (true_bits, pred_bits),
-        device_of(y_true=true, y_pred=pred, mask=region),
+        device_of(y_true=true, y_pred=pred, mask=region, sample_weight=weight),
     )

@@ -184,11 +184,12 @@ def score_inputs(
         sum_tolerance=tolerance,
     )
     region = checked_mask(mask, plain, on_device=True)
+    weight = checked_weight(sample_weight, plain, on_device=True)
     return ScoreInputs(
         true,
         score,
         region,
-        checked_weight(sample_weight, plain),
+        weight,
         classes,
         channel,
         sample,
@@ -196,7 +197,7 @@ def score_inputs(
         options,
         checked_class_weight(class_weight, channels),
         smoothing,
-        device_of(y_score=score, y_true=true, mask=region),
+        device_of(y_score=score, y_true=true, mask=region, sample_weight=weight),
     )
 
 

@@ -14,7 +14,7 @@ from fastseg.arrays.scores import ScoreInputs
 from fastseg.counting.device_maps import copied_to_host, lying_on_device
 from fastseg.kernels import device_backend
 from fastseg.kernels.protocols.device import DeviceArray
-from fastseg.kernels.protocols.labels import Square
+from fastseg.kernels.protocols.labels import Pairs, Square
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreTally
 
 __all__ = ["room_on_device", "sum_on_device", "write_gradient_on_device"]
@@ -41,14 +41,29 @@ def sum_on_device(given: ScoreInputs, backend: str) -> Callable[[Any], None]:
             counted, outside = int(found.counted[sample]), int(found.outside[sample])
             if options.soft:
                 numbers = {"counted": counted, "outside": outside, "total": counted}
-                sums |= {name: np.float64(number) for name, number in numbers.items()}
+                sums = {name: np.float64(number) for name, number in numbers.items()} | sums
             true, pred, hits = counts.sum(1), counts.sum(0), counts.diagonal()
             of_labels = np.stack([true, pred, hits, pred - hits, true - hits, counted - true - pred + hits])
-            square = Square(of_labels, counts, counted, int(found.ignored[sample]), outside)
-            pairs = [square] if not options.soft or "argmax" in options.quantities else []
+            pairs: list[Any] = [Square(of_labels, counts, counted, int(found.ignored[sample]), outside)]
+            if found.weights is not None:
+                if options.soft:
+                    sums["total"] = sums["total"][0]  # the same of every class
+                pairs = [_weighted(counts, found.weights[sample], options.ignored, int(found.ignored[sample]), outside)]
+            if options.soft and "argmax" not in options.quantities:
+                pairs = []
             add([(sample, (ScoreTally(sums, 0), pairs))])
 
     return finish
+
+
+def _weighted(counts: Any, weights: Any, ignored: tuple[int, ...], times: int, outside: int) -> Pairs:
+    """Return a sample's counts of labels, their weights, and how many voxels were ignored, as pairs of labels."""
+    rows, columns = np.nonzero(counts)
+    numbers, sums = counts[rows, columns], weights[rows, columns]
+    if times:
+        found = [(rows, ignored[0]), (columns, 0), (numbers, times), (sums, 0)]
+        rows, columns, numbers, sums = (np.append(values, last) for values, last in found)
+    return Pairs(rows, columns, numbers, sums, outside, 0)
 
 
 def room_on_device(given: ScoreInputs, wanted: np.dtype[Any], any_type: bool, out: Any) -> Any:
@@ -65,10 +80,12 @@ def room_on_device(given: ScoreInputs, wanted: np.dtype[Any], any_type: bool, ou
     wanted = room.dtype if any_type else wanted
     if wanted not in (np.float32, np.float16):
         raise TypeError(f"dtype: expected float32 or float16, found {wanted}")
-    if room.dtype != wanted or room.shape != score.shape:
+    if room.dtype != wanted or room.shape != score.shape or not room.writeable:
         raise ValueError(
             f"out: expected a writeable array of {wanted} of shape {score.shape}, found {room.dtype} of {room.shape}"
         )
+    if room.size and any(size > 1 and not stride for size, stride in zip(room.shape, room.strides, strict=True)):
+        raise ValueError("out: expected a place for each number, found an array that repeats some (of stride 0)")
     begin, end = _extent(room)
     for array in (score, given.y_true, given.mask):
         if array is not None and begin < _extent(array)[1] and _extent(array)[0] < end:
@@ -79,10 +96,6 @@ def room_on_device(given: ScoreInputs, wanted: np.dtype[Any], any_type: bool, ou
 def write_gradient_on_device(given: ScoreInputs, terms: list[GradientTerms], gradient: Any, backend: str) -> None:
     """Write the gradient of the scores to an array on their GPU, without waiting for it."""
     module: Any = device_backend(backend, str(given.device))
-    if "focal" in given.options.quantities:
-        raise ValueError(
-            "y_score: expected scores in the memory of the CPU for the gradient of a focal loss, found a GPU's"
-        )
     module.write_gradient(_on_device(given, module, as_array(gradient, "out", on_device=True)), terms, given.device)
 
 
@@ -96,11 +109,10 @@ def _extent(array: Any) -> tuple[int, int]:
 def _on_device(given: ScoreInputs, module: Any, out: DeviceArray | None) -> Any:
     """Return scores, their truth, a mask and room for a gradient as the backend's kernels walk through them."""
     options, score = given.options, given.y_score
-    if given.weight is not None:
-        raise TypeError("sample_weight: expected None for scores on a GPU, where voxels cannot be weighted yet")
-    if (score.dtype.kind != "f" and not options.score_bfloat16) or score.itemsize > 4:
+    if score.itemsize > (4 if score.dtype.kind == "f" else 2):  # of which a float32 does not hold each
         raise TypeError(
-            f"y_score: expected float16, bfloat16 or float32 on a GPU, found {score.dtype}; convert it, or pass .cpu() arrays"
+            "y_score: expected float16, bfloat16, float32 or integers of at most 16 bits on a GPU, found "
+            f"{score.dtype}; convert it, or pass .cpu() arrays"
         )
     if options.channels > module.MOST_CHANNELS:
         raise ValueError(f"y_score: expected at most {module.MOST_CHANNELS} classes on a GPU, found {options.channels}")
@@ -112,9 +124,10 @@ def _on_device(given: ScoreInputs, module: Any, out: DeviceArray | None) -> Any:
         (given.y_true, full if options.soft else plain, options.true_bfloat16),
         (given.mask, plain, False),
         (out, full, False),
+        (given.weight, plain, False),
     ]
     arrays, axes, bits = zip(*(row for row in rows if row[0] is not None), strict=True)
-    lying, sizes = lying_on_device(arrays, axes, bits, "y_true, y_score, mask, out", module)
+    lying, sizes = lying_on_device(arrays, axes, bits, "y_true, y_score, mask, out, sample_weight", module)
     places = iter(lying)
-    found = [None if row[0] is None else next(places) for row in rows]
-    return module.Scores(*found, sizes, given.num_samples, options)
+    *found, weight = (None if row[0] is None else next(places) for row in rows)
+    return module.Scores(*found, sizes, given.num_samples, options, weight, given.scale)

@@ -125,8 +125,6 @@ def _count(given: MaskInputs, module: Any, fold: Any) -> None:
 
 def _count_on_device(given: MaskInputs, module: Any) -> Callable[[Any], None]:
     """Begin to count all at once where they lie, in the memory of a GPU; return what waits for that."""
-    if given.weight is not None:
-        raise TypeError("sample_weight: expected None for maps on a GPU, where voxels cannot be weighted yet")
     if not given.y_true.size:
         return lambda _: None
     samples, channels = given.shape
@@ -135,8 +133,12 @@ def _count_on_device(given: MaskInputs, module: Any) -> Callable[[Any], None]:
 
     def finish(fold: Any) -> None:
         found = counted()
-        tp, fp, fn = found.both, found.pred - found.both, found.true - found.both
-        sums = np.stack([tp, fp, fn, found.inside - tp - fp - fn], axis=-1)
+        if found.weights is None:
+            tp, fp, fn = found.both, found.pred - found.both, found.true - found.both
+            sums: Array = np.stack([tp, fp, fn, found.inside - tp - fp - fn], axis=-1)
+        else:  # rows are true
+            weights = found.weights
+            sums = np.stack([weights[..., 1, 1], weights[..., 0, 1], weights[..., 1, 0], weights[..., 0, 0]], axis=-1)
         tally = MaskTally(sums, found.inside[:, 0], bool(found.wrong.any()))
         fold([(slice(0, samples), slice(0, channels), maps.voxels, tally)])
 

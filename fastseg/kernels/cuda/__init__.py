@@ -4,6 +4,7 @@ Its kernels are CUDA C++ in `sources`, compiled by NVRTC (`compiler`) and run th
 this package imports neither.
 """
 
+from fastseg.kernels.cuda.driver import index_of, usable
 from fastseg.kernels.cuda.labels import count_pairs, distinct_labels
 from fastseg.kernels.cuda.maps import MOST_AXES, Lying, Maps, on_host
 from fastseg.kernels.cuda.masks import count_masks
@@ -19,7 +20,9 @@ __all__ = [
     "count_masks",
     "count_pairs",
     "distinct_labels",
+    "index_of",
     "on_host",
     "sum_scores",
+    "usable",
     "write_gradient",
 ]

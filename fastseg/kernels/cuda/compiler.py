@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastseg.kernels.protocols.device import NoDevice
+
 __all__ = ["SOURCES", "Compiled", "Specialisation", "compiled", "sources"]
 
 SOURCES = Path(__file__).parent / "sources"
@@ -45,17 +47,16 @@ def compiled(what: Specialisation, architecture: str, keep: bool = True) -> Comp
 
     Raises
     ------
-    RuntimeError
-        If it does not compile.
+    NoDevice
+        If it does not compile, or there is no compiler.
     """
-    nvrtc = _nvrtc()
+    nvrtc, version = _nvrtc()
     texts = sources()
     options = (*what.options, f"--gpu-architecture={architecture}", "--std=c++17", "--ptxas-options=-v")
-    version = _call(nvrtc, nvrtc.nvrtcVersion())
     key = hashlib.sha256(repr((what, options, version, texts)).encode()).hexdigest()
-    file = _folder() / f"{what.name}-{architecture}-{key[:32]}.cubin"
-    found = _read(file) if keep else None
-    if found is not None:
+    folder = _folder() if keep else None
+    file = None if folder is None else folder / f"{what.name}-{architecture}-{key[:32]}.cubin"
+    if file is not None and (found := _read(file)) is not None:
         return Compiled(found, "")
     names = [name for name in texts if name != f"{what.name}.cuh"]
     program = _call(
@@ -72,23 +73,26 @@ def compiled(what: Specialisation, architecture: str, keep: bool = True) -> Comp
         (status,) = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
         log = _text(nvrtc, program, "ProgramLog")
         if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-            raise RuntimeError(f"the CUDA kernel {what.name} does not compile for {architecture}:\n{log.decode()}")
+            raise NoDevice(f"the CUDA kernel {what.name} does not compile for {architecture}:\n{log.decode()}")
         code = _text(nvrtc, program, "CUBIN")
     finally:
         nvrtc.nvrtcDestroyProgram(program)
-    if keep:
+    if file is not None:
         _write(file, code)
     return Compiled(code, log.decode(errors="replace"))
 
 
-def _nvrtc() -> Any:
+def _nvrtc() -> tuple[Any, Any]:
+    """Return the compiler, and its version."""
     try:
         from cuda.bindings import nvrtc
-    except ImportError as error:
-        raise RuntimeError(
+
+        version = nvrtc.nvrtcVersion()
+    except (ImportError, RuntimeError) as error:  # not installed, or the bindings are and their library is not
+        raise NoDevice(
             "arrays on a GPU need NVIDIA's compiler: pip install 'fastseg-metrics[cuda13]' (or [cuda12], by the driver's CUDA)"
         ) from error
-    return nvrtc
+    return nvrtc, _call(nvrtc, version)
 
 
 def _call(nvrtc: Any, result: tuple[Any, ...]) -> Any:
@@ -100,16 +104,20 @@ def _call(nvrtc: Any, result: tuple[Any, ...]) -> Any:
 
 def _text(nvrtc: Any, program: Any, what: str) -> bytes:
     size = _call(nvrtc, getattr(nvrtc, f"nvrtcGet{what}Size")(program))
-    text = b" " * size
+    text = b" " * (size + 1)  # one more, as Python has but one object for each text of one byte, and this is written to
     _call(nvrtc, getattr(nvrtc, f"nvrtcGet{what}")(program, text))
-    return text
+    return text[:size]
 
 
-def _folder() -> Path:
+def _folder() -> Path | None:
+    """Return where kernels are kept; None for a user without a home."""
     chosen = os.environ.get(_CACHE)
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastseg" / "cuda"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastseg" / "cuda"
+    except RuntimeError:
+        return None
 
 
 def _read(file: Path) -> bytes | None:
@@ -126,8 +134,11 @@ def _write(file: Path, code: bytes) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(dir=file.parent)
-        with os.fdopen(handle, "wb") as part:
-            part.write(hashlib.sha256(code).digest() + code)
-        os.replace(name, file)
+        try:
+            with os.fdopen(handle, "wb") as part:
+                part.write(hashlib.sha256(code).digest() + code)
+            os.replace(name, file)
+        except OSError:
+            os.unlink(name)
     except OSError:
         return

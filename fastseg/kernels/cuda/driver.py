@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,11 +12,15 @@ from typing import Any, NamedTuple, Protocol
 import numpy.typing as npt
 
 from fastseg.kernels.cuda.compiler import Specialisation, compiled
-from fastseg.kernels.protocols.device import Device
+from fastseg.kernels.protocols.device import Device, NoDevice
 
-__all__ = ["Driver", "Limits", "Nvidia", "driver"]
+__all__ = ["Driver", "Limits", "Nvidia", "driver", "index_of", "usable"]
 
 Array = npt.NDArray[Any]
+#: Streams that work space is kept for, and how large memory of the CPU may be that is kept to be written to again.
+_MOST_STREAMS, _MOST_PINNED = 32, 32 << 20
+#: CUDA's handles of the default stream.
+_DEFAULT = (0, 1)
 
 
 class Limits(NamedTuple):
@@ -36,6 +41,10 @@ class Driver(Protocol):
         """Return what a GPU has."""
         ...
 
+    def index_of(self, pointer: int) -> int:
+        """Return which GPU an address belongs to."""
+        ...
+
     def launch(
         self, what: Specialisation, device: Device, grid: tuple[int, int], shared_bytes: int, job: bytes
     ) -> None:
@@ -45,7 +54,8 @@ class Driver(Protocol):
     def zeros(self, size: int, device: Device, beyond: int = 0) -> int:
         """Return the address of so many zero bytes, and of `beyond` more that hold anything.
 
-        They are the stream's own: the next call on it may use them again.
+        They are the stream's own: the next call on it may use them again. It is the first of the calls that belong together:
+        all of them come after what the arrays' other streams have to do by now.
         """
         ...
 
@@ -81,7 +91,7 @@ class Nvidia:
         try:
             from cuda.bindings import driver as cuda
         except ImportError as error:
-            raise RuntimeError(
+            raise NoDevice(
                 "arrays on a GPU need NVIDIA's bindings: pip install 'fastseg-metrics[cuda13]' (or [cuda12], by the driver's "
                 "CUDA)"
             ) from error
@@ -89,7 +99,7 @@ class Nvidia:
         try:
             self._call(cuda.cuInit(0))
         except Exception as error:  # no driver, or none that this version of the bindings knows
-            raise RuntimeError(
+            raise NoDevice(
                 f"arrays on a GPU need NVIDIA's driver, which cannot be used here: {error}; update it, or pass .cpu() arrays"
             ) from error
         self._contexts: dict[int, Any] = {}
@@ -97,7 +107,8 @@ class Nvidia:
         self._kernels: dict[tuple[int, Specialisation], Any] = {}
         self._room: dict[tuple[int, int], tuple[int, int]] = {}
         self._uploads: dict[tuple[int, bytes], int] = {}
-        self._pinned: dict[tuple[int, int, int], list[int]] = {}
+        self._uploading: dict[int, Any] = {}
+        self._pinned: dict[tuple[int, int, int], list[_Pinned]] = {}
         self._in_graphs: set[tuple[int, int]] = set()
         self.turn: AbstractContextManager[Any] = threading.RLock()
 
@@ -135,19 +146,26 @@ class Nvidia:
                 )
             )
 
+    def index_of(self, pointer: int) -> int:
+        """Return which GPU an address belongs to; 0 of no address."""
+        ordinal = self.cuda.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
+        return int(self._call(self.cuda.cuPointerGetAttribute(ordinal, pointer))) if pointer else 0
+
     def zeros(self, size: int, device: Device, beyond: int = 0) -> int:
         """Return the address of so many zero bytes of the stream's own, and of others beyond."""
         with self._on(device):
+            self._wait_for_others(device)
             key = (device.index, device.stream)
-            pointer, room = self._room.get(key, (0, 0))
+            pointer, room = self._room.pop(key, (0, 0))
             if self._capturing(device):
                 self._in_graphs.add(key)
             if room < size + beyond:
-                if pointer and key not in self._in_graphs:
-                    self._call(self.cuda.cuMemFree(pointer))  # which waits for all work on the device
-                self._room.pop(key, None)
-                pointer, room = int(self._call(self.cuda.cuMemAlloc(size + beyond))), size + beyond
-                self._room[key] = (pointer, room)
+                with self._allocating():
+                    if pointer and key not in self._in_graphs:
+                        self._call(self.cuda.cuMemFree(pointer))  # which waits for all work on the device
+                    pointer, room = int(self._call(self.cuda.cuMemAlloc(size + beyond))), size + beyond
+                    self._forget_a_stream()
+            self._room[key] = (pointer, room)  # the last one
             if size:
                 self._call(self.cuda.cuMemsetD8Async(pointer, 0, size, device.stream))
             return pointer
@@ -158,13 +176,19 @@ class Nvidia:
             self._call(self.cuda.cuMemcpyHtoDAsync(pointer, content, len(content), device.stream))
 
     def upload(self, array: Array, device: Device) -> int:
-        """Return the address of a copy of a small array."""
+        """Return the address of a copy of a small array, which is there when this returns, for all streams."""
         content = array.tobytes()
         with self._on(device):
             pointer = self._uploads.get((device.index, content))
             if pointer is None:
-                pointer = int(self._call(self.cuda.cuMemAlloc(max(1, len(content)))))
-                self._call(self.cuda.cuMemcpyHtoD(pointer, content, len(content)))
+                stream = self._uploading.get(device.index)
+                if stream is None:  # one that waits for nobody's work
+                    flags = int(self.cuda.CUstream_flags.CU_STREAM_NON_BLOCKING)
+                    stream = self._uploading[device.index] = self._call(self.cuda.cuStreamCreate(flags))
+                with self._allocating():
+                    pointer = int(self._call(self.cuda.cuMemAlloc(max(1, len(content)))))
+                    self._call(self.cuda.cuMemcpyHtoDAsync(pointer, content, len(content), stream))
+                    self._call(self.cuda.cuStreamSynchronize(stream))
                 self._uploads[device.index, content] = pointer
             return pointer
 
@@ -182,36 +206,94 @@ class Nvidia:
         with self._on(device):
             room = 1 << max(12, (size - 1).bit_length())  # few sizes, so that memory is used again
             free = self._pinned.setdefault((device.index, device.stream, room), [])
-            host = free.pop() if free else int(self._call(self.cuda.cuMemAllocHost(room)))
-            self._call(self.cuda.cuMemcpyDtoHAsync(host, pointer, size, device.stream))
-            # Memory that a graph writes to whenever it is launched is nobody else's from now on.
-            return _Copy(self, host, size, device, [] if self._capturing(device) else free)
+            host = free.pop() if free else self._new_pinned(room)
+            self._call(self.cuda.cuMemcpyDtoHAsync(host.pointer, pointer, size, device.stream))
+            if self._capturing(device):
+                # Memory that a graph writes to whenever it is launched is nobody else's from now on, and there is no moment
+                # at which it is written.
+                return _Copy(self, host, size, device, in_graph=True)
+            self._call(self.cuda.cuEventRecord(host.written, device.stream))
+            return _Copy(self, host, size, device, in_graph=False)
 
-    def finish(self, device: Device) -> None:
-        """Wait for all work on the device's stream."""
-        with self._on(device):
-            self._call(self.cuda.cuStreamSynchronize(device.stream))
+    def wait(self, copy: _Copy) -> None:
+        """Wait until a copy is there; others may work on meanwhile."""
+        with self._current(copy.device):
+            if copy.in_graph:
+                self._call(self.cuda.cuStreamSynchronize(copy.device.stream))
+            else:
+                self._call(self.cuda.cuEventSynchronize(copy.host.written))
+
+    def give_back(self, copy: _Copy) -> None:
+        """Keep the memory of a copy that was read for the next one, unless it is large."""
+        with self._on(copy.device):
+            host = copy.host
+            if host.room > _MOST_PINNED:
+                self._call(self.cuda.cuEventDestroy(host.written))
+                self._call(self.cuda.cuMemFreeHost(host.pointer))
+            else:
+                self.pinned(copy).append(host)
+
+    def pinned(self, copy: _Copy) -> list[_Pinned]:
+        """Return where memory of that size waits to be written to again, in the order of the same stream."""
+        return self._pinned[copy.device.index, copy.device.stream, copy.host.room]
+
+    def _new_pinned(self, room: int) -> _Pinned:
+        with self._allocating():
+            untimed = int(self.cuda.CUevent_flags.CU_EVENT_DISABLE_TIMING)
+            event = self._call(self.cuda.cuEventCreate(untimed))
+            return _Pinned(int(self._call(self.cuda.cuMemAllocHost(room))), room, event)
+
+    def _wait_for_others(self, device: Device) -> None:
+        """Let what comes next on the stream wait for what the arrays' other streams have to do by now."""
+        for other in device.others:
+            event = self._call(self.cuda.cuEventCreate(int(self.cuda.CUevent_flags.CU_EVENT_DISABLE_TIMING)))
+            self._call(self.cuda.cuEventRecord(event, other))
+            self._call(self.cuda.cuStreamWaitEvent(device.stream, event, 0))
+            self._call(self.cuda.cuEventDestroy(event))  # once it is over
+
+    def _forget_a_stream(self) -> None:
+        """Free the work space of the stream that was not used for longest, where there are many."""
+        old = [key for key in self._room if key not in self._in_graphs]
+        if len(old) >= _MOST_STREAMS:
+            place = Device(old[0][0])
+            with self._current(place):
+                self._call(self.cuda.cuMemFree(self._room.pop(old[0])[0]))
+
+    @contextmanager
+    def _allocating(self) -> Iterator[None]:
+        """Allow this thread to allocate while some stream's work goes into a graph."""
+        mode = self.cuda.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
+        before = self._call(self.cuda.cuThreadExchangeStreamCaptureMode(mode))
+        try:
+            yield
+        finally:
+            self._call(self.cuda.cuThreadExchangeStreamCaptureMode(before))
 
     def _capturing(self, device: Device) -> bool:
         """Tell whether the stream's work goes into a graph, and is not done."""
-        if not device.stream:
+        if device.stream in _DEFAULT:
             return False
         none = self.cuda.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_NONE
         return bool(self._call(self.cuda.cuStreamIsCapturing(device.stream)) != none)
 
     @contextmanager
     def _on(self, device: Device) -> Iterator[None]:
+        """Work in the context of a device, and nobody else beside."""
+        with self.turn, self._current(device):
+            yield
+
+    @contextmanager
+    def _current(self, device: Device) -> Iterator[None]:
         """Work in the context of a device that all libraries share, and leave the caller's as it was."""
-        with self.turn:
-            context = self._contexts.get(device.index)
-            if context is None:
-                handle = self._call(self.cuda.cuDeviceGet(device.index))
-                context = self._contexts[device.index] = self._call(self.cuda.cuDevicePrimaryCtxRetain(handle))
-            self._call(self.cuda.cuCtxPushCurrent(context))
-            try:
-                yield
-            finally:
-                self._call(self.cuda.cuCtxPopCurrent())
+        context = self._contexts.get(device.index)
+        if context is None:
+            handle = self._call(self.cuda.cuDeviceGet(device.index))
+            context = self._contexts[device.index] = self._call(self.cuda.cuDevicePrimaryCtxRetain(handle))
+        self._call(self.cuda.cuCtxPushCurrent(context))
+        try:
+            yield
+        finally:
+            self._call(self.cuda.cuCtxPopCurrent())
 
     def _kernel(self, what: Specialisation, device: Device) -> Any:
         function = self._kernels.get((device.index, what))
@@ -238,27 +320,39 @@ class Nvidia:
         return values[0] if len(values) == 1 else tuple(values)
 
 
-class _Copy:
-    """Bytes in memory of the CPU that a GPU writes to; the memory goes to `free` afterwards."""
+class _Pinned(NamedTuple):
+    """Memory of the CPU that a GPU writes to, and the moment at which it has done so."""
 
-    def __init__(self, owner: Nvidia, host: int, size: int, device: Device, free: list[int]) -> None:
-        self.owner, self.host, self.size, self.device, self.free = owner, host, size, device, free
+    pointer: int
+    room: int
+    written: Any
+
+
+class _Copy:
+    """Bytes on their way to memory of the CPU, which is given back once they are read."""
+
+    def __init__(self, owner: Nvidia, host: _Pinned, size: int, device: Device, in_graph: bool) -> None:
+        self.owner, self.host, self.size, self.device, self.in_graph = owner, host, size, device, in_graph
         self.content: bytes | None = None
 
     def wait(self) -> bytes:
-        with self.owner.turn:
-            if self.content is None:
-                self.owner.finish(self.device)
-                self.content = ctypes.string_at(self.host, self.size)
-                self.free.append(self.host)
-            return self.content
+        if self.content is None:
+            self.owner.wait(self)
+            with self.owner.turn:
+                if self.content is None:
+                    self.content = ctypes.string_at(self.host.pointer, self.size)
+                    if not self.in_graph:
+                        self.owner.give_back(self)
+        return self.content
 
     def __del__(self) -> None:
-        if self.content is None:
-            self.free.append(self.host)  # what comes next is written in the order of the same stream
+        if self.content is None and not self.in_graph:
+            self.owner.pinned(self).append(self.host)  # what comes next is written in the order of the same stream
 
 
 _driver: Driver | None = None
+#: The process that asked for the driver; 0 before.
+_process = 0
 _lock = threading.Lock()
 
 
@@ -267,11 +361,30 @@ def driver() -> Driver:
 
     Raises
     ------
-    RuntimeError
+    NoDevice
         If there is no driver, or the packages that call it are not installed; the message says what to do.
     """
-    global _driver
+    global _driver, _process
+    if _process not in (0, os.getpid()):
+        raise NoDevice(
+            "arrays on a GPU cannot be counted in a process that was forked from one that has used the GPU, as CUDA does not "
+            "allow it; start processes with multiprocessing's 'spawn' or 'forkserver'"
+        )
     with _lock:
         if _driver is None:
-            _driver = Nvidia()
+            _driver, _process = Nvidia(), os.getpid()
         return _driver
+
+
+def index_of(pointer: int) -> int:
+    """Return which GPU an address belongs to."""
+    return driver().index_of(pointer)
+
+
+def usable() -> bool:
+    """Tell whether arrays on a GPU can be counted here."""
+    try:
+        driver()
+    except NoDevice:
+        return False
+    return True

@@ -13,7 +13,16 @@ from fastseg.kernels.cuda.driver import Driver, driver
 from fastseg.kernels.cuda.maps import ARRAY, MAPS, Maps
 from fastseg.kernels.protocols.device import Device
 
-__all__ = ["Table", "count_pairs", "distinct_kernel", "distinct_labels", "weights_kernel"]
+__all__ = [
+    "WORDS",
+    "Table",
+    "count_pairs",
+    "distinct_kernel",
+    "distinct_labels",
+    "weigh",
+    "weights_kernel",
+    "weights_of",
+]
 
 #: Shared memory that blocks have beside each other, and most copies of a small table in it.
 _SHARED_BYTES, _MOST_COPIES = 48 << 10, 8
@@ -36,7 +45,7 @@ _WEIGHTS_JOB = np.dtype(
         ("others", "i4"), ("first", "i4"),
     ]
 )  # fmt: skip
-_WORDS = 3
+WORDS = 3
 #: `Job` in distinct_labels.cuh, what is added to labels there, and for how many there is room.
 _DISTINCT_JOB = np.dtype([("maps", MAPS), ("slots", "u8"), ("special", "u8")])
 _OFFSET, _SLOTS = 2**63 + 1, 1 << 13
@@ -71,7 +80,7 @@ def _count_pairs(found: Driver, maps: Maps, labels: npt.NDArray[np.int64], devic
     samples, width, limits = maps.samples, labels.size + 1, found.limits(device)
     cells = width * width
     shared, copies = _shared(cells, limits.shared_bytes)
-    words = 0 if maps.weight is None else cells * _WORDS
+    words = 0 if maps.weight is None else cells * WORDS
     sizes = [samples * cells, samples, samples, samples, samples * words, 1]  # and the largest weight
     pointer = found.zeros(sum(sizes) * 8, device)
     ends = np.cumsum(sizes)
@@ -79,19 +88,15 @@ def _count_pairs(found: Driver, maps: Maps, labels: npt.NDArray[np.int64], devic
     consecutive = labels == np.arange(labels.size)
     first = labels.size if consecutive.all() else int(np.argmin(consecutive))
     told: dict[str, Any] = {
-        "maps": maps.packed(),
         "labels": found.upload(labels, device) if first < labels.size else 0,
         "others": labels.size,
         "first": first,
     }
-    job = _filled(_JOB, **told, table=table, outside=outside, bad=bad, copies=max(1, copies))
+    job = _filled(_JOB, maps=maps.packed(), **told, table=table, outside=outside, bad=bad, copies=max(1, copies))
     what = maps.specialised("joint_histogram", ("TABLE", "SHARED" if copies else "GLOBAL"))
     found.launch(what, device, maps.grid(limits), shared, job)
     if maps.weight is not None:
-        weight = np.array(maps.weight.packed(), ARRAY)
-        job = _filled(_WEIGHTS_JOB, **told, weight=weight, largest=largest, bad=bad_weights, sums=sums)
-        for step in ("LARGEST", "SUMS"):
-            found.launch(weights_kernel(maps, step), device, maps.grid(limits), 0, job)
+        weigh(found, maps, device, **told, largest=largest, bad=bad_weights, sums=sums)
     fetched = found.fetch(pointer, sum(sizes) * 8, device)
 
     def finish() -> Table:
@@ -99,10 +104,18 @@ def _count_pairs(found: Driver, maps: Maps, labels: npt.NDArray[np.int64], devic
         counts, out, wrong, wrong_weights, summed, most = np.split(result, ends[:-1])
         weights = None
         if maps.weight is not None:
-            weights = _weights(summed.reshape(samples, width, width, _WORDS), most)
+            weights = weights_of(summed.reshape(samples, width, width, WORDS), most)
         return Table(counts.reshape(samples, width, width), out, wrong, weights, wrong_weights)
 
     return finish
+
+
+def weigh(found: Driver, maps: Maps, device: Device, steps: tuple[str, ...] = ("LARGEST", "SUMS"), **told: Any) -> None:
+    """Find the largest weight, and sum the weights of each pair of codes, in words that are zero before."""
+    assert maps.weight is not None
+    job = _filled(_WEIGHTS_JOB, maps=maps.packed(), weight=np.array(maps.weight.packed(), ARRAY), **told)
+    for step in steps:
+        found.launch(weights_kernel(maps, step), device, maps.grid(found.limits(device)), 0, job)
 
 
 def weights_kernel(maps: Maps, step: str) -> Specialisation:
@@ -111,10 +124,10 @@ def weights_kernel(maps: Maps, step: str) -> Specialisation:
     return maps.specialised("label_weights", ("WEIGHT", maps.weight.type), ("STEP", step))
 
 
-def _weights(words: npt.NDArray[np.int64], largest: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def weights_of(words: npt.NDArray[np.int64], largest: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return what the words of sums amount to, whose unit follows from the bits of the largest weight."""
     exponent = min(31 - (int(largest[0] >> 52) - 1022), 1000)
-    high, middle, low = np.moveaxis(words.astype(np.float64), -1, 0)
+    high, middle, low = np.moveaxis(words.view(np.uint64).astype(np.float64), -1, 0)
     return np.asarray(np.ldexp(high + (middle + low * 2.0**-32) * 2.0**-32, -exponent))
 
 

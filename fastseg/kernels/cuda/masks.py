@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.kernels.cuda.driver import driver
+from fastseg.kernels.cuda.labels import WORDS, weigh, weights_of
 from fastseg.kernels.cuda.maps import MAPS, Maps
 from fastseg.kernels.protocols.device import Device
 
@@ -17,6 +18,8 @@ __all__ = ["MaskSums", "count_masks"]
 #: `Job` in masks.cuh, and how many sums of a channel there are.
 _JOB = np.dtype([("maps", MAPS), ("sums", "u8")])
 _SUMS = 5
+#: Codes of the numbers of masks where their weights are summed: 0, 1, and all else.
+_CODES = 3
 
 
 class MaskSums(NamedTuple):
@@ -27,22 +30,36 @@ class MaskSums(NamedTuple):
     pred: npt.NDArray[np.int64]
     both: npt.NDArray[np.int64]
     wrong: npt.NDArray[np.int64]
-    """Numbers other than 0 and 1."""
+    """Numbers other than 0 and 1, and weights that are negative, infinite or NaN."""
+    weights: npt.NDArray[np.float64] | None
+    """(N, C, 2, 2) summed weights, rows true; None without."""
 
 
 def count_masks(maps: Maps, device: Device) -> Callable[[], MaskSums]:
     """Count each channel of each sample; return a function that waits for the sums."""
     found = driver()
-    size = maps.samples * maps.channels * _SUMS * 8
+    units, weighted = maps.samples * maps.channels, maps.weight is not None
+    sizes = [units * _SUMS, *((units * _CODES**2 * WORDS, units, 1) if weighted else ())]
+    ends = np.cumsum(sizes)
     with found.turn:
-        pointer = found.zeros(size, device)
+        pointer = found.zeros(int(ends[-1]) * 8, device)
+        places = (pointer + 8 * (ends - sizes)).tolist()
         job = np.zeros((), _JOB)
-        job["maps"], job["sums"] = maps.packed(), pointer
+        job["maps"], job["sums"] = maps.packed(), places[0]
         found.launch(maps.specialised("masks"), device, maps.grid(found.limits(device)), 0, job.tobytes())
-        fetched = found.fetch(pointer, size, device)
+        if weighted:
+            _, sums, bad, largest = places
+            weigh(found, maps, device, sums=sums, bad=bad, largest=largest, labels=0, others=2, first=2)
+        fetched = found.fetch(pointer, int(ends[-1]) * 8, device)
 
     def finish() -> MaskSums:
-        sums = np.frombuffer(fetched.wait(), np.int64).reshape(maps.samples, maps.channels, _SUMS)
-        return MaskSums(*np.moveaxis(sums, -1, 0))
+        shape = (maps.samples, maps.channels)
+        sums, *weights = np.split(np.frombuffer(fetched.wait(), np.int64), ends[:-1])
+        inside, true, pred, both, wrong = np.moveaxis(sums.reshape(*shape, _SUMS), -1, 0)
+        if not weighted:
+            return MaskSums(inside, true, pred, both, wrong, None)
+        words, bad, largest = weights
+        summed = weights_of(words.reshape(*shape, _CODES, _CODES, WORDS), largest)
+        return MaskSums(inside, true, pred, both, wrong + bad.reshape(shape), summed[..., :2, :2])
 
     return finish

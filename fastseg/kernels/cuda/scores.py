@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from fastseg.kernels.cuda.compiler import Specialisation
 from fastseg.kernels.cuda.driver import Driver, driver
-from fastseg.kernels.cuda.maps import ARRAY, MOST_AXES, Lying
+from fastseg.kernels.cuda.labels import WORDS, weigh, weights_of
+from fastseg.kernels.cuda.maps import ARRAY, MOST_AXES, Lying, Maps
 from fastseg.kernels.protocols.device import Device
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreOptions
 
@@ -39,20 +40,20 @@ _ACTIVATIONS = {None: "PROBABILITIES", "softmax": "SOFTMAX", "sigmoid": "SIGMOID
 #: `Scores` in scores.cuh.
 _SCORES = np.dtype(
     [
-        ("scores", ARRAY), ("truth", ARRAY), ("mask", ARRAY), ("out", ARRAY), ("sizes", "i8", MOST_AXES),
+        ("scores", ARRAY), ("truth", ARRAY), ("mask", ARRAY), ("out", ARRAY), ("weight", ARRAY), ("sizes", "i8", MOST_AXES),
         ("voxels", "i8"), ("samples", "i8"), ("axes", "i8"), ("ignored", "u8"), ("ignored_labels", "i8"),
-        ("tolerance", "f4"), ("padding", "f4"),
+        ("tolerance", "f4"), ("scale", "f4"),
     ]
 )  # fmt: skip
 #: `Job` in score_sums.cuh, in fold_sums.cuh and in score_gradient.cuh.
 _SUMS_JOB = np.dtype(
     [
         ("given", _SCORES), ("parts", "i8"), ("part_voxels", "i8"), ("partial", "u8"), ("table", "u8"), ("numbers", "u8"),
-        ("gamma", "f4"), ("padding", "f4"),
+        ("largest", "u8"), ("weights", "u8"), ("gamma", "f4"), ("padding", "f4"),
     ]
 )  # fmt: skip
 _FOLD_JOB = np.dtype([("partial", "u8"), ("sums", "u8"), ("samples", "i8"), ("parts", "i8"), ("columns", "i8")])
-_GRADIENT_JOB = np.dtype([("given", _SCORES), ("terms", "u8")])
+_GRADIENT_JOB = np.dtype([("given", _SCORES), ("terms", "u8"), ("gamma", "f4"), ("padding", "f4")])
 #: What adds up the parts of samples.
 FOLD = Specialisation("fold_sums", (("THREADS", 256), ("BLOCKS", _BLOCKS)))
 
@@ -69,6 +70,9 @@ class Scores(NamedTuple):
     """Of the axes, in the order of memory."""
     samples: int
     options: ScoreOptions
+    weight: Lying | None = None
+    scale: float | None = None
+    """What scores are divided by."""
 
     @property
     def voxels(self) -> int:
@@ -78,7 +82,7 @@ class Scores(NamedTuple):
     def packed(self, found: Driver, device: Device) -> npt.NDArray[Any]:
         """Return the structure that kernels read."""
         packed, ignored = np.zeros((), _SCORES), np.array(self.options.ignored, np.int64)
-        for name in ("scores", "truth", "mask", "out"):
+        for name in ("scores", "truth", "mask", "out", "weight"):
             lying: Lying | None = getattr(self, name)
             if lying is not None:
                 packed[name] = lying.packed()
@@ -88,6 +92,7 @@ class Scores(NamedTuple):
         packed["ignored_labels"] = ignored.size
         tolerance = self.options.sum_tolerance
         packed["tolerance"] = -1 if tolerance is None else tolerance
+        packed["scale"] = 1 if self.scale is None else self.scale
         return packed
 
     def specialised(self, kernel: str, *macros: tuple[str, str | int], blocks: int = _BLOCKS) -> Specialisation:
@@ -99,7 +104,8 @@ class Scores(NamedTuple):
                 ("SCORE", self.scores.type), ("TRUTH", self.truth.type), ("CHANNELS", options.channels),
                 ("ACTIVATION", _ACTIVATIONS[options.activation]), ("SOFT", int(options.soft)),
                 ("LINE", int(len(self.sizes) == 1)), ("MASKED", int(mask is not None)),
-                ("MASK", "u8" if mask is None else mask.type), ("THREADS", _THREADS), ("BLOCKS", blocks), *macros,
+                ("MASK", "u8" if mask is None else mask.type), ("SCALED", int(self.scale is not None)),
+                ("THREADS", _THREADS), ("BLOCKS", blocks), *macros,
             ),
         )  # fmt: skip
 
@@ -120,7 +126,8 @@ class Scores(NamedTuple):
         rows += ["true_squared"] if soft and "dice" in wanted else []
         rows += [name for name in ("cross_entropy", "absolute", "brier") if name in wanted]
         rows += ["negative_log"] if "smoothing" in wanted else []
-        return (*rows, "focal", "focal_others") if "focal" in wanted else tuple(rows)
+        rows += ["focal", "focal_others"] if "focal" in wanted else []
+        return (*rows, "total") if soft and self.weight is not None else tuple(rows)
 
     @property
     def columns(self) -> int:
@@ -140,7 +147,9 @@ class ScoreSums(NamedTuple):
     ignored: npt.NDArray[np.int64]
     outside: npt.NDArray[np.int64]
     wrong: npt.NDArray[np.int64]
-    """(N,) voxels whose label, truth or scores are not allowed."""
+    """(N,) voxels whose label, truth, scores or weight are not allowed."""
+    weights: npt.NDArray[np.float64] | None
+    """(N, L, L) their summed weights, None without."""
 
 
 def sum_scores(scores: Scores, device: Device) -> Callable[[], ScoreSums]:
@@ -155,30 +164,42 @@ def _sum_scores(found: Driver, scores: Scores, device: Device) -> Callable[[], S
     labels, limits = options.labels, found.limits(device)
     cells = labels * labels
     parts, part_voxels = scores.parts
-    head = samples * (columns + cells + 4)
-    pointer = found.zeros(head * 8, device, beyond=samples * parts * columns * 8)
-    sums, partial = pointer, pointer + head * 8
-    table = sums + samples * columns * 8
+    words = 0 if scores.weight is None else samples * cells * WORDS
+    sizes = [samples * columns, samples * cells, samples * 4, words, samples, 1]  # and bad weights, and the largest
+    ends = np.cumsum(sizes)
+    head = int(ends[-1]) * 8
+    pointer = found.zeros(head, device, beyond=samples * parts * columns * 8)
+    (sums, table, numbers, weights, bad, largest), partial = (pointer + 8 * (ends - sizes)).tolist(), pointer + head
+    if scores.weight is not None:
+        # Of voxels within the mask, whether they are looked at or not; which weights are not allowed is found there.
+        line = Maps(scores.weight, scores.weight, scores.mask, scores.sizes, samples, 1, scores.weight)
+        weigh(found, line, device, ("LARGEST",), bad=bad, largest=largest)
     job = np.zeros((), _SUMS_JOB)
     job["given"] = scores.packed(found, device)
     job["parts"], job["part_voxels"], job["partial"] = parts, part_voxels, partial
-    job["table"], job["numbers"], job["gamma"] = table, table + samples * cells * 8, options.focal_gamma
-    shared = 0 if _usual(options) or cells * 4 > limits.shared_bytes - _RESERVED else cells * 4
+    job["table"], job["numbers"], job["gamma"] = table, numbers, options.focal_gamma
+    job["largest"], job["weights"] = largest, weights
+    shared = 0 if _usual(scores) or cells * 4 > limits.shared_bytes - _RESERVED else cells * 4
     blocks = max(1, min(samples * parts, limits.multiprocessors * _BLOCKS))
     found.launch(sums_kernel(scores, bool(shared)), device, (blocks, 1), shared, job.tobytes())
     if columns:
         _fold(found, device, (partial, sums, samples, parts, columns))
-    fetched = found.fetch(pointer, head * 8, device)
+    fetched = found.fetch(pointer, head, device)
 
     def finish() -> ScoreSums:
         content = fetched.wait()
         folded = np.frombuffer(content, np.float64, samples * columns).reshape(samples, len(rows), options.channels)
-        whole = np.frombuffer(content, np.int64, offset=samples * columns * 8)
-        counts, numbers = whole[: samples * cells], whole[samples * cells :].reshape(samples, 4)
+        _, counts, numbers, words, _, largest = np.split(np.frombuffer(content, np.int64), ends[:-1])
+        square = (samples, labels, labels)
+        counted, ignored, outside, wrong = numbers.reshape(samples, 4).T
         return ScoreSums(
             {name: folded[:, row] for row, name in enumerate(rows)},
-            counts.reshape(samples, labels, labels),
-            *numbers.T,
+            counts.reshape(square),
+            counted,
+            ignored,
+            outside,
+            wrong,
+            None if scores.weight is None else weights_of(words.reshape(*square, WORDS), largest),
         )
 
     return finish
@@ -188,16 +209,23 @@ def sums_kernel(scores: Scores, shared: bool) -> Specialisation:
     """Return the kernel that sums these; `shared` says whether the table of labels is in shared memory."""
     options, rows = scores.options, ("ROWS", len(scores.rows))
     quantities = [(name.upper(), int(name in options.quantities)) for name in sorted(SCORE_QUANTITIES)]
-    if _usual(options):
+    if _usual(scores):
         used = [macro for macro in quantities if macro[0].lower() in _USUAL]
         return scores.specialised("label_score_sums", *used, rows, blocks=_blocks(scores))
-    return scores.specialised("score_sums", *quantities, rows, ("TABLE", "SHARED" if shared else "GLOBAL"))
+    weight = () if scores.weight is None else (("WEIGHTED", 1), ("WEIGHT", scores.weight.type))
+    return scores.specialised("score_sums", *quantities, rows, ("TABLE", "SHARED" if shared else "GLOBAL"), *weight)
 
 
-def _usual(options: ScoreOptions) -> bool:
+def _usual(scores: Scores) -> bool:
     """Tell whether the scores of a voxel fit the registers, and so do all sums that are asked for."""
+    options = scores.options
     few = options.activation == "softmax" and not options.soft and options.channels <= _CROWDED[0][1]
-    return few and options.quantities <= _USUAL and bool(options.quantities & {"dice", "cross_entropy"})
+    return (
+        few
+        and scores.weight is None
+        and options.quantities <= _USUAL
+        and bool(options.quantities & {"dice", "cross_entropy"})
+    )
 
 
 def _blocks(scores: Scores) -> int:
@@ -210,7 +238,8 @@ def _blocks(scores: Scores) -> int:
 def gradient_kernel(scores: Scores) -> Specialisation:
     """Return the kernel that writes the gradient of these."""
     assert scores.out is not None
-    return scores.specialised("score_gradient", ("OUT", scores.out.type), blocks=_blocks(scores))
+    focal = ("FOCAL", int("focal" in scores.options.quantities))
+    return scores.specialised("score_gradient", ("OUT", scores.out.type), focal, blocks=_blocks(scores))
 
 
 def _fold(found: Driver, device: Device, what: tuple[int, ...]) -> None:
@@ -224,12 +253,14 @@ def write_gradient(scores: Scores, terms: list[GradientTerms], device: Device) -
     """Write the derivatives of a loss by all scores, without waiting for them; `terms` are those of each sample."""
     assert scores.out is not None
     found = driver()
-    table = np.array([[each.slope, each.curve, each.level, each.base, each.hit] for each in terms], np.float32)
+    focal = "focal" in scores.options.quantities
+    names = ("slope", "curve", "level", "base", "hit", *(("focal", "focal_others") if focal else ()))
+    table = np.array([[getattr(each, name) for name in names] for each in terms], np.float32)
     with found.turn:
         pointer = found.zeros(0, device, beyond=table.nbytes)
         found.write(pointer, table.tobytes(), device)
         job = np.zeros((), _GRADIENT_JOB)
-        job["given"], job["terms"] = scores.packed(found, device), pointer
+        job["given"], job["terms"], job["gamma"] = scores.packed(found, device), pointer, scores.options.focal_gamma
         rows = min(scores.samples, _MOST_ROWS)
         wanted = -(-found.limits(device).multiprocessors * _BLOCKS * 4 // rows)
         blocks = max(1, min(-(-scores.voxels // _THREADS), wanted))

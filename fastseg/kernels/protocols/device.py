@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Device", "DeviceArray"]
+__all__ = ["Device", "DeviceArray", "NoDevice"]
+
+
+class NoDevice(RuntimeError):  # noqa: N818 - it says what is missing, not what went wrong
+    """Arrays on a GPU cannot be counted here: no driver, no package that calls it, or no kernel for that GPU."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,8 @@ class Device:
     index: int
     stream: int = field(compare=False, default=0)
     """CUDA's handle of the stream; 0 is the default one."""
+    others: tuple[int, ...] = field(compare=False, default=())
+    """Streams that some of the arrays are made on, where that is another one."""
 
     def __str__(self) -> str:
         return f"GPU {self.index}"
@@ -36,6 +42,7 @@ class DeviceArray:
     device: Device
     owner: Any = field(default=None, repr=False)
     """What keeps the memory alive."""
+    writeable: bool = True
 
     @property
     def ndim(self) -> int:

@@ -81,6 +81,28 @@ def test_registers_of_scores_without_spills(way: tuple[Any, ...], architecture: 
         check_registers(what, compiled(what, architecture, keep=False).log)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize(
+    ("channels", "activation", "soft"), [(14, "softmax", False), (20, "sigmoid", True), (40, None, True)]
+)
+def test_registers_of_weights_and_focal_losses(
+    channels: int, activation: str | None, soft: bool, architecture: str
+) -> None:
+    steps, quantities = ((1,), USUAL) if channels == 14 else ((9, 2), ALL)
+    options = ScoreOptions(channels, activation, soft, frozenset({*quantities, "focal"}))
+    arrays = [
+        lying("u8" if channels == 40 else "float", steps),
+        lying("float" if soft else "u8", steps),
+        lying("u8", steps),
+    ]
+    scores = Scores(
+        *arrays, None, (99,) * len(steps), 2, options, lying("double", steps), 255.0 if channels == 40 else None
+    )
+    for what in (sums_kernel(scores, True), gradient_kernel(scores._replace(out=lying("float", steps)))):
+        check_registers(what, compiled(what, architecture, keep=False).log)
+
+
 def check_registers(what: Specialisation, log: str) -> None:
     assert re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", log)
     assert not re.findall(r"[1-9]\d* bytes spill", log), log

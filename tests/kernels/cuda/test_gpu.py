@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from support.score_sums import alike
 
-from fastseg import count_labels, sum_scores
+from fastseg import count_labels, count_masks, sum_scores
 from fastseg.kernels.cuda import driver
-from fastseg.losses import dice_cross_entropy_with_gradient
+from fastseg.losses import dice_cross_entropy_with_gradient, dice_focal_loss_with_gradient
 
-pytestmark = [pytest.mark.gpu, pytest.mark.torch]
+# What libraries of a GPU machine warn of is theirs. Expected are the reference's results, for which nothing is compiled.
+pytestmark = [pytest.mark.gpu, pytest.mark.torch, pytest.mark.filterwarnings("default")]
+HERE: dict[str, Any] = {"backend": "numpy"}
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "i4", "i8", "?", "f2", "f4", "f8"])
@@ -27,12 +29,12 @@ def test_counts_are_those_of_the_cpu(dtype: str, shape: tuple[int, ...]) -> None
     mask = rng.random(shape) < 0.7
     a, b, m = (torch.from_numpy(each).cuda() for each in (true, pred, mask))
     options: dict[str, Any] = {"num_classes": classes, "ignore_index": 1}
-    assert count_labels(a, b, **options) == count_labels(true, pred, **options)
-    assert count_labels(a, b, mask=m, **options) == count_labels(true, pred, mask=mask, **options)
+    assert count_labels(a, b, **options) == count_labels(true, pred, **options, **HERE)
+    assert count_labels(a, b, mask=m, **options) == count_labels(true, pred, mask=mask, **options, **HERE)
     if len(shape) == 3:
         seen = count_labels(a.permute(2, 0, 1)[::2], b.permute(2, 0, 1)[::2], sample_axis=1, **options)
         assert seen == count_labels(
-            true.transpose(2, 0, 1)[::2], pred.transpose(2, 0, 1)[::2], sample_axis=1, **options
+            true.transpose(2, 0, 1)[::2], pred.transpose(2, 0, 1)[::2], sample_axis=1, **options, **HERE
         )
 
 
@@ -42,7 +44,7 @@ def test_bfloat16_and_a_stream_of_its_own() -> None:
     with torch.cuda.stream(torch.cuda.Stream()):
         true = torch.arange(100_000, device="cuda") % 7
         counts = count_labels(true.to(torch.bfloat16), true, num_classes=7)
-    assert counts == count_labels(true.cpu().numpy(), true.cpu().numpy(), num_classes=7)
+    assert counts == count_labels(true.cpu().numpy(), true.cpu().numpy(), num_classes=7, **HERE)
 
 
 @pytest.mark.parametrize("classes", [2, 14, 150, 300, 4096])
@@ -51,7 +53,7 @@ def test_numbers_of_classes(classes: int) -> None:
 
     true, pred = (torch.randint(0, classes, (3, 100_003), device="cuda") for _ in range(2))
     counts = count_labels(true, pred, num_classes=classes, sample_axis=0)
-    assert counts == count_labels(true.cpu(), pred.cpu(), num_classes=classes, sample_axis=0)
+    assert counts == count_labels(true.cpu(), pred.cpu(), num_classes=classes, sample_axis=0, **HERE)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -82,9 +84,9 @@ def test_weights_and_open_labels() -> None:
 
     true, pred = (torch.randint(-3, 9, (100_003,)) for _ in range(2))
     weight = torch.rand(100_003, dtype=torch.float64)
-    assert count_labels(true.cuda(), pred.cuda()) == count_labels(true, pred)
+    assert count_labels(true.cuda(), pred.cuda()) == count_labels(true, pred, **HERE)
     found = count_labels(true.cuda(), pred.cuda(), sample_weight=weight.cuda())
-    np.testing.assert_allclose(found.matrix, count_labels(true, pred, sample_weight=weight).matrix, rtol=1e-12)
+    np.testing.assert_allclose(found.matrix, count_labels(true, pred, sample_weight=weight, **HERE).matrix, rtol=1e-12)
 
 
 def test_a_graph_of_counts_and_sums() -> None:
@@ -146,3 +148,41 @@ def test_the_callers_context_stays() -> None:
     assert torch.cuda.current_device() == before
     assert int((true + 1).sum()) == 10
     assert driver.driver().limits
+
+
+def test_weights_of_masks_and_scores() -> None:
+    import torch
+
+    true, pred = (torch.rand(2, 3, 5003) < 0.5 for _ in range(2))
+    weight = torch.rand(2, 5003, dtype=torch.float64)
+    options: dict[str, Any] = {"channel_axis": 1, "sample_axis": 0}
+    masks = count_masks(true.cuda(), pred.cuda(), sample_weight=weight.cuda(), **options)
+    expected = count_masks(true, pred, sample_weight=weight, **options, **HERE)
+    np.testing.assert_allclose(masks.tp, expected.tp, rtol=1e-12)
+    z, labels = torch.randn(2, 3, 5003), torch.randint(0, 3, (2, 5003))
+    found = sum_scores(labels.cuda(), z.cuda(), sample_weight=weight.cuda(), activation="softmax", **options)
+    alike(found, sum_scores(labels, z, sample_weight=weight, activation="softmax", **options, **HERE))
+
+
+def test_a_gradient_of_the_focal_loss() -> None:
+    import torch
+
+    z, labels = torch.randn(2, 5, 4099), torch.randint(0, 5, (2, 4099))
+    loss, gradient = dice_focal_loss_with_gradient(labels.cuda(), z.cuda(), channel_axis=1)
+    expected, wanted = dice_focal_loss_with_gradient(labels, z, channel_axis=1, **HERE)
+    assert loss == pytest.approx(expected, rel=1e-6)
+    np.testing.assert_allclose(gradient.cpu().numpy(), wanted, rtol=1e-5, atol=1e-6 * np.abs(wanted).max())
+
+
+def test_two_streams_and_tensors_that_are_differentiated() -> None:
+    import torch
+
+    torch.cuda.synchronize()
+    streams = [torch.cuda.Stream() for _ in range(2)]
+    for stream in streams:
+        with torch.cuda.stream(stream):
+            z = torch.randn(2, 4, 100_003, device="cuda", requires_grad=True)
+            labels = z.argmax(1)
+            for _ in range(20):
+                sums = sum_scores(labels, z, channel_axis=1, sample_axis=0, activation="softmax")
+            assert sums.argmax_counts.matrix.trace(axis1=1, axis2=2).tolist() == [100_003] * 2

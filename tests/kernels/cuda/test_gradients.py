@@ -103,8 +103,32 @@ def test_where_it_is_written(cpu: Cpu) -> None:
         ask(Tensor(score[:, ::-1]))
     with pytest.raises(ValueError, match="out: .* memory of GPU 0, where y_score lies; found one in that of the CPU"):
         ask(out)
-    with pytest.raises(ValueError, match="gradient of a focal loss, found a GPU's"):
-        dice_focal_loss_with_gradient(Tensor(true), Tensor(score), channel_axis=1, out=Tensor(out))
+    with pytest.raises(ValueError, match="out: expected a place for each number"):
+        ask(Tensor(np.broadcast_to(out[:1], out.shape)))
+    with pytest.raises(ValueError, match="out: expected a writeable array"):
+        ask(Tensor(out, writeable=False))
+
+
+FOCAL: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "label map": (LABELS, LOGITS, {"ignore_index": 2}),
+    "sigmoid, soft": (SOFT, LOGITS, {"activation": "sigmoid", "gamma": 1.5}),
+    "soft": (SOFT, LOGITS, {"gamma": 0.0}),
+    "probabilities": (LABELS, CHANCES, {"activation": None}),
+    "one class, probabilities": ((LABELS > 2).astype("u1"), CHANCES[:, :1], {"activation": None}),
+    "many classes": (RNG.integers(0, 40, (2, 30)), RNG.normal(0, 2, (2, 40, 30)).astype("f4"), {}),
+}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(name, marks=[pytest.mark.slow] if name != "label map" else []) for name in FOCAL]
+)
+def test_gradients_of_focal_losses(cpu: Cpu, case: str) -> None:
+    true, score, options = FOCAL[case]
+    out = np.full(score.shape, np.nan, "f4")
+    loss, _ = dice_focal_loss_with_gradient(Tensor(true), Tensor(score), channel_axis=1, out=Tensor(out), **options)
+    wanted, gradient = dice_focal_loss_with_gradient(true, score, channel_axis=1, backend="numpy", **options)
+    assert loss == pytest.approx(wanted, rel=1e-6)
+    np.testing.assert_allclose(out, gradient, rtol=1e-5, atol=1e-6 * np.abs(gradient).max())
 
 
 @pytest.mark.torch

@@ -72,12 +72,30 @@ def test_what_is_wrong_is_said_in_the_same_words(cpu: Cpu, wrong: float) -> None
     same(true, pred, inside, channel_axis=0)
 
 
-def test_what_cannot_be_counted_there_yet(cpu: Cpu) -> None:
+def test_what_cannot_be_counted_there(cpu: Cpu) -> None:
     true, pred = map(Tensor, maps((20,)))
-    with pytest.raises(TypeError, match="sample_weight"):
+    with pytest.raises(ValueError, match="sample_weight: .* found one in that of the CPU"):
         count_masks(true, pred, channel_axis=None, sample_weight=np.ones(20))
     with pytest.raises(ValueError, match="backend"):
         count_masks([True], [True], channel_axis=None, backend="cuda")
+
+
+@pytest.mark.parametrize(("dtype", "weights"), [("f4", "f8"), pytest.param("?", "u2", marks=pytest.mark.slow)])
+def test_weighted_masks(cpu: Cpu, dtype: str, weights: str) -> None:
+    true, pred = (each.astype(dtype) for each in maps((2, 3, 5, 67)))
+    weight = (np.random.default_rng(2).random((2, 5, 67)) * 900).astype(weights)
+    options: dict[str, Any] = {"channel_axis": 1, "sample_axis": 0}
+    for inside in (None, maps((2, 5, 67), seed=1)[0]):
+        given = None if inside is None else Tensor(inside)
+        ours = count_masks(Tensor(true), Tensor(pred), mask=given, sample_weight=Tensor(weight), **options)
+        theirs = count_masks(true, pred, mask=inside, sample_weight=weight, **options, backend="numpy")
+        assert ours.voxels.tolist() == theirs.voxels.tolist()
+        for name in ("tp", "fp", "fn", "tn"):
+            np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-13, atol=0)
+    if weights == "f8":
+        weight[1, 2, 3] = -1
+        with pytest.raises(ValueError, match=r"sample_weight: .*\(1, 2, 3\)"):
+            _ = count_masks(Tensor(true), Tensor(pred), sample_weight=Tensor(weight), **options).tp
 
 
 def test_functions_of_masks(cpu: Cpu) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import subprocess
 import tempfile
 import threading
@@ -24,8 +25,8 @@ HERE = Path(__file__).parent
 class Tensor:
     """An array of another library in the memory of a GPU, as far as anybody can tell without reading it."""
 
-    def __init__(self, array: Any, device: int = 0) -> None:
-        self.array, self.device = np.asarray(array), device
+    def __init__(self, array: Any, device: int = 0, stream: int | None = 1, writeable: bool = True) -> None:
+        self.array, self.device, self.stream, self.writeable = np.asarray(array), device, stream, writeable
         self.dtype, self.shape = self.array.dtype, self.array.shape
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -34,7 +35,8 @@ class Tensor:
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         """CUDA's array interface, version 3."""
-        interface = dict(self.array.__array_interface__, version=3, stream=1)
+        interface = dict(self.array.__array_interface__, version=3, stream=self.stream)
+        interface["data"] = (interface["data"][0], not self.writeable)
         return {key: interface[key] for key in ("shape", "typestr", "data", "strides", "version", "stream")}
 
 
@@ -45,11 +47,15 @@ class Cpu:
         self.turn = threading.RLock()
         self._limits = Limits(multiprocessors, shared_bytes)
         self.kept: list[Any] = []
+        self.uploaded: list[Any] = []
         self.launched: list[Specialisation] = []
         self.waited = 0
 
     def limits(self, device: Device) -> Limits:
         return self._limits
+
+    def index_of(self, pointer: int) -> int:
+        return 0
 
     def launch(
         self, what: Specialisation, device: Device, grid: tuple[int, int], shared_bytes: int, job: bytes
@@ -68,7 +74,7 @@ class Cpu:
 
     def upload(self, array: Any, device: Device) -> int:
         copy = np.ascontiguousarray(array).copy()
-        self.kept.append(copy)
+        self.uploaded.append(copy)
         return int(copy.ctypes.data)
 
     def download(self, pointer: int, size: int, device: Device) -> bytearray:
@@ -93,29 +99,23 @@ class Fetched:
 def library(what: Specialisation) -> Any:
     """Return a kernel compiled for the CPU."""
     with tempfile.TemporaryDirectory(prefix="fastseg-cuda-") as name:
-        folder = Path(name)
-        source, target = folder / "kernel.cpp", folder / "kernel.so"
-        source.write_text(
-            f'#include "{HERE / "cuda_on_cpu.h"}"\n#include "{SOURCES / what.name}.cuh"\n'
-            f"static void body(const void *job) {{ {what.name}(*(const Job *)job); }}\n"
-            'extern "C" void run(const void *job, unsigned x, unsigned y, unsigned threads, unsigned bytes) '
-            "{ cpu::run_grid(body, job, {x, y, 1}, threads, bytes); }\n"
-        )
-        command = [
-            "g++",
-            "-std=c++17",
-            "-O1",
-            "-w",
-            "-shared",
-            "-fPIC",
-            "-U_FORTIFY_SOURCE",
-            *what.options,
-            str(source),
-            "-o",
-            str(target),
-        ]
-        subprocess.run(command, check=True)
-        loaded = ctypes.CDLL(str(target))  # it stays when its file goes
+        loaded = ctypes.CDLL(str(built(what, Path(name))))  # it stays when its file goes
     loaded.run.argtypes = [ctypes.c_char_p, *(ctypes.c_uint,) * 4]
     loaded.run.restype = None
     return loaded
+
+
+def built(what: Specialisation, folder: Path) -> Path:
+    """Compile a kernel for the CPU, into a folder, and return the file of the library."""
+    key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+    source, target = folder / f"{key}.cpp", folder / f"{key}.so"
+    source.write_text(
+        f'#include "{HERE / "cuda_on_cpu.h"}"\n#include "{SOURCES / what.name}.cuh"\n'
+        f"static void body(const void *job) {{ {what.name}(*(const Job *)job); }}\n"
+        f'extern "C" const char *name_of_kernel = "{what.name}";\n'
+        'extern "C" void run(const void *job, unsigned x, unsigned y, unsigned threads, unsigned bytes) '
+        "{ cpu::run_grid(body, job, {x, y, 1}, threads, bytes); }\n"
+    )
+    flags = ["-std=c++17", "-O1", "-w", "-shared", "-fPIC", "-U_FORTIFY_SOURCE"]
+    subprocess.run(["g++", *flags, *what.options, str(source), "-o", str(target)], check=True)
+    return target

@@ -15,7 +15,9 @@ struct Job {
   double *partial;         // (samples, parts, ROWS, CHANNELS)
   u64 *table;              // (samples, LABELS, LABELS)
   u64 *numbers;            // (samples, 4): voxels counted, ignored, outside and wrong
-  float gamma, padding;    // not of these sums
+  const u64 *largest;      // weights: not of these sums, nor what is below
+  u64 *weights;
+  float gamma, padding;
 };
 
 constexpr int FLUSH = 16 * THREADS, WARPS = THREADS / 32;

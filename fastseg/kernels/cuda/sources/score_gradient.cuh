@@ -1,15 +1,17 @@
 // The derivative of a loss by every score, from what its derivatives by the sums are made of: as `GradientTerms` says it,
 // dL/dp = slope t + curve p + level - u / p with u = base + hit t, and from there to the logits. A thread writes all classes of a
-// voxel; a voxel that is not looked at has zeros.
+// voxel; a voxel that is not looked at has zeros. FOCAL is 1 where the loss has a focal term: -u q^gamma ln p, with u = focal t.
 #include "scores.cuh"
 
 struct Job {
   Scores given;
   const float *terms;  // (samples, TERMS, CHANNELS)
+  float gamma, padding;
 };
 
-constexpr int TERMS = 5;
-enum { SLOPE, CURVE, LEVEL, BASE, HIT };
+constexpr int TERMS = FOCAL ? 7 : 5;
+constexpr int AT_ONCE = FOCAL ? 1 : UNROLL;  // classes; powers are long
+enum { SLOPE, CURVE, LEVEL, BASE, HIT, FOCUS, FOCUS_OF_OTHERS };
 
 __device__ inline void write(float *place, float value) { *place = value; }
 #ifndef CUDA_ON_CPU
@@ -21,6 +23,19 @@ __device__ inline void write(bfloat16 *place, float value) {
   const u32 bits = float_as_bits(value);
   place->bits = (u16)(value != value ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);  // to the nearest, ties to even
 }
+
+#if FOCAL
+// The derivative of -q^gamma ln p by p, q = 1 - p and `log` = -ln p; of logits times p q: by the logit of p.
+__device__ inline float focal_slope(float p, float q, float log, float gamma) {
+  const float power = powf(q > 0 ? q : 0, gamma);
+#if ACTIVATION == PROBABILITIES
+  if (!(p > 0)) return -INFINITE;
+  return -power * (gamma * (q == 0 ? 1 : log / q) + 1 / p);
+#else
+  return -power * (gamma * times(p, log) + q);
+#endif
+}
+#endif
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_gradient(const Job job) {
   __shared__ float terms[TERMS * CHANNELS];
@@ -49,7 +64,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_gradient(con
       const auto loss = [&](int c, float t) { return term(BASE, c) + term(HIT, c) * t; };
 
 #if ACTIVATION == SOFTMAX
-#if KEPT
+#if KEPT && !FOCAL
       float p[CHANNELS];
 #pragma unroll
       for (int c = 0; c < CHANNELS; ++c) p[c] = score_at(given, at, c);
@@ -61,29 +76,55 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_gradient(con
       const Voxel all = look_at(given, [&](int c) { return score_at(given, at, c); });
       const auto chance = [&](int c) { return chance_of(score_at(given, at, c), c, all, false).p; };
 #endif
-      float along = 0, losses = 0;
-#pragma unroll UNROLL
+#if FOCAL
+      // By the logit of its own class, and by the logarithm of its probability, which all other logits see.
+      struct Focal {
+        float own, by_log;
+      };
+      const auto focal = [&](int c, float t) -> Focal {
+        const float u = term(FOCUS, c) * t;
+        if (u == 0) return {0, 0};
+        const Chance here = chance_of(score_at(given, at, c), c, all, true);
+        const float own = times(u, focal_slope(here.p, here.q, here.log, job.gamma));
+        return {own, here.q > 0 ? own / here.q : job.gamma == 0 ? -u : 0};
+      };
+#endif
+      float along = 0, losses = 0, others = 0;
+#pragma unroll AT_ONCE
       for (int c = 0; c < CHANNELS; ++c) {
         const float t = truth_of(given, at, code, c), p_c = chance(c);
         along += p_c * overlap(c, p_c, t);
         losses += loss(c, t);
+#if FOCAL
+        others += focal(c, t).by_log;
+#endif
       }
-#pragma unroll UNROLL
+#pragma unroll AT_ONCE
       for (int c = 0; c < CHANNELS; ++c) {
         const float t = truth_of(given, at, code, c), p_c = chance(c);
+#if FOCAL
+        const Focal here = focal(c, t);
+        put(p_c * (overlap(c, p_c, t) - along + losses) - loss(c, t) + here.own - p_c * (others - here.by_log));
+#else
         put(p_c * (overlap(c, p_c, t) - along + losses) - loss(c, t));
+#endif
       }
 #else
 #pragma unroll 4
       for (int c = 0; c < CHANNELS; ++c) {
         const float t = truth_of(given, at, code, c);
-        const Chance chance = chance_of(score_at(given, at, c), c, Voxel(), false);
+        const Chance chance = chance_of(score_at(given, at, c), c, Voxel(), FOCAL);
         const float p_c = chance.p, miss = t > 0.5f ? (1 - t) - chance.q : p_c - t;
+        float more = 0;
+#if FOCAL
+        more = times(term(FOCUS, c) * t, focal_slope(p_c, chance.q, chance.log, job.gamma));
+        if (BINARY) more -= times(term(FOCUS_OF_OTHERS, c) * (1 - t), focal_slope(chance.q, p_c, chance.other_log, job.gamma));
+#endif
         if (ACTIVATION == SIGMOID) {
-          put(p_c * chance.q * overlap(c, p_c, t) + term(HIT, c) * miss);
+          put(more + p_c * chance.q * overlap(c, p_c, t) + term(HIT, c) * miss);
         } else {
           const float part = BINARY ? -term(HIT, c) * miss : loss(c, t);
-          put(overlap(c, p_c, t) - (part == 0 ? 0 : part / (BINARY ? p_c * chance.q : p_c)));
+          put(more + overlap(c, p_c, t) - (part == 0 ? 0 : part / (BINARY ? p_c * chance.q : p_c)));
         }
       }
 #endif

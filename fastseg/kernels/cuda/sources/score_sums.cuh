@@ -5,6 +5,7 @@
 // some classes of all these voxels, whose scores are in a cache by then. No sum has two writers, so none depends on who comes
 // first: the parts are as the host says, whatever the grid, and `fold_sums` adds them up in order.
 #include "scores.cuh"
+#include "weights.cuh"
 
 #define SHARED 0
 #define GLOBAL 1
@@ -15,6 +16,8 @@ struct Job {
   double *partial;         // (samples, parts, ROWS, CHANNELS)
   u64 *table;              // (samples, LABELS, LABELS)
   u64 *numbers;            // (samples, 4): voxels counted, ignored, outside and wrong
+  const u64 *largest;      // the bits of the largest weight, a double
+  u64 *weights;            // (samples, LABELS, LABELS, WORDS)
   float gamma;             // of the focal loss
   float padding;
 };
@@ -61,6 +64,9 @@ __device__ inline Terms terms_of(const Job &job, const Chance &chance, float t) 
   terms.values[row++] = times(t * powf(q > 0 ? q : 0, job.gamma), chance.log);
   terms.values[row++] = BINARY ? times((1 - t) * powf(p > 0 ? p : 0, job.gamma), chance.other_log) : 0;
 #endif
+#if WEIGHTED && SOFT
+  terms.values[row++] = 1;  // the weights themselves
+#endif
   return terms;
 }
 
@@ -74,6 +80,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
 #endif
   const Scores &given = job.given;
   const i32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+#if WEIGHTED
+  const double scale = scale_of(*job.largest);
+#endif
 
   for (i64 unit = blockIdx.x; unit < given.samples * job.parts; unit += gridDim.x) {
     const i64 sample = unit / job.parts, begin = unit % job.parts * job.part_voxels;
@@ -86,6 +95,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
 #endif
     __syncthreads();
     u32 counted = 0, ignored = 0, outside = 0, wrong = 0;
+#if WEIGHTED
+    WeightRun run = {};
+#endif
 
     for (i64 start = begin; start < end; start += TILE) {
       const i32 count = end - start < TILE ? (i32)(end - start) : TILE;
@@ -108,6 +120,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
           }
           if (CHANNELS == 1) label = largest > 0.5f;
 #endif
+#if WEIGHTED
+          const auto weight = number(*at.weight);
+          bad |= !is_weight(weight);
+#endif
           if (bad) {
             code = WRONG;
           } else {
@@ -116,6 +132,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
             atomicAdd(table_here + cell, 1);
 #else
             atomicAdd(table + cell, 1);
+#endif
+#if WEIGHTED
+            run.add(job.weights + (sample * LABELS * LABELS + cell) * WORDS, (double)weight * scale);
 #endif
           }
         }
@@ -135,8 +154,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
           const Place at = place_of(given, sample, start + k);
           const Chance chance = chance_of(score_at(given, at, c), c, seen[k], LOGS);
           const Terms more = terms_of(job, chance, truth_of(given, at, codes[k], c));
+#if WEIGHTED
+          const float weight = (float)number(*at.weight);
+#pragma unroll
+          for (int row = 0; row < ROWS; ++row) mine.values[row] += times(weight, more.values[row]);
+#else
 #pragma unroll
           for (int row = 0; row < ROWS; ++row) mine.values[row] += more.values[row];
+#endif
         }
 #pragma unroll
         for (int row = 0; row < ROWS; ++row) {
@@ -150,6 +175,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
       __syncthreads();
     }
 
+#if WEIGHTED
+    run.end();
+#endif
     const u32 numbers[4] = {counted, ignored, outside, wrong};
 #pragma unroll
     for (int k = 0; k < 4; ++k)

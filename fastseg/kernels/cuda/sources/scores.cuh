@@ -2,9 +2,14 @@
 //
 // SCORE and TRUTH are the types of the arrays; ACTIVATION says what the scores are. SOFT is 1 where the truth has a number for
 // every class, else it is a label map. MASKED is 1 where there is a region of interest, of numbers of the type MASK. LINE is 1
-// where the voxels of every array lie at equal steps.
+// where the voxels of every array lie at equal steps. SCALED is 1 where scores are divided by a number, as percentages are. WEIGHTED is 1
+// where voxels have weights, of the type WEIGHT.
 #pragma once
 #include "common.cuh"
+
+#ifndef WEIGHTED
+#define WEIGHTED 0
+#endif
 
 #define PROBABILITIES 0
 #define SOFTMAX 1
@@ -13,14 +18,14 @@
 #define INFINITE bits_as_float(0x7f800000u)
 
 struct Scores {
-  Array scores, truth, mask, out;
+  Array scores, truth, mask, out, weight;
   i64 sizes[MOST_AXES];  // of the axes, the last of which changes first
   i64 voxels, samples;   // voxels of each sample
   i64 axes;
   const i64 *ignored;  // true labels that are not looked at
   i64 ignored_labels;
   float tolerance;  // how far from 1 the probabilities of a voxel may sum; negative: they may sum to anything
-  float padding;
+  float scale;      // what scores are divided by
 };
 
 constexpr bool BINARY = ACTIVATION == SIGMOID || CHANNELS == 1;  // each class is a question of its own
@@ -37,16 +42,25 @@ struct Place {
   const SCORE *score;
   const TRUTH *truth;
   i64 mask, out;
+#if WEIGHTED
+  const WEIGHT *weight;
+#endif
 };
 
 __device__ inline Place place_of(const Scores &given, i64 sample, i64 voxel) {
   i64 score = sample * given.scores.sample_step, truth = sample * given.truth.sample_step;
   i64 mask = sample * given.mask.sample_step, out = sample * given.out.sample_step;
+#if WEIGHTED
+  i64 weight = sample * given.weight.sample_step;
+#endif
 #if LINE
   score += voxel * given.scores.steps[0];
   truth += voxel * given.truth.steps[0];
   mask += voxel * given.mask.steps[0];
   out += voxel * given.out.steps[0];
+#if WEIGHTED
+  weight += voxel * given.weight.steps[0];
+#endif
 #else
   for (int axis = (int)given.axes - 1; axis >= 0; --axis) {
     const i64 next = voxel / given.sizes[axis], index = voxel - next * given.sizes[axis];
@@ -54,19 +68,38 @@ __device__ inline Place place_of(const Scores &given, i64 sample, i64 voxel) {
     truth += index * given.truth.steps[axis];
     mask += index * given.mask.steps[axis];
     out += index * given.out.steps[axis];
+#if WEIGHTED
+    weight += index * given.weight.steps[axis];
+#endif
     voxel = next;
   }
 #endif
+#if WEIGHTED
+  return {(const SCORE *)given.scores.data + score, (const TRUTH *)given.truth.data + truth, mask, out,
+          (const WEIGHT *)given.weight.data + weight};
+#else
   return {(const SCORE *)given.scores.data + score, (const TRUTH *)given.truth.data + truth, mask, out};
+#endif
 }
 
 __device__ inline float score_at(const Scores &given, const Place &at, int channel) {
-  return number(at.score[channel * given.scores.channel_step]);
+  const float score = (float)number(at.score[channel * given.scores.channel_step]);
+  return SCALED ? score / given.scale : score;
 }
 
 __device__ inline float truth_at(const Scores &given, const Place &at, int channel) {
   return (float)number(at.truth[channel * given.truth.channel_step]);
 }
+
+#if WEIGHTED
+// Whether a weight is allowed: products with it stay within float.
+__device__ inline bool is_weight(float w) { return w == 0 || (w >= 1e-30f && w <= 1e30f); }
+__device__ inline bool is_weight(double w) { return w == 0 || (w >= 1e-30 && w <= 1e30); }
+template <typename T>
+__device__ inline bool is_weight(T w) {
+  return is_weight((double)w);
+}
+#endif
 
 // The true label of a voxel, or why it has none. A soft truth has labels of its own: 0 where a voxel is looked at.
 __device__ inline i32 code_of(const Scores &given, const Place &at) {

@@ -1,0 +1,109 @@
+"""Arrays of other libraries on a GPU, as far as they say what they are: the array interface, DLPack, streams."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+from support.cuda.on_cpu import Cpu, Tensor
+
+from fastseg import count_labels, sum_scores
+from fastseg.arrays.device import device_array, device_of
+from fastseg.kernels.cuda import driver
+
+TRUE = np.arange(60, dtype="i8").reshape(3, 20) % 5
+PRED = TRUE[:, ::-1]
+
+
+class OnlyInterface:
+    """An array with CUDA's array interface and nothing else, as Numba's."""
+
+    def __init__(self, array: Any, **more: Any) -> None:
+        self.array, self.dtype, self.more = array, array.dtype, more
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError("copied to the memory of the CPU without being asked")
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        interface = self.array.__array_interface__
+        return {**{key: interface[key] for key in ("shape", "typestr", "data", "strides")}, "version": 3, **self.more}
+
+
+class OnlyDlpack:
+    """An array with DLPack and nothing else, of a library that has streams of its own."""
+
+    def __init__(self, array: Any, dtype: str = "") -> None:
+        self.array, self.dtype = array, dtype or str(array.dtype)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError("copied to the memory of the CPU without being asked")
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, 0
+
+    def __dlpack__(self, *, stream: int) -> Any:
+        assert stream == 1
+        return self.array.__dlpack__()
+
+
+@pytest.fixture
+def cpu(monkeypatch: pytest.MonkeyPatch) -> Cpu:
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++, which pip does not install")
+    found = Cpu()
+    monkeypatch.setattr(driver, "_driver", found)
+    return found
+
+
+@pytest.mark.parametrize("kind", [OnlyInterface, OnlyDlpack])
+def test_arrays_that_say_it_in_one_way(cpu: Cpu, kind: Any) -> None:
+    counts = count_labels(kind(TRUE), kind(PRED), num_classes=5, sample_axis=0)
+    assert cpu.launched
+    assert counts == count_labels(TRUE, PRED, num_classes=5, sample_axis=0, backend="numpy")
+    with pytest.raises(
+        ValueError, match=r"y_pred: .* memory of GPU 0, where y_true lies; found one in that of the CPU"
+    ):
+        count_labels(kind(TRUE), PRED, num_classes=5)
+
+
+@pytest.mark.torch
+def test_bfloat16_of_dlpack(cpu: Cpu) -> None:
+    import torch
+
+    score = torch.arange(60, dtype=torch.float32).reshape(20, 3).remainder(7).to(torch.bfloat16)
+    found = sum_scores(OnlyDlpack(torch.from_numpy(TRUE[0] % 3)), OnlyDlpack(score, "bfloat16"), activation="softmax")
+    expected = sum_scores(TRUE[0] % 3, score.float(), activation="softmax", backend="numpy")
+    np.testing.assert_allclose(found.cross_entropy, expected.cross_entropy, rtol=1e-6)
+
+
+def test_what_cannot_be_read() -> None:
+    with pytest.raises(TypeError, match="y_true: expected a plain array, found a masked one"):
+        device_array(OnlyInterface(TRUE, mask=TRUE), "y_true")
+    with pytest.raises(TypeError, match="y_true: expected numbers in the order of bytes of the machine"):
+        device_array(Tensor(TRUE.astype(">i4")), "y_true")
+    with pytest.raises(
+        TypeError, match=r"y_true: .* CUDA array interface or DLPack on a GPU, found OnlyDlpack of complex64"
+    ):
+        device_array(OnlyDlpack(TRUE.astype("c8")), "y_true")
+    assert device_array(TRUE, "y_true") is None
+
+
+def test_streams() -> None:
+    """The first array's is worked on, others are waited for; 0 and 1 are both the default one."""
+    first, same, other = (device_array(Tensor(TRUE, stream=stream), "y_true") for stream in (1, None, 8))
+    plain = device_of(y_true=first, y_pred=same, mask=None)
+    assert plain is not None
+    assert (plain.stream, plain.others) == (1, ())
+    mixed = device_of(y_true=other, y_pred=same)
+    assert mixed is not None
+    assert (mixed.stream, mixed.others) == (8, (1,))
+
+
+def test_memory_that_is_only_read() -> None:
+    plain, read_only = (device_array(Tensor(TRUE, writeable=writeable), "out") for writeable in (True, False))
+    assert plain is not None
+    assert read_only is not None
+    assert (plain.writeable, read_only.writeable) == (True, False)

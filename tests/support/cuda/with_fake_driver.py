@@ -1,0 +1,96 @@
+"""What a process does that has `fake_driver.c` for NVIDIA's driver: small calls, and what they ask of it."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gpu_small
+import numpy as np
+from support.cuda.on_cpu import Tensor, built
+
+from fastseg import count_labels
+from fastseg.kernels.cuda import driver
+from fastseg.kernels.cuda.compiler import Compiled
+from fastseg.kernels.protocols.device import Device
+
+TRUE = np.array([[0, 1, 1], [1, 0, 1]], "u1")
+
+
+def calls(log: Path) -> list[str]:
+    """Return what the driver was asked since the last time."""
+    found = log.read_text().split()
+    log.write_text("")
+    return found
+
+
+def main(log: Path, fake: Any) -> None:
+    assert gpu_small.main() == 0
+    assert driver.index_of(12345) == 1
+    found, true = driver.driver(), Tensor(TRUE, stream=7)
+    assert isinstance(found, driver.Nvidia)
+    _ = calls(log)
+    assert count_labels(true, true, num_classes=2).matrix.sum() == 6
+    first = calls(log)
+    again = count_labels(true, true, num_classes=2)
+    second = calls(log)
+    assert {"cuMemAlloc", "cuMemAllocHost", "cuEventCreate"} <= set(first)
+    assert not {"cuMemAlloc", "cuMemAllocHost", "cuEventCreate", "cuEventSynchronize", "cuStreamSynchronize"} & set(
+        second
+    )
+    assert again.matrix.sum() == 6
+    assert calls(log) == ["cuEventSynchronize"]
+
+    # Two streams: the second waits for the first, and for nothing where both arrays are made on one.
+    other = Tensor(TRUE, stream=7)
+    other.stream = 9
+    count_labels(true, other, num_classes=2)
+    assert "cuStreamWaitEvent" in calls(log)
+    count_labels(other, other, num_classes=2)
+    assert "cuStreamWaitEvent" not in calls(log)
+
+    # Into a graph: also what was never called before on that stream, as this thread allows itself to allocate.
+    gc.collect()
+    fake.fake_capture(1)
+    other.stream = 11
+    captured = count_labels(other, other, num_classes=2)
+    assert "cuEventRecord" not in calls(log)
+    fake.fake_capture(0)
+    assert captured.matrix.sum() == 6
+    assert calls(log) == ["cuStreamSynchronize"]
+
+    # Work space of many streams is not kept for ever.
+    for stream in range(100, 150):
+        other.stream = stream
+        count_labels(other, other, num_classes=2)
+    assert calls(log).count("cuMemFree") >= 15
+    assert len(found._room) <= 35
+
+    # Large memory of the CPU is not kept.
+    wide = Tensor(np.arange(3000).reshape(1, 3000), stream=7)
+    assert count_labels(wide, wide, num_classes=3000).matrix.trace(axis1=1, axis2=2) == 3000
+    assert "cuMemFreeHost" in calls(log)
+
+    if os.fork() == 0:
+        try:
+            count_labels(true, true, num_classes=2)
+        except RuntimeError as error:
+            os._exit(0 if "forked" in str(error) else 3)
+        os._exit(4)
+    assert os.waitpid(-1, 0)[1] == 0
+    assert found.limits(Device(0)).multiprocessors == 3
+    print("all is well")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        driver.compiled = lambda what, architecture: Compiled(  # type: ignore[assignment]
+            os.fsencode(built(what, folder)) + b"\0", architecture
+        )
+        main(Path(os.environ["FAKE_DRIVER_LOG"]), ctypes.CDLL(sys.argv[1]))
