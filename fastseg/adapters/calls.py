@@ -16,6 +16,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 from fastseg.adapters.asking import ask
 from fastseg.adapters.hosts import HOSTS, host_of, load, resolve
 from fastseg.adapters.tally import went_fast, went_to_host
+from fastseg.kernels.protocols.device import NoDevice
 from fastseg.metrics.conventions import CONVENTIONS, Convention
 from fastseg.metrics.registry import REGISTRY
 
@@ -199,6 +200,8 @@ def counted(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         return function(*args, **kwargs)
     except (TypeError, ValueError) as error:
         _refused(error)
+    except NoDevice as error:
+        raise NotCovered("a GPU that nothing can be counted on") from error
 
 
 def _refused(error: Exception) -> NoReturn:

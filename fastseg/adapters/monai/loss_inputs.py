@@ -9,6 +9,7 @@ import torch
 
 from fastseg.adapters.autograd import differentiable_loss
 from fastseg.adapters.calls import NotCovered
+from fastseg.adapters.devices import check_place, is_plain
 from fastseg.adapters.monai.tensors import few, has_metadata, is_half, with_metadata
 
 __all__ = ["Given", "class_weights"]
@@ -25,10 +26,9 @@ class Given:
 
     def __init__(self, scores: Any, truth: Any, *, onehot: bool) -> None:
         for tensor in (scores, truth):
-            if type(tensor) is not torch.Tensor and not has_metadata(tensor):
+            if not is_plain(tensor) and not has_metadata(tensor):
                 raise NotCovered("another kind of tensor")
-            if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
-                raise NotCovered("tensors on another device, or sparse ones")
+        check_place(scores, truth)
         if few(scores, FEW):
             raise NotCovered("few scores")
         if torch.compiler.is_compiling():
@@ -89,9 +89,9 @@ def class_weights(weight: Any, classes: int) -> Any:
         return None
     if (
         weight.shape != (classes,)
-        or weight.device.type != "cpu"
+        or not (weight.is_cpu or weight.is_cuda)
         or weight.requires_grad
         or not bool((weight >= 0).all())
     ):
         raise NotCovered("weights that are not one a class")
-    return weight.detach().double().numpy()
+    return weight.detach().double().cpu().numpy()

@@ -72,7 +72,7 @@ def _dice_of(
         if not present.any():  # the host's values are then constants, which know nothing of the input
             dtype, given = torch.float32, []
         given = [of_sample(tensor, int(present.argmax())) for tensor in given]
-    return like(_dice(found, ignore_empty), dtype, given)
+    return like(_dice(found, ignore_empty), dtype, given, y)
 
 
 def _dice_by(helper: host.DiceHelper, y_pred: Any, y: Any) -> Any:

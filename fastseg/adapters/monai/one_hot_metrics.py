@@ -56,7 +56,7 @@ def _iou(y_pred: Any, y: Any, include_background: bool, ignore_empty: bool, igno
     both, true, pred, _ = _counted(y_pred, y, include_background, ignore_index)
     union = true + pred - both
     scores = divided(both, union, true > 0, np.nan) if ignore_empty else divided(both, union, union > 0, 1.0)
-    return like(scores, dtype, (y, y_pred))
+    return like(scores, dtype, (y, y_pred), y)
 
 
 def _generalized_dice(
@@ -86,7 +86,7 @@ def _generalized_dice(
     numerator, denominator = 2 * weights * both, weights * (true + pred)
     if sum_over_classes:
         numerator, denominator = numerator.sum(1, keepdims=True), denominator.sum(1, keepdims=True)
-    return like(divided(numerator, denominator, denominator > 0, 1.0), dtype, (y, y_pred))
+    return like(divided(numerator, denominator, denominator > 0, 1.0), dtype, (y, y_pred), y)
 
 
 def _matrix(y_pred: Any, y: Any, include_background: bool, ignore_index: int | None) -> Any:
@@ -96,7 +96,7 @@ def _matrix(y_pred: Any, y: Any, include_background: bool, ignore_index: int | N
         raise NotCovered("two boolean maps")
     both, true, pred, voxels = _counted(y_pred, y, include_background, ignore_index)
     matrix: npt.NDArray[Any] = np.stack([both, pred - both, voxels - true - pred + both, true - both], axis=-1)
-    return like(matrix.astype(np.float64), torch.float32, (y_pred, y))
+    return like(matrix.astype(np.float64), torch.float32, (y_pred, y), y)
 
 
 @drop_in("monai.metrics.compute_iou", statistic="masks", metric="iou")

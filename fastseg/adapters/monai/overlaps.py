@@ -10,7 +10,9 @@ import numpy.typing as npt
 from fastseg.adapters.calls import NotCovered, counted
 from fastseg.adapters.monai.tensors import as_array
 from fastseg.api.labels import count_labels
+from fastseg.api.masks import count_masks
 from fastseg.api.scores import sum_scores
+from fastseg.arrays.array_likes import are_bool
 from fastseg.arrays.masks import MaskInputs
 from fastseg.counting.masks import count_mask_inputs
 from fastseg.counts import LabelCounts
@@ -35,45 +37,38 @@ class Overlaps(NamedTuple):
         return self._replace(both=self.both[:, which], true=self.true[:, which], pred=self.pred[:, which])
 
 
-def of_one_hot(y_pred: Any, y: Any, mask: npt.NDArray[np.bool_] | None = None) -> Overlaps:
+def of_one_hot(y_pred: Any, y: Any, mask: Any = None) -> Overlaps:
     """Count binary maps (B, C, ...), where a mask (B, ...) is not zero."""
     true, pred = as_array(y), as_array(y_pred)
     if true.shape != pred.shape:
         raise NotCovered("maps of two shapes")
-    counts = counted(count_mask_inputs, MaskInputs(true, pred, None, None, 1, 0))
+    found = counted(_overlaps, true, pred, None)
     if mask is not None:  # only now is it known that nothing outside is NaN or between 0 and 1
-        counts = counted(count_mask_inputs, MaskInputs(true, pred, mask, None, 1, 0))
-    both = counts.tp
+        found = counted(_overlaps, true, pred, mask)
+    return found
+
+
+def _overlaps(true: Any, pred: Any, mask: Any) -> Overlaps:
+    if isinstance(true, np.ndarray):
+        counts = count_mask_inputs(MaskInputs(true, pred, mask, None, 1, 0))
+    else:  # on a GPU
+        counts = count_masks(true, pred, mask=mask, channel_axis=1, sample_axis=0)
+    both = counts.tp  # what is wrong on a GPU is known by then
     return Overlaps(both, both + counts.fn, both + counts.fp, counts.voxels[:, :1])
 
 
 def of_labels(y_pred: Any, y: Any, num_classes: int, ignore_index: int | None) -> Overlaps:
     """Count label maps (B, 1, ...); labels that were predicted beyond the classes are misses."""
-    counts = counted(
-        count_labels,
-        as_array(y),
-        as_array(y_pred),
-        num_classes=num_classes,
-        ignore_index=ignore_index,
-        sample_axis=0,
-        unknown="count",
-    )
-    return _of_counts(counts)
+    options: dict[str, Any] = {"num_classes": num_classes, "ignore_index": ignore_index, "unknown": "count"}
+    true, pred = as_array(y), as_array(y_pred)
+    return counted(lambda: _of_counts(count_labels(true, pred, sample_axis=0, **options)))
 
 
 def of_most_probable(scores: Any, y: Any, ignore_index: int | None) -> Overlaps:
     """Count the most probable classes of scores (B, C, ...) against a label map (B, 1, ...)."""
-    sums = counted(
-        sum_scores,
-        as_array(y)[:, 0],
-        as_array(scores),
-        channel_axis=1,
-        sample_axis=0,
-        activation="softmax",
-        ignore_index=ignore_index,
-        quantities="argmax",
-    )
-    return _of_counts(sums.argmax_counts)
+    options: dict[str, Any] = {"channel_axis": 1, "sample_axis": 0, "activation": "softmax", "quantities": "argmax"}
+    true, given = as_array(y)[:, 0], as_array(scores)
+    return counted(lambda: _of_counts(sum_scores(true, given, ignore_index=ignore_index, **options).argmax_counts))
 
 
 def _of_counts(counts: LabelCounts | None) -> Overlaps:
@@ -82,7 +77,7 @@ def _of_counts(counts: LabelCounts | None) -> Overlaps:
     return Overlaps(both, true, pred, counts.voxels[:, :1])
 
 
-def valid_voxels(y: Any, ignore_index: int | None) -> npt.NDArray[np.bool_] | None:
+def valid_voxels(y: Any, ignore_index: int | None) -> Any:
     """Return where one-hot maps (B, C, ...) of at least two classes are not to be ignored: (B, ...), None for everywhere.
 
     A class is ignored where its channel says so; any other number stands for voxels that are of no class.
@@ -95,12 +90,12 @@ def valid_voxels(y: Any, ignore_index: int | None) -> npt.NDArray[np.bool_] | No
     if channels.shape[1] < 2:
         raise NotCovered("ignore_index of one channel")
     if 0 <= ignore_index < channels.shape[1]:
-        if channels.dtype == np.bool_:
+        if are_bool(channels):
             raise NotCovered("ignore_index of boolean maps")  # which the host refuses
         valid = channels[:, ignore_index] == 0
     else:
-        valid = np.logical_or.reduce(channels, axis=1)
-    return np.asarray(valid, bool)
+        valid = np.logical_or.reduce(channels, axis=1) if isinstance(channels, np.ndarray) else (channels != 0).any(1)
+    return valid
 
 
 def divided(numerator: Any, denominator: Any, defined: Any, otherwise: Any) -> npt.NDArray[np.float64]:

@@ -12,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 
 from fastseg.adapters.calls import NotCovered
+from fastseg.adapters.devices import beside, check_place, is_plain, on_gpu
 
 __all__ = [
     "as_array",
@@ -32,12 +33,11 @@ _NO_NUMBERS = "tensors of another type"
 
 def check_tensor(tensor: Any) -> None:
     """Raise `NotCovered` unless the values of a tensor can be read here, and nobody differentiates by them."""
-    if type(tensor) is not torch.Tensor and type(tensor) is not MetaTensor:
+    if not is_plain(tensor) and not has_metadata(tensor):
         raise NotCovered("another kind of tensor")
     if torch.compiler.is_compiling():
         raise NotCovered("torch.compile")
-    if not tensor.is_cpu or tensor.layout is not torch.strided:
-        raise NotCovered("tensors on another device, or sparse ones")
+    check_place(tensor)
     if tensor.requires_grad and torch.is_grad_enabled():
         raise NotCovered("derivatives of a metric")
 
@@ -53,19 +53,24 @@ def check_batch(y_pred: Any, y: Any, least_axes: int, least_values: int = 1) -> 
         raise NotCovered("few values")
     check_tensor(y_pred)
     check_tensor(y)
+    check_place(y_pred, y)
     if min(y_pred.ndim, y.ndim) < least_axes or not y_pred.numel():
         raise NotCovered("tensors without axes or values")
 
 
 def plain(tensor: Any) -> Any:
     """Return a tensor without what MONAI or autograd knows of it."""
-    if type(tensor) is not torch.Tensor:
+    if has_metadata(tensor):
         tensor = tensor.as_subclass(torch.Tensor)
     return tensor.detach() if tensor.requires_grad else tensor
 
 
-def as_array(tensor: Any) -> Array:
-    """Return a view of a tensor that `check_tensor` has let pass."""
+def as_array(tensor: Any) -> Any:
+    """Return a view of a tensor that `check_tensor` has let pass; one of a GPU without what MONAI or autograd knows of it."""
+    if on_gpu(tensor):
+        if tensor.is_complex() or tensor.dtype is torch.bfloat16:
+            raise NotCovered(_NO_NUMBERS)
+        return plain(tensor)
     try:
         array: Array = plain(tensor).numpy()
     except (TypeError, RuntimeError):  # bfloat16 and other types that NumPy does not know; tensors of torch.func
@@ -88,9 +93,9 @@ def result_dtype(*tensors: Any) -> Any:
     return torch.float64 if torch.float64 in dtypes else torch.float32
 
 
-def like(values: npt.NDArray[np.float64], dtype: Any, given: Sequence[Any]) -> Any:
-    """Return values as a tensor, with the metadata of the first of the given tensors that has any, as the host's would."""
-    return with_metadata(torch.from_numpy(values if dtype is torch.float64 else values.astype(np.float32)), given)
+def like(values: npt.NDArray[np.float64], dtype: Any, given: Sequence[Any], place: Any) -> Any:
+    """Return values as a tensor where `place` lies, with the metadata of the first given tensor that has any, as hosts do."""
+    return with_metadata(beside(values if dtype is torch.float64 else values.astype(np.float32), place), given)
 
 
 def with_metadata(result: Any, given: Sequence[Any]) -> Any:

@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from fastseg.adapters.calls import NotCovered, counted
 from fastseg.adapters.torchmetrics.tensors import ignored_label
+from fastseg.api.labels import count_labels
 from fastseg.arrays.classes import Classes, label_classes
 from fastseg.arrays.labels import LabelInputs
 from fastseg.counting.labels import count_classes, count_label_inputs
 from fastseg.counts import IGNORED, BinaryCounts
 
-__all__ = ["confusion", "per_sample"]
+__all__ = ["confusion", "confusion_on_gpu", "per_sample"]
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -51,6 +52,22 @@ def confusion(true: Array, pred: Array, num_classes: int, ignore_index: Any = No
     matrix.flags.writeable = True  # nobody else has these counts
     first: Ints = matrix[0]
     return first
+
+
+def confusion_on_gpu(true: Any, pred: Any, num_classes: int, ignore_index: Any = None) -> Ints:
+    """Return what `confusion` does of two tensors of labels on a GPU."""
+    if type(num_classes) is not int or num_classes < 1 or not true.numel():
+        raise NotCovered("no labels at all, or a number of classes that is none")
+    ignored = ignored_label(ignore_index, true)
+
+    def found() -> tuple[Ints, bool]:
+        counts = count_labels(true, pred, num_classes=num_classes, ignore_index=ignored)
+        return counts.matrix[0], bool(counts.voxels[0, IGNORED])
+
+    matrix, some_ignored = counted(found)
+    if some_ignored:
+        _check(pred, num_classes)
+    return matrix
 
 
 def per_sample(true: Array, pred: Array, num_classes: int, ignore_index: Any = None) -> tuple[Ints, Ints, Ints, Ints]:
@@ -106,7 +123,7 @@ def _check_classes(labels: npt.NDArray[np.uint64], num_classes: int) -> None:
         raise NotCovered("labels outside the classes")
 
 
-def _check(labels: Array, num_classes: int) -> None:
+def _check(labels: Any, num_classes: int) -> None:
     if labels.max() >= num_classes or labels.min() < 0:
         raise NotCovered("labels outside the classes")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fastseg.adapters.calls import NotCovered, drop_in_class
+from fastseg.adapters.devices import beside
 from fastseg.adapters.hosts import resolve
 from fastseg.adapters.torchmetrics import matrices, steps
 from fastseg.adapters.torchmetrics.matrices import Binary, Matrix, Multiclass
@@ -49,8 +50,8 @@ class _Confusion(Matrix):
         return True
 
     def _count(self, preds: Tensor, target: Tensor) -> None:
-        self._on_the_cpu()
-        self._add(torch.from_numpy(self._matrix_of(preds, target)))
+        self._in_one_place(target)
+        self._add(beside(self._matrix_of(preds, target), target))
 
 
 class _StatScores(Matrix):
@@ -93,9 +94,9 @@ class _StatScores(Matrix):
     def _count(self, preds: Tensor, target: Tensor) -> None:
         if self._kind == "host":
             raise NotCovered("top_k, or a number of classes that is not given")
-        self._on_the_cpu()
+        self._in_one_place(target)
         if self._kind == "matrix":
-            self._add(torch.from_numpy(self._matrix_of(preds, target)))
+            self._add(beside(self._matrix_of(preds, target), target))
         else:
             self._update_state(*self._counts_of(preds, target))
 

@@ -69,6 +69,10 @@ class Counted:
         if self.device.type != "cpu":  # type: ignore[attr-defined]
             raise NotCovered("a metric on another device")
 
+    def _in_one_place(self, target: Tensor) -> None:
+        if self.device != getattr(target, "device", None):  # type: ignore[attr-defined]
+            raise NotCovered("a metric on another device")
+
     def _view(self, name: str) -> Any:
         raise AttributeError(name)
 

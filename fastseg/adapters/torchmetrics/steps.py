@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 
 from fastseg.adapters.calls import NotCovered
-from fastseg.adapters.torchmetrics.labels import confusion, per_sample
-from fastseg.adapters.torchmetrics.tensors import check_plain, class_labels, exceeding, label_array
+from fastseg.adapters.devices import beside
+from fastseg.adapters.torchmetrics.labels import confusion, confusion_on_gpu, per_sample
+from fastseg.adapters.torchmetrics.tensors import check_plain, class_labels, exceeding, label_array, labels_on_gpu
 
 __all__ = ["STEPS", "Given", "binary_matrix", "check_marks", "multiclass_matrix", "multilabel_matrix", "tensors"]
 
@@ -53,7 +54,10 @@ def binary_matrix(given: Given, *, kept_only: bool) -> Ints:
 
 
 def multiclass_matrix(given: Given, num_classes: int) -> Ints:
-    """Return the confusion matrix, (K, K)."""
+    """Return the confusion matrix, (K, K); of tensors of a GPU too."""
+    if isinstance(given.target, torch.Tensor) and given.target.is_cuda:
+        pred, labels = labels_on_gpu(given.preds, given.target, num_classes)
+        return confusion_on_gpu(labels, pred, num_classes, given.ignore_index)
     true = label_array(given.target)
     return confusion(true, class_labels(given.preds, true, num_classes), num_classes, given.ignore_index)
 
@@ -108,7 +112,7 @@ def _binary_confusion_matrix_update(preds: Given, target: None) -> Tensor:  # no
 
 
 def _multiclass_confusion_matrix_update(preds: Given, target: None, num_classes: int) -> Tensor:  # noqa: ARG001
-    return tensors(multiclass_matrix(preds, num_classes))[0]
+    return beside(multiclass_matrix(preds, num_classes), preds.target)
 
 
 def _multilabel_confusion_matrix_update(preds: Given, target: None, num_labels: int) -> Tensor:  # noqa: ARG001
@@ -166,9 +170,10 @@ def _multiclass_stat_scores_update(
         if average == "micro":
             tp = np.add.reduce(hits)
             missed = total - tp
-            return tensors(*map(np.asarray, (tp, missed, num_classes * total - 2 * missed - tp, missed)))
+            micro = map(np.asarray, (tp, missed, num_classes * total - 2 * missed - tp, missed))
+            return tuple(beside(each, target) for each in micro)
         fp = np.add.reduce(matrix, 0) - hits
-        return tensors(hits, fp, total - fp - true, true - hits)
+        return tuple(beside(each, target) for each in (hits, fp, total - fp - true, true - hits))
     labels = label_array(target)
     _of_samples(target, 2)
     pred = class_labels(preds, labels, num_classes)

@@ -9,9 +9,20 @@ import numpy.typing as npt
 import torch
 
 from fastseg.adapters.calls import NotCovered, counted
+from fastseg.adapters.devices import check_place, is_plain, on_gpu
 from fastseg.api.encoding import argmax_labels
+from fastseg.arrays.array_likes import are_bool
 
-__all__ = ["check_plain", "class_labels", "exceeding", "ignored_label", "label_array", "score_labels", "scores"]
+__all__ = [
+    "check_plain",
+    "class_labels",
+    "exceeding",
+    "ignored_label",
+    "label_array",
+    "labels_on_gpu",
+    "score_labels",
+    "scores",
+]
 
 Array = npt.NDArray[Any]
 
@@ -57,6 +68,20 @@ def score_labels(preds: Any) -> Array:
     return labels
 
 
+def labels_on_gpu(preds: Any, target: Any, num_classes: int) -> tuple[Any, Any]:
+    """Return predicted and true labels of a GPU as tensors; of scores (N, C, ...) the classes that PyTorch finds largest."""
+    for tensor in (preds, target):
+        check_plain(tensor, also_on_gpu=True)
+    check_place(preds, target)
+    if preds.ndim == target.ndim + 1 and preds.is_floating_point() and preds.numel() and preds.shape[1] == num_classes:
+        preds = preds.detach().argmax(dim=1)
+    if preds.shape != target.shape:
+        raise NotCovered("shapes that do not fit")
+    if preds.dtype not in _LABELS or target.dtype not in _LABELS:
+        raise NotCovered("labels that are no integers")
+    return preds, target
+
+
 def exceeding(preds: Any, threshold: float, kept: Any = None) -> Array:
     """Return where scores exceed a threshold, of their sigmoid if they are no probabilities.
 
@@ -75,20 +100,20 @@ def exceeding(preds: Any, threshold: float, kept: Any = None) -> Array:
     return _view(found > threshold)
 
 
-def ignored_label(ignore_index: Any, true: Array) -> int | None:
+def ignored_label(ignore_index: Any, true: Any) -> int | None:
     """Return the label that is ignored: PyTorch compares an integer with labels as one of their own type."""
     if ignore_index is None:
         return None
-    if type(ignore_index) is not int or not -(2**63) <= ignore_index < 2**63 or true.dtype.kind == "b":
+    if type(ignore_index) is not int or not -(2**63) <= ignore_index < 2**63 or are_bool(true):
         raise NotCovered("an ignore_index that is no integer, or of labels that are none")
-    return int(np.int64(ignore_index).astype(true.dtype))
+    return int(np.int64(ignore_index).astype(str(true.dtype).rpartition(".")[2]))  # of a tensor too
 
 
-def check_plain(tensor: Any) -> None:
-    """Leave to the host what is no plain tensor in the memory of the CPU."""
-    if type(tensor) is not torch.Tensor:
+def check_plain(tensor: Any, also_on_gpu: bool = False) -> None:
+    """Leave to the host what is no plain tensor in the memory of the CPU, or of a GPU where that can be counted."""
+    if not is_plain(tensor):
         raise NotCovered("arguments that are no plain tensors")
-    if not tensor.is_cpu:
+    if not (on_gpu(tensor) and also_on_gpu) and (tensor.is_cuda or not tensor.is_cpu):
         raise NotCovered("tensors on another device")
     if torch.compiler.is_compiling():
         raise NotCovered("a function that is being compiled")

@@ -1,0 +1,46 @@
+"""Which tensors of PyTorch are counted where they lie: those of the CPU, and those of a GPU whose kernels can be run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastseg.adapters.calls import NotCovered
+from fastseg.kernels import device_backend
+
+__all__ = ["beside", "check_place", "is_plain", "on_gpu"]
+
+
+#: Classes whose tensors are that and nothing more.
+_PLAIN = (torch.Tensor,)
+
+
+def is_plain(tensor: Any) -> bool:
+    """Tell whether it is a tensor and nothing more."""
+    return type(tensor) in _PLAIN
+
+
+def on_gpu(tensor: Any) -> bool:
+    """Tell whether a tensor lies on a GPU; `NotCovered` where it does, and nothing can be counted there."""
+    if not tensor.is_cuda:
+        return False
+    if not device_backend("auto", "a GPU").usable():
+        raise NotCovered("tensors of a GPU, without its driver or fastseg-metrics[cuda13]")
+    return True
+
+
+def check_place(*tensors: Any) -> None:
+    """Raise `NotCovered` unless tensors are dense, and all lie in the memory of the CPU, or all on one GPU."""
+    for tensor in tensors:
+        if tensor.layout is not torch.strided or not (on_gpu(tensor) or tensor.is_cpu):
+            raise NotCovered("tensors on another device, or sparse ones")
+    if len({tensor.device for tensor in tensors}) > 1:
+        raise NotCovered("tensors on two devices")
+
+
+def beside(values: Any, tensor: Any) -> Any:
+    """Return an array as a tensor, where another tensor lies."""
+    made = torch.from_numpy(values if values.flags.writeable else np.array(values))
+    return made.to(tensor.device) if tensor.is_cuda else made
