@@ -1,4 +1,4 @@
-"""What `gpu.py` asks of scores and gradients: equal results first, then times, beside what is usual in PyTorch."""
+"""What `gpu_parts.py` asks of scores and gradients: equal results first, then times, beside what is usual in PyTorch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import gpu_timing
 import numpy as np
 import torch
-from gpu_timing import Report, device_seconds, kernel_seconds, on_device, rotated
+from gpu_timing import Report, device_seconds, kernel_seconds, on_device, peak_bytes, rotated
 from torch.nn import functional
 
 import fastseg
@@ -47,7 +47,7 @@ def with_backward(loss: Callable[..., Any], labels: Any, logits: Any) -> Any:
     return logits.grad
 
 
-def sums(report: Report, ceiling: float, channels: int, dtype: Any) -> None:
+def sums(report: Report, channels: int, dtype: Any) -> None:
     """Sum scores, against the ceiling and PyTorch; the first sample is compared class by class, in double precision."""
     labels, logits = example(channels, dtype)
     copies = rotated(labels, logits)
@@ -74,12 +74,12 @@ def sums(report: Report, ceiling: float, channels: int, dtype: Any) -> None:
         argmax_equal=equal,
         relative_error=max(away),
         microseconds=round(ours * 1e6, 1),
-        share_of_copy=round((labels.nbytes + logits.nbytes) / ours / ceiling, 3),
+        share_of_copy=report.share(labels.nbytes + logits.nbytes, ours),
         others={"torch, eager": round(theirs / ours, 1), **_others(copies, ours, with_gradient=False)},
     )
 
 
-def gradient(report: Report, ceiling: float, channels: int) -> None:
+def gradient(report: Report, channels: int) -> None:
     """Time loss and gradient: two reads and one write."""
     labels, logits = example(channels, torch.float32)
     copies = rotated(labels, logits)
@@ -96,7 +96,9 @@ def gradient(report: Report, ceiling: float, channels: int) -> None:
         relative_error=away,
         loss_error=abs(loss / float(eager(labels, logits)) - 1),
         microseconds=round(ours * 1e6, 1),
-        share_of_copy=round((2 * (labels.nbytes + logits.nbytes) + out.nbytes) / ours / ceiling, 3),
+        share_of_copy=report.share(2 * (labels.nbytes + logits.nbytes) + out.nbytes, ours),
+        peak_mib=round(peak_bytes(partial(dice_cross_entropy_with_gradient, *copies[0], channel_axis=1)) / 2**20, 1),
+        peak_mib_of_torch=round(peak_bytes(partial(with_backward, eager, *copies[0])) / 2**20, 1),
         others={"torch, eager": round(theirs / ours, 1), **_others(copies, ours, with_gradient=True)},
     )
 

@@ -1,4 +1,4 @@
-"""How `gpu.py` times a GPU, and where its results go."""
+"""How `gpu_parts.py` times a GPU, and where its results go."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ from fastseg.kernels.cuda import driver
 #: Bytes of arrays that are gone through in turn, so that no cache holds the next one.
 WORKING_SET = 2 << 30
 ROUNDS = 30
+#: Of what takes long, seconds after which a few rounds are enough.
+ENOUGH, FEW_ROUNDS = 1.5, 5
+#: Cycles that the device waits before what is timed, so that all of that is there when it begins.
+LEAD = 300_000
 DEVICE = "cuda"
 
 LAST: list[tuple[Any, Any]] = []
@@ -35,6 +39,7 @@ def events_around_launches() -> Iterator[None]:
 
     def timed(*args: Any) -> None:
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda._sleep(LEAD)
         begin.record(stream)
         launch(*args)
         end.record(stream)
@@ -50,6 +55,8 @@ def events_around_launches() -> Iterator[None]:
 def kernel_seconds(calls: list[Callable[[], Any]]) -> float:
     """Return the median seconds of all kernels of a call, the calls taken in turn."""
     calls[0]()
+    torch.cuda.synchronize()
+    LAST.clear()
     seconds = []
     with events_around_launches():
         for number in range(max(ROUNDS, len(calls))):
@@ -61,17 +68,20 @@ def kernel_seconds(calls: list[Callable[[], Any]]) -> float:
 
 
 def device_seconds(calls: list[Callable[[], Any]]) -> float:
-    """Return the median seconds that the device works on others' calls."""
+    """Return the median seconds that the device works on others' calls: of all rounds, or of fewer where they take long."""
     calls[0]()
     torch.cuda.synchronize()
-    seconds = []
+    seconds, start = [], time.monotonic()
     for number in range(ROUNDS):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda._sleep(LEAD)
         begin.record()
         calls[number % len(calls)]()
         end.record()
         torch.cuda.synchronize()
         seconds.append(begin.elapsed_time(end) / 1e3)
+        if number + 1 >= FEW_ROUNDS and time.monotonic() - start > ENOUGH:
+            break
     return statistics.median(seconds)
 
 
@@ -87,34 +97,68 @@ def whole_seconds(call: Callable[[], Any]) -> float:
     return statistics.median(seconds)
 
 
+def peak_bytes(call: Callable[[], Any]) -> int:
+    """Return the most bytes that PyTorch allocates for a call beyond what it has."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    return int(torch.cuda.max_memory_allocated() - before)
+
+
 def rotated(*arrays: Any) -> list[tuple[Any, ...]]:
     """Return copies of some arrays that together are larger than the caches."""
     size = sum(each.nbytes for each in arrays)
-    return [arrays, *(tuple(each.clone() for each in arrays) for _ in range(max(1, WORKING_SET // size) - 1))]
+    return [arrays, *(tuple(each.clone() for each in arrays) for _ in range(max(1, -(-WORKING_SET // size)) - 1))]
 
 
 class Report:
-    """Lines of results, in a file from the first on."""
+    """Lines of results, in a file from the first on; after those of a process that has gone before."""
 
-    def __init__(self, path: str) -> None:
-        self.path, self.start, self.lines = Path(path), time.monotonic(), list[dict[str, Any]]()
+    def __init__(self, path: str, begun: float | None = None) -> None:
+        self.path, self.begun = Path(path), time.time() if begun is None else begun
+        self.lines: list[dict[str, Any]] = []
+        if begun is not None and self.path.exists():
+            self.lines = json.loads(self.path.read_text())
 
     def add(self, what: str, **numbers: Any) -> None:
         """Write one more line."""
-        self.lines.append({"what": what, "at": round(time.monotonic() - self.start, 1), **numbers})
-        print(json.dumps(self.lines[-1]), flush=True)
-        self.path.write_text(json.dumps(self.lines, indent=1) + "\n")
+        self.lines.append({"what": what, "at": round(time.time() - self.begun, 1), **numbers})
+        print(json.dumps(self.lines[-1], default=str), flush=True)
+        self.path.write_text(json.dumps(self.lines, indent=1, default=str) + "\n")
+
+    def found(self, what: str, number: str) -> Any:
+        """Return a number of the last line of that kind, None where there is none."""
+        return next((line[number] for line in reversed(self.lines) if line["what"] == what and number in line), None)
 
     @contextmanager
     def guarded(self, what: str) -> Iterator[None]:
-        """Go on where a part fails, and say so."""
+        """Go on where a part fails, and say so; `SystemExit` where the GPU answers no more."""
         try:
             yield
         except Exception as error:
-            self.add(what, failed=f"{type(error).__name__}: {error}")
+            self.add(what, failed=f"{type(error).__name__}: {error}"[:2000])
+            if not alive():
+                raise SystemExit(3) from error
         finally:
-            torch.cuda.empty_cache()
+            with suppress(Exception):
+                torch.cuda.empty_cache()
+
+    def share(self, size: float, seconds: float) -> float | None:
+        """Return the speed of moving so many bytes by that of a copy; None where that is not known."""
+        copy = self.found("ceilings", "copy_gb_per_s")
+        return None if copy is None else round(size / seconds / (copy * 1e9), 3)
 
     def after(self, seconds: float) -> bool:
         """Tell whether so much time has gone by."""
-        return time.monotonic() - self.start > seconds
+        return time.time() - self.begun > seconds
+
+
+def alive() -> bool:
+    """Tell whether the GPU still works for this process: after some errors it does so no more."""
+    try:
+        torch.cuda.synchronize()
+    except Exception:
+        return False
+    return True

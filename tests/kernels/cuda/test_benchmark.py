@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def test_every_part_has_a_result(cpu: Cpu, monkeypatch: pytest.MonkeyPatch, tmp_
     import torch
     from support.cuda.tensors import pretended
 
-    modules = [importlib.import_module(name) for name in ("gpu_timing", "gpu_scores", "gpu")]
+    modules = [importlib.import_module(name) for name in ("gpu_timing", "gpu_scores", "gpu_parts")]
     timing, scores, gpu = modules
     for module in modules:
         monkeypatch.setattr(module, "on_device", pretended)
@@ -45,16 +46,19 @@ def test_every_part_has_a_result(cpu: Cpu, monkeypatch: pytest.MonkeyPatch, tmp_
         monkeypatch.setattr(scores, name, value)
     for name, value in {
         "Event": Event, "synchronize": lambda: None, "current_stream": lambda: None, "empty_cache": lambda: None,
-        "get_device_name": lambda: "none", "max_memory_allocated": lambda: 0,
+        "get_device_name": lambda: "none", "max_memory_allocated": lambda: 0, "memory_allocated": lambda: 0,
+        "reset_peak_memory_stats": lambda: None, "_sleep": lambda cycles: None,
+        "get_device_properties": lambda _: SimpleNamespace(major=9, minor=0, multi_processor_count=2, total_memory=1 << 30),
     }.items():  # fmt: skip
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(torch, "compile", lambda function: function)
-    monkeypatch.setattr(gpu, "programs", lambda report, **_: report.add("tests", code=0))
+    monkeypatch.setattr(gpu, "program", lambda report, name, command, limit: report.add(name, code=0))
     file = tmp_path / "gpu.json"
-    monkeypatch.setattr(sys, "argv", ["gpu.py", str(file)])
+    monkeypatch.setattr(sys, "argv", ["gpu_parts.py", str(file)])
     gpu.main()
+    assert (tmp_path / "gpu.part").read_text().split()[0] == str(len(gpu.parts()) - 1)
     lines = json.loads(file.read_text())
-    assert [line for line in lines if "failed" in line] == []
+    assert [line for line in lines if "failed" in line and "compute-sanitizer" not in line["failed"]] == []
     assert all(line["equal"] for line in lines if "equal" in line)
     sums = [line for line in lines if line["what"] == "sums of scores"]
     assert len(sums) == 4
@@ -69,12 +73,21 @@ def test_what_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     import torch
 
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     report = importlib.import_module("gpu_timing").Report(str(tmp_path / "lines.json"))
     assert not report.after(60)
     assert report.after(-1)
+    assert report.share(1, 1) is None  # of a copy that was not measured
     with report.guarded("a part"):
         raise MemoryError("too large")
     assert json.loads((tmp_path / "lines.json").read_text())[-1]["failed"] == "MemoryError: too large"
+
+    def broken() -> None:
+        raise RuntimeError("an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", broken)
+    with pytest.raises(SystemExit), report.guarded("another"):
+        broken()
 
 
 def test_instructions_of_an_inner_loop_are_counted() -> None:
@@ -90,3 +103,63 @@ def test_instructions_of_an_inner_loop_are_counted() -> None:
     assert gpu_instructions.inner_loop(text, "EX2") == 3
     assert gpu_instructions.inner_loop(text, "MOV") == 6
     assert [row.voxels for row in gpu_instructions.rows()][:3] == [16, 4, 1]
+
+
+PARTS = """
+import json, os, sys, time
+file, part = sys.argv[1], int(sys.argv[3])
+lines = json.loads(open(file).read()) if os.path.exists(file) else []
+for number in range(part, 4):
+    open(file.replace(".json", ".part"), "w").write(f"{number} {time.time()}")
+    if number == 1:
+        os.abort()
+    if number == 2:
+        time.sleep(60)
+    lines.append({"what": f"part {number}", "at": 0})
+    open(file, "w").write(json.dumps(lines))
+"""
+
+
+def test_a_part_that_ends_the_process_or_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu
+
+    script, file = tmp_path / "parts.py", tmp_path / "gpu.json"
+    script.write_text(PARTS)
+    monkeypatch.setattr(
+        gpu, "command", lambda file, part, begun: [sys.executable, str(script), str(file), "--part", str(part)]
+    )
+    gpu.supervise(file, part_limit=1.5)
+    lines = json.loads(file.read_text())
+    assert [line["what"] for line in lines] == [f"part {number}" for number in range(4)]
+    assert lines[1]["failed"] == "ended with -6"
+    assert lines[2]["failed"] == "ended with no result within 1.5 seconds"
+    assert [each.name for each in tmp_path.iterdir() if each.suffix not in (".py", ".json")] == []
+
+
+def test_a_process_that_cannot_begin_is_not_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu
+
+    monkeypatch.setattr(gpu, "command", lambda *_: [sys.executable, "-c", "import there_is_no_such_module"])
+    gpu.supervise(tmp_path / "gpu.json")
+    (line,) = json.loads((tmp_path / "gpu.json").read_text())
+    assert "there_is_no_such_module" in line["said"]
+
+
+def test_the_table_of_the_readme() -> None:
+    """It has the figures of a card, or says of each that there is none yet."""
+    import gpu_table
+
+    lines = [
+        {"what": "machine", "card": "A card"}, {"what": "labels", "kind": "noise", "failed": "out of memory"},
+        {"what": "labels", "kind": "phantom", "classes": 14, "dtype": "torch.uint8", "share_of_copy": 0.8123,
+         "others": {"torchmetrics": 31.5}},
+        {"what": "whole call", "shape": [128, 128, 128], "microseconds_without_waiting": 31.2},
+    ]  # fmt: skip
+    made = gpu_table.table(lines).splitlines()
+    assert made[0].startswith("| On a GPU (A card) |")
+    assert made[2] == "| label maps, 512³ bytes, 14 classes | 0.81 | torchmetrics: 31.5× |"
+    assert made[3].count("not yet measured") == 2
+    assert made[-1] == "| a call of 128³, until it returns | 31.2 µs | |"
+    (block,) = gpu_table.BLOCK.findall(gpu_table.README.read_text())
+    heading = block.splitlines()[0]
+    assert ("not yet measured" in heading) == (block == gpu_table.table([]))
