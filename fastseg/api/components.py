@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.arguments import integer
-from fastseg.arrays.instances import checked_connectivity, component_map, least_voxels, voxel_spacing
+from fastseg.arrays.instances import checked_connectivity, component_map, least_voxels, places, voxel_spacing
 from fastseg.arrays.option_names import explained
-from fastseg.counting.components import label_map_components, renumbered, without_holes
+from fastseg.counting.components import label_map_components, without_holes
 
 __all__ = ["label_components"]
 
@@ -67,11 +67,6 @@ def label_components(
     TypeError, ValueError
         If it is no mask or label map of two or three axes, or an option does not fit it.
 
-    Notes
-    -----
-    By connected-components-3d (``pip install fastseg-metrics[instances]``); where it is not installed by SciPy, with the same
-    result, which takes longer.
-
     Examples
     --------
     >>> label_components([[1, 0, 1], [0, 1, 0]], connectivity=4).tolist()
@@ -85,8 +80,8 @@ def label_components(
     reach = checked_connectivity(
         dilation_connectivity or {2: 8, 3: 18}[array.ndim], "dilation_connectivity", array.ndim
     )
-    least = least_voxels(min_voxels, min_ml, voxel_spacing(spacing, array.ndim), mask_or_labels)
+    voxel_ml = places(mask_or_labels, array.ndim, voxel_spacing(spacing, array.ndim)).voxel_ml
+    least = least_voxels(min_voxels, min_ml, voxel_ml)
     if fill_holes:
         array = without_holes(array)
-    components = label_map_components(array, neighbours, dilation=steps, dilation_neighbours=reach)
-    return components if least < 2 else renumbered(components, least)
+    return label_map_components(array, neighbours, dilation=steps, dilation_neighbours=reach, least_voxels=least)

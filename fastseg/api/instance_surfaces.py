@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg.api.surfaces import surface_distances
-from fastseg.counting.instances import boxes_of_segments, samples
+from fastseg.counting.segments import SideSegments
 from fastseg.counts import SurfaceDistances
 from fastseg.metrics.instances import FoundGroup
 
 __all__ = ["surfaces_of_groups"]
 
-Array = npt.NDArray[Any]
-Box = tuple[slice, ...]
+Ints = npt.NDArray[np.int64]
 
 
 def surfaces_of_groups(
-    true: Array,
-    pred: Array,
-    axis: int | None,
+    sides: tuple[SideSegments, SideSegments],
     groups: Sequence[FoundGroup],
     spacing: Sequence[float],
     surface: Literal["voxel", "surfel"],
@@ -31,38 +28,40 @@ def surfaces_of_groups(
 
     Parameters
     ----------
-    true, pred
-        Maps of ids, with an axis of samples where that is no None.
+    sides
+        The true and the predicted segments.
     groups
-        Which segments belong together.
+        Which of them belong together.
     spacing, surface
         As in `fastseg.surface_distances`.
     """
-    measured = []
-    for case, maps in enumerate(zip(samples(true, axis), samples(pred, axis), strict=True)):
-        own = [group for group in groups if group.case == case]
-        if own:
-            boxes = [boxes_of_segments(labels) for labels in maps]
-            for group in own:
-                sides = group.true, group.pred
-                around = [found[each] for found, ids in zip(boxes, sides, strict=True) for each in ids]
-                box = _union(around, maps[0].shape)
-                pair = [_mask(labels[box], ids) for labels, ids in zip(maps, sides, strict=True)]
-                measured.append(surface_distances(*pair, spacing=spacing, surface=surface))
-    if not measured:
+    shape = sides[0].shape
+    if not groups:
         return SurfaceDistances.zeros(
             (1,), cases=0, dimensions=len(spacing), surface=surface, weighted=surface == "surfel"
         )
+    boxes = [_boxes(*each) for each in zip(sides, ([g.true for g in groups], [g.pred for g in groups]),
+                                           [[g.case for g in groups]] * 2, strict=True)]  # fmt: skip
+    low = np.maximum(np.minimum(*(each[..., 0] for each in boxes)) - 1, 0)
+    high = np.minimum(np.maximum(*(each[..., 1] for each in boxes)) + 1, shape)  # a voxel around, where there is one
+    measured = []
+    for group, start, stop in zip(groups, low.tolist(), high.tolist(), strict=True):
+        box = tuple(map(slice, start, stop))
+        pair = [side.mask(group.case, ids, box) for side, ids in zip(sides, (group.true, group.pred), strict=True)]
+        measured.append(surface_distances(*pair, spacing=spacing, surface=surface))
     return measured[0].concat(*measured[1:])
 
 
-def _union(boxes: Sequence[Box], shape: tuple[int, ...]) -> Box:
-    """Return the box of several, and a voxel around it where there is one."""
-    sides = zip(*boxes, shape, strict=False)
-    return tuple(
-        slice(max(0, min(s.start for s in own) - 1), min(size, max(s.stop for s in own) + 1)) for *own, size in sides
-    )
-
-
-def _mask(labels: Array, ids: Sequence[int]) -> npt.NDArray[np.bool_]:
-    return labels == ids[0] if len(ids) == 1 else np.isin(labels, ids)
+def _boxes(side: SideSegments, ids: Sequence[tuple[int, ...]], case: Sequence[int]) -> Ints:
+    """Return the box that holds all segments of each group, (G, axes, 2)."""
+    first = np.cumsum([0, *map(len, ids)])[:-1]
+    each = np.array([number for own in ids for number in own], np.uint64 if max(map(max, ids)) >= 2**63 else np.int64)
+    of = np.repeat(np.array(case, np.int64), [len(own) for own in ids])
+    order = np.lexsort((each, of))
+    distinct = np.ones(len(order), bool)
+    distinct[1:] = (np.diff(of[order]) != 0) | (each[order][1:] != each[order][:-1])
+    found = side.places(of[order][distinct], each[order][distinct])[1]
+    places = np.empty(len(order), np.int64)
+    places[order] = np.cumsum(distinct) - 1
+    boxes = found[places]
+    return np.stack([np.minimum.reduceat(boxes[..., 0], first), np.maximum.reduceat(boxes[..., 1], first)], -1)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from fastseg.api.instance_surfaces import surfaces_of_groups
@@ -17,6 +16,7 @@ from fastseg.arrays.instances import (
     checked_connectivity,
     checked_ids,
     component_map,
+    least_voxels,
     one_mask,
     places,
     require_in_memory,
@@ -24,7 +24,9 @@ from fastseg.arrays.instances import (
 )
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import explained
-from fastseg.counting.instances import component_maps, grown_maps, labels_at, places_of_segments
+from fastseg.counting.instances import component_segments, grown_pairs, grown_segments, pairs_of_segments
+from fastseg.counting.segments import MapSegments, SideSegments
+from fastseg.counts import PairCounts
 from fastseg.metrics.instances import (
     CENTRE,
     ClassesOf,
@@ -42,9 +44,9 @@ from fastseg.metrics.instances import (
 
 __all__ = ["match_instances", "match_placed"]
 
-Floats = npt.NDArray[np.float64]
 #: "y_true" and "y_pred".
 Maps = dict[str, npt.NDArray[Any]]
+Sides = tuple[SideSegments, SideSegments]
 
 
 @explained
@@ -62,6 +64,7 @@ def match_instances(
     region: Sequence[int] | int | None = None,
     dilation: int | None = None,
     min_voxels: int = 0,
+    min_ml: float | None = None,
     true_classes: ClassesOf = None,
     pred_classes: ClassesOf = None,
     stuff: Sequence[int] | int | None = None,
@@ -106,6 +109,8 @@ def match_instances(
         Only of masks.
     min_voxels
         Instances of fewer voxels, on either side, are none.
+    min_ml
+        The same of those of less volume, in millilitres; needs a known spacing of three axes.
     true_classes, pred_classes : mapping, or a sequence of one for each sample
         The class of each id. Only instances of one class match, and metrics are means over classes.
     stuff
@@ -121,7 +126,7 @@ def match_instances(
     spacing
         Distances of voxels along each axis in mm, where the maps are no images that know them.
     centroids
-        False leaves out where misses and false alarms lie, which takes another look at the maps.
+        False leaves out where instances lie, and the boxes that hold them, which takes another look at maps of ids.
     surface
         "voxel" or "surfel": also measure the surfaces of what was found, as in `surface_distances`; needs a known spacing.
     convention
@@ -166,6 +171,7 @@ def match_instances(
         region=region,
         dilation=dilation,
         min_voxels=min_voxels,
+        min_ml=min_ml,
         true_classes=true_classes,
         pred_classes=pred_classes,
         stuff=stuff,
@@ -194,6 +200,7 @@ def match_placed(
     region: Any = None,
     dilation: int | None = None,
     min_voxels: int = 0,
+    min_ml: float | None = None,
     true_classes: ClassesOf = None,
     pred_classes: ClassesOf = None,
     stuff: Any = None,
@@ -237,24 +244,29 @@ def match_placed(
         neighbours = checked_connectivity(connectivity, "connectivity", axes)
         whole = {name: component_map(array, name, labels, region, axes) for name, array in whole.items()}
     if steps:
-        maps, graph = _grown(whole, axis, neighbours, steps)
+        sides, graph = _grown(whole, axis, neighbours, steps)
     else:
-        maps = whole
         if masks:
-            maps, (true_classes, pred_classes) = _components(whole, axis, neighbours)
-        pairs = count_pairs(*maps.values(), sample_axis=axis)
+            sides, pairs, (true_classes, pred_classes) = _components(whole, axis, neighbours)
+        else:
+            sides = MapSegments(whole["y_true"], axis), MapSegments(whole["y_pred"], axis)
+            pairs = count_pairs(*whole.values(), sample_axis=axis)
         graph = graph_of_pairs(pairs, known, true_classes, pred_classes, *sets, *voids)
-    graph = without_small(graph, integer(min_voxels, "min_voxels", least=0))
+    graph = without_small(graph, least_voxels(min_voxels, min_ml, where.voxel_ml))
     if known.uncounted_mm3 >= 0:
         graph = small_uncounted(graph, known.uncounted_mm3 / (where.voxel_ml * 1000 if where.voxel_ml else 1.0))
     centre = rule.criterion == CENTRE
     if centre and sets[0]:
         raise ValueError("stuff: expected no stuff= beside criterion='centre'")
-    indices = _indices(maps, axis, graph) if centroids or centre else None
-    if centre and indices is not None:
-        graph = centred_graph(graph, labels_at(maps["y_true"], axis, graph.pred.case, indices[1]), graph.pred.case)
-    lie = (where.of(indices[0]), where.of(indices[1])) if centroids and indices is not None else None
-    found = matching_of(graph, rule, convention=known, voxel_ml=where.voxel_ml, centroids=lie)
+    lie = None
+    if centroids or centre:
+        lie = [side.places(own.case, own.ids) for side, own in zip(sides, (graph.true, graph.pred), strict=True)]
+    if centre and lie is not None:
+        graph = centred_graph(graph, sides[0].at(graph.pred.case, lie[1][0]), graph.pred.case)
+    placed = {}
+    if centroids and lie is not None:
+        placed = {"centroids": (where.of(lie[0][0]), where.of(lie[1][0])), "boxes": (lie[0][1], lie[1][1])}
+    found = matching_of(graph, rule, convention=known, voxel_ml=where.voxel_ml, **placed)
     one_of(surface, "surface", ("voxel", "surfel", None))
     if surface is None:
         return found
@@ -262,36 +274,25 @@ def match_placed(
     if apart is None or sets[0]:
         wanted = "spacing= beside surface=, or images that know it" if apart is None else "no stuff= beside surface="
         raise ValueError(f"{'spacing' if apart is None else 'stuff'}: expected {wanted}")
-    return replace(
-        found, surfaces=surfaces_of_groups(maps["y_true"], maps["y_pred"], axis, found.groups, apart, surface)
+    return replace(found, surfaces=surfaces_of_groups(sides, found.groups, apart, surface))
+
+
+def _components(
+    whole: Maps, axis: int | None, neighbours: int
+) -> tuple[Sides, PairCounts, tuple[ClassesOf, ClassesOf]]:
+    """Return components, their pairs, and the class of each; masks are of one class, which has no name."""
+    (true, true_classes), (pred, pred_classes) = (
+        component_segments(array, axis, neighbours) for array in whole.values()
     )
+    if true_classes is None or pred_classes is None:  # a mask beside a map of classes: any label is foreground
+        true_classes = pred_classes = None
+    return (true, pred), pairs_of_segments(true, pred), (true_classes, pred_classes)
 
 
-def _components(whole: Maps, axis: int | None, neighbours: int) -> tuple[Maps, tuple[ClassesOf, ClassesOf]]:
-    """Return maps of components, and the class of each; masks are of one class, which has no name."""
-    found = [component_maps(array, axis, neighbours) for array in whole.values()]
-    classes = [of for _, of in found]
-    if None in classes:  # a mask beside a map of classes: any label is foreground
-        classes = [None, None]
-    return dict(zip(whole, (array for array, _ in found), strict=True)), (classes[0], classes[1])
-
-
-def _grown(whole: Maps, axis: int | None, neighbours: int, steps: int) -> tuple[Maps, OverlapGraph]:
-    """Return maps of components, and the graph of the true ones as they were grown."""
+def _grown(whole: Maps, axis: int | None, neighbours: int, steps: int) -> tuple[Sides, OverlapGraph]:
+    """Return components, and the graph of the true ones as they were grown."""
     masks = {name: one_mask(array, name) for name, array in whole.items()}
     reach = {2: 8, 3: 18}[masks["y_true"].ndim - (axis is not None)]
-    true, grown = grown_maps(masks["y_true"], axis, neighbours, steps, reach)
-    pred = component_maps(masks["y_pred"], axis, neighbours)[0]
-    pairs = count_pairs(2 * grown + masks["y_true"], pred, sample_axis=axis)
-    graph = grown_graph(
-        pairs.case, pairs.true >> 1, pairs.true % 2 == 1, pairs.pred, pairs.counts, cases=pairs.num_cases
-    )
-    return {"y_true": true, "y_pred": pred}, graph
-
-
-def _indices(maps: Maps, axis: int | None, graph: OverlapGraph) -> tuple[Floats, Floats]:
-    true, pred = (
-        places_of_segments(array, axis, side.case, side.ids)
-        for array, side in zip(maps.values(), (graph.true, graph.pred), strict=True)
-    )
-    return true, pred
+    true, grown = grown_segments(masks["y_true"], axis, neighbours, steps, reach)
+    pred = component_segments(masks["y_pred"], axis, neighbours)[0]
+    return (true, pred), grown_graph(*grown_pairs(true, grown, pred), cases=len(true.runs))

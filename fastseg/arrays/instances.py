@@ -19,6 +19,7 @@ from fastseg.arrays.labels import whole_numbers
 from fastseg.kernels.protocols.device import DeviceArray
 
 __all__ = [
+    "CONNECTIVITIES",
     "Places",
     "checked_connectivity",
     "checked_ids",
@@ -34,6 +35,8 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 _NEIGHBOURS = {2: (4, 8), 3: (6, 18, 26)}
+#: How many neighbours a voxel may have.
+CONNECTIVITIES = (4, 6, 8, 18, 26)
 
 
 def whole_label_map(value: Any, name: str) -> Array:
@@ -118,8 +121,8 @@ def voxel_spacing(spacing: Any, ndim: int) -> tuple[float, ...] | None:
     return tuple(finite_number(value, "spacing", positive=True) for value in values)
 
 
-def least_voxels(min_voxels: Any, min_ml: Any, spacing: tuple[float, ...] | None, *images: Any) -> int:
-    """Return how many voxels a component has at least, of a number of voxels and of a volume.
+def least_voxels(min_voxels: Any, min_ml: Any, voxel_ml: float | None) -> int:
+    """Return how many voxels a component has at least, of a number of voxels and of a volume, and the volume of a voxel.
 
     Raises
     ------
@@ -130,12 +133,11 @@ def least_voxels(min_voxels: Any, min_ml: Any, spacing: tuple[float, ...] | None
     if min_ml is None:
         return least
     ml = finite_number(min_ml, "min_ml")
-    voxel = math.prod(spacing) / 1000 if spacing is not None and len(spacing) == 3 else image_objects.voxel_ml(*images)
-    if voxel is None:
+    if voxel_ml is None:
         raise ValueError(
             "min_ml: expected spacing= of three axes in mm, or an image that knows it, beside it; found neither"
         )
-    return max(least, math.ceil(ml / voxel * (1 - 1e-12)))
+    return max(least, math.ceil(ml / voxel_ml * (1 - 1e-12)))
 
 
 def checked_ids(value: Sequence[int] | int | None, name: str) -> tuple[int, ...]:

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 import fastseg
-from fastseg.cli.instances import INSTANCE_OPTIONS, instance_options, show_instances
+from fastseg.cli.instances import INSTANCE_OPTIONS, instance_options
 from fastseg.cli.screen import counting_progress, run_progress, say, show
-from fastseg.cli.telling import NOT_SCORED, tell, write_json
+from fastseg.cli.telling import tell, write_json
 from fastseg.cli.usage import options_by_name, require_writable, spacings, tolerances
 from fastseg.labels.names import shown
 
@@ -20,7 +20,7 @@ __all__ = ["evaluate"]
 #: Options that only a run has; where one is given, two files are a run of one case.
 _OF_RUNS = (
     "output", "pairs", "pattern", "missing", "convention", "background", "fail_under", "junit", "images", "shard", "cluster",
-    "retries",
+    "retries", *INSTANCE_OPTIONS,
 )  # fmt: skip
 
 #: Options of what two files hold.
@@ -209,7 +209,8 @@ _OF_FILES = (
     multiple=True,
     metavar="GATE",
     help="Exit with code 1 unless this is reached: dice=0.8, or liver:dice=0.9 (at most, where lower is better); of "
-    "probabilities also soft_dice, cross_entropy and brier_score; may be given several times.",
+    "probabilities also soft_dice, cross_entropy and brier_score, of instances detection_f1, pq and others, "
+    "tumour:missed=2; may be given several times.",
 )
 @click.option(
     "--images",
@@ -268,14 +269,15 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     of the probabilities are printed below.
 
     Prints Dice, IoU, precision and recall of each class, and their means over classes and cases. Two volumes with an option
-    that only folders have (-o, --convention, --background, --missing, --fail-under, --junit) are a folder of one case.
+    that only folders have (-o, --convention, --background, --missing, --fail-under, --junit, --instances) are a folder of one
+    case.
 
     A dataset.json of nnU-Net's in the folder of REFERENCE, or beside it, is the label table unless --labels names another.
     """
     if options["pairs"] is None and (reference is None or prediction is None):
         raise click.UsageError("expected REFERENCE and PREDICTION, or --pairs")
-    own = {name: options.pop(name) for name in INSTANCE_OPTIONS}
-    if own["instances"] is None and (given := [name for name in INSTANCE_OPTIONS if own[name] is not None]):
+    given = [name for name in INSTANCE_OPTIONS if options[name] is not None]
+    if given and options["instances"] is None:
         raise click.UsageError(
             f"--{given[0].replace('_', '-')}: expected --instances beside it, whose components it is about"
         )
@@ -305,9 +307,6 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
             code = _evaluate_pair(
                 reference, prediction, **{name: value for name, value in options.items() if name not in _OF_RUNS}
             )
-        if own["instances"] is not None:
-            table = options["json_path"] != "-" and not options["quiet"]
-            code = (0 if show_instances(reference, prediction, own, options, table) else NOT_SCORED) or code
     if code:
         raise click.exceptions.Exit(code)
 
@@ -376,6 +375,8 @@ def _evaluate_run(
     if share is not None and (options["output"] is None or junit is not None):
         raise click.UsageError("--shard: expected a folder of its own (-o), and --junit of fastseg merge alone")
     given = {name: value for name, value in options.items() if value is not None}
+    if "connectivity" in given:
+        given["connectivity"] = int(given["connectivity"])
     with ExitStack() as stack:
         client = None
         if cluster is not None:

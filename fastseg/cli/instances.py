@@ -6,24 +6,26 @@ from typing import Any
 
 import click
 
-from fastseg.cli.screen import say, show
-from fastseg.labels.names import shown
+__all__ = ["INSTANCE_OPTIONS", "instance_options"]
 
-__all__ = ["INSTANCE_OPTIONS", "instance_options", "show_instances"]
-
-#: Arguments of `evaluate_instances` that the command has for other reasons too.
-_SHARED = (
-    "labels", "prediction_labels", "regions", "map_prediction", "pairs", "roi", "missing", "geometry", "reorient", "axes",
-    "geometry_tolerance",
-)  # fmt: skip
-INSTANCE_OPTIONS = ("instances", "connectivity", "match", "min_voxels")
+INSTANCE_OPTIONS = ("instances", "connectivity", "match", "dilation", "min_voxels", "min_ml")
 
 
 def instance_options(command: Any) -> Any:
     """Give a command the options of instances."""
     for option in (
         click.option(
+            "--min-ml", type=click.FloatRange(min=0), metavar="ML", help="The same by volume, in millilitres."
+        ),
+        click.option(
             "--min-voxels", type=click.IntRange(min=0), metavar="N", help="Smaller components are no instances."
+        ),
+        click.option(
+            "--dilation",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="By how many voxels true components are grown before they are told apart (default: 0, or that of the "
+            "convention).",
         ),
         click.option(
             "--match",
@@ -45,31 +47,3 @@ def instance_options(command: Any) -> Any:
     ):
         command = option(command)
     return command
-
-
-def show_instances(
-    reference: str | None, prediction: str | None, own: dict[str, Any], options: dict[str, Any], table: bool
-) -> bool:
-    """Match the instances, print their table and write their files; return whether all cases could be matched."""
-    from fastseg.runs.instances import evaluate_instances
-
-    shared = {name: options[name] for name in _SHARED if options[name] is not None}
-    pattern, quiet = options["pattern"], options["quiet"]
-    run = evaluate_instances(
-        reference,
-        prediction,
-        own["instances"],
-        connectivity=None if own["connectivity"] is None else int(own["connectivity"]),
-        match=own["match"],
-        min_voxels=own["min_voxels"] or 0,
-        pattern=pattern[0] if len(pattern) == 1 else pattern or None,
-        note=None if quiet else say,
-        **shared,
-    )
-    if options["output"] is not None:
-        run.save(options["output"], note=None if quiet else say)
-    if table:
-        show(f"\n{run}")
-    for case, reason in run.failed.items():
-        say(f"error: instances of {shown(case)}: {reason}")
-    return not run.failed

@@ -1,44 +1,42 @@
-"""Connected components: of masks and label maps to a map of their numbers, by connected-components-3d or by SciPy.
+"""Connected components of masks and label maps, as maps of their numbers; what is done to masks before and after.
 
-Components are numbered from 1 in the order of their first voxels, the last axis running fastest, so that both libraries give
-the same map.
+Components are numbered from 1 in the order of their first voxels, the last axis running fastest.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.kernels import counter_of
+from fastseg.kernels.protocols.components import ComponentRuns
+
 __all__ = [
     "FULL",
     "NEIGHBOURS",
+    "grown_mask",
+    "grown_runs",
     "label_map_components",
     "nearest_component",
-    "renumbered",
-    "values_of",
     "without_holes",
 ]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
-Label = Callable[[Array, int], Array]
 
 #: By the number of axes: how many neighbours, and along how many axes at once these may lie.
 NEIGHBOURS = {2: {4: 1, 8: 2}, 3: {6: 1, 18: 2, 26: 3}}
 #: All neighbours, by the number of axes.
 FULL = {2: 8, 3: 26}
 
-#: Voxels of a slab, in which runs of one label are sought: 32 MiB of int64.
-_SLAB = 2**22
-
 
 def label_map_components(
-    labels: Array, neighbours: int, *, dilation: int = 0, dilation_neighbours: int = 0, grown: bool = False
+    labels: Array, neighbours: int, *, dilation: int = 0, dilation_neighbours: int = 0, least_voxels: int = 0
 ) -> Array:
     """Return a map of the components of each label but 0, int32.
 
@@ -50,28 +48,53 @@ def label_map_components(
         4 or 8, with three axes 6, 18 or 26.
     dilation, dilation_neighbours
         Components that meet after each was grown by so many steps, to so many neighbours, are one.
-    grown
-        Return them as they were grown (of a mask), not only the voxels that the map has.
+    least_voxels
+        Components with fewer are left out.
     """
-    if not labels.size:
-        return np.zeros(labels.shape, np.int32)
-    label = _by_cc3d() or _by_scipy
-    if not dilation:
-        return renumbered(label(labels, neighbours))
+    backend = counter_of("auto")
+    runs = backend.component_runs(labels, neighbours)
+    if dilation:
+        runs = _joined(labels, runs, neighbours, dilation, dilation_neighbours)
     found = np.zeros(labels.shape, np.int32)
-    count = 0
-    for value, box in boxes(labels, dilation):
-        mask = labels[box] == value
-        own = label(_dilated(mask, dilation, dilation_neighbours), neighbours)
-        if not grown:
-            own *= mask
-        if labels.dtype == bool:
-            found[box] = own
-            break
-        where = own > 0
-        found[box][where] = own[where] + count
-        count += int(own.max(initial=0))
-    return renumbered(found)
+    if dilation or least_voxels > 1:
+        runs = _numbered(runs, least_voxels)
+    backend.paint_runs(runs, found.reshape(-1))
+    return found
+
+
+def _joined(labels: Array, runs: ComponentRuns, neighbours: int, steps: int, reach: int) -> ComponentRuns:
+    """Return the runs of components with the same number for those that meet once grown; they are in no order."""
+    find, ids, count = counter_of("auto").component_runs, runs.ids.copy(), 0
+    of_run = runs.values[runs.ids - 1]
+    for value in np.unique(runs.values):
+        own = of_run == value
+        grown = find(grown_mask(labels == value, steps, reach), neighbours)
+        ids[own] = grown.ids[np.searchsorted(grown.starts, runs.starts[own], "right") - 1] + count
+        count += grown.values.size
+    return runs._replace(ids=ids)
+
+
+def _numbered(runs: ComponentRuns, least: int) -> ComponentRuns:
+    """Return the runs of components of at least so many voxels, with numbers in the order of their first voxels."""
+    numbers, first, inverse = np.unique(runs.ids, return_index=True, return_inverse=True)
+    inverse = inverse.reshape(-1)
+    kept = np.bincount(inverse, runs.stops - runs.starts, numbers.size) >= least
+    ranks = np.zeros(numbers.size, np.int64)
+    order = np.argsort(first)
+    ranks[order] = np.cumsum(kept[order]) * kept[order]
+    ids = ranks[inverse]
+    return ComponentRuns(runs.starts, runs.stops, ids, runs.values)
+
+
+def grown_runs(mask: Bools, neighbours: int, steps: int, reach: int) -> tuple[ComponentRuns, ComponentRuns]:
+    """Return the components of a mask, each joined with those that it meets once grown: as they are, and as grown."""
+    find = counter_of("auto").component_runs
+    grown, plain = find(grown_mask(mask, steps, reach), neighbours), find(mask, neighbours)
+    numbers = grown.ids[np.searchsorted(grown.starts, plain.starts, "right") - 1]
+    _, first = np.unique(numbers, return_index=True)
+    ranks = np.empty(first.size, np.int64)
+    ranks[np.argsort(first)] = np.arange(1, first.size + 1)  # in the order of their first voxels, before they grew
+    return plain._replace(ids=ranks[numbers - 1], values=grown.values), grown._replace(ids=ranks[grown.ids - 1])
 
 
 def nearest_component(components: Array) -> Array:
@@ -94,68 +117,11 @@ def without_holes(labels: Array) -> Array:
     return filled
 
 
-def renumbered(components: Array, least_voxels: int = 0) -> Array:
-    """Return a map of components with numbers in the order of their first voxels; those with fewer voxels become 0."""
-    components = np.ascontiguousarray(components, np.int32)
-    flat = components.reshape(-1)
-    highest = int(flat.max(initial=0))
-    first = np.full(highest + 1, -1, np.int64)
-    sizes = np.zeros(highest + 1, np.int64)
-    for start in reversed(range(0, flat.size, _SLAB)):  # the first of several assignments is the last that is made
-        slab = flat[start : start + _SLAB]
-        starts = np.concatenate([[0], np.flatnonzero(slab[1:] != slab[:-1]) + 1])
-        numbers = slab[starts]
-        sizes += np.bincount(numbers, np.diff(starts, append=slab.size), highest + 1).astype(np.int64)
-        first[numbers[::-1]] = starts[::-1] + start
-    sizes[0] = 0
-    kept = np.flatnonzero((sizes > 0) & (sizes >= least_voxels))
-    kept = kept[np.argsort(first[kept])]
-    if kept.size == highest and (kept == np.arange(1, highest + 1)).all():
-        return components
-    table = np.zeros(highest + 1, np.int32)
-    table[kept] = np.arange(1, kept.size + 1)
-    found: Array = table[components]
-    return found
-
-
-def values_of(components: Array, labels: Array) -> Array:
-    """Return the label that each component has in the map that it was made of, (K,)."""
-    found = np.zeros(int(components.max(initial=0)) + 1, labels.dtype)
-    flat, own = components.reshape(-1), np.ascontiguousarray(labels).reshape(-1)
-    for start in range(0, flat.size, _SLAB):
-        slab = flat[start : start + _SLAB]
-        starts = np.concatenate([[0], np.flatnonzero(slab[1:] != slab[:-1]) + 1])
-        found[slab[starts]] = own[start + starts]
-    return found[1:]
-
-
-def _by_cc3d() -> Label | None:
-    try:
-        import cc3d
-    except ImportError:
-        return None
-
-    def label(labels: Array, neighbours: int) -> Array:
-        native = labels.astype(labels.dtype.newbyteorder("="), order="C", copy=False)
-        found: Array = cc3d.connected_components(native, connectivity=neighbours, out_dtype=np.uint32)
-        return found.view(np.int32)
-
-    return label
-
-
-def _by_scipy(labels: Array, neighbours: int) -> Array:
-    from scipy.ndimage import generate_binary_structure, label
-
-    structure = generate_binary_structure(labels.ndim, NEIGHBOURS[labels.ndim][neighbours])
-    if labels.dtype == bool:
-        return np.asarray(label(labels, structure)[0], np.int32)
-    found = np.zeros(labels.shape, np.int32)
-    count = 0
-    for value, box in boxes(labels):
-        mask = labels[box] == value
-        own = np.asarray(label(mask, structure)[0], np.int32)
-        found[box][mask] = own[mask] + count
-        count += int(own.max())
+def grown_mask(mask: Bools, steps: int, neighbours: int) -> Bools:
+    """Return a mask grown by some steps, each to so many neighbours."""
+    found = np.zeros(mask.shape, bool)
+    for _, box in boxes(mask, steps):
+        found[box] = _dilated(mask[box], steps, neighbours)
     return found
 
 

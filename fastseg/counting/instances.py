@@ -1,33 +1,29 @@
-"""Masks and maps of classes to maps of instances, sample by sample; where the instances lie."""
+"""Masks and maps of classes to instances, sample by sample, and the pairs of those that share voxels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counting.centroids import centroids
-from fastseg.counting.components import boxes, label_map_components, nearest_component, values_of
+from fastseg.counting.components import grown_runs, label_map_components, nearest_component
+from fastseg.counting.segments import RunSegments, samples
+from fastseg.counts import PairCounts
+from fastseg.kernels import counter_of
 
-__all__ = [
-    "boxes_of_segments",
-    "component_maps",
-    "grown_maps",
-    "labels_at",
-    "places_of_segments",
-    "region_maps",
-    "samples",
-]
+__all__ = ["component_segments", "grown_pairs", "grown_segments", "pairs_of_segments", "region_maps"]
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
+Columns = tuple[Ints, Ints, Ints]
 
 
-def component_maps(labels: Array, axis: int | None, neighbours: int) -> tuple[Array, list[dict[int, int]] | None]:
-    """Return the components of each sample, int32, and the label of each by its number; None of masks.
+def component_segments(
+    labels: Array, axis: int | None, neighbours: int
+) -> tuple[RunSegments, list[dict[int, int]] | None]:
+    """Return the components of each sample, and the label of each by its number; None of masks.
 
     Parameters
     ----------
@@ -36,30 +32,56 @@ def component_maps(labels: Array, axis: int | None, neighbours: int) -> tuple[Ar
     axis
         The axis that separates samples, None where all is one.
     neighbours
-        As of `fastseg.counting.components.label_map_components`.
+        4 or 8, with three axes 6, 18 or 26.
     """
-    if axis is None:
-        found = label_map_components(labels, neighbours)
-    else:
-        found = np.empty(labels.shape, np.int32)
-        for own, into in zip(samples(labels, axis), samples(found, axis), strict=True):
-            into[...] = label_map_components(own, neighbours)
+    find = counter_of("auto").component_runs
+    found = [find(own, neighbours) for own in samples(labels, axis)]
+    segments = RunSegments(_shape(labels, axis), found)
     if labels.dtype == bool:
-        return found, None
-    both = zip(samples(found, axis), samples(labels, axis), strict=True)
-    return found, [dict(enumerate(values_of(components, own).tolist(), 1)) for components, own in both]
+        return segments, None
+    return segments, [dict(enumerate(runs.values.tolist(), 1)) for runs in found]
 
 
-def grown_maps(mask: Array, axis: int | None, neighbours: int, steps: int, reach: int) -> tuple[Array, Array]:
-    """Return maps of the components of masks, each joined with those that it meets once grown: as they are, and as grown."""
-    options: dict[str, Any] = {"dilation": steps, "dilation_neighbours": reach, "grown": True}
-    if axis is None:
-        grown = label_map_components(mask, neighbours, **options)
-    else:
-        grown = np.empty(mask.shape, np.int32)
-        for own, into in zip(samples(mask, axis), samples(grown, axis), strict=True):
-            into[...] = label_map_components(own, neighbours, **options)
-    return grown * mask, grown
+def grown_segments(
+    mask: Bools, axis: int | None, neighbours: int, steps: int, reach: int
+) -> tuple[RunSegments, RunSegments]:
+    """Return the components of masks, each joined with those that it meets once grown: as they are, and as grown."""
+    both = [grown_runs(own, neighbours, steps, reach) for own in samples(mask, axis)]
+    plain, grown = ([each[side] for each in both] for side in range(2))
+    return RunSegments(_shape(mask, axis), plain), RunSegments(_shape(mask, axis), grown)
+
+
+def pairs_of_segments(true: RunSegments, pred: RunSegments) -> PairCounts:
+    """Return the pairs of segments that share voxels, also with the background, 0: as `fastseg.count_pairs` of their maps."""
+    voxels = int(np.prod(true.shape))
+    columns = [_with_background(*each, voxels) for each in _overlaps(true, pred)]
+    case = np.repeat(np.arange(len(columns)), [len(each[0]) for each in columns])
+    if not columns:
+        return PairCounts.zeros(cases=0)
+    labels, others, counts = (np.concatenate(each) for each in zip(*columns, strict=True))
+    counted = np.zeros((len(columns), 4), np.int64)
+    counted[:, 0] = voxels
+    return PairCounts(case, labels, others, counts, counted)
+
+
+def grown_pairs(true: RunSegments, grown: RunSegments, pred: RunSegments) -> tuple[Ints, Ints, Bools, Ints, Ints]:
+    """Return of all pairs: case, grown true segment, whether that was there before it grew, predicted segment, voxels."""
+    inside, around = pairs_of_segments(true, pred), pairs_of_segments(grown, pred)
+    own = inside.true > 0
+    case, ids, labels, counts = (
+        np.concatenate([getattr(inside, name)[own], getattr(around, name)])
+        for name in ("case", "true", "pred", "counts")
+    )
+    before = np.arange(len(case)) < own.sum()
+    # What lies around is what was there once grown, without what was there before.
+    width = int(labels.max(initial=0)) + 1, int(ids.max(initial=0)) + 1
+    keys = (case * width[1] + ids) * width[0] + labels
+    known = keys[before]
+    if known.size:
+        place = np.minimum(np.searchsorted(known, keys[~before]), known.size - 1)
+        counts[~before] -= np.where(known[place] == keys[~before], counts[before][place], 0)
+    kept = counts > 0
+    return case[kept], ids[kept], before[kept], labels[kept], counts[kept]
 
 
 def region_maps(mask: Array, axis: int | None, neighbours: int) -> Array:
@@ -72,26 +94,35 @@ def region_maps(mask: Array, axis: int | None, neighbours: int) -> Array:
     return found
 
 
-def boxes_of_segments(labels: Array) -> dict[int, tuple[slice, ...]]:
-    """Return the box that holds each label but 0."""
-    return dict(boxes(labels))
-
-
-def places_of_segments(labels: Array, axis: int | None, case: Ints, ids: Array) -> Floats:
-    """Return the mean index of each segment along the axes of a sample, (S, axes)."""
-    found = [centroids(own, ids[case == n]) for n, own in enumerate(samples(labels, axis))]
-    return np.concatenate(found) if found else np.zeros((0, labels.ndim - (axis is not None)))
-
-
-def labels_at(labels: Array, axis: int | None, case: Ints, places: Floats) -> Array:
-    """Return the label of the voxel that each place, an index as `places_of_segments` has it, lies in: (S,)."""
-    found = np.zeros(len(case), labels.dtype)
-    for n, own in enumerate(samples(labels, axis)):
-        of_case = case == n
-        found[of_case] = own[tuple(np.floor(places[of_case] + 0.5).astype(np.int64).T)]
+def _overlaps(true: RunSegments, pred: RunSegments) -> list[tuple[Columns, Ints, Ints]]:
+    """Return for each case the segments that share voxels and how many these are, and the voxels of all segments."""
+    find = counter_of("auto").run_overlaps
+    found = []
+    for one, other in zip(true.runs, pred.runs, strict=True):
+        sizes = (
+            np.bincount(runs.ids, runs.stops - runs.starts, runs.values.size + 1)[1:].astype(np.int64)
+            for runs in (one, other)
+        )
+        found.append((find(one, other), *sizes))
     return found
 
 
-def samples(array: Array, axis: int | None) -> Iterator[Array]:
-    """Yield views of the samples."""
-    yield from [array] if axis is None else np.moveaxis(array, axis, 0)
+def _with_background(common: Columns, true_sizes: Ints, pred_sizes: Ints, voxels: int) -> Columns:
+    """Return the pairs of a case, sorted, with those that are background on a side."""
+    true, pred, counts = common
+    alone = true_sizes.copy(), pred_sizes.copy()
+    np.subtract.at(alone[0], true - 1, counts)
+    np.subtract.at(alone[1], pred - 1, counts)
+    nothing = voxels - int(true_sizes.sum()) - int(alone[1].sum())
+    columns = (
+        np.concatenate([true, np.arange(1, true_sizes.size + 1), np.zeros(pred_sizes.size + 1, np.int64)]),
+        np.concatenate([pred, np.zeros(true_sizes.size, np.int64), np.arange(1, pred_sizes.size + 1), [0]]),
+        np.concatenate([counts, *alone, [nothing]]),
+    )
+    order = np.lexsort((columns[1], columns[0]))
+    order = order[columns[2][order] > 0]
+    return columns[0][order], columns[1][order], columns[2][order]
+
+
+def _shape(array: Array, axis: int | None) -> tuple[int, ...]:
+    return tuple(size for k, size in enumerate(array.shape) if k != (None if axis is None else axis % array.ndim))

@@ -10,14 +10,15 @@ import numpy.typing as npt
 
 from fastseg.arrays.arguments import finite_number
 from fastseg.counting.boxes import read_boxes
-from fastseg.counting.no_data import nodata_label
+from fastseg.counting.no_data import nodata_label, with_label
 from fastseg.counting.stored_labels import first_index, to_labels
 from fastseg.volumes import Volume, VolumeError, palettes
 from fastseg.volumes.geometry import TOLERANCE, Geometry
+from fastseg.volumes.kept import Kept
 from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import open_aligned, side_by_side
 
-__all__ = ["LabelMaps", "read_label_maps"]
+__all__ = ["LabelMaps", "label_maps_of", "read_label_maps"]
 
 Array = npt.NDArray[Any]
 
@@ -86,6 +87,46 @@ def read_label_maps(
             notes.append(by_colour)
         notes += _leave_out(volumes[:2], maps, mapped=bool(map_prediction))
         return LabelMaps(maps[0], maps[1], true.geometry, "; ".join(filter(None, notes)) or None)
+
+
+def label_maps_of(
+    volumes: Sequence[Kept], map_prediction: Mapping[int, int] | None, *, ignore: Sequence[int] = ()
+) -> LabelMaps:
+    """Return the labels of volumes that were counted, and whose voxels were kept; they are not read again.
+
+    Parameters
+    ----------
+    volumes
+        Truth, prediction and, if there is one, the region of interest, outside of which both maps are 0.
+    map_prediction
+        Labels of the prediction that stand for others.
+    ignore
+        True labels of which nobody knows what is there: both maps are 0.
+    """
+    true, pred, *roi = volumes
+    mapping = map_prediction
+    if not mapping and palettes.unlike(true, pred):
+        mapping, _ = palettes.by_colour(true, pred, *([np.unique(each.voxels())] for each in (true, pred)))
+    maps = [_kept_labels(volume, own) for volume, own in ((true, None), (pred, mapping))]
+    outside = [each.voxels() == 0 for each in roi]
+    if ignore:
+        outside.append(np.isin(maps[0], np.array(ignore)))
+    if outside or any(nodata_label(each) for each in (true, pred)):
+        maps = [each.copy() for each in maps]
+    for where in outside:
+        for each in maps:
+            each[where] = 0
+    notes = [*_leave_out([true, pred], maps, mapped=bool(map_prediction))]
+    return LabelMaps(maps[0], maps[1], true.geometry, "; ".join(notes) or None)
+
+
+def _kept_labels(volume: Kept, mapping: Mapping[int, int] | None) -> Array:
+    stored = volume.voxels()
+    if volume.scaling is None and not mapping and stored.dtype.kind in "biu":
+        return stored.view(np.uint8) if stored.dtype.kind == "b" else stored
+    return to_labels(with_label(stored, volume), volume.scaling, mapping)[
+        0
+    ]  # which were found to be labels when counted
 
 
 def _leave_out(volumes: Sequence[Volume], maps: Sequence[Array], *, mapped: bool) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The backends: packages with a `PairCounter`, a `MaskCounter` (the protocols are in `fastseg.kernels.protocols.labels`), a
 `ScoreCounter`, a `GradientWriter` (in `fastseg.kernels.protocols.scores`), a `SurfaceMeasurer` (in
-`fastseg.kernels.protocols.surfaces`) and `transpose_into`.
+`fastseg.kernels.protocols.surfaces`), `component_runs`, `paint_runs` and `run_overlaps` (in
+`fastseg.kernels.protocols.components`) and `transpose_into`.
 
 `numpy` is slow, obvious, normative. `numba` has the kernels that are compiled through its `jit`: those of labels and masks on
 the 64-lane primitives of `simd.lanes`, those of scores on the vectors of numbers of `simd.vectors`. Importing this package

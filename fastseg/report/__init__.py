@@ -70,8 +70,6 @@ def write_report(
         there = Path(str(run.facts.get("working_folder", "")), given)
         images = there if there.is_dir() else given
     under = None if images is None else Images(images, fill)
-    listed = folder / "instances.csv"
-    instances = listed.read_bytes() if "instances" in run.facts and listed.is_file() else None
     html = render(
         run,
         title=folder.resolve().name,
@@ -79,7 +77,6 @@ def write_report(
         overlays=overlays,
         digest=digest,
         under=under,
-        instances=instances,
     )
     atomic.write_atomically(path, html.encode("utf-8", "backslashreplace"))
     return path

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
 from fastseg.report.words import count, duration, moment, percent
 from fastseg.runs import Run, Settings
-from fastseg.runs.scoring.settings import SurfaceSettings
+from fastseg.runs.scoring.settings import InstanceSettings, SurfaceSettings
 
 __all__ = ["Setting", "facts", "settings"]
 
@@ -66,7 +66,7 @@ def settings(of: Settings) -> list[Setting]:
     default = Settings()
     rows = []
     for entry in fields(of):
-        if entry.name == "surfaces" and of.surfaces is None:
+        if entry.name in ("surfaces", "instances") and getattr(of, entry.name) is None:
             continue
         name, value = entry.name, getattr(of, entry.name)
         same = value == getattr(default, name)
@@ -76,6 +76,11 @@ def settings(of: Settings) -> list[Setting]:
 
 def _setting(name: str, value: Any) -> str:
     """Return the value of a setting in words."""
+    if isinstance(value, InstanceSettings):
+        regions = _setting("regions", value.regions)
+        given = asdict(value).items()
+        own: dict[str, Any] = {key: each for key, each in given if key != "regions" and each not in (None, 0)}
+        return _text([regions, *(f"{_words(key).lower()} {each}" for key, each in own.items())])
     if not isinstance(value, tuple | dict | SurfaceSettings) and (name, value) in _VALUES:
         return _VALUES[name, value]
     if name == "confidence":
@@ -85,19 +90,19 @@ def _setting(name: str, value: Any) -> str:
     elif name == "map_prediction":
         value = [f"{old} → {new}" for old, new in value.items()]
     elif name == "surfaces":
-        own = [f"{called} {tolerance:g} mm" for called, tolerance in value.tolerances.items()]
+        each = [f"{called} {tolerance:g} mm" for called, tolerance in value.tolerances.items()]
         general = [] if value.tolerance is None else [f"{value.tolerance:g} mm"]
         how, value = value, [f"of {value.surface}", f"outside of the image {value.border}"]
         value += [f"spacing {' × '.join(f'{step:g}' for step in how.spacing)} mm"] if how.spacing else []
-        value += [f"tolerance {', '.join([*general, *own])}"] if general or own else []
+        value += [f"tolerance {', '.join([*general, *each])}"] if general or each else []
     elif name == "regions":
         value = [f"{region} = {' + '.join(map(str, members))}" for region, members in value.items()]
     return _text(value)
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
-    """Return what else a run says of itself, in words; what its gates and instances say is elsewhere."""
-    given = {name: value for name, value in run.facts.items() if name not in ("gates", "instances")}
+    """Return what else a run says of itself, in words; what its gates say is elsewhere."""
+    given = {name: value for name, value in run.facts.items() if name != "gates"}
     times, machine = (_taken(given, name) for name in ("times", "machine"))
     known: dict[str, tuple[str, Callable[[Any], str]]] = {
         "reference": ("References", _text),

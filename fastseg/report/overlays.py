@@ -6,7 +6,7 @@ The files are read twice, box by box: once to find the place, once to copy the p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -61,6 +61,10 @@ class Plane:
         Whether the plane is there for the mark alone.
     image : (H, W) float64 or None
         What the labels are of, where that is known.
+    sides : pair of (int, int, float)
+        Of what runs down and of what runs to the right: the axis, its first index that is shown, and mm from one to the next.
+    upwards : bool
+        Whether indices rise from the bottom to the top.
     """
 
     axis: int | None
@@ -75,6 +79,27 @@ class Plane:
     image: Array | None = None
     mark: tuple[float, float] | None = None
     extra: bool = False
+    sides: tuple[tuple[int, int, float], tuple[int, int, float]] | None = None
+    upwards: bool = False
+
+    def place_of(self, box: Sequence[Sequence[int]]) -> tuple[float, float, float, float] | None:
+        """Return where a box of voxels lies, in units of `size`: left, top, width, height; None where it is not seen.
+
+        Parameters
+        ----------
+        box
+            Along each axis of the volume the first index, and that after the last.
+        """
+        if self.sides is None or (self.axis is not None and not box[self.axis][0] <= self.index < box[self.axis][1]):
+            return None
+        spans = []
+        for (axis, low, mm), size in zip(self.sides, self.size, strict=True):
+            start, stop = ((end - low) * mm for end in box[axis])
+            spans.append((min(max(start, 0.0), size), min(max(stop, 0.0), size)))
+        (top, bottom), (left, right) = spans
+        if self.upwards:
+            top, bottom = self.size[0] - bottom, self.size[0] - top
+        return (left, top, right - left, bottom - top) if right > left and bottom > top else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,11 +324,16 @@ class _Copy:
             image = None if image is None else image.T[::-1]
             size = size[::-1]
         seen = mark is not None and (self.axis is None or mark[self.axis] == self.voxel[self.axis])
+        of_sides = [(side, self.low[side], self.mm[side]) for side in self.sides]
+        of_sides = of_sides[::-1] if upwards else of_sides
         name, index, length = "", 0, 1
         if self.axis is not None:
             name, index, length = axes[self.axis], self.voxel[self.axis], self.shape[self.axis]
         at, far = self._at(self.voxel, upwards), self._at(mark, upwards) if mark is not None and seen else None
-        return Plane(self.axis, name, index, length, true, pred, scored, (size[0], size[1]), at, image, far, self.extra)
+        return Plane(
+            self.axis, name, index, length, true, pred, scored, (size[0], size[1]), at, image, far, self.extra,
+            (of_sides[0], of_sides[1]), upwards,
+        )  # fmt: skip
 
 
 def _boxes(record: CaseRecord, settings: Settings, image: str | None) -> Iterator[Box]:

@@ -42,7 +42,6 @@ def render(
     overlays: bool = True,
     digest: str = "",
     under: Images | None = None,
-    instances: bytes | None = None,
 ) -> str:
     """Return the report of a run as HTML.
 
@@ -58,8 +57,6 @@ def render(
         Tells these results from others (`fastseg.runs.outputs.stale_report`).
     under : Images, optional
         What was segmented, to be drawn under the labels.
-    instances : bytes, optional
-        The run's instances.csv, where it is there.
     """
     style, script = _file("report.css"), _file("report.js")
     parts = {
@@ -67,7 +64,7 @@ def render(
         "settings": run.settings,
         "policy": f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'",
-        **_contents(run, worst, overlays, under), "instances": instances_section(run, instances),
+        **_contents(run, worst, overlays, under), "instances": instances_section(run),
     }  # fmt: skip
     return str(_template().render(parts))
 

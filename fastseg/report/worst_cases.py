@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastseg.counts.farthest import Farthest, farthest_element
 from fastseg.metrics.choice import known_metric
-from fastseg.report import overlays, pictures, svg
+from fastseg.report import lesions, overlays, pictures, svg
 from fastseg.report.images import Images
 from fastseg.report.words import count, metric_name, number
 from fastseg.runs import CaseRecord, Run
@@ -149,10 +149,16 @@ def _with_pictures(case: Shown, record: CaseRecord, run: Run, under: Images | No
         legend.append((swatch(GREY), "other labels"))
     if largest is not None:
         legend.append((svg.html(_RING), "largest distance"))
+    unmatched = lesions.unmatched_of(record)
+    seen = [row for row in unmatched if any(plane.place_of(row["box"]) is not None for plane in views.planes)]
+    kinds = {str(row["kind"]): f"{row['kind']} instance" for row in seen}
+    legend += [(swatch(lesions.COLOURS[kind]), name) for kind, name in sorted(kinds.items(), reverse=True)]
+    crossed = f"{len(seen):,} of {count(len(unmatched), 'missed or invented instance')} cross these planes"
+    facts = (*case.facts, *_where(views), *_farthest(largest, views, run), *lacking, *([crossed] if unmatched else []))
     return replace(
         case,
-        facts=(*case.facts, *_where(views), *_farthest(largest, views, run), *lacking),
-        planes=tuple(_drawings(plane, colours | others, fill, known) for plane in views.planes),
+        facts=facts,
+        planes=tuple(_drawings(plane, colours | others, fill, known, seen) for plane in views.planes),
         captions=("Image", *case.captions) if views.planes[0].image is not None else case.captions,
         legend=tuple(legend[:_LEGEND]),
         more=max(0, len(legend) - _LEGEND),
@@ -193,7 +199,7 @@ def _index(views: overlays.Views, voxel: tuple[int, ...]) -> str:
 
 
 def _drawings(
-    plane: overlays.Plane, colours: Mapping[int, str], fill: bool, known: bool
+    plane: overlays.Plane, colours: Mapping[int, str], fill: bool, known: bool, rows: Sequence[Mapping[str, Any]]
 ) -> tuple[str, tuple[Any, ...]]:
     """Return what a plane is, and its pictures: the image, if there is one, truth, prediction, disagreement."""
     name = f"{plane.name} = {plane.index} of 0–{plane.length - 1}" if plane.axis is not None else ""
@@ -214,7 +220,7 @@ def _drawings(
         _drawing(
             image, table, plane, f"{what}, {name}" if name else what,
             under=None if what == "Disagreement" else under, opacity=0.5 if fill and under else 1.0,
-            bar=known and what == "Image",
+            bar=known and what == "Image", rows=rows,
         )
         for what, image, table in images
     )  # fmt: skip
@@ -265,10 +271,12 @@ def _drawing(
     under: str | None = None,
     opacity: float = 1.0,
     bar: bool = False,
+    rows: Sequence[Mapping[str, Any]] = (),
 ) -> Any:
     """Return a picture as an ``svg`` element, its sides as long as they are in the patient, with a cross at the place.
 
-    Below it is an image, if there is one, and in a corner a bar that says how long some millimetres are.
+    Below it is an image, if there is one, in a corner a bar that says how long some millimetres are, and above it a frame
+    around each of the instances in `rows` that the plane crosses.
     """
     height, width = plane.size
     places = (plane.cross, plane.mark or plane.cross)
@@ -282,6 +290,7 @@ def _drawing(
     parts += [] if plane.extra else _cross(x * wide, y * high, wide, high)
     if plane.mark is not None:
         parts.append(f'<circle class="far" cx="{far_x * wide:.1f}" cy="{far_y * high:.1f}" r="8"/>')
+    parts += lesions.frames(plane, rows, wide, high)
     return svg.html(
         f'<svg viewBox="0 0 {wide:.1f} {high:.1f}" width="{wide:.1f}" height="{high:.1f}" role="img" '
         f'aria-label="{_attribute(label)}">{"".join(parts)}</svg>'

@@ -66,6 +66,12 @@ def evaluate_folder(
     surface: Literal["voxel", "surfel", "object"] | None = None,
     border: Literal["background", "extend"] | None = None,
     spacing: float | Sequence[float] | None = None,
+    instances: str | Sequence[str | int] | None = None,
+    match: str | None = None,
+    connectivity: int | None = None,
+    dilation: int | None = None,
+    min_voxels: int = 0,
+    min_ml: float | None = None,
     background: bool | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
     geometry_tolerance: float = TOLERANCE,
@@ -119,6 +125,12 @@ def evaluate_folder(
         how far NSD and surface overlap let surfaces be apart in mm, a number or that of each class by name or label (None: of
         all others), and as in `fastseg.surface_distances`, by default what the convention does. Another tolerance later
         measures nothing again. Both volumes of a case are in memory then, in the types that they are stored in.
+    instances, match
+        Labels or regions, by name or number, whose connected components are matched too, such as lesions; and when a true and
+        a predicted one match: "iou>0.5" (by default), "dice>=0.1", "overlap>0", "centre", or a convention such as "brats".
+        `Run.instances` has them. Both volumes of a case are in memory then.
+    connectivity, dilation, min_voxels, min_ml
+        What these components are, as in `fastseg.match_instances`.
     resamples, confidence, seed
         As in `fastseg.runs.scoring.options.read_settings`: how.
     masks : bool
@@ -200,6 +212,7 @@ def evaluate_folder(
         geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes, missing=missing, activation=activation,
         channel_axis=channel_axis, missing_mask=missing_mask, resamples=resamples, confidence=confidence, seed=seed,
         tolerance=tolerance, surface=surface, border=border, spacing=spacing,
+        instances=instances, match=match, connectivity=connectivity, dilation=dilation, min_voxels=min_voxels, min_ml=min_ml,
     )  # fmt: skip
     for text in chosen.notes(unknown):
         say(f"warning: {text}")

@@ -21,7 +21,7 @@ __all__ = ["merge_runs"]
 
 Path = str | os.PathLike[str]
 #: Facts that are of the machine, of the moment, or of the shard.
-_OF_ITS_OWN = ("shard", "gates", "times", "machine", "working_folder", "instances")
+_OF_ITS_OWN = ("shard", "gates", "times", "machine", "working_folder")
 
 
 def merge_runs(shards: Sequence[Path], output: Path | None = None, *, note: Callable[[str], None] | None = None) -> Run:
@@ -82,7 +82,7 @@ def merge_runs(shards: Sequence[Path], output: Path | None = None, *, note: Call
     if problems:
         raise CasesError(problems, "the same commands as before finish or repeat single shards", what="the shards")
     first, *_ = found.values()
-    facts = {name: value for name, value in first.facts.items() if name not in ("shard", "machine", "instances")}
+    facts = {name: value for name, value in first.facts.items() if name not in ("shard", "machine")}
     facts["times"] = _times([run.facts["times"] for run in found.values()])
     run = Run(first.settings, tuple(records), facts)
     gates = [parse_gate(text) for text in first.facts["shard"]["gates"]]
@@ -108,6 +108,10 @@ def _read(folders: Sequence[str]) -> tuple[dict[str, RunNumbers], list[str]]:
         except ValueError as error:
             problems.append(shown(str(error)))
             continue
+        if run.instances is not None and run.instances.rows is None:
+            problems.append(
+                f"{shown(folder)}: expected the instances.csv that the shard was written with; it is gone or changed"
+            )
         shard = run.facts.get("shard")
         if not isinstance(shard, Mapping) or not {"number", "of", "cases", "ids", "gates"} <= shard.keys():
             problems.append(f"{shown(folder)}: expected a shard (evaluate --shard), found a whole run")

@@ -28,6 +28,8 @@ class Run(RunNumbers):
 
     Notes
     -----
+    `instances` has what was matched, where instances were asked for; it prints as a table, too.
+
     N is the number of cases that have counts (`counted`), C the number of reported classes (`classes`).
 
     Examples

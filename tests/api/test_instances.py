@@ -64,14 +64,19 @@ def test_centroids_are_means_of_indices(labels: np.ndarray) -> None:
     for each in (labels, labels.transpose(2, 0, 1), labels[:, 0], labels[0, 0]):
         ids = np.unique(each)
         wanted = [np.argwhere(each == label).mean(0) for label in ids]
-        assert centroids.centroids(each, ids) == pytest.approx(np.array(wanted))
+        found, boxes = centroids.centroids_and_boxes(each, ids)
+        assert found == pytest.approx(np.array(wanted))
+        ends = [[np.argwhere(each == label).min(0), np.argwhere(each == label).max(0) + 1] for label in ids]
+        assert boxes.tolist() == np.array(ends).swapaxes(1, 2).tolist()
 
 
 def test_centroids_over_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = np.random.default_rng(2).integers(0, 3, (9, 5, 4))
-    whole = centroids.centroids(labels, np.arange(4))
+    whole, boxes = centroids.centroids_and_boxes(labels, np.arange(4))
     monkeypatch.setattr(centroids, "_SLAB", 8)
-    assert centroids.centroids(labels, np.arange(4)) == pytest.approx(whole, nan_ok=True)
+    again = centroids.centroids_and_boxes(labels, np.arange(4))
+    assert again[0] == pytest.approx(whole, nan_ok=True)
+    assert again[1][:3].tolist() == boxes[:3].tolist()
     assert np.isnan(whole[3]).all()
 
 
@@ -93,6 +98,37 @@ def test_places_in_mm() -> None:
     images = (SimpleITK.GetImageFromArray(each.transpose(2, 1, 0)) for each in (true, nothing))
     itk = match_instances(*(_placed(image) for image in images))
     assert itk.misses.centroids == pytest.approx(np.array([[-13.0, -26.0, 46.0]]))  # RAS: ITK's x and y the other way
+
+
+def test_volumes_in_ml() -> None:
+    true, pred = np.zeros((2, 4, 5, 6), bool)
+    true[0, 0, :3] = pred[3, 4, 4:] = True
+    found = match_instances(true, pred, spacing=(10, 1, 1))
+    volumes = found.false_negative_ml, found.false_positive_ml, found.volume_difference_ml
+    assert volumes == pytest.approx((0.03, 0.02, 0.01))
+    assert np.isnan(match_instances(true, pred).false_negative_ml)
+    assert match_instances(true, pred, min_ml=0.025, spacing=(10, 1, 1)).fp == 0
+    with pytest.raises(ValueError, match="min_ml: expected spacing="):
+        match_instances(true, pred, min_ml=0.025)
+
+
+def test_boxes() -> None:
+    true, pred = np.zeros((2, 4, 5, 6), bool)
+    true[1:3, 2, 3:6] = pred[0, 0, 0] = True
+    for maps in ((true, pred), (true * 7, pred * 9)):
+        found = match_instances(*maps)
+        assert found.misses.boxes.tolist() == [[[1, 3], [2, 3], [3, 6]]]
+        assert [row["box"] for row in found.rows()] == [[[1, 3], [2, 3], [3, 6]], [[0, 1], [0, 1], [0, 1]]]
+
+
+def test_ids_beyond_what_floats_hold() -> None:
+    """Neighbours of 2⁵³ are one number as floats."""
+    true = np.array([[2**53, 2**53 + 1, 2**53 + 1]], np.uint64)
+    found = match_instances(true, true, surface="voxel", spacing=1)
+    assert found.centroids is not None
+    assert found.centroids[0].tolist() == [[0, 0], [0, 1.5]]
+    assert found.surfaces is not None
+    assert found.surfaces.elements[:, 0].tolist() == [[1, 1], [2, 2]]
 
 
 def _placed(image: SimpleITK.Image) -> SimpleITK.Image:

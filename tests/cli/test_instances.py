@@ -69,9 +69,17 @@ def test_a_line_for_each_instance(lesion_pair: Any, capsys: Any, monkeypatch: An
         ("true", "lesion", "", "0.016")
     ]
     assert [float(missed[0][f"centroid_{k}"]) for k in (1, 2)] == pytest.approx([2.5 - 5, 2.5])
-    summary = json.loads((out / "instances.json").read_text(encoding="utf-8"))
-    assert summary["scores"]["lesion"]["f1"] == pytest.approx(wanted.f1)
-    assert (summary["regions"], summary["failed"]) == ({"lesion": [2]}, {})
+    assert [missed[0][f"box_{end}_{k}"] for k in range(3) for end in ("start", "stop")] == [
+        "12",
+        "14",
+        "2",
+        "4",
+        "2",
+        "4",
+    ]
+    told = json.loads((out / "run.json").read_text(encoding="utf-8"))["instances"]
+    assert told["scores"]["lesion"]["f1"] == pytest.approx(wanted.f1)
+    assert told["regions"] == {"lesion": [2]}
 
 
 def test_folders_count_all_instances_together(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
@@ -96,7 +104,7 @@ def test_folders_count_all_instances_together(capsys: Any, monkeypatch: Any, tmp
 
 
 def test_a_run_tells_of_its_instances(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
-    """And one without them is as it was, byte for byte."""
+    """And all else of it is as without them, byte for byte."""
     for side, mask in zip(("true", "pred"), lesions(), strict=True):
         (tmp_path / side).mkdir()
         np.save(tmp_path / side / "a.npy", mask)
@@ -122,13 +130,17 @@ def test_a_run_tells_of_its_instances(capsys: Any, monkeypatch: Any, tmp_path: P
     Run.load(out).save(out)
     assert (out / "run.json").read_bytes() == written
     plain = json.loads(before.pop("run.json"))
+    del before["records.jsonl"]  # the journal
     for each in (found, plain):
-        del each["times"]
-    del found["instances"]
+        del each["times"], each["cases"][0]["key"]
+    del found["instances"], found["settings"]["instances"]
+    own = found["cases"][0].pop("instances")
+    assert own == {"1": {"tp": wanted.tp, "fp": wanted.fp, "fn": wanted.fn, "iou": pytest.approx(wanted.tally.iou.sum()),
+                         "dice": pytest.approx(wanted.tally.dice.sum())}}  # fmt: skip
     assert found == plain
     assert {name: (out / name).read_bytes() for name in before} == before
-    (out / "run.json").write_bytes(written.replace(b'"rule": {', b'"role": {'))
-    with pytest.raises(ValueError, match=r"expected a run that fastseg wrote; found instances without rule"):
+    (out / "run.json").write_bytes(written.replace(b'"instances": {\n  "rule"', b'"lesions": {\n  "rule"'))
+    with pytest.raises(ValueError, match=r"expected a run that fastseg wrote; found a run without what is said of its"):
         Run.load(out)
 
 
@@ -140,7 +152,7 @@ def test_a_case_that_cannot_be_read_is_said(capsys: Any, monkeypatch: Any, tmp_p
     np.save(tmp_path / "pred" / "b.npy", np.eye(3, dtype=int))
     code, out, err = call(capsys, monkeypatch, "evaluate", tmp_path / "true", tmp_path / "pred", "--instances", "1")
     assert code == 3
-    assert "instances of b: " in err
+    assert "error: b: " in err
     assert table(out)["found"] == "1"
 
 
@@ -158,6 +170,51 @@ def test_wrong_usage(options: list[str], message: str, lesion_pair: Any, capsys:
     code, _, err = call(capsys, monkeypatch, "evaluate", *lesion_pair, *options)
     assert code in (2, 3)
     assert message.removeprefix("--connectivity: ") in err
+
+
+def test_options_of_components(lesion_pair: Any, capsys: Any, monkeypatch: Any) -> None:
+    base = "evaluate", *lesion_pair, "--instances", 2
+    for option, value, wanted in (
+        ("--min-ml", 0.02, {"min_ml": 0.02, "spacing": (2, 1, 1)}),
+        ("--min-voxels", 10, {"min_voxels": 10}),
+        ("--dilation", 1, {"dilation": 1, "criterion": "overlap", "threshold": 0}),
+    ):
+        more = ("--match", "overlap>0") if option == "--dilation" else ()
+        found = table(call(capsys, monkeypatch, *base, option, value, *more)[1])
+        matching = match_instances(*lesions(), connectivity=26, **wanted)
+        assert [int(found[name]) for name in ("found", "missed", "invented")] == [
+            matching.tp, matching.fn, matching.fp,
+        ], option  # fmt: skip
+
+
+def test_gates(lesion_pair: Any, capsys: Any, monkeypatch: Any) -> None:
+    base = "evaluate", *lesion_pair, "--instances", "2", "--quiet"
+    wanted = match_instances(*lesions(), connectivity=26)
+    for gate, passed in {
+        f"detection_f1={wanted.f1:.3f}": wanted.f1 >= round(wanted.f1, 3),
+        "2:pq=0.01": True,
+        "pq=0.99": False,
+        f"2:missed={wanted.fn}": True,
+        f"invented={wanted.fp - 1}": False,
+        "lesion_dice<=0.1": None,
+    }.items():
+        code, _, err = call(capsys, monkeypatch, *base, "--fail-under", gate)
+        assert code == (2 if passed is None else 0 if passed else 1), (gate, err)
+    code, _, err = call(capsys, monkeypatch, *base, "--fail-under", "organ:pq=0.5")
+    assert code == 2
+    assert "there is no class 'organ'; expected one of: 2" in err
+    code, _, err = call(capsys, monkeypatch, *base[:3], "--fail-under", "pq=0.5")
+    assert code == 2
+    assert "pq is of instances, which are matched where they are asked for (instances=, --instances)" in err
+
+
+def test_json_has_instances(lesion_pair: Any, capsys: Any, monkeypatch: Any) -> None:
+    out = call(capsys, monkeypatch, "evaluate", *lesion_pair, "--instances", "2", "--json", "-")[1]
+    told = json.loads(out)["instances"]
+    assert told["scores"]["2"]["panoptic_quality"] == pytest.approx(
+        match_instances(*lesions(), connectivity=26).panoptic_quality
+    )
+    assert told["rule"]["criterion"] == "iou"
 
 
 def test_rules_in_words() -> None:

@@ -39,7 +39,7 @@ LIBRARIES = {
     "counting": "numpy dask",
     "api": "numpy pandas dask",
     "runs": "numpy distributed",
-    "counting.components": "numpy scipy cc3d",
+    "counting.components": "numpy scipy",
     "runs.results": "numpy scipy",
     "runs.comparison": "numpy scipy matplotlib",
     "adapters": "numpy torch",

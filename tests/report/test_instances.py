@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,8 @@ import pytest
 from support.instance_cases import lesions
 from support.reports import IMAGE, Page, checked, run_of
 
-from fastseg.report import plots, write_report
+from fastseg.report import overlays, plots, write_report
 from fastseg.runs import Run, evaluate_folder
-from fastseg.runs.instances import evaluate_instances
-from fastseg.runs.outputs.stale_report import run_digest
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -25,8 +24,7 @@ def folder(tmp_path: Path) -> Path:
     for side, mask in zip(("true", "pred"), lesions(), strict=True):
         (tmp_path / side).mkdir()
         np.save(tmp_path / side / "=a.npy", mask)
-    evaluate_folder(tmp_path / "true", tmp_path / "pred", tmp_path / "out")
-    evaluate_instances(tmp_path / "true", tmp_path / "pred", "1", match="iou>=0.6").save(tmp_path / "out")
+    evaluate_folder(tmp_path / "true", tmp_path / "pred", tmp_path / "out", instances="1", match="iou>=0.6")
     return tmp_path / "out"
 
 
@@ -53,7 +51,9 @@ def test_what_was_missed_and_invented_is_listed(folder: Path) -> None:
     sizes = [int(size) for *_, size, _ in found]
     assert sizes == sorted(sizes, reverse=True)
     assert html.count('<use href="#instances-0-') == len(rows)
-    scores = Run.load(folder).facts["instances"]["scores"]["1"]
+    found = Run.load(folder).instances
+    assert found is not None
+    scores = found.to_dict()["scores"]["1"]
     assert f"{scores['matched']}{scores['missed']}{scores['invented']}{scores['recall']:.4f}" in text
     assert scores["missed"] + scores["invented"] == len(lines)
 
@@ -62,36 +62,59 @@ def test_a_list_of_other_instances_is_not_shown(folder: Path) -> None:
     page = write_report(folder, overlays=False)
     (folder / "instances.csv").write_text("case,region\n")
     text = section(Page(write_report(folder, overlays=False).read_text("utf-8")))
-    assert "instances.csv beside the run is of another run, or was changed" in text
+    assert "instances.csv beside the run is gone, or was changed" in text
     (folder / "instances.csv").unlink()
     text = section(Page(write_report(folder, overlays=False).read_text("utf-8")))
-    assert "instances.csv is not beside the run" in text
+    assert "instances.csv beside the run is gone, or was changed" in text
     assert page.exists()
 
 
-def test_names_and_reasons_are_text(folder: Path) -> None:
-    told = Run.load(folder).facts["instances"]
-    rule = {**told["rule"], "criterion": "centre", "connectivity": 6, "min_voxels": 5}
-    scores = {IMAGE: {**told["scores"]["1"], "f1": None}}
-    facts = {"instances": {**told, "rule": rule, "scores": scores, "failed": {IMAGE: IMAGE}}}
-    text = section(checked(run_of(facts=facts)))
+def test_names_are_text(folder: Path) -> None:
+    run = Run.load(folder)
+    assert run.instances is not None
+    how = replace(run.settings.instances, regions={IMAGE: (1,)}, match="centre", connectivity=6, min_voxels=5)
+    records = [replace(each, instances={IMAGE: each.instances["1"]}) for each in run.records]
+    text = section(checked(replace(run, settings=replace(run.settings, instances=how), records=tuple(records))))
     assert "the centre of the prediction, which lies in the true one" in text
     assert "6 neighbours, at least 5 voxels" in text
-    assert text.count(IMAGE) == 3
+    assert text.count(IMAGE) >= 3
     assert "Instances" not in checked(run_of()).text
 
 
+def test_what_was_missed_and_invented_is_framed(folder: Path) -> None:
+    html = write_report(folder).read_text("utf-8")
+    assert "missed or invented instances cross these planes" in html
+    run = Run.load(folder)
+    rows = [row for row in run.records[0].instances["1"].rows or () if row["kind"] != "matched"]
+    views = overlays.views(run.records[0], run.settings)
+    seen = 0
+    for plane in views.planes:
+        for row in rows:
+            place = plane.place_of(row["box"])
+            crossed = row["box"][plane.axis][0] <= plane.index < row["box"][plane.axis][1]
+            assert (place is not None) == crossed
+            if place is not None:
+                left, top, width, height = place
+                down, across = (k for k in range(3) if k != plane.axis)
+                assert width == row["box"][across][1] - row["box"][across][0]
+                assert height == row["box"][down][1] - row["box"][down][0]
+                inside = (plane.pred if row["kind"] == "invented" else plane.true)[
+                    round(top) : round(top + height), round(left) : round(left + width)
+                ]
+                assert inside.any()
+                seen += 1
+    assert html.count("data-instance=") == 3 * seen > 0
+
+
 def test_the_page_of_other_instances_goes(folder: Path) -> None:
-    """Each of the two writes tells results of before from its own."""
+    """Each run tells results of before from its own."""
     page, notes = write_report(folder, overlays=False), list[str]()
-    digest, same = run_digest(folder), evaluate_instances
-    paths = folder.parent / "true", folder.parent / "pred"
-    same(*paths, "1", match="iou>=0.6").save(folder, note=notes.append)
+    paths = folder.parent / "true", folder.parent / "pred", folder
+    evaluate_folder(*paths, instances="1", match="iou>=0.6", note=notes.append)
     assert page.exists()
-    assert run_digest(folder) == digest
-    same(*paths, "1", match="centre").save(folder, note=notes.append)
+    evaluate_folder(*paths, instances="1", match="centre", note=notes.append)
     assert not page.exists()
-    assert ["showed earlier results" in note for note in notes] == [True]
+    assert sum("showed earlier results" in note for note in notes) == 1
 
 
 @pytest.mark.parametrize("sizes", [[], [1.0], [0.003, 25.0, 4e6]])

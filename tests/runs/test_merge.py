@@ -13,7 +13,6 @@ from support.command_line import call
 
 import fastseg
 from fastseg.runs.cases.find import CasesError
-from fastseg.runs.instances import evaluate_instances
 
 
 @pytest.fixture
@@ -44,13 +43,15 @@ def test_shards_are_the_run_of_one_machine(two: Any, tmp_path: Path, of: int) ->
     assert contents(tmp_path / "merged") == before
 
 
-def test_instances_of_shards_are_not_those_of_the_run(two: Any, tmp_path: Path) -> None:
-    folders = shards(two, tmp_path / "out", 2)
-    evaluate_instances(*two, "1", match="centre").save(folders[0])
-    assert "instances" in json.loads((folders[0] / "run.json").read_text())
-    run = fastseg.merge_runs(folders, tmp_path / "merged")
-    assert "instances" not in run.facts
-    assert "instances" not in json.loads((tmp_path / "merged" / "run.json").read_text())
+def test_instances_of_shards(two: Any, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"instances": [1, 2], "match": "overlap>0", "gates": ["1:pq=0.1"]}
+    fastseg.evaluate_folder(*two, tmp_path / "whole", **options)
+    folders = shards(two, tmp_path / "out", 2, **options)
+    fastseg.merge_runs(folders, tmp_path / "merged")
+    assert contents(tmp_path / "merged") == contents(tmp_path / "whole")
+    (folders[1] / "instances.csv").unlink()
+    with pytest.raises(CasesError, match="expected the instances.csv that the shard was written with"):
+        fastseg.merge_runs(folders, tmp_path / "merged")
 
 
 def test_shards_of_surfaces(two: Any, tmp_path: Path, counted: list[str]) -> None:

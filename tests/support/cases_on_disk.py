@@ -40,5 +40,6 @@ def contents(out: Path) -> dict[str, bytes]:
     plain = json.loads((out / "run.json").read_text())
     del plain["times"]
     exact = [*EXACT, *(["surfaces.npz"] if "surfaces" in plain else [])]
+    exact += ["instances.csv"] if "instances" in plain else []
     assert sorted(path.name for path in out.iterdir()) == sorted([*exact, "run.json"])
     return {**{name: (out / name).read_bytes() for name in exact}, "run.json": json.dumps(plain).encode()}

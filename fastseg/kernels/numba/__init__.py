@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastseg.kernels.loading import loading
 
 if TYPE_CHECKING:
+    from fastseg.kernels.numba.components import component_runs, paint_runs, run_overlaps
     from fastseg.kernels.numba.gradients import GradientWriter
     from fastseg.kernels.numba.label_counter import PairCounter
     from fastseg.kernels.numba.masks import MaskCounter
@@ -25,7 +26,10 @@ __all__ = [
     "ScoreCounter",
     "SurfaceMeasurer",
     "cache_folder",
+    "component_runs",
     "merge_runs",
+    "paint_runs",
+    "run_overlaps",
     "sparse_counter",
     "transpose_into",
 ]
@@ -37,7 +41,10 @@ _HOMES = {
     "PairCounter": "label_counter",
     "ScoreCounter": "score_counter",
     "SurfaceMeasurer": "surfaces",
+    "component_runs": "components",
     "merge_runs": "pair_counter",
+    "paint_runs": "components",
+    "run_overlaps": "components",
     "sparse_counter": "pair_counter",
     "transpose_into": "transpose",
 }

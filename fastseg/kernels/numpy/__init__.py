@@ -1,5 +1,6 @@
 """The NumPy backend: slow, obvious, normative. The other backends must give the same counts, with ``==``."""
 
+from fastseg.kernels.numpy.components import component_runs, paint_runs, run_overlaps
 from fastseg.kernels.numpy.gradients import GradientWriter
 from fastseg.kernels.numpy.labels import PairCounter
 from fastseg.kernels.numpy.masks import MaskCounter
@@ -14,7 +15,10 @@ __all__ = [
     "PairCounter",
     "ScoreCounter",
     "SurfaceMeasurer",
+    "component_runs",
     "merge_runs",
+    "paint_runs",
+    "run_overlaps",
     "sparse_counter",
     "transpose_into",
 ]

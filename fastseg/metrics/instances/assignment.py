@@ -20,6 +20,8 @@ Ints = npt.NDArray[np.int64]
 
 #: Cells of a block of the graph up to which it is solved as a dense matrix (32 MiB).
 _DENSE = 2**22
+#: Edges for each that is sure at which the search for more of these is given up.
+_FEW = 256
 
 
 def greedy(rows: Ints, columns: Ints, order: Ints) -> Bools:
@@ -89,34 +91,79 @@ def merging(
 def optimal(rows: Ints, columns: Ints, weights: Floats) -> Bools:
     """Choose edges so that no segment has two, and the sum of their weights, which are positive, is the greatest.
 
-    The graph falls into blocks that share no segment; each is solved alone, so that memory follows the blocks.
+    Edges that weigh more than all that could stand in their place are taken at once, which leaves few in maps of segments.
+    What is left of the graph falls into blocks that share no segment; each is solved alone, so that memory follows the blocks.
     """
-    chosen = _lonely(rows, columns)
-    left = np.flatnonzero(~chosen)
+    chosen, left = _outweighing(rows, columns, weights)
     if not left.size:
         return chosen
     blocks = _blocks(rows[left], columns[left])
     order = np.argsort(blocks, kind="stable")
-    ends = np.flatnonzero(np.diff(blocks[order])) + 1
-    for edges in np.split(left[order], ends):
-        own_rows, r = np.unique(rows[edges], return_inverse=True)
-        own_columns, c = np.unique(columns[edges], return_inverse=True)
-        shape = (len(own_rows), len(own_columns))
-        if min(shape) == 1:
-            chosen[edges[np.argmax(weights[edges])]] = True
-        elif shape[0] * shape[1] <= _DENSE:
-            chosen[edges[_solve_dense(r, c, weights[edges], shape)]] = True
-        else:
-            chosen[edges[_solve_sparse(r, c, weights[edges], shape)]] = True
+    left, blocks = left[order], blocks[order]
+    starts = np.flatnonzero(np.diff(blocks, prepend=-1))
+    own_rows, own_columns = (_ranks(ends[left], blocks) for ends in (rows, columns))
+    heights, widths = (np.maximum.reduceat(ranks, starts) + 1 for ranks in (own_rows, own_columns))
+    stops = np.append(starts[1:], left.size)
+    for start, stop, *shape in zip(*(each.tolist() for each in (starts, stops, heights, widths)), strict=True):
+        edges, r, c = left[start:stop], own_rows[start:stop], own_columns[start:stop]
+        solve = _solve_dense if shape[0] * shape[1] <= _DENSE else _solve_sparse
+        chosen[edges[solve(r, c, weights[edges], (shape[0], shape[1]))]] = True
     return chosen
 
 
-def _lonely(rows: Ints, columns: Ints) -> Bools:
-    """Return which edges are the only one of both of their ends: any matching takes them."""
-    lonely: Bools = np.zeros(0, bool)
-    if rows.size:
-        lonely = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
-    return lonely
+def _outweighing(rows: Ints, columns: Ints, weights: Floats) -> tuple[Bools, Ints]:
+    """Choose edges that are in a best matching for sure; return them, and which edges are left.
+
+    An edge is, if it weighs as much as the next best edges of both its ends together: to take it loses nothing.
+    """
+    chosen, left = np.zeros(len(rows), bool), np.arange(len(rows))
+    by_column = np.argsort(columns, kind="stable")
+    free = np.ones(len(rows), bool)
+    while left.size:
+        of_row, of_column = (_leads(ends, weights, order) for ends, order in ((rows, left), (columns, by_column)))
+        lead = np.full(len(rows), -np.inf)
+        lead[left] = of_row
+        lead[by_column] += of_column
+        sure = left[lead[left] >= weights[left]]
+        chosen[sure] = True
+        taken_rows, taken_columns = (np.zeros(int(ends.max()) + 1, bool) for ends in (rows, columns))
+        taken_rows[rows[sure]], taken_columns[columns[sure]] = True, True
+        free[left] = ~(taken_rows[rows[left]] | taken_columns[columns[left]])
+        left, by_column = left[free[left]], by_column[free[by_column]]
+        if len(sure) * _FEW < left.size:  # a long chain would be taken link by link
+            break
+    return chosen, left
+
+
+def _leads(ends: Ints, weights: Floats, order: Ints) -> Floats:
+    """Return of the first of the heaviest edges of each end by how much it leads the next; of all others -inf.
+
+    `order` has the edges by ends.
+    """
+    own, values = ends[order], weights[order]
+    starts = np.flatnonzero(np.diff(own, prepend=-1))
+    of = np.repeat(np.arange(starts.size), np.diff(starts, append=own.size))
+    is_best = values == np.maximum.reduceat(values, starts)[of]
+    first = np.full(starts.size, own.size)
+    np.minimum.at(first, of[is_best], np.flatnonzero(is_best))
+    others = values.copy()
+    others[first] = 0.0
+    leads = np.full(own.size, -np.inf)
+    leads[first] = values[first] - np.maximum.reduceat(others, starts)
+    return leads
+
+
+def _ranks(ends: Ints, blocks: Ints) -> Ints:
+    """Return the places of ends among the distinct ones of their block; blocks are sorted."""
+    distinct, inverse = np.unique(ends, return_inverse=True)
+    inverse = inverse.reshape(-1)
+    of = np.empty(distinct.size, np.int64)
+    of[inverse] = blocks
+    order = np.argsort(of, kind="stable")
+    starts = np.flatnonzero(np.diff(of[order], prepend=-1))
+    ranks = np.empty(distinct.size, np.int64)
+    ranks[order] = np.arange(distinct.size) - np.repeat(starts, np.diff(starts, append=distinct.size))
+    return ranks[inverse]
 
 
 def _blocks(rows: Ints, columns: Ints) -> Ints:
@@ -129,6 +176,14 @@ def _blocks(rows: Ints, columns: Ints) -> Ints:
     graph = coo_array((np.ones(len(rows), np.int8), (rows, columns + width)), shape=(size, size))
     labels: Ints = connected_components(graph, directed=False)[1].astype(np.int64)
     return labels[rows]
+
+
+def _lonely(rows: Ints, columns: Ints) -> Bools:
+    """Return which edges are the only one of both of their ends: any matching takes them."""
+    lonely: Bools = np.zeros(0, bool)
+    if rows.size:
+        lonely = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
+    return lonely
 
 
 def _solve_dense(rows: Ints, columns: Ints, weights: Floats, shape: tuple[int, int]) -> Ints:

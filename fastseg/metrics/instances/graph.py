@@ -33,7 +33,7 @@ ClassesOf = Mapping[int, int] | Sequence[Mapping[int, int]] | None
 ONLY_CLASS = 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Segments:
     """The segments of one side, in order of case and id."""
 
@@ -55,8 +55,11 @@ class Segments:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        return f"<{len(self):,} segments>"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class OverlapGraph:
     """The segments of two label maps, and which of them overlap.
 
@@ -88,6 +91,10 @@ class OverlapGraph:
     true_area: Array
     pred_area: Array
     centred: Bools | None = None
+
+    def __repr__(self) -> str:
+        sides = f"{len(self.true):,} true and {len(self.pred):,} predicted segments"
+        return f"<OverlapGraph of {sides}, {len(self.rows):,} overlaps>"
 
 
 def overlap_graph(

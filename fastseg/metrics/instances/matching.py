@@ -14,7 +14,8 @@ from fastseg.arrays.arguments import finite_number, one_of
 from fastseg.counts import SurfaceDistances
 from fastseg.metrics.arithmetic import NAN, nan_mean, ratio
 from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
-from fastseg.metrics.instances.graph import OverlapGraph, Segments
+from fastseg.metrics.instances.counting import classes_of, matched, tally_of, unmatched
+from fastseg.metrics.instances.graph import OverlapGraph
 from fastseg.metrics.instances.groups import FoundGroup, groups_of
 from fastseg.metrics.instances.listing import instance_rows
 from fastseg.metrics.instances.qualities import ClassMeans
@@ -23,9 +24,10 @@ from fastseg.metrics.instances.ranking import (
     DetectionCurve,
     confidences_of,
     curve_of,
-    hits_by_confidence,
+    edges_by_confidence,
 )
 from fastseg.metrics.instances.rules import MatchingRule, choose, dice, iou, qualifying, scores_of
+from fastseg.metrics.instances.sizes import recall_by_size
 from fastseg.metrics.instances.tally import METRICS, THRESHOLDS, MatchedPairs, Tally, UnmatchedSegments
 from fastseg.metrics.surface_metric import SurfaceMetric
 from fastseg.metrics.surfaces import hd95
@@ -38,7 +40,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class InstanceMatching(ClassMeans):
     """Which true and predicted instances match, and every metric of it.
 
@@ -57,6 +59,8 @@ class InstanceMatching(ClassMeans):
         The volume of a voxel in millilitres, where it is known.
     centroids : tuple of (T, axes) and (P, axes) float64, or None
         Where all true and all predicted segments lie, where that was asked for.
+    boxes : tuple of (T, axes, 2) and (P, axes, 2) int64, or None
+        The boxes that hold them: along each axis the first index, and that after the last.
     convention : InstanceConvention
         What 0/0 is, and what nothing is worth.
     surfaces : SurfaceDistances or None
@@ -100,6 +104,10 @@ class InstanceMatching(ClassMeans):
     centroids: tuple[Floats, Floats] | None = None
     convention: InstanceConvention = INSTANCE_CONVENTIONS["fastseg"]
     surfaces: SurfaceDistances | None = None
+    boxes: tuple[Ints, Ints] | None = None
+
+    def __repr__(self) -> str:
+        return f"<InstanceMatching: {self.tp:,} found, {self.fn:,} missed, {self.fp:,} invented ({self.rule.in_words})>"
 
     @functools.cached_property
     def pairs(self) -> MatchedPairs:
@@ -137,8 +145,10 @@ class InstanceMatching(ClassMeans):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row of a table for each matched pair, miss and false alarm: ids, voxels, ml, IoU, Dice, centroid."""
-        places = None if self.centroids is None else self.centroids[0][self.graph.rows[self.edges]]
-        return instance_rows(self.pairs, places, self.misses, self.false_alarms, self.voxel_ml)
+        rows = self.graph.rows[self.edges]
+        places = None if self.centroids is None else self.centroids[0][rows]
+        boxes = None if self.boxes is None else self.boxes[0][rows]
+        return instance_rows(self.pairs, places, boxes, self.misses, self.false_alarms, self.voxel_ml)
 
     @property
     def tp(self) -> int:
@@ -158,8 +168,7 @@ class InstanceMatching(ClassMeans):
     @functools.cached_property
     def classes(self) -> Ints:
         """Return the classes of all instances that may count, sorted: (K,)."""
-        true, pred = self.graph.true, self.graph.pred
-        return np.union1d(true.classes[~(true.excluded | true.uncounted)], pred.classes)
+        return classes_of(self.graph)
 
     def of_classes(self, metric: str) -> Floats:
         """Return a metric of each class, (K,), NaN where the class has no instance that counts.
@@ -190,7 +199,7 @@ class InstanceMatching(ClassMeans):
             If there is none of that name.
         """
         of_class = METRICS[one_of(metric, "metric", tuple(METRICS))]
-        tallies = self._count(by_case=True)
+        tallies = tally_of(self.graph, self.edges, self.rule, self.convention, by_case=True)
         shape = self.graph.cases, len(self.classes)
         return nan_mean(of_class(tallies).reshape(shape), 1)
 
@@ -207,9 +216,21 @@ class InstanceMatching(ClassMeans):
         t = self.tally
         return float(nan_mean(ratio((1 + weight) * t.tp, (1 + weight) * t.tp + weight * t.fn + t.fp), 0))
 
-    def at(self, threshold: float) -> InstanceMatching:
-        """Return the matching of the same segments with another threshold; nothing is counted again."""
-        rule = replace(self.rule, threshold=finite_number(threshold, "threshold"))
+    def at(self, threshold: float | None = None, **options: Any) -> InstanceMatching:
+        """Return the matching of the same segments by another rule; nothing is counted again.
+
+        Parameters
+        ----------
+        threshold, **options
+            As of `match_instances`: ``criterion``, ``matching``, ``strict``, ``objective``. What is not given stays as it is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an option is none.
+        """
+        given = {} if threshold is None else {"threshold": finite_number(threshold, "threshold")}
+        rule = self.rule.but(**given, **options)
         return replace(self, rule=rule, edges=choose(self.graph, rule), surfaces=None)
 
     def mean_accuracy(self, thresholds: Sequence[float] = THRESHOLDS) -> float:
@@ -270,11 +291,15 @@ class InstanceMatching(ClassMeans):
         given = confidences_of(graph.pred, confidences)
         if rematch:
             scores = scores_of(graph, self.rule)
-            hits = hits_by_confidence(graph, scores, qualifying(scores, self.rule), given)
+            edges = edges_by_confidence(graph, scores, qualifying(scores, self.rule), given)
         else:
-            hits = self._matched[1]
-        kept = (hits | ~(graph.pred.void > 0.5 * graph.pred.voxels)) & ~graph.pred.uncounted
-        return curve_of(given[kept], hits[kept], int((~graph.true.excluded).sum()), graph.cases)
+            edges = self.edges
+        in_truth, in_prediction = matched(graph, edges)
+        hits = np.zeros(len(graph.pred), bool)
+        hits[graph.columns[edges][~graph.true.uncounted[graph.rows[edges]]]] = True
+        kept = hits | unmatched(graph.pred, in_prediction)
+        of_truth = (in_truth & ~graph.true.uncounted) | unmatched(graph.true, in_truth)
+        return curve_of(given[kept], hits[kept], int(of_truth.sum()), graph.cases)
 
     @property
     def false_positive_voxels(self) -> float:
@@ -287,6 +312,16 @@ class InstanceMatching(ClassMeans):
         return float(self.misses.voxels.sum())
 
     @property
+    def false_positive_ml(self) -> float:
+        """Return the volume of false alarms in millilitres; NaN where that of a voxel is not known."""
+        return self._ml(self.false_positive_voxels)
+
+    @property
+    def false_negative_ml(self) -> float:
+        """Return the volume of misses in millilitres; NaN where that of a voxel is not known."""
+        return self._ml(self.false_negative_voxels)
+
+    @property
     def count_difference(self) -> int:
         """Return how many more true instances there are than predicted ones, or fewer, whatever matches."""
         true, pred = (int((~(side.uncounted | side.excluded)).sum()) for side in (self.graph.true, self.graph.pred))
@@ -296,6 +331,14 @@ class InstanceMatching(ClassMeans):
     def volume_difference(self) -> float:
         """Return by how many voxels all true instances together differ from all predicted ones."""
         return abs(float(self.graph.true.voxels.sum()) - float(self.graph.pred.voxels.sum()))
+
+    @property
+    def volume_difference_ml(self) -> float:
+        """Return `volume_difference` in millilitres; NaN where the volume of a voxel is not known."""
+        return self._ml(self.volume_difference)
+
+    def _ml(self, voxels: float) -> float:
+        return NAN if self.voxel_ml is None else voxels * self.voxel_ml
 
     def sensitivity_by_size(self, edges: Sequence[float]) -> tuple[Floats, Ints]:
         """Return the recall among true instances by their size, and how many there are of each.
@@ -316,78 +359,27 @@ class InstanceMatching(ClassMeans):
         ValueError
             If the sizes do not rise, or are fewer than two.
         """
-        limits = np.asarray(edges, np.float64)
-        if limits.ndim != 1 or len(limits) < 2 or not (np.diff(limits) > 0).all():
-            raise ValueError(f"edges: expected two or more sizes that rise, found {list(edges)}")
-        matched, missed = self._matched[0], self._counted_as_unmatched(0)
-        sizes = self.graph.true.voxels
-        counted = ~self.graph.true.uncounted
-        found = np.histogram(sizes[matched & counted], limits)[0]  # its last bin holds its upper end too
-        lost = np.histogram(sizes[missed], limits)[0]
-        found -= (sizes[matched & counted] == limits[-1]).sum() * (np.arange(len(found)) == len(found) - 1)
-        lost -= (sizes[missed] == limits[-1]).sum() * (np.arange(len(lost)) == len(lost) - 1)
-        return ratio(found, found + lost), (found + lost).astype(np.int64)
+        sizes, found = self.graph.true.voxels, self._matched[0]
+        return recall_by_size(sizes[found & ~self.graph.true.uncounted], sizes[self._left(0)], edges)
 
     @functools.cached_property
     def _matched(self) -> tuple[Bools, Bools]:
-        """Which true and which predicted segments match something."""
-        graph, edges = self.graph, self.edges
-        found = np.zeros(len(graph.true), bool), np.zeros(len(graph.pred), bool)
-        found[0][graph.rows[edges]] = True
-        found[1][graph.columns[edges]] = True
-        return found
+        return matched(self.graph, self.edges)
 
-    def _counted_as_unmatched(self, side: int) -> Bools:
-        segments = (self.graph.true, self.graph.pred)[side]
-        void = segments.void > 0.5 * segments.voxels
-        unmatched: Bools = ~(self._matched[side] | segments.uncounted | segments.excluded | void)
-        return unmatched
+    def _left(self, side: int) -> Bools:
+        """Return which segments of a side were missed or invented."""
+        return unmatched((self.graph.true, self.graph.pred)[side], self._matched[side])
 
     def _unmatched(self, side: int) -> UnmatchedSegments:
-        segments, where = (self.graph.true, self.graph.pred)[side], self._counted_as_unmatched(side)
-        centroids = None if self.centroids is None else self.centroids[side][where]
-        return UnmatchedSegments(
-            segments.case[where], segments.ids[where], segments.classes[where], segments.voxels[where], centroids
-        )
+        segments, where = (self.graph.true, self.graph.pred)[side], self._left(side)
+        own = (getattr(segments, name)[where] for name in ("case", "ids", "classes", "voxels"))
+        lie = (None if of is None else of[side][where] for of in (self.centroids, self.boxes))
+        return UnmatchedSegments(*own, *lie)
 
     @functools.cached_property
     def tally(self) -> Tally:
         """Return what is counted of each class; tallies of several matchings add up."""
-        return self._count(by_case=False)
-
-    def _count(self, by_case: bool) -> Tally:
-        """Count by class, or by case and class: each field (K,) or (N * K,)."""
-        graph, edges, classes = self.graph, self.edges, self.classes
-        length = len(classes) * (graph.cases if by_case else 1)
-
-        def bins(segments: Segments, positions: Any) -> Ints:
-            found: Ints = np.searchsorted(classes, segments.classes[positions])
-            return found + len(classes) * segments.case[positions] if by_case else found
-
-        def number(segments: Segments, positions: Any) -> Ints:
-            return np.bincount(bins(segments, positions), minlength=length)
-
-        ends, others = graph.rows[edges], graph.columns[edges]
-        side, areas = graph.true, (graph.true_area, graph.pred_area)
-        if self.rule.of_prediction:
-            ends, others, side, areas = others, ends, graph.pred, areas[::-1]
-        found, inverse = np.unique(ends, return_inverse=True)
-        common = np.bincount(inverse, graph.voxels[edges], len(found))
-        partners = np.bincount(inverse, areas[1][others], len(found))
-        uncounted = np.bincount(inverse, graph.true.uncounted[graph.rows[edges]], len(found))
-        counts = uncounted < np.bincount(inverse, minlength=len(found))  # by at least one true instance that counts
-        found, own, common, partners = found[counts], areas[0][found][counts], common[counts], partners[counts]
-        of = bins(side, found)
-        iou_sum, dice_sum = (np.bincount(of, score(common, own, partners), length) for score in (iou, dice))
-        return Tally(
-            np.bincount(of, minlength=length),
-            number(graph.pred, self._counted_as_unmatched(1)),
-            number(graph.true, self._counted_as_unmatched(0)),
-            np.asarray(iou_sum, np.float64),
-            np.asarray(dice_sum, np.float64),
-            self.convention.smooth,
-            self.convention.zero_division,
-        )
+        return tally_of(self.graph, self.edges, self.rule, self.convention, by_case=False)
 
 
 def matching_of(graph: OverlapGraph, rule: MatchingRule, **known: Any) -> InstanceMatching:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from fastseg.arrays.arguments import finite_number, one_of
+from fastseg.arrays.arguments import one_of
 from fastseg.counts import PairCounts
 from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
 from fastseg.metrics.instances.graph import ClassesOf, OverlapGraph, overlap_graph
 from fastseg.metrics.instances.matching import InstanceMatching, matching_of
-from fastseg.metrics.instances.rules import CENTRE, CRITERIA, MATCHINGS, OBJECTIVES, MatchingRule
+from fastseg.metrics.instances.rules import CENTRE, CRITERIA, MatchingRule
 
 __all__ = ["convention_of", "graph_of_pairs", "match_pairs", "parse_match", "rule_of"]
 
@@ -104,18 +103,9 @@ def rule_of(
     convention: InstanceConvention, threshold: Any, criterion: Any, matching: Any, strict: Any, objective: Any
 ) -> MatchingRule:
     """Return the rule of a convention with what was given; TypeError or ValueError if that is no option."""
-    given: dict[str, Any] = {}
-    if threshold is not None:
-        given["threshold"] = finite_number(threshold, "threshold")
-    for name, value, known in (
-        ("criterion", criterion, (*CRITERIA, CENTRE)),
-        ("matching", matching, MATCHINGS),
-        ("objective", objective, OBJECTIVES),
-        ("strict", strict, (True, False)),
-    ):
-        if value is not None:
-            given[name] = one_of(value, name, known)
-    return replace(convention.rule, **given)
+    return convention.rule.but(
+        threshold=threshold, criterion=criterion, matching=matching, strict=strict, objective=objective
+    )
 
 
 def graph_of_pairs(

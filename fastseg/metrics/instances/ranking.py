@@ -13,7 +13,7 @@ from fastseg.arrays.arguments import checked_number, finite_number
 from fastseg.metrics.arithmetic import NAN, ratio
 from fastseg.metrics.instances.graph import OverlapGraph, Segments
 
-__all__ = ["ConfidencesOf", "DetectionCurve", "confidences_of", "curve_of", "hits_by_confidence"]
+__all__ = ["ConfidencesOf", "DetectionCurve", "confidences_of", "curve_of", "edges_by_confidence"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -97,21 +97,23 @@ def confidences_of(pred: Segments, confidences: ConfidencesOf) -> Floats:
     return found
 
 
-def hits_by_confidence(graph: OverlapGraph, scores: Floats, good: Bools, confidences: Floats) -> Bools:
-    """Return which predictions find a true segment: by falling confidence, each the best that is still there.
+def edges_by_confidence(graph: OverlapGraph, scores: Floats, good: Bools, confidences: Floats) -> Ints:
+    """Return the edges by which predictions find true segments: by falling confidence, each the best that is still there.
 
     Of equal confidences the lower predicted id comes first, of equal scores the lower true id.
     """
     edges = np.flatnonzero(good)
     rows, columns = graph.rows[edges], graph.columns[edges]
     order = np.lexsort((rows, -scores[edges], columns, -confidences[columns]))
-    hits = np.zeros(len(graph.pred), bool)
+    found: list[int] = []
     taken: set[int] = set()
-    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        if row not in taken and not hits[column]:
+    hits: set[int] = set()
+    for edge, row, column in zip(*(each[order].tolist() for each in (edges, rows, columns)), strict=True):
+        if row not in taken and column not in hits:
             taken.add(row)
-            hits[column] = True
-    return hits
+            hits.add(column)
+            found.append(edge)
+    return np.array(found, np.int64)
 
 
 def curve_of(confidences: Floats, hits: Bools, num_true: int, num_cases: int) -> DetectionCurve:

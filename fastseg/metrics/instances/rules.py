@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.arrays.arguments import finite_number, one_of
 from fastseg.metrics.arithmetic import ratio
 from fastseg.metrics.instances.assignment import best_of_each, greedy, merging, optimal
 from fastseg.metrics.instances.graph import OverlapGraph
@@ -87,6 +88,27 @@ class MatchingRule:
     matching: str = "greedy"
     objective: str = "score"
     ties: str = "true"
+
+    def but(self, **options: Any) -> MatchingRule:
+        """Return the rule with other options, where they are not None; TypeError or ValueError if they are none."""
+        given: dict[str, Any] = {}
+        known = {
+            "criterion": (*CRITERIA, CENTRE),
+            "matching": MATCHINGS,
+            "objective": OBJECTIVES,
+            "strict": (True, False),
+        }
+        for name, value in options.items():
+            if name not in (*known, "threshold"):
+                raise TypeError(f"{name}: expected one of threshold, {', '.join(known)}")
+            if value is not None:
+                given[name] = finite_number(value, name) if name == "threshold" else one_of(value, name, known[name])
+        return replace(self, **given)
+
+    @property
+    def in_words(self) -> str:
+        """What has to be exceeded, and how: "iou > 0.5, greedy"."""
+        return f"{self.criterion} {'>' if self.strict else '>='} {self.threshold:g}, {self.matching.replace('_', ' ')}"
 
     @property
     def of_prediction(self) -> bool:

@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MatchedPairs:
     """Pairs that match, each field (M,), in order of case, true and predicted id."""
 
@@ -41,8 +41,11 @@ class MatchedPairs:
     def __len__(self) -> int:
         return len(self.true)
 
+    def __repr__(self) -> str:
+        return f"<{len(self):,} matched pairs>"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class UnmatchedSegments:
     """Misses or false alarms, each field (S,), in order of case and id."""
 
@@ -52,9 +55,14 @@ class UnmatchedSegments:
     voxels: Array
     centroids: Floats | None = None
     """(S, axes), in mm where the spacing is known, else in voxels; None where they were not asked for."""
+    boxes: Ints | None = None
+    """(S, axes, 2): along each axis the first index, and that after the last; None where they were not asked for."""
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} unmatched segments>"
 
 
 @dataclass(frozen=True, eq=False)

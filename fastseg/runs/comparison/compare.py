@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,12 @@ from fastseg.arrays.arguments import checked_number
 from fastseg.counts import BinaryCounts, LabelCounts, positions
 from fastseg.metrics.arithmetic import nan_mean
 from fastseg.metrics.choice import known_metric, of_surfaces
+from fastseg.runs.comparison.instances import InstancePool, Regions, compared_instances, paired_instances
 from fastseg.runs.comparison.pairing import alike, paired, scored_settings
 from fastseg.runs.comparison.result import Comparison, Row
 from fastseg.runs.comparison.statistics import holm, signed_rank
 from fastseg.runs.results.bootstrap import drawn, interval, summable
+from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.results.numbers import RunNumbers, check_matrix
 from fastseg.runs.results.statistics import at_once
 from fastseg.runs.scoring.records import triples
@@ -55,7 +57,8 @@ def compare_runs(
     a, b : Run or path
         Two runs over the same references, or the folders that they were written to.
     metrics : str, sequence of str or None
-        Names or aliases; None: those of A's settings, then those of B's.
+        Names or aliases; None: those of A's settings, then those of B's, and where both have matched the same instances
+        detection F1, panoptic quality and the mean Dice of instances.
     confidence : float
         Of the intervals; a difference is significant where its corrected p is below 1 - confidence.
     resamples, seed : int
@@ -82,8 +85,9 @@ def compare_runs(
     both runs are defined, as the runs' convention defines them; the others are counted as ``only_a`` and ``only_b``. A
     class that only one run defines in a case is in neither run's mean of this case, so that both are over the same
     classes. A row's means are over cases also where the convention takes them otherwise, and need not equal the runs'
-    own numbers. A case without a prediction that is scored as the worst has the worst values; pooled, its voxels are
-    misses. What the runs do with such cases may differ unless both have some.
+    own numbers. Metrics of instances have a row for each region; pooled are the instances of all cases. A case without a
+    prediction that is scored as the worst has the worst values; pooled, its voxels are misses. What the runs do with such
+    cases may differ unless both have some.
 
     p is Wilcoxon's (see `fastseg.runs.comparison.statistics.signed_rank`) of differences rounded to 12 decimals, so that
     rounding errors break no ties. p_holm corrects it for the number of tests of the same metric: its classes
@@ -127,38 +131,65 @@ def compare_runs(
         raise ValueError(f"cases: expected 'same' or 'common', found {cases!r}")
     names = _names(a, b) if names is None else names
     runs, left_out = paired(_read(a), _read(b), cases)
-    wanted = [*runs[0].settings.metrics, *runs[1].settings.metrics] if metrics is None else metrics
-    known = {name: known_metric(name) for name in ([wanted] if isinstance(wanted, str) else wanted)}
+    wanted, of_instances = compared_instances(runs, [metrics] if isinstance(metrics, str) else metrics)
+    known = {name: known_metric(name) for name in wanted}
     entries = list({entry.name: entry for entry in known.values()}.values())
     asked = {
         entry.name: name for name, entry in reversed(known.items()) if of_surfaces([name])
     }  # what the runs call them
-    if not entries:
+    if not (entries or of_instances):
         raise ValueError("metrics: expected at least one, found none")
-    values = [_paired_columns(*runs, entry) for entry in entries]
-    pools = (_Pool(runs[0], entries), _Pool(runs[1], entries))
-    number = len(runs[0].counted)
-    pooled = [pool.values(np.ones((1, number)), entries) for pool in pools]
+    drawing: dict[str, Any] = {
+        "cases": len(runs[0].counted),
+        "confidence": confidence,
+        "resamples": resamples,
+        "seed": seed,
+    }
+    rows: list[Row] = []
+    if entries:
+        values = [_paired_columns(*runs, entry) for entry in entries]
+        pools = (_Pool(runs[0], entries), _Pool(runs[1], entries))
+        rows += _compared(
+            runs[0], entries, [asked.get(each.name, each.name) for each in entries], values, pools, **drawing
+        )
+    how = {**scored_settings(runs[0].settings), "confidence": confidence, "resamples": resamples, "seed": seed}
+    one, other = runs[0].instances, runs[1].instances
+    if of_instances and one is not None and other is not None:
+        matched = list({entry.name: entry for entry in of_instances.values()}.values())
+        regions = Regions(tuple(ReportedClass(members, name) for name, members in one.regions.items()))
+        values = [paired_instances(one, other, entry.name) for entry in matched]
+        names_of = [entry.name for entry in matched]
+        rows += _compared(regions, matched, names_of, values, (InstancePool(one), InstancePool(other)), **drawing)
+        how["instances"] = one.to_dict()["rule"]
+    return Comparison(names, tuple(record.id for record in runs[0].counted), left_out, tuple(rows), how, alike(*runs))
+
+
+def _compared(
+    run: RunNumbers | Regions,
+    entries: Sequence[Any],
+    titles: Sequence[str],
+    values: Sequence[tuple[Floats, Floats]],
+    pools: tuple[Any, Any],
+    *,
+    cases: int,
+    confidence: float,
+    resamples: int,
+    seed: int,
+) -> list[Row]:
+    """Return the rows of metrics, of which there are values of each case, and of cases pooled."""
+    pooled = [pool.values(np.ones((1, cases)), entries) for pool in pools]
     ends = [
         _intervals(values[some], entries[some], pools, confidence, resamples, seed)
         for some in at_once([2 * each[0].shape[1] for each in values], resamples)
     ]
     low, high = (np.concatenate(each, 1) for each in zip(*ends, strict=True))
     rows: list[Row] = []
-    for k, entry in enumerate(entries):
+    for k, (entry, title) in enumerate(zip(entries, titles, strict=True)):
         first, last = len(rows), len(rows) + values[k][0].shape[1]
         own = [end[first:last] for end in (low[0], high[0], low[1], high[1])]
-        rows += _rows(
-            runs[0],
-            entry,
-            asked.get(entry.name, entry.name),
-            values[k],
-            (pooled[0][k][0], pooled[1][k][0]),
-            own,
-            round(1 - confidence, _DECIMALS),
-        )
-    how = {**scored_settings(runs[0].settings), "confidence": confidence, "resamples": resamples, "seed": seed}
-    return Comparison(names, tuple(record.id for record in runs[0].counted), left_out, tuple(rows), how, alike(*runs))
+        both = pooled[0][k][0], pooled[1][k][0]
+        rows += _rows(run, entry, title, values[k], both, own, round(1 - confidence, _DECIMALS))
+    return rows
 
 
 def _read(source: Source) -> RunNumbers:
@@ -239,8 +270,8 @@ class _Pool:
 
 def _intervals(
     values: Sequence[tuple[Floats, Floats]],
-    entries: Sequence[Entry],
-    pools: tuple[_Pool, _Pool],
+    entries: Sequence[Any],
+    pools: tuple[Any, Any],
     confidence: float,
     resamples: int,
     seed: int,
@@ -264,8 +295,8 @@ def _intervals(
 
 
 def _rows(
-    run: RunNumbers,
-    entry: Entry,
+    run: RunNumbers | Regions,
+    entry: Any,
     metric: str,
     values: tuple[Floats, Floats],
     pooled: tuple[Floats, Floats],
@@ -304,7 +335,7 @@ def _rows(
     return _corrected(rows, run, alpha)
 
 
-def _corrected(rows: list[Row], run: RunNumbers, alpha: float) -> list[Row]:
+def _corrected(rows: list[Row], run: RunNumbers | Regions, alpha: float) -> list[Row]:
     """Return a metric's rows with the corrected p and what follows from it."""
     p = [row.p for row in rows]
     repeated = len(rows) > 1 and int(run.in_means.sum()) == 1  # the mean is over one class, and is its test once more

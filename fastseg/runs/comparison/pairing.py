@@ -76,7 +76,12 @@ def paired(a: RunNumbers, b: RunNumbers, cases: str) -> tuple[tuple[RunNumbers, 
         settings = replace(settings, labels=tuple(labels.tolist()))
     runs = (
         replace(runs[0], settings=settings),
-        replace(runs[1], settings=replace(settings, metrics=b.settings.metrics, surfaces=b.settings.surfaces)),
+        replace(
+            runs[1],
+            settings=replace(
+                settings, metrics=b.settings.metrics, surfaces=b.settings.surfaces, instances=b.settings.instances
+            ),
+        ),
     )
     seen = {record.id for run in (a, b) for record in run.records}
     return runs, tuple(sorted(seen.difference(ids)))
@@ -84,12 +89,20 @@ def paired(a: RunNumbers, b: RunNumbers, cases: str) -> tuple[tuple[RunNumbers, 
 
 def alike(a: RunNumbers, b: RunNumbers) -> bool:
     """Return whether paired runs have the same counts in every case, as a run has that is compared with itself."""
-    if any(one.surfaces != other.surfaces for one, other in zip(a.counted, b.counted, strict=True)):
+    both = [*zip(a.counted, b.counted, strict=True)]
+    if any(one.surfaces != other.surfaces for one, other in both) or _unlike_instances(a, b):
         return False
     if a.settings.masks is not None:
         return np.array_equal(a.missed, b.missed) and [r.masks for r in a.counted] == [r.masks for r in b.counted]
     counts = zip(triples(a.counted), triples(b.counted), strict=True)
     return np.array_equal(a.missed, b.missed) and all(np.array_equal(one, other) for one, other in counts)
+
+
+def _unlike_instances(a: RunNumbers, b: RunNumbers) -> bool:
+    """Tell whether instances that both have matched in the same way differ."""
+    if a.instances is None or b.instances is None or a.settings.instances != b.settings.instances:
+        return False
+    return not np.array_equal(a.instances.sums, b.instances.sums)
 
 
 def _check_references(a: RunNumbers, b: RunNumbers, labels: Ints) -> None:

@@ -25,7 +25,7 @@ from fastseg.runs.results.reasons import why_no_mean, why_not_scored
 if TYPE_CHECKING:
     from fastseg.runs.results.statistics import Summary
 
-__all__ = ["cases_csv", "classes_csv", "csv_table", "label_cell", "number_cell", "text_cell"]
+__all__ = ["cases_csv", "classes_csv", "csv_table", "label_cell", "number_cell", "plain_text", "text_cell"]
 
 _HEADER = ("case", "class", "label", "metric", "value", "reason")
 _NUMBERS = ("mean", "median", "std", "q1", "q3", "min", "max", "low", "high", "defined", "cases")
@@ -189,6 +189,11 @@ def text_cell(text: str) -> str:
     """Return text from outside as a cell that is text in a spreadsheet too, and that UTF-8 can hold."""
     safe = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
     return f"'{safe}" if _FORMULA.match(safe) and not _INTEGER.fullmatch(safe) else safe
+
+
+def plain_text(cell: str) -> str:
+    """Return the text that a cell stands for, without what keeps spreadsheets from reading formulas in it."""
+    return cell[1:] if cell[:1] == "'" and text_cell(cell[1:]) == cell else cell
 
 
 def label_cell(key: int | tuple[int, ...] | str | None) -> str:

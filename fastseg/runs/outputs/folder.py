@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastseg.runs import atomic
 from fastseg.runs.outputs.confusion_npz import confusion_npz, read_confusion
 from fastseg.runs.outputs.csv_tables import cases_csv, classes_csv
+from fastseg.runs.outputs.instances_csv import INSTANCES_FILE, instances_csv, with_instances
 from fastseg.runs.outputs.run_json import (
     CONFUSION_FILE,
     RUN_FILE,
@@ -25,9 +26,9 @@ from fastseg.runs.outputs.summary_json import summary
 from fastseg.runs.outputs.surfaces_npz import read_surfaces, surfaces_npz
 from fastseg.runs.results.numbers import RunNumbers
 
-__all__ = ["FILES", "add_to_run", "read_run", "write_outputs"]
+__all__ = ["FILES", "read_run", "write_outputs"]
 
-#: The files of a run of label maps, in the order in which they take their places; distances come before the last.
+#: The files of a run of label maps, in the order in which they take their places; what only some have comes before the last.
 FILES = ("summary.json", "cases.csv", "classes.csv", CONFUSION_FILE, RUN_FILE)
 
 #: Cases times classes from which on the text of their numbers takes longer than a fork, which takes some milliseconds.
@@ -44,30 +45,21 @@ def write_outputs(run: RunNumbers, folder: str | os.PathLike[str]) -> None:
     """
     masks = run.settings.masks is not None
     left_out = [CONFUSION_FILE] * masks + [SURFACES_FILE] * (run.settings.surfaces is None)
+    left_out += [INSTANCES_FILE] * (run.instances is None or run.instances.rows is None)
     with _tables(run) as tables:
         archive = b"" if masks else confusion_npz(run)
         digest = None if masks else read_confusion(archive).sha256  # and nothing is written that could not be read
         distances = b"" if SURFACES_FILE in left_out else surfaces_npz(run)
         of_surfaces = read_surfaces(distances).sha256 if distances else None
-        made = (*tables(), classes_csv(run), archive, distances, run_json(run, digest, of_surfaces))
+        listed = b"" if run.instances is None else instances_csv(run.instances)
+        of_instances = hashlib.sha256(listed).hexdigest() if listed else None
+        told = run_json(run, digest, of_surfaces, of_instances)
+        made = (*tables(), classes_csv(run), archive, distances, listed, told)
     os.makedirs(folder, exist_ok=True)
-    found = zip((*FILES[:-1], SURFACES_FILE, RUN_FILE), made, strict=True)
+    found = zip((*FILES[:-1], SURFACES_FILE, INSTANCES_FILE, RUN_FILE), made, strict=True)
     atomic.write_all(folder, {name: data for name, data in found if name not in left_out})
     for name in left_out:  # of an earlier run that had it
         Path(folder, name).unlink(missing_ok=True)
-
-
-def add_to_run(folder: str | os.PathLike[str], **facts: Any) -> None:
-    """Write facts into the ``run.json`` of a folder beside those that it has; nothing else changes.
-
-    Raises
-    ------
-    ValueError, OSError
-        As `read_run` does, and if the file cannot be written.
-    """
-    run, path = read_run(folder), Path(folder, RUN_FILE)
-    digest = read_json(path)["confusion"]["sha256"]
-    atomic.write_atomically(path, run_json(replace(run, facts={**run.facts, **facts}), digest))
 
 
 def _tables(run: RunNumbers) -> AbstractContextManager[Callable[[], tuple[bytes, ...]]]:
@@ -109,8 +101,10 @@ def read_run(folder: str | os.PathLike[str]) -> RunNumbers:
     if plain.get("surfaces") is not None:
         beside = Path(folder, SURFACES_FILE)
         surfaces = read_surfaces(read_bytes(beside), os.fspath(beside))
+    listed = Path(folder, INSTANCES_FILE)
+    instances = listed.read_bytes() if plain.get("instances") is not None and listed.is_file() else None
     try:
-        return run_of(plain, confusion, surfaces)
+        return with_instances(run_of(plain, confusion, surfaces), plain.get("instances"), instances)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{path}: expected a run that fastseg wrote; found {what}") from None

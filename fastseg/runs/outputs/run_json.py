@@ -2,7 +2,8 @@
 
 `summary.json` (`fastseg.runs.outputs.summary_json`), `cases.csv` and `classes.csv` (`fastseg.runs.outputs.csv_tables`),
 `confusion.npz` (the arrays of all confusion matrices: see `fastseg.runs.outputs.confusion_npz`), where surfaces were measured
-`surfaces.npz` (`fastseg.runs.outputs.surfaces_npz`), and `run.json`, which says
+`surfaces.npz` (`fastseg.runs.outputs.surfaces_npz`), where instances were matched `instances.csv`
+(`fastseg.runs.outputs.instances_csv`), and `run.json`, which says
 all the rest. They are written together, `run.json` last.
 
 `run.json` is an object of
@@ -32,7 +33,8 @@ machine, times : object
     a function of inputs and options.
 instances : object
     Only where instances were matched (``evaluate --instances``): the ``rule``, the ``regions`` and by region its ``scores``,
-    the cases that ``failed``; the ``file`` that lists all instances, and ``sha256`` of it.
+    of all cases together; the ``file`` that lists all instances, and ``sha256`` of it. Each case has ``instances``, too: by
+    region how many were found (``tp``), invented and missed, and the sums of the IoU and the Dice of what was found.
 confusion : object
     ``file``, and ``sha256`` of what it holds (`Confusion.sha256`): a run of which another has overwritten a part is not read.
     Of masks, which have no confusion, both are null, and ``reason`` says so.
@@ -43,7 +45,7 @@ units, better, infinite : object
 surfaces : object
     Only then: ``file`` and ``sha256`` of `surfaces.npz`, as of confusion.
 
-In memory, `Run.facts` has ``fastseg``, ``machine``, ``times`` and ``instances`` beside the other facts. Whoever reads a run
+In memory, `Run.facts` has ``fastseg``, ``machine`` and ``times`` beside the other facts. Whoever reads a run
 and writes it again writes the same bytes.
 """
 
@@ -63,6 +65,7 @@ from fastseg.metrics.choice import known_metric, of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
 from fastseg.runs.outputs.confusion_npz import Confusion
+from fastseg.runs.outputs.instances_csv import INSTANCES_FILE
 from fastseg.runs.outputs.surfaces_npz import Surfaces, with_surfaces
 from fastseg.runs.results.numbers import NO_CONFUSION, RunNumbers
 from fastseg.runs.results.reasons import why_no_mean
@@ -85,9 +88,7 @@ _FORMAT, _VERSION = "fastseg.run", 1
 RUN_FILE, CONFUSION_FILE, SURFACES_FILE = "run.json", "confusion.npz", "surfaces.npz"
 
 _VOXELS = ("counted", "ignored", "outside_mask", "unknown")
-_APART, _INSTANCES = ("fastseg", "machine", "times"), "instances"
-#: What is said of instances.
-_OF_INSTANCES = {"rule": dict, "regions": dict, "scores": dict, "failed": dict, "file": str, "sha256": str}
+_APART = ("fastseg", "machine", "times")
 
 _TEXT, _TEXT_OR_NONE = (str,), (str, type(None))
 #: What the fields of a case may be.
@@ -108,6 +109,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "scores": (dict,),
     "notes": (list,),
     "inputs": (dict,),
+    "instances": (dict,),
 }
 
 _encode = json.JSONEncoder(allow_nan=False).encode
@@ -134,10 +136,10 @@ def _run_plain(run: RunNumbers) -> dict[str, Any]:
         "voxels": dict(zip(_VOXELS, voxels, strict=True)),
         "mean": {name: _mean(run, name) for name in run.settings.metrics},
         "cases": [],
-        "facts": {name: value for name, value in run.facts.items() if name not in (*_APART, _INSTANCES)},
+        "facts": {name: value for name, value in run.facts.items() if name not in _APART},
         "machine": run.facts.get("machine", machine),
         "times": run.facts.get("times", {}),
-        **({_INSTANCES: run.facts[_INSTANCES]} if _INSTANCES in run.facts else {}),
+        **({} if run.instances is None else {"instances": run.instances.to_dict()}),
         **_of_surfaces(run),
     }
     plain: dict[str, Any] = _plain(result)
@@ -156,11 +158,13 @@ def _of_surfaces(run: RunNumbers) -> dict[str, Any]:
     }
 
 
-def run_json(run: RunNumbers, digest: str | None, distances: str | None = None) -> bytes:
-    """Return ``run.json`` of a run; digests are those of its confusion matrices and distances, None where it has none."""
+def run_json(run: RunNumbers, digest: str | None, distances: str | None = None, instances: str | None = None) -> bytes:
+    """Return ``run.json`` of a run; digests are of its confusion matrices, distances and instances, if it has them."""
     confusion = {"file": None if digest is None else CONFUSION_FILE, "sha256": digest}
     confusion |= {"reason": NO_CONFUSION} if digest is None else {}
     result = {**_run_plain(run), "confusion": confusion}
+    if run.instances is not None:
+        result["instances"] |= {"file": None if instances is None else INSTANCES_FILE, "sha256": instances}
     if distances is not None:
         result["surfaces"] = {"file": SURFACES_FILE, "sha256": distances}
     lines = []
@@ -185,8 +189,11 @@ def _mean(run: RunNumbers, metric: str) -> dict[str, Any]:
 
 
 def _case(record: CaseRecord) -> dict[str, Any]:
-    left_out = () if record.masks else ("masks",)
-    return {name: value for name, value in vars(record).items() if name in _KINDS and name not in left_out}
+    left_out = [name for name in ("masks", "instances") if not getattr(record, name)]
+    found = {name: value for name, value in vars(record).items() if name in _KINDS and name not in left_out}
+    if record.instances:
+        found["instances"] = {name: own.to_dict(rows=False) for name, own in record.instances.items()}
+    return found
 
 
 def _line(case: dict[str, Any]) -> str:
@@ -250,7 +257,7 @@ def run_of(plain: dict[str, Any], confusion: Confusion | None, surfaces: Surface
     if confusion is not None:
         where, voxels = {name: n for n, name in enumerate(confusion.ids)}, confusion.voxels.tolist()
     records = []
-    for case in ({"notes": [], "masks": {}, **each} for each in plain["cases"]):
+    for case in ({"notes": [], "masks": {}, "instances": {}, **each} for each in plain["cases"]):
         found = {
             name: type(case.get(name)).__name__ for name, kind in _KINDS.items() if not isinstance(case[name], kind)
         }
@@ -266,8 +273,7 @@ def run_of(plain: dict[str, Any], confusion: Confusion | None, surfaces: Surface
         records.append(record)
     if not all(isinstance(plain[name], dict) for name in ("facts", "machine", "times")):
         raise ValueError("facts that are no object")
-    apart = [*_APART, *_instances(plain)]
-    run = RunNumbers(settings, tuple(records), {**plain["facts"], **{name: plain[name] for name in apart}})
+    run = RunNumbers(settings, tuple(records), {**plain["facts"], **{name: plain[name] for name in _APART}})
     if confusion is not None and tuple(record.id for record in run.counted) != confusion.ids:
         raise ValueError(f"other cases than in {CONFUSION_FILE}")
     if confusion is None:
@@ -281,17 +287,6 @@ def run_of(plain: dict[str, Any], confusion: Confusion | None, surfaces: Surface
     if confusion.closed != (settings.labels is not None) or confusion.labels.tolist() != run.labels.tolist():
         raise ValueError(f"other labels than in {CONFUSION_FILE}")
     return run
-
-
-def _instances(plain: dict[str, Any]) -> tuple[str, ...]:
-    """Return the name of what is said of instances, where it is; ValueError if that is damaged."""
-    if _INSTANCES not in plain:
-        return ()
-    told = plain[_INSTANCES]
-    wrong = [name for name, kind in _OF_INSTANCES.items() if not isinstance(told.get(name), kind)]
-    if wrong or not all(isinstance(scores, dict) for scores in told["scores"].values()):
-        raise ValueError(f"instances without {', '.join(wrong) or 'scores'}")
-    return (_INSTANCES,)
 
 
 def _check_masks(run: RunNumbers) -> None:

@@ -28,7 +28,8 @@ def run_table(run: RunNumbers) -> str:
     apart = sum(record.geometry.startswith("not compared") for record in run.counted)
     if apart and run.settings.geometry != "ignore":
         lines.append(f"geometry not compared: {apart} {'case' if apart == 1 else 'cases'}")
-    return "\n".join([*lines, _ending(run)])
+    text = "\n".join([*lines, _ending(run)])
+    return text if run.instances is None else f"{text}\n\n{run.instances}"
 
 
 def taken(run: RunNumbers) -> str:

@@ -19,6 +19,8 @@ from fastseg.metrics.arithmetic import nan_mean
 from fastseg.metrics.choice import known_metric, of_surfaces, surface_metrics
 from fastseg.runs.cases.find import Case
 from fastseg.runs.results.classes import class_place
+from fastseg.runs.results.instance_gates import instance_number, is_of_instances, wrong_instance_gate
+from fastseg.runs.results.instances import INSTANCE_METRICS, instance_metric
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_mean, why_not_scored
 from fastseg.runs.scoring.case import takes_scores
@@ -86,7 +88,8 @@ def parse_gate(text: str) -> Gate:
     text
         ``METRIC=NUMBER`` for the run's one number, ``CLASS:METRIC=NUMBER`` for that of a class. ``=`` is "at least", or "at
         most" for metrics of which lower values are better; ``>=`` and ``<=`` say so outright. Metrics may have capitals.
-        Those of probabilities (``soft_dice``, ``cross_entropy``, ``brier_score``) are one number for all classes.
+        Those of probabilities (``soft_dice``, ``cross_entropy``, ``brier_score``) are one number for all classes. Those of
+        instances (``detection_f1``, ``panoptic_quality`` or ``pq``, ``missed``, …) are of a region, or the mean over regions.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def parse_gate(text: str) -> Gate:
         raise ValueError(f"gate: expected a class before the colon, found {text!r}")
     entry = _entry(metric.lower())
     if entry is None:
-        known = ", ".join(sorted({*registry.REGISTRY, *surface_metrics(), *_OF_SCORES}))
+        known = ", ".join(sorted({*registry.REGISTRY, *surface_metrics(), *_OF_SCORES, *INSTANCE_METRICS}))
         raise ValueError(f"gate: expected one of the metrics {known}; found {metric!r} in {text!r}")
     metric = metric.lower()
     if owner and entry.overall:
@@ -128,6 +131,8 @@ def parse_gate(text: str) -> Gate:
 def _entry(metric: str) -> _Number | None:
     if metric in _OF_SCORES:
         return _OF_SCORES[metric]
+    if (of_instances := instance_metric(metric)) is not None:
+        return _Number(of_instances.range, of_instances.better, overall=False)
     try:
         entry = known_metric(metric)
     except ValueError:
@@ -159,6 +164,10 @@ def check_classes(gates: Sequence[Gate], settings: Settings) -> None:
     run = RunNumbers(settings, ())
     measured = {known_metric(name).name for name in of_surfaces(settings.metrics)}
     for gate in gates:
+        if is_of_instances(gate.metric):
+            if wrong := wrong_instance_gate(gate.metric, gate.class_name, settings):
+                raise ValueError(f"gate: {wrong}; found {gate.text!r}")
+            continue
         if of_surfaces([gate.metric]) and known_metric(gate.metric).name not in measured:
             raise ValueError(
                 f"gate: {gate.metric} is made of surfaces, and measured where metrics name it; expected it among "
@@ -231,6 +240,13 @@ def _checked(run: RunNumbers, gate: Gate) -> GateResult:
         value, over, trouble = _of_scores(run, gate.metric)
         if trouble:
             return GateResult(gate, value, False, f"{gate.metric} {trouble}; {wanted} {gate.bound:g}")
+    elif is_of_instances(gate.metric):
+        value = instance_number(run, gate.metric, gate.class_name)
+        if math.isnan(value):
+            wrong = wrong_instance_gate(gate.metric, gate.class_name, run.settings) or "there is no instance"
+            return GateResult(
+                gate, value, False, f"{gate.metric}{whose} is undefined, {wrong}; {wanted} {gate.bound:g}"
+            )
     elif gate.class_name is None:
         value = run.mean(gate.metric)
     else:

@@ -16,6 +16,7 @@ from fastseg.metrics import registry
 from fastseg.metrics.choice import known_metric, of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS, Convention, worst_value
 from fastseg.runs.results.classes import ReportedClass
+from fastseg.runs.results.instances import InstanceNumbers
 from fastseg.runs.scoring.records import CaseRecord, Ints, triples
 from fastseg.runs.scoring.settings import Settings
 
@@ -124,6 +125,12 @@ class RunNumbers:
             "cases": f"cases of means over {classes}",
             "values": f"the values of all {classes} and cases",
         }[self.convention.over(metric)]
+
+    @cached_property
+    def instances(self) -> InstanceNumbers | None:
+        """The instances of the counted cases; None where none are asked for."""
+        how = self.settings.instances
+        return None if how is None else InstanceNumbers(how, self.counted)
 
     @cached_property
     def scores(self) -> dict[str, Floats]:

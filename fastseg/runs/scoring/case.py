@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from fastseg.api.instance_files import match_label_maps
 from fastseg.api.mask_files import count_chosen_masks
 from fastseg.counting.files import count_with_facts
 from fastseg.counting.threads import sharing
+from fastseg.counting.whole_maps import label_maps_of
 from fastseg.counts import BinaryCounts, LabelCounts, SurfaceDistances
 from fastseg.labels.choices import LabelChoices
 from fastseg.runs.cases.find import Case
+from fastseg.runs.scoring.case_instances import CaseInstances
 from fastseg.runs.scoring.keys import CaseFiles, Hashing
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
@@ -110,15 +113,16 @@ def _counted(
     scores: dict[str, float] = {}
     said: dict[str, Any] = {"activation": settings.activation, "channel_axis": settings.channel_axis}
     options.update(unknown=settings.unknown, roi=record.roi, reorient=settings.reorient, axes=settings.axes)
-    keep: list[Kept] | None = None if settings.surfaces is None else []
-    surfaces = None
+    keep: list[Kept] | None = None if settings.surfaces is None and settings.instances is None else []
+    surfaces, instances = None, {}
     with ExitStack() as stack:
         labels = sources.open_labels(stack, record.reference, record.prediction, **said)
         if labels is None:
             from fastseg.api.score_files import score_files
 
             if keep is not None:
-                raise ValueError(f"{record.prediction}: expected a label map for metrics of surfaces, found scores")
+                what = "metrics of surfaces" if settings.surfaces is not None else "instances"
+                raise ValueError(f"{record.prediction}: expected a label map for {what}, found scores")
             chosen = LabelChoices(settings.labels, settings.ignore, {}, {}, settings.map_prediction, ())
             found = score_files(record.reference, record.prediction, chosen, **said, **options)
             assert isinstance(found.counts, LabelCounts)
@@ -134,10 +138,11 @@ def _counted(
                 **options,
             )
             with sharing(threads):
-                surfaces = _surfaces(keep, counts, settings)
+                surfaces, instances = _surfaces(keep, counts, settings), _instances(keep, settings)
     known = {name: _finite(value) for name, value in scores.items()}
     notes = tuple(text for text in warned if settings.geometry != "warn" or text != facts["geometry"])
-    return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes, surfaces=surfaces)
+    return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes, surfaces=surfaces,
+                 instances=instances)  # fmt: skip
 
 
 def _surfaces(keep: list[Kept] | None, counts: LabelCounts, settings: Settings) -> SurfaceDistances | None:
@@ -158,6 +163,20 @@ def _surfaces(keep: list[Kept] | None, counts: LabelCounts, settings: Settings) 
     )
     there = found.elements[0].any(1).tolist()
     return found.select([name for name, one in zip(found.classes, there, strict=True) if one])
+
+
+def _instances(keep: list[Kept] | None, settings: Settings, *, predicted: bool = True) -> dict[str, CaseInstances]:
+    """Return the instances of each region, of the voxels that were kept, matched; without a prediction all are missed."""
+    if keep is None or settings.instances is None:
+        return {}
+    maps = label_maps_of(keep, settings.map_prediction or None, ignore=settings.ignore)
+    if not predicted:
+        maps = maps._replace(pred=np.zeros_like(maps.pred))
+    how = settings.instances
+    return {
+        name: CaseInstances.of(match_label_maps(maps, region=members, **how.options))
+        for name, members in how.regions.items()
+    }
 
 
 def _counted_masks(
@@ -234,11 +253,15 @@ def _missed(
     """Return the record of a case without a prediction: where it is scored as the worst, every voxel is a miss."""
     if settings.missing != "worst":
         return record
+    keep: list[Kept] | None = None if settings.instances is None else []
     counts, facts, voxel_ml = count_with_facts(
         record.reference, record.reference, classes=settings.classes, roi=record.roi, reorient=settings.reorient,
-        axes=settings.axes, geometry=settings.geometry, warn=lambda _: None, threads=threads, progress=progress,
+        axes=settings.axes, geometry=settings.geometry, warn=lambda _: None, threads=threads, progress=progress, keep=keep,
     )  # fmt: skip
     voxels = counts.voxels.copy()
     voxels[:, 3], voxels[:, 0] = voxels[:, 0], 0
     missed = replace(counts, matrix=np.zeros_like(counts.matrix), unknown=counts.matrix.sum(2), voxels=voxels)
-    return _with(record, missed, {**facts, "geometry": "no prediction"}, voxel_ml, status="missing")
+    instances = _instances(keep, replace(settings, map_prediction={}), predicted=False)
+    return _with(
+        record, missed, {**facts, "geometry": "no prediction"}, voxel_ml, status="missing", instances=instances
+    )

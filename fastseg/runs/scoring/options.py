@@ -14,6 +14,7 @@ from fastseg.labels.choices import LabelChoices
 from fastseg.metrics.choice import known_metric, of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
+from fastseg.runs.scoring.instance_options import instance_settings
 from fastseg.runs.scoring.settings import Settings
 from fastseg.runs.scoring.surface_options import surface_settings
 from fastseg.volumes.geometry import TOLERANCE
@@ -44,6 +45,12 @@ def read_settings(
     surface: str | None = None,
     border: str | None = None,
     spacing: Any = None,
+    instances: Any = None,
+    match: str | None = None,
+    connectivity: int | None = None,
+    dilation: int | None = None,
+    min_voxels: int = 0,
+    min_ml: float | None = None,
 ) -> Settings:
     """Turn the options of a run into its settings.
 
@@ -62,6 +69,8 @@ def read_settings(
         As in `fastseg.sum_files`; naming one, also "none", says that the predictions hold scores.
     tolerance, surface, border, spacing
         Of metrics of surfaces, as in `fastseg.runs.scoring.surface_options.surface_settings`.
+    instances, match, connectivity, dilation, min_voxels, min_ml
+        Of instances, as in `fastseg.runs.scoring.instance_options.instance_settings`.
     convention, background, geometry, geometry_tolerance, reorient, unknown, missing, channel_axis, missing_mask,
     confidence, seed
         As in `Settings`.
@@ -100,6 +109,15 @@ def read_settings(
         surfaces=surface_settings(
             names, convention, tolerance=tolerance, surface=surface, border=border, spacing=spacing
         ),
+        instances=instance_settings(
+            instances,
+            chosen,
+            match=match,
+            connectivity=connectivity,
+            dilation=dilation,
+            min_voxels=min_voxels,
+            min_ml=min_ml,
+        ),
     )
 
 
@@ -120,6 +138,8 @@ def of_masks(settings: Settings, classes: Sequence[str], said: Said, metrics: An
         raise ValueError("unknown: for label maps, not for masks, of which none is unknown")
     if found := of_surfaces(settings.metrics):
         raise ValueError(f"metrics: {found[0]!r} is made of the surfaces of label maps, and not of masks yet")
+    if settings.instances is not None:
+        raise ValueError("instances: they are components of label maps, and not of masks that may overlap yet")
     overall = [name for name in settings.metrics if registry.get(name).overall is not None]
     every = metrics == "all" or (metrics is not None and "all" in metrics)
     if overall and not every:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts import BinaryCounts, LabelCounts, SurfaceDistances
+from fastseg.runs.scoring.case_instances import CaseInstances
 from fastseg.runs.scoring.surface_text import plain_surfaces, surfaces_of_plain
 
 __all__ = ["CaseRecord", "Ints", "triples"]
@@ -66,6 +67,8 @@ class CaseRecord:
         For "reference", "prediction" and "roi": ``size`` in bytes, ``sha256`` (None where it was not computed).
     surfaces : SurfaceDistances or None
         Of the classes that have a surface, where metrics of surfaces are asked for; none of a missing prediction.
+    instances : dict of str to CaseInstances
+        Of each region whose instances are asked for.
     """
 
     id: str
@@ -87,6 +90,7 @@ class CaseRecord:
     notes: tuple[str, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict)
     surfaces: SurfaceDistances | None = None
+    instances: Mapping[str, CaseInstances] = field(default_factory=dict)
 
     @property
     def counted(self) -> bool:
@@ -122,6 +126,8 @@ class CaseRecord:
         values = {**vars(self), "pairs": [], "unknown": []}
         if (surfaces := values.pop("surfaces")) is not None:
             values["surfaces"] = plain_surfaces(surfaces)
+        if instances := values.pop("instances"):
+            values["instances"] = {name: own.to_dict() for name, own in instances.items()}
         return _encode(values).replace('"pairs":[],"unknown":[]', tables, 1)
 
     @classmethod
@@ -144,6 +150,8 @@ class CaseRecord:
             values[name] = tuple(plain[name])
         if isinstance(values.get("surfaces"), Mapping):
             values["surfaces"] = surfaces_of_plain(values["surfaces"])
+        instances = values.get("instances", {}).items()
+        values["instances"] = {name: CaseInstances.from_dict(own) for name, own in instances}
         return cls(**values)
 
     def __getstate__(self) -> tuple[Any, ...]:

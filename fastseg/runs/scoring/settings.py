@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any, Literal, Self
 
 from fastseg.arrays.classes import Classes, label_classes
+from fastseg.metrics.instances import parse_match
 from fastseg.volumes.geometry import TOLERANCE
 
-__all__ = ["COUNTING", "Settings", "SurfaceSettings"]
+__all__ = ["COUNTING", "InstanceSettings", "Settings", "SurfaceSettings"]
 
 #: What the counts of masks depend on besides.
 COUNTING_MASKS = ("missing_mask", "channels", "threshold", "names", "regions")
@@ -45,6 +46,45 @@ class SurfaceSettings:
     tolerance: float | None = None
     tolerances: dict[str, float] = field(default_factory=dict)
     spacing: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class InstanceSettings:
+    """Hold which instances a run matches, and when they do.
+
+    Attributes
+    ----------
+    regions : dict of str to tuple of int
+        The labels of each region whose components are instances.
+    match : str or None
+        The rule, as `fastseg.metrics.instances.parse_match` reads it; None: IoU above 0.5.
+    connectivity, dilation, min_voxels, min_ml
+        As in `fastseg.match_instances`.
+    """
+
+    regions: dict[str, tuple[int, ...]]
+    match: str | None = None
+    connectivity: int | None = None
+    dilation: int | None = None
+    min_voxels: int = 0
+    min_ml: float | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is given to `match_instances` besides the region."""
+        own = {name: getattr(self, name) for name in ("connectivity", "dilation", "min_voxels", "min_ml")}
+        return {**({} if self.match is None else parse_match(self.match)), **own}
+
+    @property
+    def convention(self) -> str:
+        """The name of the convention whose rules hold."""
+        return str(self.options.get("convention", "fastseg"))
+
+    @property
+    def rule(self) -> tuple[Any, ...]:
+        """Threshold, criterion, matching, strictness and objective, None where the convention decides."""
+        options = self.options
+        return tuple(options.get(name) for name in ("threshold", "criterion", "matching", "strict", "objective"))
 
 
 @dataclass(frozen=True)
@@ -96,6 +136,8 @@ class Settings:
         Of the bootstrap intervals.
     surfaces : SurfaceSettings or None
         What is measured for metrics of surfaces; None where there are none.
+    instances : InstanceSettings or None
+        Which instances are matched; None where none are.
     """
 
     labels: tuple[int, ...] | None = None
@@ -122,6 +164,7 @@ class Settings:
     confidence: float = 0.95
     seed: int = 0
     surfaces: SurfaceSettings | None = None
+    instances: InstanceSettings | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as a dict that JSON can hold."""
@@ -132,15 +175,21 @@ class Settings:
         if surfaces is not None:  # so that a run without them is told as it was before there were any
             given = asdict(surfaces)
             plain["surfaces"] = {**given, "spacing": surfaces.spacing and list(surfaces.spacing)}
+        if (instances := plain.pop("instances")) is not None:
+            regions = {name: list(members) for name, members in instances.regions.items()}
+            plain["instances"] = {**asdict(instances), "regions": regions}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """Return the settings that `to_dict` wrote."""
-        values = {entry.name: plain[entry.name] for entry in fields(cls) if entry.name != "surfaces"}
+        values = {entry.name: plain[entry.name] for entry in fields(cls) if entry.name not in ("surfaces", "instances")}
         if "surfaces" in plain:
             spacing = plain["surfaces"]["spacing"]
             values["surfaces"] = SurfaceSettings(**{**plain["surfaces"], "spacing": spacing and tuple(spacing)})
+        if "instances" in plain:
+            of = {name: tuple(members) for name, members in plain["instances"]["regions"].items()}
+            values["instances"] = InstanceSettings(**{**plain["instances"], "regions": of})
         for name in ("map_prediction", "names"):
             values[name] = {int(key): value for key, value in values[name].items()}
         values["regions"] = {name: tuple(members) for name, members in values["regions"].items()}
@@ -158,6 +207,8 @@ class Settings:
         if self.surfaces is not None:  # a region has a surface of its own
             wanted |= {name: getattr(self.surfaces, name) for name in ("surface", "border", "spacing")}
             wanted |= {"regions": plain["regions"]}
+        if self.instances is not None:
+            wanted |= {"instances": plain["instances"]}
         return json.dumps(wanted, sort_keys=True)
 
     @cached_property

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.optimize import linear_sum_assignment
 
 import fastseg
 from fastseg import InstanceMatching, count_pairs, match_instances
@@ -204,6 +205,28 @@ def test_thresholds_of_one_count() -> None:
     assert found.mean_accuracy() == np.mean(each)
 
 
+def test_another_rule_of_one_count() -> None:
+    true, pred = np.random.default_rng(0).integers(0, 4, (2, 30)) + 10 * (np.arange(30) // 6)
+    found = match_instances(true, pred)
+    for options in ({"criterion": "dice", "threshold": 0.3}, {"matching": "all", "criterion": "overlap", "threshold": 0},
+                    {"strict": False}, {"matching": "optimal", "objective": "count", "threshold": 0.1}):  # fmt: skip
+        again = match_instances(true, pred, **options)
+        assert pairs_of(found.at(**options)) == pairs_of(again)
+        assert found.at(**options).rule == again.rule
+    with pytest.raises(TypeError, match="region: expected one of threshold, criterion, matching, objective, strict"):
+        found.at(region=2)
+    with pytest.raises(ValueError, match="criterion: expected 'iou'"):
+        found.at(criterion="jaccard")
+
+
+def test_what_is_printed_is_short() -> None:
+    found = match_instances(np.arange(5000), np.arange(5000) // 2 * 2, 0.3)
+    assert repr(found) == "<InstanceMatching: 2,499 found, 2,500 missed, 0 invented (iou > 0.3, greedy)>"
+    assert repr(found.graph) == "<OverlapGraph of 4,999 true and 2,499 predicted segments, 4,998 overlaps>"
+    assert repr(found.pairs) == "<2,499 matched pairs>"
+    assert repr(found.misses) == "<2,500 unmatched segments>"
+
+
 def test_a_threshold_that_is_equalled() -> None:
     assert match_instances([1, 1], [0, 2]).tp == 0
     assert match_instances([1, 1], [0, 2], strict=False).tp == 1
@@ -251,6 +274,45 @@ def test_sizes() -> None:
     assert (found.count_difference, found.volume_difference) == (1, 2.0)
     small = match_instances(true, pred, min_voxels=2)
     assert (small.tp, small.fn, small.graph.true.ids.tolist()) == (2, 1, [2, 3, 4])
+
+
+# ---- Optimal matching of large graphs
+def drawn_graph(seed: int, size: int, edges: int, levels: int) -> tuple[Map, Map, Map]:
+    draw = np.random.default_rng(seed)
+    keys = np.unique(draw.integers(0, size * size, edges))
+    return keys // size, keys % size, draw.integers(1, levels, keys.size) / levels
+
+
+@given(
+    seed=st.integers(0, 10**6), size=st.integers(1, 30), edges=st.integers(1, 120), levels=st.sampled_from([3, 10**6])
+)
+@settings(max_examples=150, deadline=None)
+def test_what_outweighs_the_others_is_taken_first(seed: int, size: int, edges: int, levels: int) -> None:
+    rows, columns, weights = drawn_graph(seed, size, edges, levels)
+    chosen = assignment.optimal(rows, columns, weights)
+    matrix = np.zeros((size, size))
+    matrix[rows, columns] = weights
+    assert weights[chosen].sum() == pytest.approx(matrix[linear_sum_assignment(matrix, maximize=True)].sum())
+    assert max(np.bincount(rows[chosen]).max(), np.bincount(columns[chosen]).max()) == 1
+    before, assignment._FEW = assignment._FEW, 0  # all is left to the solvers
+    try:
+        again = assignment.optimal(rows, columns, weights)
+    finally:
+        assignment._FEW = before
+    assert weights[again].sum() == pytest.approx(weights[chosen].sum())
+
+
+def test_a_block_of_a_hundred_thousand_segments() -> None:
+    """Each segment overlaps its neighbours on both sides, a little more or less: no block is small before any is taken."""
+    draw = np.random.default_rng(0)
+    ends = np.cumsum(draw.integers(4, 9, 100_000))
+    true = np.repeat(np.arange(1, 100_001), np.diff(ends, prepend=0))
+    pred = np.roll(true, 3)
+    found = match_instances(true, pred, 0.0, matching="optimal", objective="count", centroids=False)
+    assert found.tp == 100_000
+    greedy = match_instances(true, pred, 0.0, centroids=False)
+    best = match_instances(true, pred, 0.0, matching="optimal", centroids=False)
+    assert best.pairs.iou.sum() >= greedy.pairs.iou.sum()
 
 
 # ---- Large, and made to be hard

@@ -86,3 +86,15 @@ def test_exacta(maps: np.ndarray, seed: int) -> None:
 def test_what_is_refused(confidences: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         match_instances([1, 2], [1, 2]).ranked(confidences)
+
+
+def test_what_does_not_count_is_neither_found_nor_missed() -> None:
+    """A lesion that is too small for the convention, and the prediction that finds it."""
+    true, pred = np.zeros((2, 12, 12, 12), bool)
+    true[:4, :4, :4] = pred[:4, :4, :4] = True
+    true[9, 9, 9] = pred[9, 9, 9] = pred[0, 11, 11] = True
+    found = match_instances(true, pred, convention="brats")
+    assert (found.tp, found.fp, found.fn) == (1, 1, 0)
+    for rematch in (True, False):
+        curve = found.ranked({1: 0.9, 2: 0.5, 3: 0.2}, rematch=rematch)
+        assert (curve.num_true, curve.tp.tolist(), curve.fp.tolist()) == (1, [0, 1, 1], [0, 0, 1])

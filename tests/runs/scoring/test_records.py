@@ -25,6 +25,7 @@ def test_a_record_comes_back_from_its_line_and_from_another_process(record: Case
     plain |= {"pairs": record.pairs.tolist(), "unknown": record.unknown.tolist()}
     if (surfaces := plain.pop("surfaces")) is not None:  # else lines are as they were before there were any
         plain["surfaces"] = surfaces.to_dict()
+    assert plain.pop("instances") == {}
     assert record.to_json() == json.dumps(plain, separators=(",", ":"), allow_nan=False)
     for again in (CaseRecord.from_json(record.to_json()), pickle.loads(pickle.dumps(record, -1))):
         for name, value in vars(record).items():

@@ -1,0 +1,92 @@
+"""The instances of two runs on the same cases: what a comparison takes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fastseg.metrics.arithmetic import nan_mean
+from fastseg.runs.results.classes import ReportedClass
+from fastseg.runs.results.instances import InstanceMetric, InstanceNumbers, instance_metric
+from fastseg.runs.results.numbers import RunNumbers
+
+__all__ = ["InstancePool", "Regions", "compared_instances", "paired_instances"]
+
+Floats = npt.NDArray[np.float64]
+
+#: What is compared unless metrics are named.
+_DEFAULT = ("detection_f1", "panoptic_quality", "instance_dice")
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The regions whose instances are compared, in the place of a run's classes."""
+
+    classes: tuple[ReportedClass, ...]
+
+    @property
+    def in_means(self) -> npt.NDArray[np.bool_]:
+        """Which of them means are over: all."""
+        return np.ones(len(self.classes), bool)
+
+
+class InstancePool:
+    """What was counted of a run's instances, and metrics of sums of it over cases."""
+
+    def __init__(self, found: InstanceNumbers) -> None:
+        self.found = found
+        self.size = found.sums[0].size if len(found.sums) else 0
+
+    def values(self, times: Floats, entries: Sequence[InstanceMetric]) -> list[Floats]:
+        """Return each metric of B sums in which cases occur so many times, (B, N): (B, R + 1)."""
+        sums = np.tensordot(times, self.found.sums, 1)
+        return [with_means(self.found.of_sums(entry.name, sums)) for entry in entries]
+
+
+def with_means(values: Floats) -> Floats:
+    """Return values of regions, (…, R), and their means, (…, R + 1)."""
+    return np.concatenate([values, nan_mean(values, 1)[:, None]], 1)
+
+
+def paired_instances(a: InstanceNumbers, b: InstanceNumbers, metric: str) -> tuple[Floats, Floats]:
+    """Return each run's values and means over regions, which are over those that both define."""
+    one, other = a.values(metric), b.values(metric)
+    both = np.isfinite(one) & np.isfinite(other)
+    means = [nan_mean(np.where(both, values, np.nan), 1)[:, None] for values in (one, other)]
+    return np.concatenate([one, means[0]], 1), np.concatenate([other, means[1]], 1)
+
+
+def compared_instances(
+    runs: tuple[RunNumbers, RunNumbers], metrics: Sequence[str] | None
+) -> tuple[list[str], dict[str, InstanceMetric]]:
+    """Return the names among metrics that are not of instances, and of the others what they are.
+
+    Where none are named, those of instances are compared too if both runs have matched the same.
+
+    Raises
+    ------
+    ValueError
+        If metrics of instances are named that the runs have not, or not both in the same way.
+    """
+    how = [run.settings.instances for run in runs]
+    alike = how[0] is not None and how[0] == how[1]
+    if metrics is None:
+        names = [name for run in runs for name in run.settings.metrics]
+        return names, {name: _known(name) for name in _DEFAULT} if alike else {}
+    found = {name: _known(name) for name in metrics if instance_metric(name) is not None}
+    if found and not alike:
+        first = next(iter(found))
+        raise ValueError(
+            f"metrics: {first!r} is of instances, which both runs must have matched in the same way; "
+            f"found {how[0]} and {how[1]}"
+        )
+    return [name for name in metrics if name not in found], found
+
+
+def _known(name: str) -> InstanceMetric:
+    entry = instance_metric(name)
+    assert entry is not None
+    return entry

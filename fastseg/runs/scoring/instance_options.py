@@ -1,0 +1,83 @@
+"""From what people say of instances to `InstanceSettings`: checked, with the labels that names stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastseg.arrays.arguments import finite_number, integer
+from fastseg.arrays.instances import CONNECTIVITIES
+from fastseg.labels.choices import LabelChoices
+from fastseg.labels.names import shown
+from fastseg.metrics.instances import parse_match
+from fastseg.runs.scoring.settings import InstanceSettings
+
+__all__ = ["instance_settings"]
+
+
+def instance_settings(
+    instances: str | Sequence[str | int] | None,
+    chosen: LabelChoices,
+    *,
+    match: str | None,
+    connectivity: int | None,
+    dilation: int | None,
+    min_voxels: int,
+    min_ml: float | None,
+) -> InstanceSettings | None:
+    """Return which instances are matched, and how; None where none are asked for.
+
+    Parameters
+    ----------
+    instances
+        Labels, their names, or names of regions, in a sequence or separated by commas.
+    chosen
+        What was said of labels.
+    match
+        "iou>0.5", "dice>=0.1", "overlap>0", "centre", or the name of a convention such as "brats".
+    connectivity, dilation, min_voxels, min_ml
+        As in `fastseg.match_instances`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one of these is not what it should be, or given without instances.
+    """
+    own = {"match": match, "connectivity": connectivity, "dilation": dilation, "min_ml": min_ml}
+    if instances is None:
+        for name, value in {**own, "min_voxels": min_voxels or None}.items():
+            if value is not None:
+                raise ValueError(
+                    f"{name}: expected instances= beside it, whose components it is about, found {value!r}"
+                )
+        return None
+    if match is not None:
+        parse_match(match)
+    if connectivity is not None and integer(connectivity, "connectivity") not in CONNECTIVITIES:
+        known = ", ".join(map(str, CONNECTIVITIES))
+        raise ValueError(f"connectivity: expected one of {known}, found {connectivity}")
+    return InstanceSettings(
+        _regions(instances, chosen),
+        match,
+        connectivity,
+        None if dilation is None else integer(dilation, "dilation", least=0),
+        integer(min_voxels, "min_voxels", least=0),
+        None if min_ml is None else finite_number(min_ml, "min_ml"),
+    )
+
+
+def _regions(instances: str | Sequence[str | int], chosen: LabelChoices) -> dict[str, tuple[int, ...]]:
+    """Return the labels of each region whose components are asked for."""
+    given = instances.split(",") if isinstance(instances, str) else instances
+    if not isinstance(given, Sequence) or not given or not all(isinstance(each, str | int) for each in given):
+        raise TypeError(f"instances: expected labels or names, in a sequence or separated by commas, found {given!r}")
+    labels = {name: (label,) for label, name in chosen.names.items() if label != 0}
+    found: dict[str, tuple[int, ...]] = {}
+    for name in (str(each).strip() for each in given):
+        members = chosen.regions.get(name) or labels.get(name)
+        if members is None and name.lstrip("-").isdecimal() and int(name) != 0:
+            members = (int(name),)
+        if members is None:
+            known = ", ".join(map(shown, [*chosen.regions, *labels])) or "a label"
+            raise ValueError(f"instances: expected labels or names of labels or regions ({known}), found {name!r}")
+        found[name] = tuple(members)
+    return found

@@ -1,0 +1,140 @@
+"""Instances of a run: counted with the labels, kept by the journal, compared case by case."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.instance_cases import lesions
+
+import fastseg
+from fastseg import match_instances
+from fastseg.counting import files
+from fastseg.runs import Run
+from fastseg.runs.comparison.compare import compare_runs
+
+CASES = 6
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Return folders of true masks, and of two predictions: the second finds no small lesions."""
+    true, pred = lesions()
+    draw = np.random.default_rng(0)
+    for n in range(CASES):
+        shift = int(draw.integers(0, 3))
+        worse = pred * (np.arange(24)[None, :, None] >= 3 + n)
+        for side, mask in (("true", true), ("good", np.roll(pred, shift, 2)), ("worse", np.roll(worse, shift, 2))):
+            (tmp_path / side).mkdir(exist_ok=True)
+            np.save(tmp_path / side / f"{n}.npy", mask * 2)
+    return tmp_path / "true", tmp_path / "good", tmp_path / "worse"
+
+
+def matched(folders: Any, n: int, **options: Any) -> Any:
+    true, pred = (np.load(folder / f"{n}.npy") for folder in folders)
+    return match_instances(true, pred, region=2, **options)
+
+
+def test_labels_and_instances_come_from_one_read(two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    aligned = files.open_aligned
+    monkeypatch.setattr(files, "open_aligned", lambda *a, **k: (opened.append(1), aligned(*a, **k))[1])
+    run = fastseg.evaluate_folder(*two[:2], tmp_path / "out", instances="2", min_voxels=5, threads=1)
+    assert len(opened) == CASES
+    assert run.instances is not None
+    wanted = [matched(two[:2], n, min_voxels=5) for n in range(CASES)]
+    assert run.instances.values("detection_f1")[:, 0] == pytest.approx([each.f1 for each in wanted])
+    assert run.instances.values("missed")[:, 0].tolist() == [each.fn for each in wanted]
+    assert run.instances.pooled("detection_recall") == pytest.approx(
+        [sum(each.tp for each in wanted) / sum(each.tp + each.fn for each in wanted)]
+    )
+    assert len(run.instances.rows or ()) == sum(len(each.rows()) for each in wanted)
+    again = fastseg.evaluate_folder(*two[:2], tmp_path / "out", instances="2", min_voxels=5, threads=1)
+    assert len(opened) == CASES  # the journal has them
+    assert str(again) == str(run)
+    loaded = Run.load(tmp_path / "out")
+    assert loaded.instances is not None
+    assert loaded.instances.rows == run.instances.rows
+    fastseg.evaluate_folder(*two[:2], tmp_path / "out", instances="2", min_voxels=6, threads=1)
+    assert len(opened) == 2 * CASES
+    fastseg.evaluate_folder(*two[:2], tmp_path / "out", threads=1)
+    assert not (tmp_path / "out" / "instances.csv").exists()
+
+
+def test_surfaces_and_instances_beside_each_other(two: Any) -> None:
+    run = fastseg.evaluate_folder(*two[:2], metrics=["dice", "hd95"], spacing=1, instances=["2"], match="brats-met")
+    wanted = matched(two[:2], 1, convention="brats-met")
+    assert run.instances is not None
+    assert run.instances.values("lesion_dice")[1, 0] == pytest.approx(wanted.instance_dice)
+    assert np.isfinite(run.values("hd95")[:, 1:]).all()
+
+
+def test_comparison(two: Any, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"instances": ["2"], "metrics": ["dice"]}
+    one, other = (fastseg.evaluate_folder(two[0], pred, tmp_path / f"{pred.name}-out", **options) for pred in two[1:])
+    found = compare_runs(tmp_path / "good-out", tmp_path / "worse-out")
+    assert list(found.metrics) == ["dice", "detection_f1", "panoptic_quality", "instance_dice"]
+    assert one.instances is not None
+    assert other.instances is not None
+    row, mean = found.metrics["detection_f1"]
+    a, b = (run.instances.values("detection_f1")[:, 0] for run in (one, other))
+    assert (row.name, row.n, mean.name) == ("2", CASES, "mean")
+    assert row.mean_a == pytest.approx(a.mean())
+    assert row.difference == pytest.approx((b - a).mean())
+    assert row.pooled_a == pytest.approx(one.instances.pooled("detection_f1")[0])
+    assert row.losses == (b < a).sum() > 0
+    assert row.low <= row.difference <= row.high
+    assert found.settings["instances"]["criterion"] == "iou"
+    only = compare_runs(one, other, metrics=["missed", "pq"])
+    assert list(only.metrics) == ["missed", "panoptic_quality"]
+    assert only.metrics["missed"][0].better == "lower"
+    assert not compare_runs(one, other).alike
+    assert compare_runs(one, one).alike
+    unlike = fastseg.evaluate_folder(*two[:2], instances=["2"], match="iou>0.3", metrics=["dice"])
+    assert list(compare_runs(one, unlike).metrics) == ["dice"]
+    with pytest.raises(ValueError, match="'pq' is of instances, which both runs must have matched in the same way"):
+        compare_runs(one, unlike, metrics="pq")
+    assert "detection_f1 (higher is better)" in str(found)
+    assert found.to_csv().count("detection_f1") == 2
+
+
+def test_what_is_ignored_is_no_instance(two: Any, tmp_path: Path) -> None:
+    true, pred = (np.load(folder / "0.npy") for folder in two[:2])
+    for side, labels in (("a", true), ("b", pred)):
+        (tmp_path / side).mkdir()
+        labels[12:15, 18:21, 18:] = 9 if side == "a" else labels[12:15, 18:21, 18:]
+        np.save(tmp_path / side / "0.npy", labels)
+    found = [
+        fastseg.evaluate_folder(tmp_path / "a", tmp_path / "b", instances="2", ignore=ignore) for ignore in ([], [9])
+    ]
+    invented = [run.instances.pooled("invented")[0] for run in found if run.instances is not None]
+    assert invented[0] == invented[1] + 1
+
+
+def test_a_missing_prediction_misses_all(two: Any, tmp_path: Path) -> None:
+    (two[1] / "3.npy").unlink()
+    run = fastseg.evaluate_folder(*two[:2], tmp_path / "out", instances="2", missing="worst")
+    assert run.instances is not None
+    assert run.instances.values("detection_f1")[3, 0] == 0
+    assert run.instances.values("missed")[3, 0] == matched((two[0], two[0]), 3).tp
+    with (tmp_path / "out" / "instances.csv").open(encoding="utf-8", newline="") as file:
+        assert {row["kind"] for row in csv.DictReader(file) if row["case"] == "3"} == {"missed"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"match": "iou>0.5"}, "match: expected instances= beside it"),
+        ({"instances": []}, "instances: expected labels or names"),
+        ({"instances": "2", "connectivity": 5}, "connectivity: expected one of 4, 6, 8, 18, 26, found 5"),
+        ({"instances": "2", "min_ml": -1}, "min_ml: expected a finite number that is not negative"),
+        ({"instances": "2", "match": "best"}, "match: expected a rule such as"),
+        ({"instances": "2", "gates": ["3:pq=1"]}, "gate: there is no class '3'"),
+    ],
+)
+def test_what_is_refused(two: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        fastseg.evaluate_folder(*two[:2], **options)
