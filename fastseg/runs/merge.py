@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -74,8 +75,9 @@ def merge_runs(shards: Sequence[Path], output: Path | None = None, *, note: Call
     folders = [os.fspath(each) for each in shards if output is None or not _same(each, output)]
     if not folders:
         raise ValueError("shards: expected at least one folder, found none")
-    found, problems = _read(folders)
+    found, problems = _read(list(dict.fromkeys(folders)))
     problems += _differences(found)
+    problems += [f"{shown(folder)}: given {n} times" for folder, n in Counter(folders).items() if n > 1]
     records = sorted((record for run in found.values() for record in run.records), key=lambda record: record.id)
     if not problems:
         problems = _unlike_cases(found, [record.id for record in records])

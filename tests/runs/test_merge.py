@@ -92,7 +92,7 @@ def test_all_that_is_wrong_with_shards_is_listed(two: Any, tmp_path: Path) -> No
     fastseg.evaluate_folder(*two, fourth, shard=(4, 4), metrics=["dice"], ignore=[2])
     fastseg.evaluate_folder(*two, tmp_path / "whole")
     with pytest.raises(CasesError) as found:
-        fastseg.merge_runs([first, second, tmp_path / "copy", third, fourth, tmp_path / "whole"])
+        fastseg.merge_runs([first, second, tmp_path / "copy", third, fourth, tmp_path / "whole", first])
     text = str(found.value)
     assert text.startswith("the shards: ")
     for expected in (
@@ -102,6 +102,7 @@ def test_all_that_is_wrong_with_shards_is_listed(two: Any, tmp_path: Path) -> No
         "4: ignore [2], and [] in",
         f"shard 2/4: 2 times, in {second}, {tmp_path / 'copy'}",
         "shard 3/4: missing",
+        f"{first}: given 2 times",
     ):
         assert expected in text, expected
 

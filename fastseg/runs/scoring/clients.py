@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -74,7 +75,12 @@ def open_cluster(text: str) -> Iterator[Any]:
         if not (number.isascii() and number.isdigit() and int(number)):
             raise ValueError(f"cluster: expected local:N, such as local:4, found {text!r}")
         with (
-            LocalCluster(n_workers=int(number), threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+            LocalCluster(
+                n_workers=int(number),
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,  # what fails is said of its case
+            ) as cluster,
             Client(cluster) as client,
         ):
             yield client
