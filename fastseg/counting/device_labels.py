@@ -28,10 +28,9 @@ def count_on_device(given: LabelInputs, count_unknown: bool, backend: str) -> Ca
     maps = maps_on_device(given, [(given.sample_axis, None)] * 3, given.num_samples, 1, module)
     labels = _told_apart(given, maps, module)
     counted = module.count_pairs(maps, labels, given.device)
-    values = np.append(labels, _other_than(labels))
 
     def finish(add: Add) -> None:
-        table = counted()
+        table, values = counted(), np.append(labels, _other_than(labels))
         try:
             if table.bad.any():
                 raise Rejected
@@ -50,6 +49,8 @@ def count_on_device(given: LabelInputs, count_unknown: bool, backend: str) -> Ca
 def _told_apart(given: LabelInputs, maps: Any, module: Any) -> npt.NDArray[np.int64]:
     """Return the labels that are told apart from each other and from all else, sorted."""
     declared = given.classes.labels
+    if declared is not None and given.classes.consecutive and not given.classes.ignored.size:
+        return declared
     if declared is None:
         arrays = (given.y_true, given.y_pred)
         if all(array.itemsize == 1 for array in arrays):

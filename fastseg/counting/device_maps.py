@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -50,23 +51,41 @@ def lying_on_device(
     ValueError
         If too many axes are left, or numbers do not lie at multiples of their size.
     """
-    # Arrays of the same steps in the memory of the CPU, which nobody reads: NumPy's views are then views of the others.
-    shadows = [as_strided(np.empty(1, array.dtype), array.shape, array.strides) for array in arrays]
-    views = in_memory_order([_first(shadow, own) for shadow, own in zip(shadows, axes, strict=False)])
-    sizes = views[0].shape
+    described = tuple((array.shape, array.strides, array.dtype) for array in arrays)
+    views, sizes = _views(described, tuple(axes))
     if len(sizes) > module.MOST_AXES:
         raise ValueError(
             f"{names}: expected at most {module.MOST_AXES} axes that do not lie in one line on a GPU, found {len(sizes)}"
         )
     lying = []
-    for array, shadow, view, own, bits in zip(arrays, shadows, views, axes, bfloat16, strict=False):
-        if array.pointer % array.itemsize or any(stride % array.itemsize for stride in array.strides):
+    for array, (begin, steps, between), bits in zip(arrays, views, bfloat16, strict=True):
+        if steps is None or array.pointer % array.itemsize:
             raise ValueError(f"{names}: expected numbers at multiples of their size on a GPU, found {array}")
-        steps = [stride // array.itemsize for stride in array.strides]
-        inner = [stride // array.itemsize for stride in view.strides]
-        between = tuple(0 if axis is None else steps[axis] for axis in own)
-        lying.append(module.Lying.of(array, array.pointer + _address(view) - _address(shadow), inner, between, bits))
+        lying.append(module.Lying.of(array, array.pointer + begin, steps, between, bits))
     return lying, sizes
+
+
+@functools.lru_cache(maxsize=1024)
+def _views(
+    arrays: tuple[tuple[tuple[int, ...], tuple[int, ...], np.dtype[Any]], ...], axes: tuple[Axes, ...]
+) -> tuple[list[tuple[int, tuple[int, ...] | None, tuple[int, ...]]], tuple[int, ...]]:
+    """Return where the views of arrays of some shapes, steps and types begin, and their steps, in numbers; and their sizes.
+
+    The steps are None where they are no multiples of the size of a number. It takes longer than a call should, and the same
+    arrays come again and again.
+    """
+    # Arrays of the same steps in the memory of the CPU, which nobody reads: NumPy's views are then views of the others.
+    shadows = [as_strided(np.empty(1, dtype), shape, strides) for shape, strides, dtype in arrays]
+    views = in_memory_order([_first(shadow, own) for shadow, own in zip(shadows, axes, strict=True)])
+    found: list[tuple[int, tuple[int, ...] | None, tuple[int, ...]]] = []
+    for (_, strides, dtype), shadow, view, own in zip(arrays, shadows, views, axes, strict=True):
+        if any(stride % dtype.itemsize for stride in strides):
+            found.append((0, None, ()))
+            continue
+        between = tuple(0 if axis is None else strides[axis] // dtype.itemsize for axis in own)
+        steps = tuple(stride // dtype.itemsize for stride in view.strides)
+        found.append((_address(view) - _address(shadow), steps, between))
+    return found, views[0].shape
 
 
 def copied_to_host(given: Given, module: Any) -> Given:

@@ -50,10 +50,8 @@ class LabelTotals:
     unsigned = False
 
     def __init__(self, samples: int, classes: Classes, unknown: str, weighted: bool, *, matrix: bool = True) -> None:
-        if unknown not in ("raise", "count"):
-            raise ValueError(f"unknown: expected 'raise' or 'count', found {unknown!r}")
         self.classes, self.weighted = classes, weighted
-        self.count_unknown = unknown == "count"
+        self.count_unknown = _counts_unknown(unknown)
         self.consecutive = classes.consecutive
         self.labels = np.empty(0, np.int64) if classes.labels is None else classes.labels
         self.dtype: type[np.generic] = np.float64 if weighted else np.int64
@@ -242,6 +240,12 @@ class LabelTotals:
             _lost(given, self.voxels)
 
 
+def _counts_unknown(unknown: str) -> bool:
+    if unknown not in ("raise", "count"):
+        raise ValueError(f"unknown: expected 'raise' or 'count', found {unknown!r}")
+    return unknown == "count"
+
+
 def _lost(given: int, voxels: npt.NDArray[np.int64]) -> NoReturn:
     raise RuntimeError(
         f"voxels were lost or counted twice: {given} a sample were given, {voxels.tolist()} counted; "
@@ -262,7 +266,7 @@ def count_label_inputs(
         return counts
     check_compute(compute)
     if given.device is not None:
-        count = count_on_device(given, _totals_of(given, unknown).count_unknown, backend)
+        count = count_on_device(given, _counts_unknown(unknown), backend)
 
         def make() -> LabelCounts:
             totals = _totals_of(given, unknown)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy.typing as npt
 
 from fastseg.kernels.cuda.compiler import Specialisation, compiled
+from fastseg.kernels.cuda.turns import Copy, Pinned, Turn
 from fastseg.kernels.protocols.device import Device, NoDevice
 
 __all__ = ["Driver", "Limits", "Nvidia", "driver", "index_of", "usable"]
@@ -34,8 +35,9 @@ class Limits(NamedTuple):
 class Driver(Protocol):
     """What kernels are run by: a GPU's driver, or in tests the CPU."""
 
-    turn: AbstractContextManager[Any]
-    """Held from the first call to the last that belong together, as what `zeros` returns is used again."""
+    def at(self, device: Device) -> AbstractContextManager[Any]:
+        """Let the calls within it belong together: nobody else's come between, as what `zeros` returns is used again."""
+        ...
 
     def limits(self, device: Device) -> Limits:
         """Return what a GPU has."""
@@ -108,9 +110,14 @@ class Nvidia:
         self._room: dict[tuple[int, int], tuple[int, int]] = {}
         self._uploads: dict[tuple[int, bytes], int] = {}
         self._uploading: dict[int, Any] = {}
-        self._pinned: dict[tuple[int, int, int], list[_Pinned]] = {}
+        self._pinned: dict[tuple[int, int, int], list[Pinned]] = {}
         self._in_graphs: set[tuple[int, int]] = set()
-        self.turn: AbstractContextManager[Any] = threading.RLock()
+        self.turn = threading.RLock()
+        self.here: int | None = None  # whose context is the current one of the thread that has its turn
+
+    def at(self, device: Device) -> AbstractContextManager[Any]:
+        """Let the calls within it belong together, in the context of the device."""
+        return Turn(self, device.index)
 
     def limits(self, device: Device) -> Limits:
         """Return what a GPU has."""
@@ -127,7 +134,7 @@ class Nvidia:
         self, what: Specialisation, device: Device, grid: tuple[int, int], shared_bytes: int, job: bytes
     ) -> None:
         """Run a kernel on the device's stream, without waiting for it."""
-        with self._on(device):
+        with self.at(device):
             function = self._kernel(what, device)
             argument = ctypes.create_string_buffer(job, len(job))
             pointers = (ctypes.c_void_p * 1)(ctypes.addressof(argument))
@@ -153,7 +160,7 @@ class Nvidia:
 
     def zeros(self, size: int, device: Device, beyond: int = 0) -> int:
         """Return the address of so many zero bytes of the stream's own, and of others beyond."""
-        with self._on(device):
+        with self.at(device):
             self._wait_for_others(device)
             key = (device.index, device.stream)
             pointer, room = self._room.pop(key, (0, 0))
@@ -172,13 +179,13 @@ class Nvidia:
 
     def write(self, pointer: int, content: bytes, device: Device) -> None:
         """Copy some bytes to the device's memory, in the order of the stream; they are taken before this returns."""
-        with self._on(device):
+        with self.at(device):
             self._call(self.cuda.cuMemcpyHtoDAsync(pointer, content, len(content), device.stream))
 
     def upload(self, array: Array, device: Device) -> int:
         """Return the address of a copy of a small array, which is there when this returns, for all streams."""
         content = array.tobytes()
-        with self._on(device):
+        with self.at(device):
             pointer = self._uploads.get((device.index, content))
             if pointer is None:
                 stream = self._uploading.get(device.index)
@@ -195,7 +202,7 @@ class Nvidia:
     def download(self, pointer: int, size: int, device: Device) -> bytearray:
         """Return bytes of the device's memory once all work before on the stream is done."""
         host = bytearray(size)
-        with self._on(device):
+        with self.at(device):
             room = (ctypes.c_char * size).from_buffer(host)
             self._call(self.cuda.cuMemcpyDtoHAsync(ctypes.addressof(room), pointer, size, device.stream))
             self._call(self.cuda.cuStreamSynchronize(device.stream))
@@ -203,7 +210,7 @@ class Nvidia:
 
     def fetch(self, pointer: int, size: int, device: Device) -> Fetched:
         """Have bytes copied to memory of the CPU that the GPU can write to while nobody waits."""
-        with self._on(device):
+        with self.at(device):
             room = 1 << max(12, (size - 1).bit_length())  # few sizes, so that memory is used again
             free = self._pinned.setdefault((device.index, device.stream, room), [])
             host = free.pop() if free else self._new_pinned(room)
@@ -211,21 +218,24 @@ class Nvidia:
             if self._capturing(device):
                 # Memory that a graph writes to whenever it is launched is nobody else's from now on, and there is no moment
                 # at which it is written.
-                return _Copy(self, host, size, device, in_graph=True)
+                return Copy(self, host, size, device, in_graph=True)
             self._call(self.cuda.cuEventRecord(host.written, device.stream))
-            return _Copy(self, host, size, device, in_graph=False)
+            return Copy(self, host, size, device, in_graph=False)
 
-    def wait(self, copy: _Copy) -> None:
+    def wait(self, copy: Copy) -> None:
         """Wait until a copy is there; others may work on meanwhile."""
-        with self._current(copy.device):
+        self.push(copy.device.index)
+        try:
             if copy.in_graph:
                 self._call(self.cuda.cuStreamSynchronize(copy.device.stream))
             else:
                 self._call(self.cuda.cuEventSynchronize(copy.host.written))
+        finally:
+            self.pop()
 
-    def give_back(self, copy: _Copy) -> None:
+    def give_back(self, copy: Copy) -> None:
         """Keep the memory of a copy that was read for the next one, unless it is large."""
-        with self._on(copy.device):
+        with self.at(copy.device):
             host = copy.host
             if host.room > _MOST_PINNED:
                 self._call(self.cuda.cuEventDestroy(host.written))
@@ -233,15 +243,15 @@ class Nvidia:
             else:
                 self.pinned(copy).append(host)
 
-    def pinned(self, copy: _Copy) -> list[_Pinned]:
+    def pinned(self, copy: Copy) -> list[Pinned]:
         """Return where memory of that size waits to be written to again, in the order of the same stream."""
         return self._pinned[copy.device.index, copy.device.stream, copy.host.room]
 
-    def _new_pinned(self, room: int) -> _Pinned:
+    def _new_pinned(self, room: int) -> Pinned:
         with self._allocating():
             untimed = int(self.cuda.CUevent_flags.CU_EVENT_DISABLE_TIMING)
             event = self._call(self.cuda.cuEventCreate(untimed))
-            return _Pinned(int(self._call(self.cuda.cuMemAllocHost(room))), room, event)
+            return Pinned(int(self._call(self.cuda.cuMemAllocHost(room))), room, event)
 
     def _wait_for_others(self, device: Device) -> None:
         """Let what comes next on the stream wait for what the arrays' other streams have to do by now."""
@@ -255,8 +265,7 @@ class Nvidia:
         """Free the work space of the stream that was not used for longest, where there are many."""
         old = [key for key in self._room if key not in self._in_graphs]
         if len(old) >= _MOST_STREAMS:
-            place = Device(old[0][0])
-            with self._current(place):
+            with self.at(Device(old[0][0])):
                 self._call(self.cuda.cuMemFree(self._room.pop(old[0])[0]))
 
     @contextmanager
@@ -276,24 +285,17 @@ class Nvidia:
         none = self.cuda.CUstreamCaptureStatus.CU_STREAM_CAPTURE_STATUS_NONE
         return bool(self._call(self.cuda.cuStreamIsCapturing(device.stream)) != none)
 
-    @contextmanager
-    def _on(self, device: Device) -> Iterator[None]:
-        """Work in the context of a device, and nobody else beside."""
-        with self.turn, self._current(device):
-            yield
-
-    @contextmanager
-    def _current(self, device: Device) -> Iterator[None]:
-        """Work in the context of a device that all libraries share, and leave the caller's as it was."""
-        context = self._contexts.get(device.index)
+    def push(self, index: int) -> None:
+        """Make the context of a device, which all libraries share, the current one of this thread, on top of the caller's."""
+        context = self._contexts.get(index)
         if context is None:
-            handle = self._call(self.cuda.cuDeviceGet(device.index))
-            context = self._contexts[device.index] = self._call(self.cuda.cuDevicePrimaryCtxRetain(handle))
+            handle = self._call(self.cuda.cuDeviceGet(index))
+            context = self._contexts[index] = self._call(self.cuda.cuDevicePrimaryCtxRetain(handle))
         self._call(self.cuda.cuCtxPushCurrent(context))
-        try:
-            yield
-        finally:
-            self._call(self.cuda.cuCtxPopCurrent())
+
+    def pop(self) -> None:
+        """Leave the caller's context as it was."""
+        self._call(self.cuda.cuCtxPopCurrent())
 
     def _kernel(self, what: Specialisation, device: Device) -> Any:
         function = self._kernels.get((device.index, what))
@@ -318,36 +320,6 @@ class Nvidia:
         if status != self.cuda.CUresult.CUDA_SUCCESS:
             raise RuntimeError(f"the GPU's driver failed: {getattr(status, 'name', status)}")
         return values[0] if len(values) == 1 else tuple(values)
-
-
-class _Pinned(NamedTuple):
-    """Memory of the CPU that a GPU writes to, and the moment at which it has done so."""
-
-    pointer: int
-    room: int
-    written: Any
-
-
-class _Copy:
-    """Bytes on their way to memory of the CPU, which is given back once they are read."""
-
-    def __init__(self, owner: Nvidia, host: _Pinned, size: int, device: Device, in_graph: bool) -> None:
-        self.owner, self.host, self.size, self.device, self.in_graph = owner, host, size, device, in_graph
-        self.content: bytes | None = None
-
-    def wait(self) -> bytes:
-        if self.content is None:
-            self.owner.wait(self)
-            with self.owner.turn:
-                if self.content is None:
-                    self.content = ctypes.string_at(self.host.pointer, self.size)
-                    if not self.in_graph:
-                        self.owner.give_back(self)
-        return self.content
-
-    def __del__(self) -> None:
-        if self.content is None and not self.in_graph:
-            self.owner.pinned(self).append(self.host)  # what comes next is written in the order of the same stream
 
 
 _driver: Driver | None = None

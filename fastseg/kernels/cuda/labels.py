@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import struct
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg.kernels.cuda.compiler import Specialisation
 from fastseg.kernels.cuda.driver import Driver, driver
-from fastseg.kernels.cuda.maps import ARRAY, MAPS, Maps
+from fastseg.kernels.cuda.maps import Maps
 from fastseg.kernels.protocols.device import Device
 
 __all__ = [
@@ -19,6 +21,8 @@ __all__ = [
     "count_pairs",
     "distinct_kernel",
     "distinct_labels",
+    "places_of",
+    "told_of_weights",
     "weigh",
     "weights_kernel",
     "weights_of",
@@ -26,28 +30,17 @@ __all__ = [
 
 #: Shared memory that blocks have beside each other, and most copies of a small table in it.
 _SHARED_BYTES, _MOST_COPIES = 48 << 10, 8
+_SHARED, _GLOBAL = ("TABLE", "SHARED"), ("TABLE", "GLOBAL")
 #: Static shared memory of the kernel, rounded up.
 _RESERVED = 2 << 10
 
-#: `Job` in joint_histogram.cuh.
-_JOB = np.dtype(
-    [
-        ("maps", MAPS), ("labels", "u8"), ("table", "u8"), ("outside", "u8"), ("bad", "u8"),
-        ("others", "i4"), ("first", "i4"), ("copies", "i4"), ("", "i4"),
-    ]
-)  # fmt: skip
-
-
-#: `Job` in label_weights.cuh, and words of a sum there.
-_WEIGHTS_JOB = np.dtype(
-    [
-        ("maps", MAPS), ("weight", ARRAY), ("labels", "u8"), ("largest", "u8"), ("bad", "u8"), ("sums", "u8"),
-        ("others", "i4"), ("first", "i4"),
-    ]
-)  # fmt: skip
+#: The end of `Job` in joint_histogram.cuh, behind the maps: labels, table, outside, bad; others, first, copies.
+_JOB = struct.Struct("<4Q3i4x")
+#: That in label_weights.cuh, behind the maps and the weights (labels, largest, bad, sums; others, first), and words of a sum.
+_WEIGHTS_JOB = struct.Struct("<4Q2i")
 WORDS = 3
-#: `Job` in distinct_labels.cuh, what is added to labels there, and for how many there is room.
-_DISTINCT_JOB = np.dtype([("maps", MAPS), ("slots", "u8"), ("special", "u8")])
+#: That in distinct_labels.cuh (slots, special), what is added to labels there, and for how many there is room.
+_DISTINCT_JOB = struct.Struct("<2Q")
 _OFFSET, _SLOTS = 2**63 + 1, 1 << 13
 
 
@@ -72,7 +65,7 @@ def count_pairs(maps: Maps, labels: npt.NDArray[np.int64], device: Device) -> Ca
     Returns a function that waits for the table.
     """
     found = driver()
-    with found.turn:
+    with found.at(device):
         return _count_pairs(found, maps, labels, device)
 
 
@@ -82,22 +75,18 @@ def _count_pairs(found: Driver, maps: Maps, labels: npt.NDArray[np.int64], devic
     shared, copies = _shared(cells, limits.shared_bytes)
     words = 0 if maps.weight is None else cells * WORDS
     sizes = [samples * cells, samples, samples, samples, samples * words, 1]  # and the largest weight
-    pointer = found.zeros(sum(sizes) * 8, device)
-    ends = np.cumsum(sizes)
-    table, outside, bad, bad_weights, sums, largest = (pointer + 8 * (ends - sizes)).tolist()
-    consecutive = labels == np.arange(labels.size)
-    first = labels.size if consecutive.all() else int(np.argmin(consecutive))
-    told: dict[str, Any] = {
-        "labels": found.upload(labels, device) if first < labels.size else 0,
-        "others": labels.size,
-        "first": first,
-    }
-    job = _filled(_JOB, maps=maps.packed(), **told, table=table, outside=outside, bad=bad, copies=max(1, copies))
-    what = maps.specialised("joint_histogram", ("TABLE", "SHARED" if copies else "GLOBAL"))
-    found.launch(what, device, maps.grid(limits), shared, job)
+    ends = [*accumulate(sizes)]
+    pointer = found.zeros(ends[-1] * 8, device)
+    table, outside, bad, bad_weights, sums, largest = places_of(pointer, sizes)
+    first, others = _begin(labels), labels.size
+    room = found.upload(labels, device) if first < others else 0
+    job = maps.packed() + _JOB.pack(room, table, outside, bad, others, first, max(1, copies))
+    found.launch(
+        maps.specialised("joint_histogram", _SHARED if copies else _GLOBAL), device, maps.grid(limits), shared, job
+    )
     if maps.weight is not None:
-        weigh(found, maps, device, **told, largest=largest, bad=bad_weights, sums=sums)
-    fetched = found.fetch(pointer, sum(sizes) * 8, device)
+        weigh(found, maps, device, told_of_weights(room, largest, bad_weights, sums, others, first))
+    fetched = found.fetch(pointer, ends[-1] * 8, device)
 
     def finish() -> Table:
         result = np.frombuffer(fetched.wait(), np.int64)
@@ -110,12 +99,29 @@ def _count_pairs(found: Driver, maps: Maps, labels: npt.NDArray[np.int64], devic
     return finish
 
 
-def weigh(found: Driver, maps: Maps, device: Device, steps: tuple[str, ...] = ("LARGEST", "SUMS"), **told: Any) -> None:
+def weigh(found: Driver, maps: Maps, device: Device, told: bytes, steps: tuple[str, ...] = ("LARGEST", "SUMS")) -> None:
     """Find the largest weight, and sum the weights of each pair of codes, in words that are zero before."""
     assert maps.weight is not None
-    job = _filled(_WEIGHTS_JOB, maps=maps.packed(), weight=np.array(maps.weight.packed(), ARRAY), **told)
+    job = maps.packed() + maps.weight.packed() + told
     for step in steps:
         found.launch(weights_kernel(maps, step), device, maps.grid(found.limits(device)), 0, job)
+
+
+def told_of_weights(labels: int, largest: int, bad: int, sums: int, others: int, first: int) -> bytes:
+    """Return the end of what the kernel of weights is told: where its tables are, and what codes there are."""
+    return _WEIGHTS_JOB.pack(labels, largest, bad, sums, others, first)
+
+
+def places_of(pointer: int, sizes: Sequence[int]) -> list[int]:
+    """Return where tables of so many numbers of 64 bits begin, one behind the other."""
+    return [pointer + 8 * (end - size) for end, size in zip(accumulate(sizes), sizes, strict=True)]
+
+
+def _begin(labels: npt.NDArray[np.int64]) -> int:
+    """Return how many of some sorted labels are 0, 1, 2 and so on, from the first on."""
+    if not labels.size or (labels[0] == 0 and labels[-1] == labels.size - 1):
+        return int(labels.size)
+    return int(np.argmin(labels == np.arange(labels.size)))
 
 
 def weights_kernel(maps: Maps, step: str) -> Specialisation:
@@ -134,9 +140,9 @@ def weights_of(words: npt.NDArray[np.int64], largest: npt.NDArray[np.int64]) -> 
 def distinct_labels(maps: Maps, device: Device) -> tuple[npt.NDArray[np.int64], bool]:
     """Return the labels that occur in either map, sorted, and whether there are more than fit."""
     found = driver()
-    with found.turn:
+    with found.at(device):
         pointer = found.zeros((_SLOTS + 2) * 8, device)
-        job = _filled(_DISTINCT_JOB, maps=maps.packed(), slots=pointer, special=pointer + _SLOTS * 8)
+        job = maps.packed() + _DISTINCT_JOB.pack(pointer, pointer + _SLOTS * 8)
         found.launch(distinct_kernel(maps), device, maps.grid(found.limits(device)), 0, job)
         result = np.frombuffer(found.download(pointer, (_SLOTS + 2) * 8, device), np.uint64)
     slots, (special, full) = result[:_SLOTS], result[_SLOTS:]
@@ -148,14 +154,6 @@ def distinct_labels(maps: Maps, device: Device) -> tuple[npt.NDArray[np.int64], 
 def distinct_kernel(maps: Maps) -> Specialisation:
     """Return the kernel that finds which labels occur."""
     return maps.specialised("distinct_labels", ("SLOTS", _SLOTS))
-
-
-def _filled(dtype: np.dtype[Any], **values: Any) -> bytes:
-    """Return the bytes of a structure."""
-    job = np.zeros((), dtype)
-    for name, value in values.items():
-        job[name] = value
-    return job.tobytes()
 
 
 def _shared(cells: int, most: int) -> tuple[int, int]:

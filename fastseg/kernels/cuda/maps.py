@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import struct
 from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
@@ -13,7 +15,7 @@ from fastseg.kernels.cuda.compiler import Specialisation
 from fastseg.kernels.cuda.driver import Limits, driver
 from fastseg.kernels.protocols.device import DeviceArray
 
-__all__ = ["ARRAY", "MAPS", "MOST_AXES", "THREADS", "Lying", "Maps", "on_host"]
+__all__ = ["ARRAY", "MOST_AXES", "THREADS", "Lying", "Maps", "on_host", "packed", "padded"]
 
 #: Axes that kernels know, as in common.cuh.
 MOST_AXES = 6
@@ -30,15 +32,11 @@ _TYPES = {
     "b1": "boolean", "u1": "u8", "i1": "i8", "u2": "u16", "i2": "i16", "u4": "u32", "i4": "i32", "u8": "u64", "i8": "i64",
     "f2": "half", "f4": "float", "f8": "double",
 }  # fmt: skip
-#: `Array` in common.cuh.
-ARRAY = np.dtype([("data", "u8"), ("steps", "i8", MOST_AXES), ("sample_step", "i8"), ("channel_step", "i8")])
-#: `Maps` in maps.cuh.
-MAPS = np.dtype(
-    [
-        ("truth", ARRAY), ("pred", ARRAY), ("mask", ARRAY), ("sizes", "i8", MOST_AXES),
-        ("voxels", "i8"), ("samples", "i8"), ("channels", "i8"), ("axes", "i8"),
-    ]
-)  # fmt: skip
+#: `Array` in common.cuh: where it begins, its steps, and those between samples and channels.
+ARRAY = struct.Struct(f"<Q{MOST_AXES + 2}q")
+_NO_ARRAY = bytes(ARRAY.size)
+#: The end of `Maps` in maps.cuh: sizes of the axes, voxels, samples, channels and how many axes there are.
+_SIZES = struct.Struct(f"<{MOST_AXES + 4}q")
 
 
 class Lying(NamedTuple):
@@ -62,9 +60,19 @@ class Lying(NamedTuple):
         kind = "bfloat16" if bfloat16 else _TYPES[array.dtype.str[1:]]
         return cls(pointer, kind, array.itemsize, tuple(steps), *between)
 
-    def packed(self) -> tuple[int, list[int], int, int]:
-        """Return it as a row of the structure that the kernel reads."""
-        return self.pointer, [*self.steps, *[0] * (MOST_AXES - len(self.steps))], self.sample_step, self.channel_step
+    def packed(self) -> bytes:
+        """Return the structure that kernels read."""
+        return ARRAY.pack(self.pointer, *padded(self.steps), self.sample_step, self.channel_step)
+
+
+def packed(array: Lying | None) -> bytes:
+    """Return the structure of an array that may not be there."""
+    return _NO_ARRAY if array is None else array.packed()
+
+
+def padded(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a number for each axis that kernels know."""
+    return numbers + (0,) * (MOST_AXES - len(numbers))
 
 
 class Maps(NamedTuple):
@@ -84,43 +92,30 @@ class Maps(NamedTuple):
         """Voxels of a channel of a sample."""
         return prod(self.sizes)
 
-    def packed(self) -> npt.NDArray[Any]:
+    def packed(self) -> bytes:
         """Return the structure that kernels read."""
-        found = np.zeros((), MAPS)
-        found["truth"], found["pred"] = self.true.packed(), self.pred.packed()
-        if self.mask is not None:
-            found["mask"] = self.mask.packed()
-        found["sizes"][: len(self.sizes)] = self.sizes
-        found["voxels"], found["axes"] = self.voxels, len(self.sizes)
-        found["samples"], found["channels"] = self.samples, self.channels
-        return found
+        sizes = _SIZES.pack(*padded(self.sizes), self.voxels, self.samples, self.channels, len(self.sizes))
+        return self.true.packed() + self.pred.packed() + packed(self.mask) + sizes
 
     @property
     def vector(self) -> int:
         """How many voxels are read at once; 0 where each array must be walked through by its steps."""
-        present = [each for each in (self.true, self.pred, self.mask) if each is not None]
-        if any(each.steps != (1,) for each in present):
-            return 0
-        vector = 16 // max(each.itemsize for each in present)
+        present = [self.true, self.pred] if self.mask is None else [self.true, self.pred, self.mask]
+        vector = 16 // max([each.itemsize for each in present])
         for each in present:
-            places = [each.pointer]
-            places += [each.sample_step * each.itemsize] if self.samples > 1 else []
-            places += [each.channel_step * each.itemsize] if self.channels > 1 else []
-            if any(place % (vector * each.itemsize) for place in places):
+            if each.steps != (1,):
+                return 0
+        for each in present:
+            size = vector * each.itemsize
+            between = each.sample_step if self.samples > 1 else 0, each.channel_step if self.channels > 1 else 0
+            if each.pointer % size or between[0] % vector or between[1] % vector:
                 return 1
         return vector
 
     def specialised(self, kernel: str, *macros: tuple[str, str | int]) -> Specialisation:
         """Return a kernel for arrays of these types that lie so."""
-        vector, mask = self.vector, self.mask
-        return Specialisation(
-            kernel,
-            (
-                ("TRUTH", self.true.type), ("PRED", self.pred.type), ("VECTOR", vector), ("MASKED", int(mask is not None)),
-                ("MASK", "u8" if mask is None else mask.type), ("THREADS", THREADS),
-                ("BLOCKS", _BLOCKS if vector > 4 and mask is None else _FEWER_BLOCKS), *macros,
-            ),
-        )  # fmt: skip
+        mask = "" if self.mask is None else self.mask.type
+        return _specialised(kernel, self.true.type, self.pred.type, mask, self.vector, macros)
 
     def grid(self, limits: Limits) -> tuple[int, int]:
         """Return how many blocks look at each channel of a sample, and how many channels of samples are looked at at once."""
@@ -128,6 +123,19 @@ class Maps(NamedTuple):
         useful = -(-self.voxels // (THREADS * max(1, self.vector)))
         wanted = max(-(-limits.multiprocessors * _BLOCKS // rows), -(-self.voxels // _MOST_VOXELS))
         return max(1, min(useful, wanted)), rows
+
+
+@functools.lru_cache(maxsize=1024)
+def _specialised(
+    kernel: str, true: str, pred: str, mask: str, vector: int, macros: tuple[tuple[str, str | int], ...]
+) -> Specialisation:
+    return Specialisation(
+        kernel,
+        (
+            ("TRUTH", true), ("PRED", pred), ("VECTOR", vector), ("MASKED", int(bool(mask))), ("MASK", mask or "u8"),
+            ("THREADS", THREADS), ("BLOCKS", _BLOCKS if vector > 4 and not mask else _FEWER_BLOCKS), *macros,
+        ),
+    )  # fmt: skip
 
 
 def on_host(array: DeviceArray) -> npt.NDArray[Any]:

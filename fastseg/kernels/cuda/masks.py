@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg.kernels.cuda.driver import driver
-from fastseg.kernels.cuda.labels import WORDS, weigh, weights_of
-from fastseg.kernels.cuda.maps import MAPS, Maps
+from fastseg.kernels.cuda.labels import WORDS, places_of, told_of_weights, weigh, weights_of
+from fastseg.kernels.cuda.maps import Maps
 from fastseg.kernels.protocols.device import Device
 
 __all__ = ["MaskSums", "count_masks"]
 
-#: `Job` in masks.cuh, and how many sums of a channel there are.
-_JOB = np.dtype([("maps", MAPS), ("sums", "u8")])
+#: The end of `Job` in masks.cuh, behind the maps, and how many sums of a channel there are.
+_JOB = struct.Struct("<Q")
 _SUMS = 5
 #: Codes of the numbers of masks where their weights are summed: 0, 1, and all else.
 _CODES = 3
@@ -40,17 +42,15 @@ def count_masks(maps: Maps, device: Device) -> Callable[[], MaskSums]:
     found = driver()
     units, weighted = maps.samples * maps.channels, maps.weight is not None
     sizes = [units * _SUMS, *((units * _CODES**2 * WORDS, units, 1) if weighted else ())]
-    ends = np.cumsum(sizes)
-    with found.turn:
-        pointer = found.zeros(int(ends[-1]) * 8, device)
-        places = (pointer + 8 * (ends - sizes)).tolist()
-        job = np.zeros((), _JOB)
-        job["maps"], job["sums"] = maps.packed(), places[0]
-        found.launch(maps.specialised("masks"), device, maps.grid(found.limits(device)), 0, job.tobytes())
+    ends = [*accumulate(sizes)]
+    with found.at(device):
+        pointer = found.zeros(ends[-1] * 8, device)
+        job = maps.packed() + _JOB.pack(pointer)
+        found.launch(maps.specialised("masks"), device, maps.grid(found.limits(device)), 0, job)
         if weighted:
-            _, sums, bad, largest = places
-            weigh(found, maps, device, sums=sums, bad=bad, largest=largest, labels=0, others=2, first=2)
-        fetched = found.fetch(pointer, int(ends[-1]) * 8, device)
+            _, sums, bad, largest = places_of(pointer, sizes)
+            weigh(found, maps, device, told_of_weights(0, largest, bad, sums, 2, 2))
+        fetched = found.fetch(pointer, ends[-1] * 8, device)
 
     def finish() -> MaskSums:
         shape = (maps.samples, maps.channels)

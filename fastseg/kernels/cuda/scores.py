@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
+from itertools import accumulate
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg.kernels.cuda.compiler import Specialisation
 from fastseg.kernels.cuda.driver import Driver, driver
-from fastseg.kernels.cuda.labels import WORDS, weigh, weights_of
-from fastseg.kernels.cuda.maps import ARRAY, MOST_AXES, Lying, Maps
+from fastseg.kernels.cuda.labels import WORDS, places_of, told_of_weights, weigh, weights_of
+from fastseg.kernels.cuda.maps import MOST_AXES, Lying, Maps, packed, padded
 from fastseg.kernels.protocols.device import Device
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreOptions
 
@@ -37,23 +39,12 @@ _MOST_ROWS = 65535
 
 _ACTIVATIONS = {None: "PROBABILITIES", "softmax": "SOFTMAX", "sigmoid": "SIGMOID"}
 
-#: `Scores` in scores.cuh.
-_SCORES = np.dtype(
-    [
-        ("scores", ARRAY), ("truth", ARRAY), ("mask", ARRAY), ("out", ARRAY), ("weight", ARRAY), ("sizes", "i8", MOST_AXES),
-        ("voxels", "i8"), ("samples", "i8"), ("axes", "i8"), ("ignored", "u8"), ("ignored_labels", "i8"),
-        ("tolerance", "f4"), ("scale", "f4"),
-    ]
-)  # fmt: skip
-#: `Job` in score_sums.cuh, in fold_sums.cuh and in score_gradient.cuh.
-_SUMS_JOB = np.dtype(
-    [
-        ("given", _SCORES), ("parts", "i8"), ("part_voxels", "i8"), ("partial", "u8"), ("table", "u8"), ("numbers", "u8"),
-        ("largest", "u8"), ("weights", "u8"), ("gamma", "f4"), ("padding", "f4"),
-    ]
-)  # fmt: skip
-_FOLD_JOB = np.dtype([("partial", "u8"), ("sums", "u8"), ("samples", "i8"), ("parts", "i8"), ("columns", "i8")])
-_GRADIENT_JOB = np.dtype([("given", _SCORES), ("terms", "u8"), ("gamma", "f4"), ("padding", "f4")])
+#: The end of `Scores` in scores.cuh, behind five arrays: sizes of the axes, voxels, samples, axes, ignored labels and how many
+#: they are; tolerance, scale.
+_SCORES = struct.Struct(f"<{MOST_AXES + 3}qQq2f")
+#: Those of `Job`, behind the scores: in score_sums.cuh parts, voxels of a part, partial, table, numbers, largest, weights and
+#: gamma; in score_gradient.cuh terms and gamma. All of it in fold_sums.cuh.
+_SUMS_JOB, _GRADIENT_JOB, _FOLD_JOB = struct.Struct("<2q5Qf4x"), struct.Struct("<Qf4x"), struct.Struct("<2Q3q")
 #: What adds up the parts of samples.
 FOLD = Specialisation("fold_sums", (("THREADS", 256), ("BLOCKS", _BLOCKS)))
 
@@ -79,21 +70,21 @@ class Scores(NamedTuple):
         """Voxels of a sample."""
         return prod(self.sizes)
 
-    def packed(self, found: Driver, device: Device) -> npt.NDArray[Any]:
+    def packed(self, found: Driver, device: Device) -> bytes:
         """Return the structure that kernels read."""
-        packed, ignored = np.zeros((), _SCORES), np.array(self.options.ignored, np.int64)
-        for name in ("scores", "truth", "mask", "out", "weight"):
-            lying: Lying | None = getattr(self, name)
-            if lying is not None:
-                packed[name] = lying.packed()
-        packed["sizes"][: len(self.sizes)] = self.sizes
-        packed["voxels"], packed["samples"], packed["axes"] = self.voxels, self.samples, len(self.sizes)
-        packed["ignored"] = found.upload(ignored, device) if ignored.size else 0
-        packed["ignored_labels"] = ignored.size
-        tolerance = self.options.sum_tolerance
-        packed["tolerance"] = -1 if tolerance is None else tolerance
-        packed["scale"] = 1 if self.scale is None else self.scale
-        return packed
+        ignored, tolerance, sizes = self.options.ignored, self.options.sum_tolerance, self.sizes
+        end = _SCORES.pack(
+            *padded(sizes),
+            self.voxels,
+            self.samples,
+            len(sizes),
+            found.upload(np.array(ignored, np.int64), device) if ignored else 0,
+            len(ignored),
+            -1 if tolerance is None else tolerance,
+            1 if self.scale is None else self.scale,
+        )
+        arrays = (self.scores, self.truth, self.mask, self.out, self.weight)
+        return b"".join([*map(packed, arrays), end])
 
     def specialised(self, kernel: str, *macros: tuple[str, str | int], blocks: int = _BLOCKS) -> Specialisation:
         """Return a kernel for arrays of these types that lie so."""
@@ -155,7 +146,7 @@ class ScoreSums(NamedTuple):
 def sum_scores(scores: Scores, device: Device) -> Callable[[], ScoreSums]:
     """Sum the scores of each sample; return a function that waits for the sums."""
     found = driver()
-    with found.turn:
+    with found.at(device):
         return _sum_scores(found, scores, device)
 
 
@@ -166,22 +157,19 @@ def _sum_scores(found: Driver, scores: Scores, device: Device) -> Callable[[], S
     parts, part_voxels = scores.parts
     words = 0 if scores.weight is None else samples * cells * WORDS
     sizes = [samples * columns, samples * cells, samples * 4, words, samples, 1]  # and bad weights, and the largest
-    ends = np.cumsum(sizes)
-    head = int(ends[-1]) * 8
+    ends = [*accumulate(sizes)]
+    head = ends[-1] * 8
     pointer = found.zeros(head, device, beyond=samples * parts * columns * 8)
-    (sums, table, numbers, weights, bad, largest), partial = (pointer + 8 * (ends - sizes)).tolist(), pointer + head
+    (sums, table, numbers, weights, bad, largest), partial = places_of(pointer, sizes), pointer + head
     if scores.weight is not None:
         # Of voxels within the mask, whether they are looked at or not; which weights are not allowed is found there.
         line = Maps(scores.weight, scores.weight, scores.mask, scores.sizes, samples, 1, scores.weight)
-        weigh(found, line, device, ("LARGEST",), bad=bad, largest=largest)
-    job = np.zeros((), _SUMS_JOB)
-    job["given"] = scores.packed(found, device)
-    job["parts"], job["part_voxels"], job["partial"] = parts, part_voxels, partial
-    job["table"], job["numbers"], job["gamma"] = table, numbers, options.focal_gamma
-    job["largest"], job["weights"] = largest, weights
+        weigh(found, line, device, told_of_weights(0, largest, bad, 0, 0, 0), ("LARGEST",))
+    gamma = options.focal_gamma
+    told = _SUMS_JOB.pack(parts, part_voxels, partial, table, numbers, largest, weights, gamma)
     shared = 0 if _usual(scores) or cells * 4 > limits.shared_bytes - _RESERVED else cells * 4
     blocks = max(1, min(samples * parts, limits.multiprocessors * _BLOCKS))
-    found.launch(sums_kernel(scores, bool(shared)), device, (blocks, 1), shared, job.tobytes())
+    found.launch(sums_kernel(scores, bool(shared)), device, (blocks, 1), shared, scores.packed(found, device) + told)
     if columns:
         _fold(found, device, (partial, sums, samples, parts, columns))
     fetched = found.fetch(pointer, head, device)
@@ -245,8 +233,7 @@ def gradient_kernel(scores: Scores) -> Specialisation:
 def _fold(found: Driver, device: Device, what: tuple[int, ...]) -> None:
     """Add up the parts of each sample."""
     _, _, samples, _, columns = what
-    job = np.array(what, _FOLD_JOB)
-    found.launch(FOLD, device, (-(-columns // 8), min(samples, _MOST_ROWS)), 0, job.tobytes())
+    found.launch(FOLD, device, (-(-columns // 8), min(samples, _MOST_ROWS)), 0, _FOLD_JOB.pack(*what))
 
 
 def write_gradient(scores: Scores, terms: list[GradientTerms], device: Device) -> None:
@@ -256,13 +243,12 @@ def write_gradient(scores: Scores, terms: list[GradientTerms], device: Device) -
     focal = "focal" in scores.options.quantities
     names = ("slope", "curve", "level", "base", "hit", *(("focal", "focal_others") if focal else ()))
     table = np.array([[getattr(each, name) for name in names] for each in terms], np.float32)
-    with found.turn:
+    with found.at(device):
         pointer = found.zeros(0, device, beyond=table.nbytes)
         found.write(pointer, table.tobytes(), device)
-        job = np.zeros((), _GRADIENT_JOB)
-        job["given"], job["terms"], job["gamma"] = scores.packed(found, device), pointer, scores.options.focal_gamma
+        job = scores.packed(found, device) + _GRADIENT_JOB.pack(pointer, scores.options.focal_gamma)
         rows = min(scores.samples, _MOST_ROWS)
         wanted = -(-found.limits(device).multiprocessors * _BLOCKS * 4 // rows)
         blocks = max(1, min(-(-scores.voxels // _THREADS), wanted))
         what = gradient_kernel(scores)
-        found.launch(what, device, (blocks, rows), 0, job.tobytes())
+        found.launch(what, device, (blocks, rows), 0, job)

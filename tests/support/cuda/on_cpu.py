@@ -51,6 +51,9 @@ class Cpu:
         self.launched: list[Specialisation] = []
         self.waited = 0
 
+    def at(self, device: Device) -> Any:
+        return self.turn
+
     def limits(self, device: Device) -> Limits:
         return self._limits
 

@@ -1,0 +1,71 @@
+"""Whose turn it is to work with a GPU, and what is on its way from there."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, NamedTuple
+
+from fastseg.kernels.protocols.device import Device
+
+__all__ = ["Copy", "Pinned", "Turn"]
+
+
+class Turn:
+    """The turn of a thread, in the context of a device; within another turn on the same device there is nothing to do."""
+
+    __slots__ = ("before", "index", "owner", "pushed")
+
+    def __init__(self, owner: Any, index: int) -> None:
+        self.owner, self.index = owner, index
+
+    def __enter__(self) -> None:
+        owner = self.owner
+        owner.turn.acquire()
+        self.before, self.pushed = owner.here, owner.here != self.index
+        if self.pushed:
+            try:
+                owner.push(self.index)
+            except BaseException:
+                owner.turn.release()
+                raise
+            owner.here = self.index
+
+    def __exit__(self, *_: object) -> None:
+        owner = self.owner
+        try:
+            if self.pushed:
+                owner.here = self.before
+                owner.pop()
+        finally:
+            owner.turn.release()
+
+
+class Pinned(NamedTuple):
+    """Memory of the CPU that a GPU writes to, and the moment at which it has done so."""
+
+    pointer: int
+    room: int
+    written: Any
+
+
+class Copy:
+    """Bytes on their way to memory of the CPU, which is given back once they are read."""
+
+    def __init__(self, owner: Any, host: Pinned, size: int, device: Device, in_graph: bool) -> None:
+        self.owner, self.host, self.size, self.device, self.in_graph = owner, host, size, device, in_graph
+        self.content: bytes | None = None
+
+    def wait(self) -> bytes:
+        """Return them once all work on their stream that came before is done; the same each time."""
+        if self.content is None:
+            self.owner.wait(self)
+            with self.owner.turn:
+                if self.content is None:
+                    self.content = ctypes.string_at(self.host.pointer, self.size)
+                    if not self.in_graph:
+                        self.owner.give_back(self)
+        return self.content
+
+    def __del__(self) -> None:
+        if self.content is None and not self.in_graph:
+            self.owner.pinned(self).append(self.host)  # what comes next is written in the order of the same stream
