@@ -52,9 +52,10 @@ class Elements:
         group_elements(self._words[slab], self._cursors[slab], self.places)
         self._words[slab] = np.empty(0, np.uint64)
 
-    def boxes(self) -> Array:
-        """Return the boxes of the classes, (2, K, 10), as `surface_nearest` takes them, but for where their bit maps begin."""
-        boxes = np.zeros((*self.numbers.shape[:2], 10), np.int64)
+    def boxes(self, around: tuple[int, int]) -> Array:
+        """Return the boxes of the classes, (2, K, 12), as `surface_nearest` takes them, but for where their bit maps begin."""
+        boxes = np.zeros((*self.numbers.shape[:2], 12), np.int64)
+        boxes[..., 10:] = around
         boxes[..., :3], boxes[..., 3:6] = self._least, self._most - self._least + 1
         boxes[..., 6] = (boxes[..., 3] + 63) // 64 + 2
         boxes[..., 8], boxes[..., 9] = self.ranges[0][..., 0], self.ranges[1][..., -1]

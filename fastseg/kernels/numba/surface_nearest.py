@@ -4,8 +4,9 @@ The surface that is searched is a bit map of its box: for each (y, x) a column o
 word before and after. A distance is the least (A + B) + C of the squares of its offsets along the three axes, in float64.
 Addition rounds monotonously, so the least of one axis is found before the next is added, and what is pruned could not be less.
 
-A box is a row of numbers: its first voxel along each axis, its lengths, the words of a column, where its bit map begins, and
-from where to where the places of its elements are.
+A box is a row of numbers: its first voxel along each axis, its lengths, the words of a column, where its bit map begins, from
+where to where the places of its elements are, and how many empty columns are around it along the last two axes: at the
+beginning of a search nobody has to ask whether a column is there.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ U = np.uint64
 #: A place of a histogram where no distance is.
 EMPTY = -1.0
 
-_ZERO, _ONE, _LOW = U(0), U(1), U(0xFFFFFFFF)
+_ZERO, _ONE = U(0), U(1)
 _MIX = U(0x9E3779B97F4A7C15)
 _INFINITE = np.inf
 #: A window has the 32 voxels before an element, and 32 from it on: what it has not is at least that far away along its axis.
@@ -51,7 +52,8 @@ def fill_words(places: Any, boxes: Any, rows: Any, columns: Any, bits: Any) -> N
             z = line // rows
             y = line - z * rows
             z -= box[0]
-            column = box[7] + ((y - box[1]) * box[5] + (x - box[2])) * box[6] + 1 + (z >> 6)
+            row, column = y - box[1] + box[10], x - box[2] + box[11]
+            column = box[7] + (row * (box[5] + 2 * box[11]) + column) * box[6] + 1 + (z >> 6)
             bits[U(column)] |= _ONE << U(z & 63)
 
 
@@ -76,11 +78,21 @@ def beside_box(box: Any, x: Any, y: Any, z: Any, along_z: Any, along_y: Any, alo
     return (along_z[U(dz)] + along_y[U(dy)]) + along_x[U(dx)]
 
 
+@device
+def nearest_bit(window: Any) -> Any:
+    """Return how far the nearest element in a window is: its bits are from 32 before to 31 behind, and some are set."""
+    ahead = np.int64(
+        trailing_zeros((window >> U(32)) | (_ONE << U(33)))
+    )  # a bit beyond, so that nothing has to be asked
+    back = np.int64(leading_zeros((window << U(32)) | (_ONE << U(31)))) + 1
+    return ahead if ahead <= back else -back
+
+
 @kernel
 def near_words(
     places: Any, jobs: Any, boxes: Any, rows: Any, columns: Any, bits: Any, along_z: Any, along_y: Any, along_x: Any,
     steps: Any, bounds: Any, reach: Any, limit: Any, keys: Any, counts: Any, found: Any, often: Any, missed: Any, told: Any,
-    farthest: Any,
+    farthest: Any, offsets: Any,
 ) -> None:  # fmt: skip
     """Count the distances of elements whose nearest is near by, and tell which are missed, and left to `search_planes`.
 
@@ -90,14 +102,19 @@ def near_words(
     place that has it. `keys` and `counts` are room for twice the elements of a job.
 
     `steps` are the columns around an element, (dy, dx) in the order of their `bounds`, B + C, the last bound infinite. All
-    columns within `reach` (squared) are there. What is not less than `limit` (squared) is infinite, and not searched.
+    columns within `reach` (squared) are there. What is not less than `limit` (squared) is infinite, and not searched. There is
+    room for the `offsets` in the bit map of those first steps that lead into the empty columns around a box at most.
     """
     beyond = along_z[_REACH] if along_z.size > _REACH else _INFINITE
     offset = np.int64(0)
     for j in range(jobs.shape[0]):
         start, number = jobs[j, 0], jobs[j, 1] - jobs[j, 0]
         box = boxes[jobs[j, 2]]
-        height, width, words, map_at = box[4], box[5], box[6], box[7]
+        height, width, words = box[4], box[5], box[6]
+        pitch = (width + 2 * box[11]) * words
+        map_at = box[7] + box[10] * pitch + box[11] * words  # of the first column
+        for i in range(offsets.size):
+            offsets[U(i)] = steps[U(i), U(0)] * pitch + steps[U(i), U(1)] * words
         room = np.int64(2)
         while room < 2 * number:
             room *= 2
@@ -107,16 +124,19 @@ def near_words(
         mask = U(room - 1)
         misses = 0
         largest, root, where = -1.0, -1.0, -1.0
-        plane = np.int64(-1)
+        plane, line, line_at, x, y, z = np.int64(-1), np.int64(-1), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
         allowance = max(np.int64(4096), height * width // 2)
         most, left = allowance, allowance
         hit_z = hit_y = hit_x = np.int64(-1)
         for i in range(number):
             place = np.int64(places[U(start + i)])
-            line = place // columns
-            x = place - line * columns
-            z = line // rows
-            y = line - z * rows
+            x = place - line_at
+            if line < 0 or x >= columns:  # they lie in the order of the volume
+                line = place // columns
+                line_at = line * columns
+                x = place - line_at
+                z = line // rows
+                y = line - z * rows
             if z != plane:  # where a plane had too many far ones, the next gets fewer tries
                 if plane >= 0:
                     most = max(most >> 2, np.int64(64)) if left <= 0 else min(most << 1, allowance)
@@ -138,21 +158,26 @@ def near_words(
                 inside = beside_box(box, x, y, z, along_z, along_y, along_x) < best
             if inside:
                 row, column = y - box[1], x - box[2]
+                if 0 <= row < height and 0 <= column < width:
+                    middle = map_at + row * pitch + column * words + word
+                    while tries < offsets.size and bounds[U(tries)] < best:
+                        at = U(middle + offsets[U(tries)])
+                        window = (bits[at] >> shift) | ((bits[at + _ONE] << _ONE) << (U(63) - shift))
+                        if window != _ZERO:
+                            step = nearest_bit(window)
+                            dy, dx = steps[U(tries), U(0)], steps[U(tries), U(1)]
+                            square = (along_z[U(abs(step))] + along_y[U(abs(dy))]) + along_x[U(abs(dx))]
+                            if square < best:
+                                best = square
+                                hit_z, hit_y, hit_x = z + step, y + dy, x + dx
+                        tries += 1
                 while bounds[U(tries)] < best:
                     yy, xx = row + steps[U(tries), U(0)], column + steps[U(tries), U(1)]
                     if 0 <= yy < height and 0 <= xx < width:
-                        at = U(map_at + (yy * width + xx) * words + word)
+                        at = U(map_at + yy * pitch + xx * words + word)
                         window = (bits[at] >> shift) | ((bits[at + _ONE] << _ONE) << (U(63) - shift))
                         if window != _ZERO:
-                            step = np.int64(64)
-                            before = window & _LOW
-                            after = window >> U(32)
-                            if after != _ZERO:
-                                step = np.int64(trailing_zeros(after))
-                            if before != _ZERO:
-                                back = np.int64(leading_zeros(before)) - 31
-                                if back < abs(step):
-                                    step = -back
+                            step = nearest_bit(window)
                             square = (along_z[U(abs(step))] + along_y[U(abs(yy - row))]) + along_x[U(abs(xx - column))]
                             if square < best:
                                 best = square
@@ -276,7 +301,9 @@ def plane_words(
     Memory: `squares` has a number for each column of the box, `out` one for each x of the box and y of the volume. `limit`
     is as in `near_words`; `farthest` is brought up to date.
     """
-    height, width, words, map_at = box[4], box[5], box[6], box[7]
+    height, width, words = box[4], box[5], box[6]
+    pitch = (width + 2 * box[11]) * words
+    map_at = box[7] + box[10] * pitch + box[11] * words
     mask = U(keys.size - 1)
     root, where = farthest[0], farthest[1]
     total = 0
@@ -293,7 +320,7 @@ def plane_words(
     highest = 0.0
     for y in range(height):
         for x in range(width):
-            offset = column_distance(bits, map_at + (y * width + x) * words, words, z - box[0])
+            offset = column_distance(bits, map_at + y * pitch + x * words, words, z - box[0])
             square = _INFINITE if offset < 0 else along_z[U(offset)]
             if square >= limit:
                 square = _INFINITE
@@ -346,7 +373,7 @@ def search_near() -> Any:
     """Return the compiled `near_words`."""
     return near_words.specialise(
         _PLACES, _TABLE, _TABLE, _NUMBER, _NUMBER, _PLACES, _FLOATS, _FLOATS, _FLOATS, _TABLE, _FLOATS, _REAL, _REAL,
-        _FLOATS, _INTS, _FLOATS, _INTS, own(np.int32, 1), _TABLE, own(np.float64, 2),
+        _FLOATS, _INTS, _FLOATS, _INTS, own(np.int32, 1), _TABLE, own(np.float64, 2), _INTS,
     )  # fmt: skip
 
 

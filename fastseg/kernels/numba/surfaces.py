@@ -32,6 +32,8 @@ _PIECE, _LEAST, _MOST = 1 << 14, 1 << 13, 1 << 16
 _MOST_WORDS = 1 << 21
 #: Columns around an element that are looked at before planes are searched.
 _MOST_STEPS = 2000
+#: Empty columns around a box, into which the first steps lead at most.
+_AROUND = 3
 
 
 class _Found(NamedTuple):
@@ -60,6 +62,8 @@ class SurfaceMeasurer:
         self._shape = shape
         self._squares = [_squares(n, step) for n, step in zip(shape, spacing, strict=True)]
         self._steps = _steps(spacing[1:], shape[1:])
+        self._around = (_AROUND if shape[1] > 1 else 0, _AROUND)
+        self._near = _first_steps(spacing[1:], shape[1:])
         self._limit = _limit(task.max_distance)
         self._elements = np.zeros((task.classes, 2, self._parts), np.int64)
         self._found: list[_Found] = []
@@ -90,14 +94,14 @@ class SurfaceMeasurer:
         return find_surfels(slab, classes, task.classes, self._kinds, self._planes, task.border == "extend")
 
     def _searches(self, elements: Elements) -> Iterator[Stage]:
-        boxes = elements.boxes()
+        boxes = elements.boxes(self._around)
         both = np.flatnonzero((elements.numbers.sum(2) > 0).all(0))
-        sizes = boxes[:, both, 6] * boxes[:, both, 4] * boxes[:, both, 5]
+        sizes = boxes[:, both, 6] * (boxes[:, both, 4:6] + 2 * boxes[:, both, 10:12]).prod(-1)
         ends = np.cumsum(sizes.sum(0))
         while both.size:
             before = ends[0] - sizes[:, 0].sum()
             count = max(1, int(np.searchsorted(ends - before, _MOST_WORDS, "right")))
-            chosen = np.ascontiguousarray(boxes[:, both[:count]].transpose(1, 0, 2)).reshape(-1, 10)  # class by class
+            chosen = np.ascontiguousarray(boxes[:, both[:count]].transpose(1, 0, 2)).reshape(-1, 12)  # class by class
             words = sizes[:, :count].T.reshape(-1)
             chosen[:, 7] = np.cumsum(words) - words
             bits = np.zeros(int(words.sum()), np.uint64)
@@ -144,7 +148,7 @@ class SurfaceMeasurer:
         told, farthest = np.empty((len(jobs), 2), np.int64), np.empty((len(jobs), 2))
         search_near()(
             places, jobs, boxes, *self._shape[1:], bits, *self._squares, *self._steps, self._limit, np.empty(room),
-            np.empty(room, np.int64), found, often, missed, told, farthest,
+            np.empty(room, np.int64), found, often, missed, told, farthest, np.empty(self._near, np.int64),
         )  # fmt: skip
         starts, distinct = np.cumsum(numbers) - numbers, told[:, 0]
         which = np.repeat(np.arange(len(jobs)), distinct)
@@ -254,3 +258,11 @@ def _steps(spacing: tuple[float, float], shape: tuple[int, int]) -> tuple[Array,
     order = np.argsort(bounds[y, x], kind="stable")
     steps = np.stack([dy[y[order]], dx[x[order]]], axis=1)
     return np.ascontiguousarray(steps, np.int64), np.append(bounds[y, x][order], math.inf), limit
+
+
+@functools.lru_cache(maxsize=32)
+def _first_steps(spacing: tuple[float, float], shape: tuple[int, int]) -> int:
+    """Return how many of the first columns around an element are within those around a box."""
+    steps, _, _ = _steps(spacing, shape)
+    far = np.flatnonzero((np.abs(steps) > _AROUND).any(1))
+    return int(far[0]) if far.size else len(steps)
