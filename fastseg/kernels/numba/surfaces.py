@@ -17,6 +17,7 @@ import numpy.typing as npt
 from fastseg.kernels.numba.surface_elements import Slab, find_elements
 from fastseg.kernels.numba.surface_lists import Elements
 from fastseg.kernels.numba.surface_nearest import EMPTY, fill_bits, search_near, search_planes
+from fastseg.kernels.numba.surface_overlaps import moves_of, overlay
 from fastseg.kernels.numba.surface_slabs import Slabs, solid
 from fastseg.kernels.numba.surface_surfels import find_surfels
 from fastseg.kernels.protocols.surfaces import RowDistances, Stage, SurfaceTask
@@ -32,6 +33,8 @@ _PIECE, _LEAST, _MOST = 1 << 14, 1 << 13, 1 << 16
 _MOST_WORDS = 1 << 21
 #: Columns around an element that are looked at before planes are searched.
 _MOST_STEPS = 2000
+#: Words of a bit map that are looked through for each element at most.
+_DENSE = 4
 #: Empty columns around a box, into which the first steps lead at most.
 _AROUND = 3
 
@@ -65,6 +68,7 @@ class SurfaceMeasurer:
         self._around = (_AROUND if shape[1] > 1 else 0, _AROUND)
         self._near = _first_steps(spacing[1:], shape[1:])
         self._limit = _limit(task.max_distance)
+        self._moves, self._moved = moves_of(spacing, shape, self._limit)
         self._elements = np.zeros((task.classes, 2, self._parts), np.int64)
         self._found: list[_Found] = []
         self._farthest: list[tuple[Array, Array]] = []
@@ -114,6 +118,10 @@ class SurfaceMeasurer:
                 fill_bits()(elements.places, chosen[first:last], *self._shape[1:], bits)
 
             yield len(parts), fill
+            if self._areas is None:  # else moves would have to be counted kind by kind
+                of = chosen[:, 9] - chosen[:, 8]
+                dense = np.flatnonzero(of * _DENSE >= words)
+                yield from self._overlays(elements, both[:count], dense, _cut(of[dense]), chosen, bits)
             jobs = self._jobs(elements, both[:count])
             pieces = _cut(jobs[:, 1] - jobs[:, 0])
 
@@ -126,6 +134,40 @@ class SurfaceMeasurer:
 
             yield len(pieces), search
             both, sizes, ends = both[count:], sizes[:, count:], ends[count:]
+
+    def _overlays(
+        self, elements: Elements, classes: Array, dense: Array, parts: list[tuple[int, int]], boxes: Array, bits: Array
+    ) -> Iterator[Stage]:
+        """Yield the stage that finds the nearest elements of boxes as far as they are a step or two away."""
+
+        def overlay_boxes(job: int) -> None:
+            some = dense[slice(*parts[job])]
+            counts, left = np.zeros((some.size, self._moved.size), np.int64), np.empty(some.size, np.int64)
+            farthest = np.empty((some.size, 2))
+            overlay()(
+                elements.places,
+                some,
+                boxes,
+                *self._shape[1:],
+                bits,
+                self._moves,
+                np.sqrt(self._moved),
+                counts,
+                left,
+                farthest,
+            )
+            rows = 2 * classes[some // 2] + some % 2
+            which, moves = np.nonzero(counts)
+            self._found.append(
+                _Found(rows[which], np.zeros(which.size, np.int64), self._moved[moves], counts[which, moves])
+            )
+            self._farthest.append((rows, farthest))
+            for box, number in zip(some.tolist(), left.tolist(), strict=True):
+                first = boxes[box, 8]
+                elements.places[first : first + number].sort()  # in the order of the volume again
+                elements.ranges[1][box % 2, classes[box // 2], 0] = first + number
+
+        yield len(parts), overlay_boxes
 
     def _jobs(self, elements: Elements, classes: Array) -> Array:
         """Return the pieces of the surfaces of some classes: first and last place, the box of the other surface, row, kind."""
