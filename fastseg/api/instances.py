@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from fastseg.api.instance_surfaces import surfaces_of_groups
@@ -225,11 +226,11 @@ def match_placed(
     steps = integer(known.dilation if dilation is None else dilation, "dilation", least=0)
     classes = true_classes is not None or pred_classes is not None
     whole = {"y_true": given.y_true, "y_pred": given.y_pred}
-    if not (known.of_masks or any(option is not None for option in (connectivity, labels, region))):
-        connectivity = known.connectivity.get(axes) if bool in (given.y_true.dtype, given.y_pred.dtype) else None
-        masks = connectivity is not None
-    else:
-        masks, connectivity = True, known.connectivity.get(axes) if connectivity is None else connectivity
+    masks = known.of_masks or any(option is not None for option in (connectivity, labels, region))
+    masks = masks or bool in (given.y_true.dtype, given.y_pred.dtype)
+    if masks:  # before anything is said of their neighbours: what they are components of
+        whole = {name: component_map(array, name, labels, region, axes) for name, array in whole.items()}
+        connectivity = known.connectivity.get(axes) if connectivity is None else connectivity
     if masks and classes:
         raise ValueError("true_classes, pred_classes: expected maps of ids beside them, found masks or connectivity=")
     if steps and not masks:
@@ -242,7 +243,6 @@ def match_placed(
     )
     if masks:
         neighbours = checked_connectivity(connectivity, "connectivity", axes)
-        whole = {name: component_map(array, name, labels, region, axes) for name, array in whole.items()}
     if steps:
         sides, graph = _grown(whole, axis, neighbours, steps)
     else:
@@ -258,6 +258,8 @@ def match_placed(
     centre = rule.criterion == CENTRE
     if centre and sets[0]:
         raise ValueError("stuff: expected no stuff= beside criterion='centre'")
+    if not axes and centroids:
+        raise ValueError(f"y_true: expected a map with at least one axis, found shape {given.y_true.shape}")
     lie = None
     if centroids or centre:
         lie = [side.places(own.case, own.ids) for side, own in zip(sides, (graph.true, graph.pred), strict=True)]
@@ -265,6 +267,9 @@ def match_placed(
         graph = centred_graph(graph, sides[0].at(graph.pred.case, lie[1][0]), graph.pred.case)
     placed = {}
     if centroids and lie is not None:
+        for (middle, boxes), own in zip(lie, (graph.true, graph.pred), strict=True):
+            united = np.isin(own.classes, sets[0])  # of many ids, one of which stands for all
+            middle[united], boxes[united] = np.nan, 0
         placed = {"centroids": (where.of(lie[0][0]), where.of(lie[1][0])), "boxes": (lie[0][1], lie[1][1])}
     found = matching_of(graph, rule, convention=known, voxel_ml=where.voxel_ml, **placed)
     one_of(surface, "surface", ("voxel", "surfel", None))

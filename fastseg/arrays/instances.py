@@ -80,10 +80,13 @@ def component_map(value: Any, name: str, labels: Any, region: Any, axes: int | N
         raise ValueError(f"{name}: expected two or three axes{beside}, found shape {array.shape}")
     if labels is not None and region is not None:
         raise ValueError("region: expected labels= or region=, found both")
-    if region is not None:
-        return np.isin(array, integers(region, "region"))
-    if labels is not None:
-        return np.where(np.isin(array, integers(labels, "labels")), array, array.dtype.type(0))
+    for option, given in (("region", region), ("labels", labels)):
+        if given is not None:
+            wanted = integers(given, option)
+            if not wanted.size:
+                raise ValueError(f"{option}: expected at least one label, found none")
+            inside: Array = np.isin(array, wanted)
+            return inside if option == "region" else np.where(inside, array, array.dtype.type(0))
     return array
 
 
@@ -102,7 +105,9 @@ def one_mask(array: Array, name: str) -> npt.NDArray[np.bool_]:
 
 def checked_connectivity(value: Any, name: str, ndim: int) -> int:
     """Return how many neighbours a voxel has; all of them where it is None. ValueError if maps have no such neighbourhood."""
-    known = _NEIGHBOURS[ndim]
+    known = _NEIGHBOURS.get(ndim)
+    if known is None:
+        raise ValueError(f"{name}: expected maps with two or three axes, whose voxels have neighbours, found {ndim}")
     if value is None:
         return known[-1]
     found = integer(value, name)

@@ -131,6 +131,14 @@ def test_ids_beyond_what_floats_hold() -> None:
     assert found.surfaces.elements[:, 0].tolist() == [[1, 1], [2, 2]]
 
 
+def test_stuff_lies_nowhere() -> None:
+    classes = {1: 1, 2: 1, 3: 2}
+    found = match_instances([[1, 2, 3]], [[1, 2, 0]], true_classes=classes, pred_classes=classes, stuff=1)
+    stuff, thing = found.rows()
+    assert (stuff["true_voxels"], stuff["centroid"], stuff["box"]) == (2, None, None)
+    assert (thing["centroid"], thing["box"]) == ([0.0, 2.0], [[0, 1], [2, 3]])
+
+
 def _placed(image: SimpleITK.Image) -> SimpleITK.Image:
     image.SetSpacing((2.0, 3.0, 4.0))
     image.SetOrigin((10.0, 20.0, 30.0))
@@ -152,6 +160,8 @@ def _placed(image: SimpleITK.Image) -> SimpleITK.Image:
         ({"true_classes": {1: 1}}, "true_classes: expected a class for each id, found none for 2 of case 0"),
         ({"spacing": (1, 1, 1)}, "spacing: expected a number for each of 2 axes, found 3"),
         ({"min_voxels": -1}, "min_voxels: expected an integer of at least 0"),
+        ({"threshold": 50}, "threshold: expected at most 1, which no iou exceeds, found 50"),
+        ({"region": []}, "region: expected at least one label, found none"),
         ({"convention": "pq"}, "convention: expected one of fastseg, panoptica"),
     ],
 )
@@ -160,6 +170,20 @@ def test_what_is_refused(options: dict, message: str) -> None:
         match_instances([[1, 2]], [[1, 0]], **options)
     with pytest.raises(ValueError, match="y_pred: expected the shape of y_true"):
         match_instances([[1, 2]], [[1, 0, 0]])
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 2, 2, 2), (0,)])
+def test_masks_of_other_axes_are_no_single_instance(shape: tuple[int, ...]) -> None:
+    mask = np.ones(shape, bool)
+    with pytest.raises(ValueError, match=r"y_true: expected two or three axes, found shape"):
+        match_instances(mask, mask)
+    with pytest.raises(ValueError, match=r"y_true: expected two or three axes, found shape"):
+        match_instances(mask.astype(int), mask.astype(int), connectivity=4)
+
+
+def test_a_single_voxel_has_no_axis() -> None:
+    with pytest.raises(ValueError, match=r"y_true: expected a map with at least one axis, found shape \(\)"):
+        match_instances(1, 1)
 
 
 def test_what_is_asked_of_a_matching_and_is_not_there() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from fastseg.metrics.instances.tally import Floats, Ints, MatchedPairs, UnmatchedSegments
 
 __all__ = ["COLUMNS", "instance_rows"]
@@ -32,18 +34,24 @@ def instance_rows(
         ids = pairs.true[k], pairs.pred[k]
         sizes = pairs.true_voxels[k], pairs.pred_voxels[k]
         volumes = (_times(size, voxel_ml) for size in sizes)
-        lie = (None if of is None else of[k].tolist() for of in (places, boxes))
+        lie = _known(places, boxes, k)
         scores = pairs.iou[k], pairs.dice[k]
         found.append(
             (pairs.case[k], pairs.classes[k], "matched", *ids, *sizes, pairs.overlap[k], *volumes, *scores, *lie)
         )
     for side, kind in ((misses, "missed"), (false_alarms, "invented")):
         for k in range(len(side)):
-            lie = (None if of is None else of[k].tolist() for of in (side.centroids, side.boxes))
+            lie = _known(side.centroids, side.boxes, k)
             own = side.ids[k], side.voxels[k], _times(side.voxels[k], voxel_ml)
             (a, x), (b, y), (c, z) = ((value, None) if kind == "missed" else (None, value) for value in own)
             found.append((side.case[k], side.classes[k], kind, a, x, b, y, None, c, z, None, None, *lie))
     return [{name: _plain(value) for name, value in zip(COLUMNS, values, strict=True)} for values in found]
+
+
+def _known(places: Floats | None, boxes: Ints | None, k: int) -> tuple[list[float] | None, list[list[int]] | None]:
+    """Return where an instance lies and its box, None where nobody knows: of stuff, whose ids are many."""
+    place = None if places is None or np.isnan(places[k]).any() else places[k].tolist()
+    return place, None if boxes is None or not boxes[k].any() else boxes[k].tolist()
 
 
 def _times(voxels: Any, ml: float | None) -> float | None:

@@ -214,7 +214,8 @@ class InstanceMatching(ClassMeans):
         """Return (1+β²)TP/((1+β²)TP + β²FN + FP), where a miss weighs β² times a false alarm."""
         weight = finite_number(beta, "beta") ** 2
         t = self.tally
-        return float(nan_mean(ratio((1 + weight) * t.tp, (1 + weight) * t.tp + weight * t.fn + t.fp), 0))
+        nothing = self.convention.nothing if not self.tp + self.fp + self.fn else NAN
+        return float(nan_mean(ratio((1 + weight) * t.tp, (1 + weight) * t.tp + weight * t.fn + t.fp), 0, nothing))
 
     def at(self, threshold: float | None = None, **options: Any) -> InstanceMatching:
         """Return the matching of the same segments by another rule; nothing is counted again.
@@ -233,12 +234,24 @@ class InstanceMatching(ClassMeans):
         rule = self.rule.but(**given, **options)
         return replace(self, rule=rule, edges=choose(self.graph, rule), surfaces=None)
 
+    def over(self, metric: str, thresholds: Sequence[float] = THRESHOLDS) -> Floats:
+        """Return a metric at each of T thresholds, (T,), of one count.
+
+        Parameters
+        ----------
+        metric
+            As for `of_classes`: the mean over classes.
+        thresholds
+            By default 0.5, 0.55, …, 0.95.
+        """
+        return np.array([self.at(threshold).mean(metric) for threshold in thresholds], np.float64)
+
     def mean_accuracy(self, thresholds: Sequence[float] = THRESHOLDS) -> float:
         """Return the mean of `accuracy` over thresholds, by default 0.5, 0.55, …, 0.95: the mean AP of StarDist and Cellpose.
 
         It is not the average precision of a ranking by confidence.
         """
-        return float(np.mean([self.at(threshold).accuracy for threshold in thresholds]))
+        return float(np.mean(self.over("accuracy", thresholds)))
 
     def instance_distance(self, metric: SurfaceMetric | None = None, *, missed: float = 374.0, **options: Any) -> float:
         """Return the mean surface distance over true instances and false alarms, `missed` for those missed or invented.

@@ -103,7 +103,12 @@ class MatchingRule:
                 raise TypeError(f"{name}: expected one of threshold, {', '.join(known)}")
             if value is not None:
                 given[name] = finite_number(value, name) if name == "threshold" else one_of(value, name, known[name])
-        return replace(self, **given)
+        rule = replace(self, **given)
+        if rule.criterion not in ("overlap", CENTRE) and rule.threshold > 1:
+            raise ValueError(
+                f"threshold: expected at most 1, which no {rule.criterion} exceeds, found {rule.threshold:g}"
+            )
+        return rule
 
     @property
     def in_words(self) -> str:

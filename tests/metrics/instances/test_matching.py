@@ -203,6 +203,8 @@ def test_thresholds_of_one_count() -> None:
     assert THRESHOLDS == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
     assert [found.at(t).accuracy for t in THRESHOLDS] == each
     assert found.mean_accuracy() == np.mean(each)
+    assert found.over("accuracy").tolist() == each
+    assert found.over("f1", [0.3, 0.6]).tolist() == [found.at(0.3).f1, found.at(0.6).f1]
 
 
 def test_another_rule_of_one_count() -> None:
