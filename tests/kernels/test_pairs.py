@@ -71,7 +71,7 @@ def test_spans_of_every_shape(dtype: str, rows: int, length: int, masked: bool) 
 
 @pytest.mark.parametrize("labels", [10**6, 2**62])
 def test_tables_that_grow_and_are_emptied(labels: int) -> None:
-    size = 700_000  # tables are emptied at 65,536 pairs, and sorted at 262,144
+    size = 700_000  # tables are emptied at nearly 32,768 pairs, and sorted at 262,144
     true, pred = RNG.integers(0, labels, size).astype(np.uint64), RNG.integers(0, 3, size).astype(np.uint32)
     true[size // 2 :] = true[: size // 2]
     with NUMBA.sparse_counter(true.dtype, pred.dtype, False, Room(1 << 30)) as counter:

@@ -20,11 +20,11 @@ __all__ = ["merge_runs", "sparse_counter"]
 Array = npt.NDArray[Any]
 U = np.uint64
 
-_FIRST_SLOTS, _MOST_SLOTS = 1 << 12, 1 << 17
+_FIRST_SLOTS, _MOST_SLOTS = 1 << 12, 1 << 16
 #: Pairs that are sorted together.
 _BUFFER = 1 << 18
 
-_WORDS, _TABLE = types.Array(types.uint64, 1, "C"), types.Array(types.uint64, 2, "C")
+_WORDS, _BATCH = types.Array(types.uint64, 1, "C"), types.Array(types.uint64, 2, "C")
 _FLIPS = types.UniTuple(types.uint64, 2)
 _NUMBERS = {"i": types.int64, "f": types.float64}
 
@@ -39,18 +39,18 @@ def _count(true: str, pred: str, masked: bool) -> Any:
     mask = _read(types.uint8) if masked else types.none
     strides = types.UniTuple(types.uint64, 4)
     return pairs.count_runs.specialise(
-        _read(kinds[true]), _read(kinds[pred]), mask, types.uint64, types.uint64, strides, _TABLE, _WORDS
+        _read(kinds[true]), _read(kinds[pred]), mask, types.uint64, types.uint64, strides, _WORDS, _WORDS, _BATCH
     )
 
 
 @functools.cache
 def _rehash() -> Any:
-    return pairs.rehash.specialise(_TABLE, _TABLE, types.uint64)
+    return pairs.rehash.specialise(_WORDS, _WORDS, types.uint64)
 
 
 @functools.cache
 def _drain() -> Any:
-    return pairs.drain.specialise(_TABLE, types.uint64, _WORDS, _WORDS, types.Array(types.int64, 1, "C"))
+    return pairs.drain.specialise(_WORDS, types.uint64, _WORDS, _WORDS, types.Array(types.int64, 1, "C"))
 
 
 @functools.cache
@@ -85,12 +85,20 @@ def _first(column: Array, used: int) -> Array:
     return column[:used] if used > column.size // 2 else column[:used].copy()
 
 
+def _empty_table(slots: int) -> Array:
+    """Return a table whose pairs of slots are lines of the cache, in words."""
+    words = np.zeros(4 * slots + 8, U)
+    first = -words.ctypes.data // 8 % 8
+    return words[first : first + 4 * slots]
+
+
 class _Workspace:
     """The table and the columns of one running counter; the table is always handed back empty."""
 
     def __init__(self) -> None:
-        self.table = np.zeros((_FIRST_SLOTS, 4), U)
+        self.table = _empty_table(_FIRST_SLOTS)
         self.state = np.zeros(pairs.STATE_WORDS, U)
+        self.batch = np.empty(pairs.BATCH_SHAPE, U)
         self.columns, self.others = (
             (np.empty(_BUFFER, U), np.empty(_BUFFER, U), np.empty(_BUFFER, np.int64)) for _ in range(2)
         )
@@ -134,7 +142,7 @@ class _WideCounter:
         space = self._space
         state = space.state
         while True:
-            self._kernel(t, p, mask, span.rows, span.length, span.strides, space.table, state)
+            self._kernel(t, p, mask, span.rows, span.length, span.strides, space.table, state, space.batch)
             if state[pairs.ROW] == span.rows:
                 state[pairs.ROW] = 0
                 return True
@@ -143,9 +151,9 @@ class _WideCounter:
     def _make_room(self) -> None:
         """Take a larger table, or empty the largest."""
         space = self._space
-        slots = len(space.table)
+        slots = space.table.size // 4
         if slots < _MOST_SLOTS:
-            larger = np.zeros((4 * slots, 4), U)
+            larger = _empty_table(4 * slots)
             _rehash()(space.table, larger, space.state[pairs.USED])
             space.table = larger
         else:

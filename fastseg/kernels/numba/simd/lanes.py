@@ -25,6 +25,7 @@ __all__ = [
     "nonzero_lanes",
     "popcount",
     "prefetch_lanes",
+    "prefetch_line",
     "sum_lanes",
     "trailing_zeros",
     "transpose_lanes",
@@ -35,6 +36,7 @@ __all__ = [
 LANES = 64
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
+_BYTE = ir.IntType(8).as_pointer()
 
 
 def _load_lanes(context: Any, builder: Any, array_type: Any, array: Any, start: Any) -> Any:
@@ -51,6 +53,13 @@ def _load_floats(context: Any, builder: Any, array_type: Any, array: Any, start:
     data = context.make_array(array_type)(context, builder, array).data
     vector = ir.VectorType(context.get_value_type(array_type.dtype), LANES)
     return builder.load(builder.bitcast(builder.gep(data, [start]), vector.as_pointer()), align=1)
+
+
+def _prefetch(builder: Any, address: Any) -> None:
+    """Ask for the cache line at an address, to be read soon."""
+    function_type = ir.FunctionType(ir.VoidType(), [_BYTE, _I32, _I32, _I32])
+    prefetch = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+    builder.call(prefetch, [address, ir.Constant(_I32, 0), ir.Constant(_I32, 3), ir.Constant(_I32, 1)])
 
 
 def _splat(builder: Any, vector_type: Any, value: Any) -> Any:
@@ -183,13 +192,21 @@ def prefetch_lanes(typingctx: Any, array: Any, start: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array_type = signature.args[0]
         data = context.make_array(array_type)(context, builder, args[0]).data
-        byte = ir.IntType(8).as_pointer()
-        first = builder.bitcast(builder.gep(data, [args[1]]), byte)
-        function_type = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
-        prefetch = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        first = builder.bitcast(builder.gep(data, [args[1]]), _BYTE)
         for line in range(context.get_abi_sizeof(context.get_value_type(array_type.dtype))):
-            address = builder.gep(first, [ir.Constant(_I64, 64 * line)])
-            builder.call(prefetch, [address, ir.Constant(_I32, 0), ir.Constant(_I32, 3), ir.Constant(_I32, 1)])
+            _prefetch(builder, builder.gep(first, [ir.Constant(_I64, 64 * line)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), codegen
+
+
+@intrinsic
+def prefetch_line(typingctx: Any, array: Any, start: Any) -> Any:
+    """Ask for the cache line of item `start` of an array, as it lies in memory."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        _prefetch(builder, builder.bitcast(builder.gep(data, [args[1]]), _BYTE))
         return context.get_dummy_value()
 
     return types.void(array, types.uint64), codegen
@@ -299,6 +316,9 @@ if DISABLED:  # the same in Python, one lane after another
         return float(total[0])
 
     def prefetch_lanes(array: Any, start: Any) -> None:
+        return None
+
+    def prefetch_line(array: Any, start: Any) -> None:
         return None
 
     def transpose_lanes(source: Any, start: Any, step: Any, target: Any, to: Any, pitch: Any) -> None:
