@@ -24,6 +24,7 @@ class Counts:
     """What every statistic can do: equality, copies that cannot be written to, and a versioned dict and bytes form."""
 
     _format: ClassVar[str]
+    _version: ClassVar[int] = 1
 
     def _freeze(self, **arrays: npt.NDArray[Any] | None) -> None:
         for name, array in arrays.items():
@@ -59,7 +60,7 @@ class Counts:
         """Return the counts as plain lists and numbers, with the name and version of the format; JSON can hold it."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
-        return {"format": self._format, "version": 1, "weighted": self.weighted, **plain}
+        return {"format": self._format, "version": self._version, "weighted": self.weighted, **plain}
 
     def to_bytes(self) -> bytes:
         """Return the counts as UTF-8 JSON; float sums survive exactly (shortest round-trip form)."""
@@ -89,11 +90,13 @@ class Counts:
         Raises
         ------
         ValueError
-            If the dict is not of this format and version, or does not hold such counts.
+            If the dict is not of this format and version, or one before it, or does not hold such counts.
         """
         found = (data.get("format"), data.get("version")) if isinstance(data, Mapping) else type(data).__name__
-        if found != (cls._format, 1):
-            raise ValueError(f"data: expected format {cls._format!r}, version 1; found {found}")
+        versions = range(1, cls._version + 1)
+        if found not in [(cls._format, version) for version in versions]:
+            known = " or ".join(map(str, versions))
+            raise ValueError(f"data: expected format {cls._format!r}, version {known}; found {found}")
         try:
             return cls._from_plain(data, np.dtype(np.float64 if data["weighted"] else np.int64))
         except (KeyError, TypeError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["packed", "packed_pairs", "unpacked"]
+__all__ = ["narrow", "packed", "packed_pairs", "unpacked"]
 
 Array = npt.NDArray[Any]
 #: An array, narrow; or the places that are not zero in it when it is flat, their values, and its shape and type.
@@ -20,7 +20,7 @@ def packed(array: Array) -> Packed:
     flat = array.reshape(-1)
     places = flat.nonzero()[0]
     if 2 * places.size >= flat.size:
-        return (_narrow(array), array.dtype.str)
+        return (narrow(array), array.dtype.str)
     return _sparse(places, flat[places], array.shape)
 
 
@@ -34,7 +34,7 @@ def packed_pairs(parts: Iterable[tuple[Array, Array]], shape: tuple[int, ...], d
 
 
 def _sparse(places: Array, values: Array, shape: tuple[int, ...]) -> Packed:
-    return (_narrow(places), _narrow(values), shape, values.dtype.str)
+    return (narrow(places), narrow(values), shape, values.dtype.str)
 
 
 def unpacked(found: Packed) -> Array:
@@ -48,7 +48,7 @@ def unpacked(found: Packed) -> Array:
     return array
 
 
-def _narrow(array: Array) -> Array:
+def narrow(array: Array) -> Array:
     """Return integers in the narrowest type that holds them all; what is no integer stays."""
     if array.dtype.kind not in "iu" or not array.size:
         return array

@@ -153,9 +153,28 @@ def test_what_is_no_such_table(change: dict[str, Any], error: type[Exception], s
 
 def test_bytes_of_something_else() -> None:
     plain = pairs_of([(0, 1, 1, 1)]).to_dict()
-    for change in ({"true": [1.5]}, {"counts": [0.5]}, {"case": None}, {"version": 2}):
+    for change in ({"true": [1.5]}, {"counts": [0.5]}, {"case": None}, {"version": 3}, {"pairs": 2}, {"pairs": "1"}):
         with pytest.raises(ValueError, match="data: expected"):
             PairCounts.from_dict({**plain, **change})
+
+
+def test_the_form_before_is_read() -> None:
+    large = pairs_of([(0, 1, 1, 5), (0, 2, LARGE, 7)], ignored=(9,))
+    plain = {name: getattr(large, name).tolist() for name in ("case", "true", "pred", "counts", "voxels")}
+    head = {"format": "fastseg.PairCounts", "version": 1, "weighted": False, "ignored": [9]}
+    assert PairCounts.from_bytes(json.dumps({**head, **plain}).encode()) == large
+    for change in ({"true": [1.5, 2]}, {"counts": [0.5, 1]}, {"case": None}):
+        with pytest.raises(ValueError, match="data: expected"):
+            PairCounts.from_dict({**head, **plain, **change})
+
+
+def test_saved_and_sent_they_take_some_bytes_a_pair() -> None:
+    labels = np.arange(20_000)
+    pairs = count_pairs(np.repeat(labels, 5), np.repeat(labels + 10**12, 5))
+    assert len(pairs.to_bytes()) < 2 * pairs.counts.size
+    assert len(pickle.dumps(pairs)) < 5 * pairs.counts.size
+    weighted = count_pairs(labels % 7, labels % 5, sample_weight=RNG.random(labels.size))
+    assert PairCounts.from_bytes(weighted.to_bytes()) == weighted == pickle.loads(pickle.dumps(weighted))
 
 
 def test_small_unsigned_labels_are_the_same_as_signed_ones() -> None:
