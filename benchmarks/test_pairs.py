@@ -16,6 +16,9 @@ PEERS = "Pairs of many labels against other libraries: their time / ours"
 MEMORY = "Pairs of many labels: memory beyond the maps"
 #: Voxels along each axis; PAIRS_SIZE=512 is what goals are for.
 SIZE = int(os.environ.get("PAIRS_SIZE", "256"))
+#: Rows and columns of a volume like CREMI's, of 125 planes; CREMI_SIDE=1250 is what goals are for.
+CREMI_SIDE = int(os.environ.get("CREMI_SIDE", "250"))
+PARTITION = ("variation_of_information", "adjusted_rand_error")
 #: Read ceiling ÷ time, and how much faster than scikit-image, SciPy and NumPy: floor and aim.
 GOALS = {
     1_000: ((0.7, 0.9), {}),
@@ -25,12 +28,12 @@ GOALS = {
 COUNTS = [pytest.param(number, id=f"{number:.0e}") for number in GOALS]
 
 
-def _voronoi(points: Any, size: int) -> Any:
+def _nearest(points: Any, shape: tuple[int, ...]) -> Any:
     """Return the number of the nearest point at each voxel, from 1 on."""
     from scipy import ndimage
 
-    seeds = np.zeros((size,) * 3, np.uint32)
-    seeds[tuple(np.clip(points.round().astype(int), 0, size - 1).T)] = np.arange(1, len(points) + 1)
+    seeds = np.zeros(shape, np.uint32)
+    seeds[tuple(np.clip(points.round().astype(int), 0, np.array(shape) - 1).T)] = np.arange(1, len(points) + 1)
     nearest = ndimage.distance_transform_edt(seeds == 0, return_distances=False, return_indices=True)
     return seeds[tuple(nearest)]
 
@@ -46,7 +49,7 @@ def segments(number: int, size: int = SIZE) -> tuple[Any, Any]:
     moved = points + rng.normal(0, 0.05 * tile / each ** (1 / 3), points.shape)
     maps = []
     for seeds in (points, moved[rng.random(each) < 0.95]):
-        one = _voronoi(seeds, tile).astype(np.uint64)
+        one = _nearest(seeds, (tile,) * 3).astype(np.uint64)
         whole = np.empty((size,) * 3, np.uint64)
         for k, corner in enumerate(np.ndindex(*(size // tile,) * 3)):
             where = tuple(slice(c * tile, (c + 1) * tile) for c in corner)
@@ -107,15 +110,42 @@ def test_peers(benchmark: Any, maps: Any, other: str) -> None:
     compare(benchmark, name, ours, [lambda: call(t, p)], group=PEERS, floor=floor, aim=aim, rounds=3)
 
 
-@pytest.mark.parametrize("other", ["variation_of_information", "adapted_rand_error"])
-def test_metrics(benchmark: Any, other: str) -> None:
+def test_cremi(benchmark: Any) -> None:
+    """Both metrics of a volume as CREMI has them, of one count, against scikit-image, which counts for each."""
     from skimage import metrics
 
-    t, p = (each[:125] for each in segments(100_000, 256))
-    theirs, ours = getattr(metrics, other), getattr(fastseg, other)
-    assert np.asarray(ours(t, p, convention="skimage")) == pytest.approx(np.asarray(theirs(t, p)), rel=1e-9)
-    name = f"{other}, 125×256×256: scikit-image"
-    compare(benchmark, name, lambda: ours(t, p), [lambda: theirs(t, p)], group=PEERS, floor=10, aim=30, rounds=3)
+    tile = min(CREMI_SIDE, 250)
+    few = segments(100_000, tile)
+    t, p = (np.tile(each[:125, :tile, :tile], (1, CREMI_SIDE // tile, CREMI_SIDE // tile)) for each in few)
+    for k, (y, x) in enumerate(np.ndindex(CREMI_SIDE // tile, CREMI_SIDE // tile)):
+        for each in (t, p):
+            each[:, y * tile : (y + 1) * tile, x * tile : (x + 1) * tile] += np.uint64(k * 20_000)
+
+    def theirs() -> list[float]:
+        return [*metrics.variation_of_information(t, p), *metrics.adapted_rand_error(t, p)]
+
+    def ours() -> list[float]:
+        pairs = fastseg.count_pairs(t, p)
+        found = [getattr(fastseg.metrics, name)(pairs, convention="skimage") for name in PARTITION]
+        return [float(value[0]) for each in found for value in each]
+
+    assert ours() == pytest.approx(theirs(), rel=1e-9)
+    name = (
+        f"VI and adjusted Rand error, 125×{CREMI_SIDE:,}×{CREMI_SIDE:,}, {len(np.unique(t)):,} segments: scikit-image"
+    )
+    compare(benchmark, name, ours, [theirs], group=PEERS, floor=10, aim=30, rounds=3)
+
+
+@pytest.mark.parametrize(("shape", "number"), [((1024, 2048), 100), ((2048, 2048), 5_000)])
+def test_pictures(benchmark: Any, shape: tuple[int, int], number: int) -> None:
+    """Pairs of pictures such as panoptic quality is of, against the fastest of the others."""
+    rng = np.random.default_rng(2)
+    points = rng.random((number, 2)) * shape
+    t, p = (_nearest(points + rng.normal(0, 3, points.shape), shape).astype(np.int32) for _ in range(2))
+    wide = [each.astype(np.uint64) for each in (t, p)]
+    others = [lambda call=call: call(*wide) for _, call in OTHERS.values()]  # type: ignore[misc]
+    name = f"{shape[0]:,}×{shape[1]:,} pixels, {number:,} segments, int32: the fastest of these"
+    compare(benchmark, name, lambda: fastseg.count_pairs(t, p), others, group=PEERS, rounds=5)
 
 
 def test_memory() -> None:
