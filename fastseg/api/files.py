@@ -18,7 +18,7 @@ from fastseg.counts import LabelCounts
 from fastseg.labels.choices import choose_labels
 from fastseg.labels.mapping import read_mapping
 from fastseg.labels.tables import LabelTable
-from fastseg.metrics.choice import of_surfaces
+from fastseg.metrics.choice import of_surfaces, refuse_partitions
 from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.kept import Kept
 from fastseg.volumes.masks import Place, names_of
@@ -192,6 +192,7 @@ def evaluate_files(
     ([0.667, 0.8], {1: 'liver'})
     """
     check_options("evaluate_files", options, inspect.signature(count_files).parameters)
+    refuse_partitions(metrics)
     chosen = choose_labels(
         labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions,
         ignore=None if ignore_index is None else integers(ignore_index, "ignore_index").tolist(),

@@ -20,7 +20,7 @@ from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import check_options, explained
 from fastseg.counting.labels import count_classes, count_label_inputs
 from fastseg.counts import BinaryCounts, LabelCounts
-from fastseg.metrics.choice import of_surfaces
+from fastseg.metrics.choice import of_surfaces, refuse_partitions
 
 __all__ = ["confusion_matrix", "count_each_label", "count_labels", "counting_keywords", "evaluate", "voxel_ml"]
 
@@ -243,6 +243,7 @@ def evaluate(
     ([0.667, 0.8], 0.733)
     """
     check_options("evaluate", options, keyword_options(evaluate) | counting_keywords())
+    refuse_partitions(metrics)
     if of_surfaces(metrics):  # which see the whole
         require_no_blocks(y_true=y_true, y_pred=y_pred, mask=options.get("mask"))
     counts = count_labels(y_true, y_pred, **options)

@@ -20,6 +20,7 @@ from fastseg.counts import PairCounts
 from fastseg.labels.mapping import read_mapping
 from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
 from fastseg.metrics.pairs import PAIR_METRICS, PairMetric
+from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.paths import Path
 
 __all__ = ["count_pair_files", "count_pairs", "function_of_pairs", "ignored_labels"]
@@ -88,6 +89,7 @@ def count_pair_files(
     map_prediction: Mapping[int, int] | Path | None = None,
     roi: Path | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
+    geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
     threads: int | None = None,
@@ -102,7 +104,7 @@ def count_pair_files(
         Volumes, as in `count_files`; they are read once, and no volume is in memory.
     ignore_index
         As in `count_pairs`.
-    map_prediction, roi, geometry, reorient, axes, threads, warn, progress
+    map_prediction, roi, geometry, geometry_tolerance, reorient, axes, threads, warn, progress
         As in `count_files`.
 
     Returns
@@ -133,7 +135,8 @@ def count_pair_files(
     """
     return count_pair_volumes(
         reference, prediction, ignored_labels(ignore_index), map_prediction=read_mapping(map_prediction) or None, roi=roi,
-        geometry=geometry, reorient=reorient, axes=axes, threads=threads, warn=warn, progress=progress,
+        geometry=geometry, geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes, threads=threads, warn=warn,
+        progress=progress,
     )  # fmt: skip
 
 

@@ -119,10 +119,13 @@ _OF_FILES = (
             "brats",
             "mikan",
             "exacta",
+            "skimage",
+            "cremi",
+            "funlib",
         ]
     ),
     help="Whose rules for empty classes and for means (default: fastseg); those after totalsegmentator, and monai, are of "
-    "surfaces.",
+    "surfaces, the last three, and sklearn, of partitions.",
 )
 @click.option("--background/--no-background", default=None, help="Whether means over classes include label 0.")
 @click.option(
@@ -268,6 +271,9 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     .npz file, such as nnU-Net's. The most probable labels are scored then, and soft Dice, cross-entropy and the Brier score
     of the probabilities are printed below.
 
+    With metrics of partitions (variation_of_information, adjusted_rand_error, rand_index, ...) labels are segments, of any
+    number, that mean nothing but "the same".
+
     Prints Dice, IoU, precision and recall of each class, and their means over classes and cases. Two volumes with an option
     that only folders have (-o, --convention, --background, --missing, --fail-under, --junit, --instances) are a folder of one
     case.
@@ -296,7 +302,7 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     of_run = any(options[name] not in (None, ()) for name in _OF_RUNS) or any(
         path is not None and _is_folder(path) for path in (reference, prediction)
     )
-    of_run = of_run or _are_pictures(reference, prediction)
+    of_run = of_run or _are_pictures(reference, prediction) or _of_partitions(options["metrics"])
     options["tolerance"], options["spacing"] = tolerances(options["tolerance"]), spacings(options["spacing"])
     with options_by_name():
         if of_run:
@@ -313,6 +319,12 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
 
 def _is_folder(path: str) -> bool:
     return os.path.isdir(path) and not path.rstrip("/\\").lower().endswith(".zarr")
+
+
+def _of_partitions(metrics: Any) -> bool:
+    from fastseg.metrics.choice import of_partitions
+
+    return bool(of_partitions(metrics))
 
 
 def _are_pictures(reference: str | None, prediction: str | None) -> bool:

@@ -11,13 +11,28 @@ from fastseg.counting.pairs import PairTotals, room_for_pairs, too_many
 from fastseg.counts import PairCounts
 from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.pairs import TooManyPairs
+from fastseg.volumes import Volume
 from fastseg.volumes.paths import Path, concealed
 
-__all__ = ["count_pair_volumes"]
+__all__ = ["count_pair_volumes", "count_pairs_with_facts"]
 
 
 def count_pair_volumes(reference: Path, prediction: Path, ignored: Sequence[int], **options: Any) -> PairCounts:
-    """Count the pairs of labels of two volumes; `options` as in `count_volumes`.
+    """Count the pairs of labels of two volumes, as `count_pairs_with_facts` does."""
+    return count_pairs_with_facts(reference, prediction, ignored, **options)[0]
+
+
+def count_pairs_with_facts(
+    reference: Path, prediction: Path | Volume, ignored: Sequence[int], **options: Any
+) -> tuple[PairCounts, dict[str, Any], float]:
+    """Count the pairs of labels of two volumes; return these, what is known of the files, and a voxel in ml.
+
+    Parameters
+    ----------
+    reference, prediction, **options
+        As in `count_volumes`.
+    ignored
+        True labels that are not counted.
 
     Raises
     ------
@@ -32,7 +47,7 @@ def count_pair_volumes(reference: Path, prediction: Path, ignored: Sequence[int]
         return PairTotals(1, every, weighted=False, module=module, room=room)
 
     try:
-        counts, _, _ = count_volumes(
+        return count_volumes(
             reference,
             prediction,
             new_totals,
@@ -41,5 +56,5 @@ def count_pair_volumes(reference: Path, prediction: Path, ignored: Sequence[int]
             **options,
         )
     except TooManyPairs:
-        raise ValueError(too_many(room, concealed(f"{reference}, {prediction}"))) from None
-    return counts
+        named = prediction.path if isinstance(prediction, Volume) else prediction
+        raise ValueError(too_many(room, concealed(f"{reference}, {named}"))) from None

@@ -19,7 +19,7 @@ __all__ = ["REGISTRY", "Average", "Metric", "get", *overlap.__all__, *pairs.__al
 
 def __getattr__(name: str) -> Any:
     """Return a metric by an alias: ``fastseg.metrics.nsd``."""
-    for registry in (REGISTRY, surfaces.SURFACE_METRICS):
+    for registry in (REGISTRY, surfaces.SURFACE_METRICS, pairs.PAIR_METRICS):
         if name in registry:
             return registry[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums, SurfaceDistances
 from fastseg.metrics import registry
+from fastseg.metrics.pair_numbers import PAIR_NUMBERS, PairNumber
 from fastseg.metrics.registry import Metric, ScoreFunction
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ __all__ = [
     "chosen_metrics",
     "classes_of",
     "known_metric",
+    "of_partitions",
     "of_surfaces",
     "quantities_of",
+    "refuse_partitions",
     "score_functions",
     "surface_metrics",
     "surface_values",
@@ -85,6 +88,7 @@ def chosen_metrics(
                         "spacing=, an Evaluator with surfaces=True)"
                     )
                 continue
+            refuse_partitions(name)
             registry.get(name)
     else:
         sums.require(*dict.fromkeys(quantity for name in names for quantity in _needs(name)))
@@ -114,9 +118,26 @@ def of_surfaces(metrics: str | Sequence[str] | None) -> list[str]:
     return [name for name in unknown if name in surface_metrics()] if unknown else []
 
 
-def known_metric(name: str) -> Metric | SurfaceMetric:
-    """Return the metric of that name or alias, of counts or of surfaces; ValueError if there is none."""
-    return surface_metrics()[name] if of_surfaces([name]) else registry.get(name)
+def of_partitions(metrics: str | Sequence[str] | None) -> list[str]:
+    """Return those among names of metrics that are made of pairs of labels."""
+    names = [metrics] if isinstance(metrics, str) else list(metrics or ())
+    return [name for name in names if name in PAIR_NUMBERS]
+
+
+def refuse_partitions(metrics: str | Sequence[str] | None) -> None:
+    """Raise ValueError if one of these is of partitions, before anything is counted for it."""
+    for name in of_partitions(metrics):
+        raise ValueError(
+            f"metrics: {name!r} is made of the pairs of labels that occur, not of a matrix "
+            f"(fastseg.{PAIR_NUMBERS[name].metric.name}, PairEvaluator; of files and folders evaluate_folder)"
+        )
+
+
+def known_metric(name: str) -> Metric | SurfaceMetric | PairNumber:
+    """Return the metric of that name or alias, of counts, surfaces or partitions; ValueError if there is none."""
+    if name in registry.REGISTRY:
+        return registry.REGISTRY[name]
+    return surface_metrics().get(name) or PAIR_NUMBERS.get(name) or registry.get(name)
 
 
 def surface_values(

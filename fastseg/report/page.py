@@ -22,6 +22,7 @@ from fastseg.report.words import count, metric_name, number, percent, tally, why
 from fastseg.runs import CaseRecord, Run
 from fastseg.runs.results import statistics
 from fastseg.runs.results.numbers import NO_CONFUSION
+from fastseg.runs.results.partitions import NO_CLASSES
 
 __all__ = ["render"]
 
@@ -109,7 +110,7 @@ def _contents(run: Run, worst: int, overlays: bool, under: Images | None) -> dic
         "cut": {name: _cut(run, names, by, most) for name, most in (("rows", _ROWS), ("boxes", _BOXES))},
         "curves": None if run.settings.surfaces is None else curves.tolerance_curves(run, worst_first),
         "confusion": _confusion(run),
-        "no_confusion": "" if run.settings.masks is None else NO_CONFUSION,
+        "no_confusion": _no_confusion(run),
         "metrics": names,
         "cases": [*_case_rows(run, first, values, means, anchors)],
         "worst": shown,
@@ -213,8 +214,15 @@ def _case_rows(
         }
 
 
+def _no_confusion(run: Run) -> str:
+    """Return why nothing is mistaken for something else; "" where something may be."""
+    return NO_CLASSES if run.settings.partitions else "" if run.settings.masks is None else NO_CONFUSION
+
+
 def _confusion(run: Run) -> dict[str, Any] | None:
     """Return what is mistaken for what over all cases, its matrix as two drawings."""
+    if run.settings.partitions:
+        return None
     found = confusion.mistakes(run)
     if found is None:
         return None

@@ -131,6 +131,8 @@ def show(
 def _with_pictures(case: Shown, record: CaseRecord, run: Run, under: Images | None) -> Shown:
     if run.settings.masks is not None:
         return replace(case, apology="pictures are of label maps; these are masks, which may overlap")
+    if run.settings.partitions:
+        return replace(case, apology="pictures are of classes; these are segments, whose labels mean nothing")
     try:
         largest = None if record.surfaces is None else farthest_element(record.surfaces)
         views, lacking = _views(_located(record, run), run, under, None if largest is None else largest.place)

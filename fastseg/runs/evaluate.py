@@ -19,6 +19,7 @@ from fastseg.arrays.arguments import integer
 from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.labels.choices import LabelChoices, choose_labels, find_dataset_json, only_predicted
 from fastseg.labels.names import shown
+from fastseg.metrics.choice import of_partitions
 from fastseg.runs.cases.file_names import names_in_files
 from fastseg.runs.cases.find import Case, find_cases, mask_classes
 from fastseg.runs.cases.shard import Shard, digest_of
@@ -30,7 +31,7 @@ from fastseg.runs.results.surfaces import check_tolerances
 from fastseg.runs.run import Run
 from fastseg.runs.scoring.journal import Journal
 from fastseg.runs.scoring.keys import CaseFiles, Hashing, has_hashes, place_of
-from fastseg.runs.scoring.options import of_masks, read_settings
+from fastseg.runs.scoring.options import metric_names, of_masks, read_settings
 from fastseg.runs.scoring.records import CaseRecord, triples
 from fastseg.runs.scoring.settings import Settings
 from fastseg.runs.scoring.threads import Progress, run_cases
@@ -201,7 +202,8 @@ def evaluate_folder(
     start = time.time()
     say: Notes = note or (lambda _: None)
     beside = pairs if reference is None else reference
-    if labels is None and num_classes is None and (labels := find_dataset_json(beside)) is not None:
+    named = not of_partitions(metric_names(metrics))  # segments have no names
+    if named and labels is None and num_classes is None and (labels := find_dataset_json(beside)) is not None:
         say(f"labels from {shown(labels)}")
     chosen = choose_labels(
         labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions, ignore=ignore,
@@ -250,7 +252,7 @@ def evaluate_folder(
     check_tolerances(Run(settings, ()).classes, settings)
     check_scores(bounds, found.cases, settings)
     cases = found.cases if share is None else share.share(found.cases)
-    if settings.masks is None and not (settings.names or settings.labels or settings.regions):
+    if settings.masks is None and named and not (settings.names or settings.labels or settings.regions):
         settings = replace(settings, names=names_in_files(case.reference for case in cases))
     if (unlike := unlike_palettes_note(case.reference for case in cases)) is not None:
         say(f"warning: {unlike}")
@@ -336,11 +338,12 @@ def _described(**tables: Any) -> dict[str, dict[str, str]]:
 
 def _unlike_labels(run: Run) -> str | None:
     """Say which labels only predictions have, where nobody said which labels there are."""
-    if run.settings.labels is not None or run.settings.regions or run.settings.masks is not None:
+    how = run.settings
+    if how.labels is not None or how.regions or how.masks is not None or how.partitions:
         return None
     pairs, unknown = triples(run.counted)
     true, pred = np.concatenate([pairs[:, 1], unknown[:, 1]]), pairs[:, 2]
-    return only_predicted(true, pred, run.settings.names)
+    return only_predicted(true, pred, how.names)
 
 
 def _known(

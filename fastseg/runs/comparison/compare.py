@@ -27,13 +27,14 @@ from fastseg.runs.results.statistics import at_once
 from fastseg.runs.scoring.records import triples
 
 if TYPE_CHECKING:
+    from fastseg.metrics.pair_numbers import PairNumber
     from fastseg.metrics.surface_metric import SurfaceMetric
 
 __all__ = ["compare_runs"]
 
 Floats = npt.NDArray[np.float64]
 Source = RunNumbers | str | os.PathLike[str]
-Entry: TypeAlias = "registry.Metric | SurfaceMetric"
+Entry: TypeAlias = "registry.Metric | SurfaceMetric | PairNumber"
 
 #: Differences that are alike to so many decimals are ties; a voxel more or less shows in the ninth.
 _DECIMALS = 12
@@ -226,6 +227,11 @@ def _paired_columns(a: RunNumbers, b: RunNumbers, entry: Entry) -> tuple[Floats,
     return tuple(np.column_stack(each) for each in zip((one, other), means, strict=True))  # type: ignore[return-value]
 
 
+def _of_matrix(entry: Entry) -> bool:
+    """Tell whether a metric is one number that is made of a confusion matrix."""
+    return isinstance(entry, registry.Metric) and entry.overall is not None
+
+
 class _Pool:
     """A run's counts, and metrics of sums of them over cases."""
 
@@ -233,7 +239,7 @@ class _Pool:
         self.run, binary = run, run.binary
         self.columns = np.concatenate([binary.tp, binary.fp, binary.fn, binary.tn], 1).astype(np.float64)
         self.size, self.pairs = self.columns.shape[1], None
-        if any(entry.overall is not None for entry in entries):
+        if any(_of_matrix(entry) for entry in entries):
             from scipy import sparse
 
             check_matrix(run.labels)
@@ -254,13 +260,13 @@ class _Pool:
         voxels = np.zeros((draws, 4), np.int64)
         binary = BinaryCounts(tuple(range(len(self.run.classes))), tp, fp, fn, tn, voxels)
         matrix = None
-        if self.pairs is not None and any(entry.overall is not None for entry in entries):
+        if self.pairs is not None and any(_of_matrix(entry) for entry in entries):
             labels = self.run.labels
             sums = (self.pairs @ times.T).T.astype(np.int64).reshape(draws, labels.size, labels.size + 1)
             matrix = LabelCounts(labels, True, sums[..., :-1], sums[..., -1], voxels)
         return [
             np.full((draws, tp.shape[1] + 1), np.nan)
-            if not isinstance(entry, registry.Metric)  # there is no surface of all cases together
+            if not isinstance(entry, registry.Metric)  # there is no surface or partition of all cases together
             else entry(matrix)[:, None]
             if entry.overall is not None and matrix is not None
             else _columns(self.run, entry, self.run.convention.values(entry.name, binary))

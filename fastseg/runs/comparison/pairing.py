@@ -72,7 +72,7 @@ def paired(a: RunNumbers, b: RunNumbers, cases: str) -> tuple[tuple[RunNumbers, 
     settings = replace(a.settings, names={**named[1], **named[0]}, missing=missing)
     if settings.masks is not None:
         settings = replace(settings, masks=tuple(dict.fromkeys(each.name for run in runs for each in run.classes)))
-    elif settings.labels is None and not settings.regions:
+    elif settings.labels is None and not settings.regions and not settings.partitions:
         settings = replace(settings, labels=tuple(labels.tolist()))
     runs = (
         replace(runs[0], settings=settings),

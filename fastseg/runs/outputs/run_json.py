@@ -63,6 +63,7 @@ import numpy as np
 from fastseg._version import __version__
 from fastseg.metrics.choice import known_metric, of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS
+from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
 from fastseg.runs.outputs.confusion_npz import Confusion
 from fastseg.runs.outputs.instances_csv import INSTANCES_FILE
@@ -303,7 +304,7 @@ def _settings(plain: dict[str, Any]) -> Settings:
     settings = Settings.from_dict(plain)
     if json.loads(json.dumps(settings.to_dict())) != plain:
         raise ValueError(f"settings that this version does not have, among {sorted(plain)}")
-    if settings.convention not in (conventions := [*CONVENTIONS, *SURFACE_CONVENTIONS]):
+    if settings.convention not in (conventions := [*CONVENTIONS, *SURFACE_CONVENTIONS, *PAIR_CONVENTIONS]):
         raise ValueError(f"convention {settings.convention!r}, of {', '.join(conventions)}")
     for name in settings.metrics:
         known_metric(name)

@@ -16,7 +16,8 @@ import numpy as np
 from fastseg import metrics as registry
 from fastseg.labels.names import shown
 from fastseg.metrics.arithmetic import nan_mean
-from fastseg.metrics.choice import known_metric, of_surfaces, surface_metrics
+from fastseg.metrics.choice import known_metric, of_partitions, of_surfaces, surface_metrics
+from fastseg.metrics.pair_numbers import PAIR_NUMBERS
 from fastseg.runs.cases.find import Case
 from fastseg.runs.results.classes import class_place
 from fastseg.runs.results.instance_gates import instance_number, is_of_instances, wrong_instance_gate
@@ -113,7 +114,9 @@ def parse_gate(text: str) -> Gate:
         raise ValueError(f"gate: expected a class before the colon, found {text!r}")
     entry = _entry(metric.lower())
     if entry is None:
-        known = ", ".join(sorted({*registry.REGISTRY, *surface_metrics(), *_OF_SCORES, *INSTANCE_METRICS}))
+        known = ", ".join(
+            sorted({*registry.REGISTRY, *surface_metrics(), *PAIR_NUMBERS, *_OF_SCORES, *INSTANCE_METRICS})
+        )
         raise ValueError(f"gate: expected one of the metrics {known}; found {metric!r} in {text!r}")
     metric = metric.lower()
     if owner and entry.overall:
@@ -172,6 +175,11 @@ def check_classes(gates: Sequence[Gate], settings: Settings) -> None:
             raise ValueError(
                 f"gate: {gate.metric} is made of surfaces, and measured where metrics name it; expected it among "
                 f"{', '.join(settings.metrics)} for {gate.text!r}"
+            )
+        if bool(of_partitions([gate.metric])) != settings.partitions:
+            raise ValueError(
+                f"gate: {gate.metric} is of {'classes' if settings.partitions else 'partitions'}, and this run scores "
+                f"{', '.join(settings.metrics)}; expected one of these for {gate.text!r}"
             )
         wanted = gate.class_name
         if wanted is None:

@@ -15,8 +15,10 @@ from fastseg.counts import BinaryCounts, LabelCounts, positions
 from fastseg.metrics import registry
 from fastseg.metrics.choice import known_metric, of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS, Convention, worst_value
+from fastseg.metrics.pair_numbers import PairNumber
 from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.results.instances import InstanceNumbers
+from fastseg.runs.results.partitions import partition_convention, partition_values
 from fastseg.runs.scoring.records import CaseRecord, Ints, triples
 from fastseg.runs.scoring.settings import Settings
 
@@ -68,6 +70,8 @@ class RunNumbers:
     @property
     def convention(self) -> Convention:
         """What an empty class is worth and how means are taken; fastseg's where the settings name one of surfaces only."""
+        if self.settings.partitions:
+            return partition_convention(self.settings)
         return CONVENTIONS.get(self.settings.convention, CONVENTIONS["fastseg"])
 
     def convention_of(self, metric: str) -> Convention:
@@ -85,7 +89,12 @@ class RunNumbers:
 
     @cached_property
     def classes(self) -> tuple[ReportedClass, ...]:
-        """The C classes that are reported: the regions, if any, else the labels that are not ignored; or the masks."""
+        """The C classes that are reported: the regions, if any, else the labels that are not ignored; or the masks.
+
+        Partitions have none.
+        """
+        if self.settings.partitions:
+            return ()
         if self.settings.masks is not None:
             names = dict.fromkeys([*self.settings.masks, *(name for record in self.counted for name in record.masks)])
             return tuple(ReportedClass(name, name) for name in names)
@@ -223,6 +232,8 @@ class RunNumbers:
                 from fastseg.runs.results.surfaces import surface_values
 
                 values = surface_values(metric, self.counted, self.classes, self.settings, self.convention, self.binary)
+            elif isinstance(entry, PairNumber):
+                return self._partition_values(entry.name)
             elif entry.overall is not None:
                 values = np.array([_overall(entry, record) for record in self.counted], np.float64)[:, None]
             else:
@@ -232,6 +243,16 @@ class RunNumbers:
             values.flags.writeable = False
             self._values[entry.name] = values
         return self._values[entry.name]
+
+    def _partition_values(self, name: str) -> Floats:
+        """Return a number of partitions, (N, 1); all that the settings name are computed at once."""
+        if not self.settings.partitions:
+            raise ValueError(f"metrics: {name!r} is of partitions, and this run scores classes (metrics= of evaluate)")
+        names = dict.fromkeys([*self.settings.metrics, name])
+        for each, values in partition_values([*names], self.counted, self.settings).items():
+            values.flags.writeable = False
+            self._values[each] = values[:, None]
+        return self._values[name]
 
     def finite(self, metric: str) -> Floats:
         """Return the values that means are over: (N, C), NaN also where they are infinite."""
@@ -268,8 +289,8 @@ class RunNumbers:
         than a confusion matrix can have.
         """
         entry = known_metric(metric)
-        if isinstance(entry, registry.Metric) and entry.overall is not None:
-            if self.convention.pooled and self.counted:
+        if entry.overall is not None:
+            if isinstance(entry, registry.Metric) and self.convention.pooled and self.counted:
                 return entry(self.pooled()) if self.labels.size <= MAX_CLASSES else np.full(1, np.nan)
             return self.convention.class_means(metric, self.values(metric), None)
         return self.convention_of(metric).class_means(metric, self.finite(metric), self.binary)

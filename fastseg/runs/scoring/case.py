@@ -14,9 +14,10 @@ import numpy as np
 from fastseg.api.instance_files import match_label_maps
 from fastseg.api.mask_files import count_chosen_masks
 from fastseg.counting.files import count_with_facts
+from fastseg.counting.pair_files import count_pairs_with_facts
 from fastseg.counting.threads import sharing
 from fastseg.counting.whole_maps import label_maps_of
-from fastseg.counts import BinaryCounts, LabelCounts, SurfaceDistances
+from fastseg.counts import BinaryCounts, LabelCounts, PairCounts, SurfaceDistances
 from fastseg.labels.choices import LabelChoices
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.case_instances import CaseInstances
@@ -64,7 +65,7 @@ def score_case(
             reason = f"no prediction for {case.reference}"
             missed = _missed if settings.masks is None else _missed_masks
             return replace(missed(case, record, settings, threads, progress), status="missing", reason=reason)
-        counted = _counted if settings.masks is None else _counted_masks
+        counted = _counted_pairs if settings.partitions else _counted if settings.masks is None else _counted_masks
         return counted(case, record, settings, threads, progress)
     except CancelledError:
         raise
@@ -143,6 +144,27 @@ def _counted(
     notes = tuple(text for text in warned if settings.geometry != "warn" or text != facts["geometry"])
     return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes, surfaces=surfaces,
                  instances=instances)  # fmt: skip
+
+
+def _counted_pairs(
+    _: Case, record: CaseRecord, settings: Settings, threads: int, progress: Callable[[int, int], None] | None
+) -> CaseRecord:
+    assert record.prediction is not None
+    warned: list[str] = []
+    with ExitStack() as stack:
+        labels = sources.open_labels(stack, record.reference, record.prediction)
+        if labels is None:
+            raise ValueError(f"{record.prediction}: expected a map of segments, found scores")
+        counts, facts, voxel_ml = count_pairs_with_facts(
+            record.reference,
+            labels,
+            settings.ignore,
+            map_prediction=settings.map_prediction or None,
+            **_of_files(record, settings, threads, progress),
+            warn=warned.append,
+        )
+    notes = tuple(text for text in warned if settings.geometry != "warn" or text != facts["geometry"])
+    return _with(record, counts, facts, voxel_ml, status="scored", notes=notes)
 
 
 def _surfaces(keep: list[Kept] | None, counts: LabelCounts, settings: Settings) -> SurfaceDistances | None:
@@ -228,10 +250,15 @@ def _of_files(
 
 
 def _with(
-    record: CaseRecord, counts: LabelCounts | BinaryCounts, facts: dict[str, Any], voxel_ml: float | None, **values: Any
+    record: CaseRecord,
+    counts: LabelCounts | BinaryCounts | PairCounts,
+    facts: dict[str, Any],
+    voxel_ml: float | None,
+    **values: Any,
 ) -> CaseRecord:
     given = {name: getattr(record, name) for name in ("id", "reference", "prediction", "roi", "key", "inputs")}
-    make: Any = CaseRecord.with_masks if isinstance(counts, BinaryCounts) else CaseRecord.with_counts
+    makers = {BinaryCounts: CaseRecord.with_masks, PairCounts: CaseRecord.with_pairs}
+    make: Any = makers.get(type(counts), CaseRecord.with_counts)
     found: CaseRecord = make(
         counts,
         shape=tuple(facts["shape"]),

@@ -11,16 +11,21 @@ from fastseg.arrays.arguments import axis_letters, checked_number, finite_number
 from fastseg.arrays.scores import ACTIVATIONS
 from fastseg.counting.mask_plan import MISSING_MASKS
 from fastseg.labels.choices import LabelChoices
-from fastseg.metrics.choice import known_metric, of_surfaces
+from fastseg.metrics.choice import known_metric, of_partitions, of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS
+from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
+from fastseg.metrics.pair_numbers import numbers_of
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
 from fastseg.runs.scoring.instance_options import instance_settings
+from fastseg.runs.scoring.partition_options import check_partitions
 from fastseg.runs.scoring.settings import Settings
 from fastseg.runs.scoring.surface_options import surface_settings
 from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.masks import Said
 
-__all__ = ["of_masks", "read_settings"]
+__all__ = ["metric_names", "of_masks", "read_settings"]
+
+_CONVENTIONS = (*CONVENTIONS, *SURFACE_CONVENTIONS, *PAIR_CONVENTIONS)
 
 
 def read_settings(
@@ -60,7 +65,8 @@ def read_settings(
         What was said of labels (`fastseg.labels.choices.choose_labels`).
     metrics
         Names, in a sequence or separated by commas, or "all"; default: Dice, IoU, precision and recall. Those of surfaces
-        keep the name that they are asked for by, which "all" does not do.
+        keep the name that they are asked for by, which "all" does not do; those of partitions that are several numbers stand
+        for all of them.
     axes
         What the axes of files are that do not name them, such as "zyx".
     resamples
@@ -84,7 +90,11 @@ def read_settings(
     if not chosen.regions:
         _require_different(chosen)
     names = _metrics(metrics)
-    convention = one_of(convention, "convention", tuple(dict.fromkeys([*CONVENTIONS, *SURFACE_CONVENTIONS])))
+    convention = one_of(convention, "convention", tuple(dict.fromkeys(_CONVENTIONS)))
+    check_partitions(
+        names, convention, chosen, unknown=unknown, missing=missing, background=background, activation=activation,
+        channel_axis=channel_axis,
+    )  # fmt: skip
     return Settings(
         labels=chosen.declared,
         ignore=chosen.ignore,
@@ -140,6 +150,10 @@ def of_masks(settings: Settings, classes: Sequence[str], said: Said, metrics: An
         raise ValueError(f"metrics: {found[0]!r} is made of the surfaces of label maps, and not of masks yet")
     if settings.instances is not None:
         raise ValueError("instances: they are components of label maps, and not of masks that may overlap yet")
+    if found := of_partitions(settings.metrics):
+        raise ValueError(
+            f"metrics: {found[0]!r} is made of the segments of label maps, and not of masks that may overlap"
+        )
     overall = [name for name in settings.metrics if registry.get(name).overall is not None]
     every = metrics == "all" or (metrics is not None and "all" in metrics)
     if overall and not every:
@@ -164,16 +178,26 @@ def _require_different(chosen: LabelChoices) -> None:
             raise ValueError(f"labels: expected another name for each label, found {found}")
 
 
+def metric_names(given: str | Sequence[str] | None) -> Sequence[str]:
+    """Return names that are given in a sequence or separated by commas; TypeError where they are not."""
+    wanted = [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else given or ()
+    if not isinstance(wanted, Sequence) or not all(isinstance(name, str) for name in wanted):
+        raise TypeError(f"metrics: expected names, in a sequence or separated by commas, found {given!r}")
+    return wanted
+
+
 def _metrics(given: Any) -> tuple[str, ...]:
     if given is None:
         return Settings.metrics
-    wanted = [name.strip() for name in given.split(",") if name.strip()] if isinstance(given, str) else given
-    if not isinstance(wanted, Sequence) or not all(isinstance(name, str) for name in wanted):
-        raise TypeError(f"metrics: expected names, in a sequence or separated by commas, found {given!r}")
+    wanted = metric_names(given)
     everything = [metric.name for metric in registry.REGISTRY.values()]
     surfaces = {name: known_metric(name).name for name in of_surfaces(wanted)}
+    partitions = of_partitions(wanted)
     asked: dict[str, str] = {}  # by what each is, so that none is there twice
     for name in wanted:
+        if name in partitions:
+            asked |= {each: each for each in numbers_of([name])}
+            continue
         for each in everything if name == "all" else [surfaces.get(name) or registry.get(name).name]:
             asked.setdefault(each, name if name in surfaces else each)
     if not asked:

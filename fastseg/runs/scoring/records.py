@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -10,7 +11,8 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counts import BinaryCounts, LabelCounts, SurfaceDistances
+from fastseg.counts import BinaryCounts, LabelCounts, PairCounts, SurfaceDistances
+from fastseg.counts.columns import restored, saved
 from fastseg.runs.scoring.case_instances import CaseInstances
 from fastseg.runs.scoring.surface_text import plain_surfaces, surfaces_of_plain
 
@@ -19,6 +21,8 @@ __all__ = ["CaseRecord", "Ints", "triples"]
 Ints = npt.NDArray[np.int64]
 
 
+#: More pairs than these are written column by column, compressed.
+_MANY = 4096
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
@@ -114,6 +118,21 @@ class CaseRecord:
         )
 
     @classmethod
+    def with_pairs(cls, counts: PairCounts, **values: Any) -> Self:
+        """Return the record of a case with these pairs (one case, not weighted).
+
+        Raises
+        ------
+        ValueError
+            If a label is 2⁶³ or more.
+        """
+        for name in ("true", "pred"):
+            if (labels := getattr(counts, name)).dtype.kind == "u":
+                raise ValueError(f"{name}: expected labels below 2**63 in the results of a run, found {labels.max()}")
+        pairs = np.stack([counts.true, counts.pred, counts.counts], axis=1)
+        return cls(pairs=pairs, voxels=tuple(counts.voxels[0].tolist()), **values)
+
+    @classmethod
     def with_masks(cls, counts: BinaryCounts, **values: Any) -> Self:
         """Return the record of a case with these counts of masks (one case, not weighted)."""
         numbers = zip(counts.tp[0].tolist(), counts.fp[0].tolist(), counts.fn[0].tolist(), strict=True)
@@ -122,7 +141,8 @@ class CaseRecord:
 
     def to_json(self) -> str:
         """Return the record as one line of JSON."""
-        tables = f'"pairs":{_rows(self.pairs)},"unknown":{_rows(self.unknown)}'
+        pairs = _rows(self.pairs) if len(self.pairs) <= _MANY else _encode(_columns(self.pairs))
+        tables = f'"pairs":{pairs},"unknown":{_rows(self.unknown)}'
         values = {**vars(self), "pairs": [], "unknown": []}
         if (surfaces := values.pop("surfaces")) is not None:
             values["surfaces"] = plain_surfaces(surfaces)
@@ -145,7 +165,10 @@ class CaseRecord:
         masks = values.get("masks", {}).items()
         values["masks"] = {name: (int(tp), int(fp), int(fn)) for name, (tp, fp, fn) in masks}
         for name, columns in (("pairs", 3), ("unknown", 2)):
-            values[name] = np.array(plain[name], np.int64).reshape(-1, columns)
+            table = plain[name]
+            values[name] = (
+                _table(table) if isinstance(table, Mapping) else np.array(table, np.int64).reshape(-1, columns)
+            )
         for name in ("voxels", "shape", "spacing_mm"):
             values[name] = tuple(plain[name])
         if isinstance(values.get("surfaces"), Mapping):
@@ -169,6 +192,16 @@ def _rows(table: Ints) -> str:
     """Return the rows of a table as JSON, in half the time that its encoder takes."""
     row = f"[{','.join(['%d'] * table.shape[1])}]"
     return f"[{','.join([row] * len(table)) % tuple(table.reshape(-1).tolist())}]"
+
+
+def _columns(table: Ints) -> dict[str, Any]:
+    """Return the columns of a table, compressed, as JSON can hold them."""
+    return {"rows": len(table), "columns": [saved(np.ascontiguousarray(column)) for column in table.T]}
+
+
+def _table(plain: Mapping[str, Any]) -> Ints:
+    """Return the table that `_columns` wrote."""
+    return np.stack([restored(column, operator.index(plain["rows"])) for column in plain["columns"]], axis=1)
 
 
 def triples(records: Sequence[CaseRecord]) -> tuple[Ints, Ints]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Literal, Self
 
 from fastseg.arrays.classes import Classes, label_classes
+from fastseg.metrics.choice import of_partitions
 from fastseg.metrics.instances import parse_match
 from fastseg.volumes.geometry import TOLERANCE
 
@@ -126,10 +127,12 @@ class Settings:
     regions : dict of str to tuple of int
         Unions of labels that are scored instead of the single labels.
     metrics : tuple of str
-        Names of metrics, as in `fastseg.metrics.REGISTRY`, or of metrics of surfaces.
+        Names of metrics, as in `fastseg.metrics.REGISTRY`, or of metrics of surfaces; or of numbers of partitions
+        (`fastseg.metrics.pair_numbers.PAIR_NUMBERS`) alone.
     convention : str
         What an empty class is worth and how means are taken: a name of `fastseg.metrics.conventions.CONVENTIONS`, or one of
-        `fastseg.metrics.surface_conventions.SURFACE_CONVENTIONS`, for metrics of surfaces.
+        `fastseg.metrics.surface_conventions.SURFACE_CONVENTIONS`, for metrics of surfaces; of partitions one of
+        `fastseg.metrics.pair_conventions.PAIR_CONVENTIONS`.
     background : bool or None
         Whether means over classes include label 0; None: what the convention does.
     resamples, confidence, seed
@@ -210,6 +213,11 @@ class Settings:
         if self.instances is not None:
             wanted |= {"instances": plain["instances"]}
         return json.dumps(wanted, sort_keys=True)
+
+    @cached_property
+    def partitions(self) -> bool:
+        """Whether label maps are scored as partitions: their labels are segments, of any number, and no classes."""
+        return bool(of_partitions(self.metrics))
 
     @cached_property
     def classes(self) -> Classes:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastseg.arrays.arguments import finite_number, one_of
 from fastseg.arrays.surfaces import BORDERS, SURFACES
-from fastseg.metrics.choice import of_surfaces, surface_metrics
+from fastseg.metrics.choice import of_partitions, of_surfaces, surface_metrics
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS, SurfaceConvention
 from fastseg.runs.scoring.settings import SurfaceSettings
@@ -47,7 +47,7 @@ def surface_settings(
                 raise ValueError(
                     f"{name}: of metrics of surfaces (hd95, assd, nsd, ...), found none of them and {value!r}"
                 )
-        if convention not in CONVENTIONS:
+        if convention not in CONVENTIONS and not of_partitions(metrics):
             raise ValueError(
                 f"convention: {convention!r} is of metrics of surfaces (hd95, assd, nsd, ...), found {', '.join(metrics)}"
             )
