@@ -31,6 +31,16 @@ _SIDES = {
 _SYMBOLS = {
     **{name: rf"\mathrm{{{name}}}" for name in ("TP", "FP", "FN", "TN")},
     "VOXELS": "V",
+    "VOXEL_PAIRS": "N",
+    "JOINED_BOTH": "A",
+    "JOINED_T": "T",
+    "JOINED_P": "S",
+    "H_T": "H(T)",
+    "H_P": "H(P)",
+    "H_TP": r"H(T \mid P)",
+    "H_PT": r"H(P \mid T)",
+    "HOMOGENEITY": "h",
+    "COMPLETENESS": "c",
     **{
         f"{word}_{side}": text.replace("T", side).replace("Q", "PT"["TP".index(side)])
         for side in "TP"

@@ -12,22 +12,24 @@ from typing import Any
 import numpy as np
 
 import fastseg
-from ext import empty_classes, example, pictures, surface_pages
+from ext import empty_classes, example, partition_pages, pictures, surface_pages
 from ext.drop_ins import same_number
 from ext.empty_classes import number, table
 from ext.explained_metrics import METRICS
+from ext.explained_partitions import PARTITIONS
 from ext.explained_scores import SCORES
 from ext.explained_surfaces import SURFACES
 from ext.explanation import PACKAGES, Explanation, split_name, typeset, with_numbers
 from fastseg.metrics.choice import score_functions
 from fastseg.metrics.losses import LOSSES
+from fastseg.metrics.pairs import PairMetric
 from fastseg.metrics.registry import REGISTRY, Metric, ScoreFunction
 from fastseg.metrics.surfaces import SurfaceMetric
 
 __all__ = ["EXPLAINED", "entries", "page", "write_pages"]
 
-AnyEntry = Metric | ScoreFunction | surface_pages.SurfaceEntry
-EXPLAINED = {**METRICS, **SURFACES, **SCORES}
+AnyEntry = Metric | ScoreFunction | PairMetric | surface_pages.SurfaceEntry
+EXPLAINED = {**METRICS, **SURFACES, **PARTITIONS, **SCORES}
 _BETTER = {
     "higher": "higher is better",
     "lower": "lower is better",
@@ -38,7 +40,8 @@ _BETTER = {
 
 def entries() -> dict[str, AnyEntry]:
     """Return every metric and loss by its name, aliases left out."""
-    every: list[Any] = [*REGISTRY.values(), *surface_pages.entries().values(), *score_functions(curves=True).values()]
+    of_shapes = [*surface_pages.entries().values(), *partition_pages.entries().values()]
+    every: list[Any] = [*REGISTRY.values(), *of_shapes, *score_functions(curves=True).values()]
     return {entry.name: entry for entry in every}
 
 
@@ -77,10 +80,13 @@ def _facts(entry: AnyEntry, explanation: Explanation) -> str:
     ]
     if isinstance(entry, SurfaceMetric) and entry.unit:
         rows.append(["Unit", "that of the spacing: mm"])
-    if isinstance(entry, Metric) or surface_pages.is_one(entry):
-        of_maps = (
-            "one number for all classes together" if getattr(entry, "overall", None) else "one number for each class"
-        )
+    if isinstance(entry, Metric | PairMetric) or surface_pages.is_one(entry):
+        overall = isinstance(entry, PairMetric) or getattr(entry, "overall", None)
+        of_maps = "one number for all classes together" if overall else "one number for each class"
+        if isinstance(entry, PairMetric):
+            of_maps = of_maps.replace("classes", "segments")
+            if entry.result is not float:
+                of_maps = f"{', '.join(entry.result._fields)}, of all segments together"
         rows.append(["Of label maps", of_maps])
         rows.append(["Truth and prediction exchanged", "the same" if entry.symmetric else "another number"])
     for parameter in entry.own:
@@ -88,7 +94,7 @@ def _facts(entry: AnyEntry, explanation: Explanation) -> str:
         if said and isinstance(entry, SurfaceMetric):
             default = "" if parameter.default is parameter.empty else f", default `{parameter.default!r}`"
             rows.append([f"`{parameter.name}`{default}", said])
-        elif said and isinstance(entry, Metric):
+        elif said and isinstance(entry, Metric | PairMetric):
             rows.append([f"`{parameter.name}`, default {parameter.default:g}", said])
     return _facts_table(rows)
 
@@ -100,7 +106,7 @@ def _facts_table(rows: list[list[str]]) -> str:
 
 
 def _better(entry: AnyEntry, explanation: Explanation) -> str:
-    if isinstance(entry, Metric) or surface_pages.is_one(entry):
+    if isinstance(entry, Metric | PairMetric) or surface_pages.is_one(entry):
         return str(entry.better)  # type: ignore[union-attr]
     return "lower" if entry.name in LOSSES else str(explanation.better)
 
@@ -120,9 +126,26 @@ def _surface_example(entry: surface_pages.SurfaceEntry, explanation: Explanation
     )
 
 
+def _partition_example(entry: PairMetric, explanation: Explanation) -> str:
+    about = (
+        "Sixteen pixels: three true segments, one of which was cut in halves, and one has lost two of its pixels to its "
+        "neighbour. N are the ordered pairs of two pixels; T, S and A those that truth, prediction and both join; H is "
+        "the entropy in bits."
+    )
+    formula = with_numbers(explanation.formula, partition_pages.numbers())
+    value = partition_pages.value(entry)
+    return (
+        f"{about}\n\n```{{image}} pictures/segments.svg\n:alt: Truth and prediction of 4×4 pixels, and the segment of each\n"
+        f":class: pixels\n```\n\n$$\n{formula} \\approx {value:.4f}\n$$\n\n"
+        f"```python\n{partition_pages.arrays()}{partition_pages.call(entry)}  # {value:.4f}\n```"
+    )
+
+
 def _example(entry: AnyEntry, explanation: Explanation) -> str:
     if surface_pages.is_one(entry):
         return _surface_example(entry, explanation)
+    if isinstance(entry, PairMetric):
+        return _partition_example(entry, explanation)
     if isinstance(entry, Metric):
         alt, name = "Truth and prediction of 4×4 pixels, and what each pixel is counted as", "labels"
         counts = example.counts()
@@ -176,6 +199,12 @@ def _curve(explanation: Explanation) -> Any:
 
 
 def _empty(entry: AnyEntry, explanation: Explanation) -> str:
+    if isinstance(entry, PairMetric):
+        return (
+            "No class is empty, for there are no classes: this is what maps are worth where there is nothing to tell, under "
+            "each [convention](../guide/instances.md#whose-definition). *Undefined* is NaN.\n\n"
+            + table(*partition_pages.empty(entry))
+        )
     if isinstance(entry, SurfaceMetric):
         return (
             "What a class is worth that a map lacks, under each [convention](../guide/conventions.md#surfaces). *Undefined* "
@@ -231,6 +260,7 @@ def _index() -> str:
     groups = {
         "Metrics of label maps and masks": [*REGISTRY.fromkeys(entry.name for entry in REGISTRY.values())],
         "Metrics of surfaces": [*surface_pages.entries()],
+        "Metrics of partitions": [*partition_pages.entries()],
         "Losses": [name for name in entries() if name in LOSSES],
         "Metrics of probabilities and logits": [
             name for name, entry in entries().items() if isinstance(entry, ScoreFunction) and name not in LOSSES
@@ -263,6 +293,7 @@ def write_pages(folder: Path) -> None:
     files = {f"{name}.md": page(entry) for name, entry in found.items()} | {"index.md": _index()}
     files["pictures/labels.svg"] = pictures.of_counts()
     files["pictures/surfaces.svg"] = pictures.of_surfaces(surface_pages.distances())
+    files["pictures/segments.svg"] = pictures.of_segments(partition_pages.TRUTH, partition_pages.PREDICTION)
     for name, entry in found.items():
         if isinstance(entry, ScoreFunction):
             files[f"pictures/{name}.svg"] = pictures.of_scores(EXPLAINED[name])

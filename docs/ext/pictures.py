@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from ext import example
 from ext.explanation import Explanation
 
-__all__ = ["of_counts", "of_curve", "of_scores", "of_surfaces", "svg"]
+__all__ = ["of_counts", "of_curve", "of_scores", "of_segments", "of_surfaces", "svg"]
 
 Array = npt.NDArray[Any]
 
 #: Blue and orange are told apart by colour-blind people too.
 _OUTCOMES = {"TP": "#2b7bba", "FP": "#f4a259", "FN": "#c05a1a", "TN": "#e8ecef"}
+_SEGMENTS = ("#2b7bba", "#f4a259", "#e8ecef", "#c05a1a")
 _CLASS, _NOTHING, _TEXT, _EDGE = "#2b7bba", "#e8ecef", "#1b1f23", "#ffffff"
 _TERMS = {
     "overlap": "p · t",
@@ -50,6 +51,14 @@ def of_surfaces(distances: list[Array]) -> str:
     for axes, title, labels, values in zip(figure.axes, ("truth", "prediction"), maps, distances, strict=True):
         texts = np.where(np.isnan(values), "", np.char.mod("%g", np.round(values, 2)))
         _panel(axes, title, np.where(labels == 1, _CLASS, _NOTHING), texts)
+    return svg(figure)
+
+
+def of_segments(*maps: Array) -> str:
+    """Return the picture of metrics of partitions: truth and prediction, with the segment of each pixel."""
+    figure = _figure(2)
+    for axes, title, labels in zip(figure.axes, ("truth", "prediction"), maps, strict=True):
+        _panel(axes, title, np.array(_SEGMENTS)[labels - 1], labels.astype(str))
     return svg(figure)
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ext import empty_classes, example, metric_pages, surface_pages
+from ext import empty_classes, example, metric_pages, partition_pages, surface_pages
 from ext.explanation import PACKAGES, Explanation, typeset, with_numbers
 from ext.metric_pages import EXPLAINED
 
@@ -36,9 +36,13 @@ def value_of(latex: str) -> float:
 @pytest.mark.parametrize("name", NUMBERS)
 def test_the_formula_of_the_example_is_what_fastseg_returns(name: str) -> None:
     entry, explanation = ENTRIES[name], EXPLAINED[name]
-    source = surface_pages if surface_pages.is_one(entry) else example
-    formula = with_numbers(explanation.worked or explanation.formula, source.numbers(entry, explanation))
-    assert value_of(formula) == pytest.approx(source.value(entry, explanation), abs=2e-4)
+    if partition_pages.is_one(entry):
+        numbers, value = partition_pages.numbers(), partition_pages.value(entry)
+    else:
+        source = surface_pages if surface_pages.is_one(entry) else example
+        numbers, value = source.numbers(entry, explanation), source.value(entry, explanation)
+    formula = with_numbers(explanation.worked or explanation.formula, numbers)
+    assert value_of(formula) == pytest.approx(value, abs=2e-4)
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -85,6 +89,15 @@ def test_rows_of_conventions_are_computed() -> None:
     assert by_name["`brats`"] == ["undefined", "373", "373", "with the package"]
     assert by_name["`simpleitk`"][-1] == "by analogy"
     assert surface_pages.empty(ENTRIES["boundary_iou"])[1][2] == ["any call with `zero_division=1`", "1", "0", "0"]
+
+
+def test_rows_of_partitions_are_computed() -> None:
+    head, rows = partition_pages.empty(ENTRIES["adjusted_rand_error"])
+    assert head[1:3] == ["no voxel is counted", "both maps are one segment"]
+    by_name = {row[0]: row[1:] for row in rows}
+    assert by_name["`fastseg`"] == ["undefined", "0", "undefined", "1", ""]
+    assert by_name["`funlib`"][3:] == ["0.8824", "with the package"]
+    assert partition_pages.empty(ENTRIES["rand_index"])[1][2][:2] == ["`sklearn`", "1"]
 
 
 def test_words_that_the_example_has_no_number_for_are_errors() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ext import example, metric_pages, surface_pages
+from ext import example, metric_pages, partition_pages, surface_pages
+from ext.explained_partitions import PARTITIONS
 from ext.explained_surfaces import SURFACES
 from ext.explanation import split_name
 from ext.metric_pages import EXPLAINED
@@ -97,6 +98,32 @@ def test_torchmetrics_of_calibration(name: str, norm: str) -> None:
     pair, truth = torch.from_numpy(PAIR.reshape(-1, 2)), torch.from_numpy(example.TRUTH.ravel())
     theirs = resolved(path_of(name, "torchmetrics"))(pair, truth, num_classes=2, n_bins=5, norm=norm)
     assert float(theirs) == pytest.approx(example.value(ENTRIES[name], EXPLAINED[name]))
+
+
+def of_partition(name: str, theirs: float) -> None:
+    """Compare another package's number, of information in nats, with that of the page."""
+    theirs *= 1 / np.log(2) if "nats" in EXPLAINED[name].peers["sklearn"] else 1
+    assert theirs == pytest.approx(partition_pages.value(ENTRIES[name]), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in PARTITIONS if path_of(name, "sklearn")])
+def test_scikit_learn_of_partitions(name: str) -> None:
+    of_partition(
+        name, resolved(path_of(name, "sklearn"))(partition_pages.TRUTH.ravel(), partition_pages.PREDICTION.ravel())
+    )
+
+
+@pytest.mark.torch
+@pytest.mark.host("torchmetrics")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [name for name in PARTITIONS if path_of(name, "torchmetrics")])
+def test_torchmetrics_of_partitions(name: str) -> None:
+    import torch
+
+    maps = [torch.from_numpy(labels.ravel()) for labels in (partition_pages.PREDICTION, partition_pages.TRUTH)]
+    if "exchanged" in EXPLAINED[name].peers["torchmetrics"]:
+        maps = maps[::-1]
+    of_partition(name, float(resolved(path_of(name, "torchmetrics"))(*maps)))
 
 
 @pytest.mark.torch
