@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import fastseg
+from fastseg.cli.inputs import needs_run
 from fastseg.cli.instances import INSTANCE_OPTIONS, instance_options
 from fastseg.cli.screen import counting_progress, run_progress, say, show
 from fastseg.cli.telling import tell, write_json
@@ -299,10 +300,8 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
         if not names:
             raise click.UsageError(f"--metrics: expected at least one name, found {chosen!r}")
         options["metrics"] = "all" if "all" in names else names
-    of_run = any(options[name] not in (None, ()) for name in _OF_RUNS) or any(
-        path is not None and _is_folder(path) for path in (reference, prediction)
-    )
-    of_run = of_run or _are_pictures(reference, prediction) or _of_partitions(options["metrics"])
+    of_run = any(options[name] not in (None, ()) for name in _OF_RUNS)
+    of_run = of_run or needs_run(reference, prediction, options["metrics"])
     options["tolerance"], options["spacing"] = tolerances(options["tolerance"]), spacings(options["spacing"])
     with options_by_name():
         if of_run:
@@ -315,23 +314,6 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
             )
     if code:
         raise click.exceptions.Exit(code)
-
-
-def _is_folder(path: str) -> bool:
-    return os.path.isdir(path) and not path.rstrip("/\\").lower().endswith(".zarr")
-
-
-def _of_partitions(metrics: Any) -> bool:
-    from fastseg.metrics.choice import of_partitions
-
-    return bool(of_partitions(metrics))
-
-
-def _are_pictures(reference: str | None, prediction: str | None) -> bool:
-    """Tell whether both are JSON files, each of which may be of many cases."""
-    from fastseg.runs.cases.pictures import holds_cases
-
-    return holds_cases(reference) and holds_cases(prediction)
 
 
 def _evaluate_pair(

@@ -117,6 +117,7 @@ def test_labels_of_2_to_the_63_fail_their_case(tmp_path: Path) -> None:
         ({"background": True}, "background: of classes"),
         ({"unknown": "count"}, "unknown: of classes"),
         ({"activation": "softmax"}, "activation: of classes"),
+        ({"instances": "1"}, "instances: of classes"),
         ({"missing": "worst"}, "missing: rand_index has no worst value"),
         ({"spacing": 1}, "spacing: of metrics of surfaces"),
         ({"gates": ["dice=0.9"]}, "gate: dice is of classes, and this run scores rand_index"),

@@ -93,7 +93,7 @@ def read_settings(
     convention = one_of(convention, "convention", tuple(dict.fromkeys(_CONVENTIONS)))
     check_partitions(
         names, convention, chosen, unknown=unknown, missing=missing, background=background, activation=activation,
-        channel_axis=channel_axis,
+        channel_axis=channel_axis, instances=instances,
     )  # fmt: skip
     return Settings(
         labels=chosen.declared,

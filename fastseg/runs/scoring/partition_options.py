@@ -23,6 +23,7 @@ def check_partitions(
     background: bool | None,
     activation: str | None,
     channel_axis: int | None,
+    instances: str | Sequence[str] | None,
 ) -> None:
     """Check that a run is of classes or of partitions, and what is said of it fits.
 
@@ -50,8 +51,8 @@ def check_partitions(
         )
     declared = {"labels": chosen.declared or chosen.names or None, "regions": chosen.regions or None}
     said = {"unknown": None if unknown == "raise" else unknown, "background": background}
-    of_scores = {"activation": activation, "channel_axis": channel_axis}
-    for name, value in {**declared, **said, **of_scores}.items():
+    of_others = {"activation": activation, "channel_axis": channel_axis, "instances": instances}
+    for name, value in {**declared, **said, **of_others}.items():
         if value is not None:
             raise ValueError(f"{name}: of classes, which partitions have none of ({found[0]}); found {value!r}")
     if missing == "worst":
