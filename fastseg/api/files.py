@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from fastseg.api.mask_files import are_masks, evaluate_mask_files, said_of_masks, side_name, with_channels
+from fastseg.api.own_tables import by_own_tables
 from fastseg.api.same_file import same_file_note
 from fastseg.api.surface_files import surfaces_of_files
 from fastseg.api.table import Scores
@@ -199,7 +200,8 @@ def evaluate_files(
         map_prediction=map_prediction,
     )  # fmt: skip
     if not of_surfaces(metrics):
-        for name, value in (("tolerance", tolerance), ("spacing", spacing)):
+        of_surfaces_only: dict[str, Any] = {"tolerance": tolerance, "spacing": spacing}
+        for name, value in of_surfaces_only.items():
             if value is not None:
                 raise ValueError(
                     f"{name}: of metrics of surfaces (hd95, assd, nsd, ...), found none of them and {value!r}"
@@ -210,18 +212,22 @@ def evaluate_files(
         _no_scores(activation, channel_axis)
         return evaluate_mask_files(
             reference, prediction, chosen, said, metrics=metrics, zero_division=zero_division, missing_mask=missing_mask,
-            **options,
+            tolerance=tolerance, surfaces={"spacing": spacing, "surface": surface, "border": border}, **options,
         )  # fmt: skip
-    if not chosen.names and not isinstance(reference, Mapping):
-        chosen = chosen._replace(names=names_of(reference))
-    if masks:
-        raise ValueError(
-            f"masks: expected masks on one side at least, found {side_name(reference)}, {side_name(prediction)}"
-        )
+    for name, value in (("masks", masks), ("channels", channels), ("threshold", threshold)):
+        if value not in (None, False):
+            raise ValueError(
+                f"{name}: expected masks on one side at least, found {side_name(reference)}, {side_name(prediction)}"
+            )
     for note in chosen.notes(options.get("unknown", "raise")):
         warn_caller(note, options.get("warn"))
     assert not isinstance(reference, Mapping)
     assert not isinstance(prediction, Mapping)
+    if map_prediction is None:
+        chosen, matched = by_own_tables(reference, prediction, chosen)
+        warn_caller(matched, options.get("warn"))
+    if not chosen.names:
+        chosen = chosen._replace(names=names_of(reference))
     warn_caller(same_file_note([(reference, prediction)]), options.get("warn"))
     if holds_scores(reference, prediction, activation=activation, channel_axis=channel_axis):
         from fastseg.api.score_files import score_files

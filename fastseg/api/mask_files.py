@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
+from fastseg.api.mask_surfaces import surfaces_of_masks
 from fastseg.api.table import Scores
 from fastseg.arrays.arguments import checked_number, one_of
 from fastseg.counting.mask_files import count_mask_sources
-from fastseg.counts import BinaryCounts
+from fastseg.counts import BinaryCounts, SurfaceDistances
 from fastseg.labels.choices import LabelChoices, choose_labels
 from fastseg.labels.tables import LabelTable
+from fastseg.metrics.choice import of_surfaces
 from fastseg.volumes.geometry import TOLERANCE
-from fastseg.volumes.masks import MaskSource, Place, Said, is_channels, kind_of, open_masks, renumbered
+from fastseg.volumes.masks import MaskSource, Place, Said, check_here, is_channels, kind_of, open_masks, renumbered
 from fastseg.volumes.masks.dicom import is_dicom
 from fastseg.volumes.paths import Path
 
@@ -26,6 +28,7 @@ __all__ = [
     "count_mask_files",
     "evaluate_mask_files",
     "side_name",
+    "surfaces_of_chosen_masks",
 ]
 
 Members = Mapping[str, tuple[int, ...]]
@@ -126,6 +129,8 @@ def evaluate_mask_files(
     metrics: str | Sequence[str] | None = None,
     zero_division: float = float("nan"),
     unknown: str = "raise",
+    tolerance: float | Mapping[Any, float] | None = None,
+    surfaces: Mapping[str, Any],
     **options: Any,
 ) -> Scores:
     """Compute what `fastseg.evaluate_files` does, of masks, with labels that were chosen already.
@@ -138,6 +143,8 @@ def evaluate_mask_files(
         What was said of labels, and of masks.
     unknown
         Nothing of masks is unknown: only "raise".
+    tolerance, surfaces
+        For metrics of surfaces, as in `fastseg.evaluate`; the spacing, surface and border of `fastseg.surface_distances`.
     **options
         The other arguments of `count_mask_files`.
 
@@ -149,7 +156,15 @@ def evaluate_mask_files(
     if unknown != "raise":
         raise ValueError("unknown: for label maps, not for masks, of which none is unknown")
     counts, files, voxel_ml = count_chosen_masks(reference, prediction, chosen, said, **options)
-    return Scores(counts, metrics=metrics, zero_division=zero_division, voxel_ml=voxel_ml, files=files)
+    measured = None
+    if of_surfaces(metrics):
+        reading = {name: options[name] for name in ("roi", "reorient", "axes", "progress") if name in options}
+        names = [str(name) for name in counts.classes]
+        measured = surfaces_of_chosen_masks(reference, prediction, chosen, said, names, **reading, **surfaces)
+    return Scores(
+        counts, metrics=metrics, zero_division=zero_division, voxel_ml=voxel_ml, files=files, surfaces=measured,
+        tolerance=tolerance,
+    )  # fmt: skip
 
 
 def said_of_masks(
@@ -182,7 +197,11 @@ def are_masks(reference: Place, prediction: Place | None, chosen: LabelChoices, 
 
     Where somebody says what the labels are, a file that names them itself is a label map as any other.
     """
-    kinds = [kind_of(place, said) for place in (reference, prediction) if place is not None]
+    places = [place for place in (reference, prediction) if place is not None]
+    if chosen.declared is None and not chosen.names and not chosen.regions:
+        for place in places:
+            check_here(place)
+    kinds = [kind_of(place, said) for place in places]
     if "masks" in kinds or prediction is None:
         return "masks" in kinds
     if set(kinds) != {"named"} or chosen.declared is not None or chosen.names or chosen.regions:
@@ -215,6 +234,36 @@ def count_chosen_masks(
         return count_mask_sources(true, pred, classes=tuple(members) or None, **options)
 
 
+def surfaces_of_chosen_masks(
+    reference: Place,
+    prediction: Place,
+    chosen: LabelChoices,
+    said: Said,
+    classes: Sequence[str],
+    *,
+    roi: Path | None = None,
+    reorient: bool = False,
+    axes: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **how: Any,
+) -> SurfaceDistances:
+    """Measure the surfaces of masks that were counted by `count_chosen_masks`: of these classes, in that order.
+
+    Parameters
+    ----------
+    reference, prediction, chosen, said, roi, reorient, axes
+        As they were given there.
+    progress
+        Called between pairs of files, so that what it raises ends the measuring.
+    **how
+        The spacing, surface and border of `fastseg.surface_distances`.
+    """
+    reading = {"geometry": "ignore", "reorient": reorient, "axes": axes}
+    check = (lambda: None) if progress is None else lambda: progress(0, 0)
+    with _opened((reference, prediction), classes_of_labels(chosen), chosen.map_prediction, said) as (true, pred):
+        return surfaces_of_masks(true, pred, classes, roi=roi, reading=reading, check=check, **how)
+
+
 def classes_of_labels(chosen: LabelChoices) -> dict[str, tuple[int, ...]]:
     """Return which labels are each class: the regions, or the labels that have names, without the background."""
     if chosen.regions:
@@ -238,11 +287,21 @@ def _opened(
             if not known and found:
                 known = _numbers(next(iter(found.values())).names)
             own = _mapped(known, mapping) if side == 1 else known
-            found[side] = open_masks(places[side], own, said, name=side_name(places[side]))
+            found[side] = _by_number(open_masks(places[side], own, said, name=side_name(places[side])), members)
         yield found[0], found[1].called_as(found[0])
     finally:
         for source in found.values():
             source.close()
+
+
+def _by_number(source: MaskSource, members: Members) -> MaskSource:
+    """Return COCO's results, whose categories are numbers, by the names that labels of these numbers have."""
+    if not source.sparse:
+        return source
+    names = {
+        str(labels[0]): name for name, labels in members.items() if len(labels) == 1 and name not in source.layer_of
+    }
+    return source.named({number: names[number] for number in source.names if number in names})
 
 
 def _numbers(names: Sequence[str]) -> dict[str, tuple[int, ...]]:

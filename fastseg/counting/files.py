@@ -14,7 +14,15 @@ from fastseg.arrays.diagnosis import Rejected
 from fastseg.counting.boxes import count_boxes
 from fastseg.counting.file_diagnosis import explain
 from fastseg.counting.labels import LabelTotals
-from fastseg.counting.no_data import check_declared, ignoring, missing, nodata_label, undeclared, with_label
+from fastseg.counting.no_data import (
+    check_declared,
+    check_valid,
+    ignoring,
+    missing,
+    nodata_label,
+    undeclared,
+    with_label,
+)
 from fastseg.counting.stored_labels import to_labels
 from fastseg.counting.streams import stream_pairs
 from fastseg.counting.threads import checked_threads, get_num_threads
@@ -109,6 +117,7 @@ def count_volumes(
         unlike = not mapping and palettes.unlike(true, pred)
         plain = mapping is None and true.scaling is None and pred.scaling is None and not unlike and nothing is None
         plain = plain and not any(nodata_label(each) and each.dtype.kind == "f" for each in (true, pred))
+        plain = plain and true.valid is None and pred.valid is None
         try:
             known = totals.declared if plain else None
             parts = stored_pairs(volumes, threads, known, report, counter) if voxels else []
@@ -180,6 +189,8 @@ def warn_caller(note: str | None, warn: Callable[[str], None] | None) -> None:
 
 def _labelled(pairs: Pairs, true: Volume, pred: Volume, mapping: Mapping[int, int] | None, unsigned: bool) -> Pairs:
     """Turn stored values into labels; with `unsigned` those of uint64 as they are."""
+    check_valid(pairs.true, true)
+    check_valid(pairs.pred, pred)
     labels, wrong = to_labels(with_label(pairs.true, true), true.scaling, None, unsigned=unsigned)
     predicted, wrong_too = to_labels(with_label(pairs.pred, pred), pred.scaling, mapping, unsigned=unsigned)
     if wrong.any() or wrong_too.any():

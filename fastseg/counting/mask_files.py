@@ -22,7 +22,7 @@ from fastseg.counting.file_diagnosis import explain
 from fastseg.counting.files import stored_pairs, warn_caller
 from fastseg.counting.mask_layers import count_layers
 from fastseg.counting.mask_plan import Edge, Group, chosen_classes, groups_of, matched_note
-from fastseg.counting.no_data import nodata_label
+from fastseg.counting.no_data import check_valid, nodata_label
 from fastseg.counting.stored_labels import to_labels
 from fastseg.counting.threads import checked_threads, get_num_threads, run_jobs
 from fastseg.counts import BinaryCounts
@@ -33,7 +33,7 @@ from fastseg.volumes.masks import Blank, MaskSource
 from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import open_aligned, side_by_side
 
-__all__ = ["count_mask_sources"]
+__all__ = ["count_mask_sources", "open_group"]
 
 Array = npt.NDArray[Any]
 Values = tuple[int, ...] | None
@@ -160,6 +160,22 @@ def _facts(true: MaskSource, pred: MaskSource, first: _Found, geometry: str, not
     }
 
 
+def open_group(
+    stack: ExitStack, true: MaskSource, pred: MaskSource, group: Group, roi: Path | None, options: Mapping[str, Any]
+) -> tuple[list[Volume], str | None]:
+    """Open the volumes of a group side by side, truths first, zeros for what is missing, and the region of interest."""
+    volumes: list[Volume | Path] = []
+    for source, other, layers in ((true, pred, group.true), (pred, true, group.pred)):
+        for number in layers:
+            there = source if number is not None or source.layers else other
+            volume = stack.enter_context(there.layers[number or 0].open())
+            # Zeros lie as the masks of their own side do, which may leave out other planes than those of the other.
+            volumes.append(Blank(volume, f"{source.path} (no mask)") if number is None else volume)
+    if roi is not None:
+        volumes.append(roi)
+    return stack.enter_context(open_aligned(volumes, masks=1 if roi is not None else 0, **options))
+
+
 class _Work:
     """Counts groups of volumes, each on one thread, or the only one on all."""
 
@@ -185,24 +201,11 @@ class _Work:
         group = self.groups[index]
         try:
             with ExitStack() as stack:
-                volumes, note = self._open(stack, group, self.options)
+                volumes, note = open_group(stack, self.true, self.pred, group, self.roi, self.options)
                 return self._count(index, group, volumes, note)
         except Rejected as rejected:
             self._explain(group, rejected.args)
             raise
-
-    def _open(self, stack: ExitStack, group: Group, options: Mapping[str, Any]) -> tuple[list[Volume], str | None]:
-        """Open the volumes of a group side by side, truths first, zeros for what is missing, and the region of interest."""
-        volumes: list[Volume | Path] = []
-        for source, other, layers in ((self.true, self.pred, group.true), (self.pred, self.true, group.pred)):
-            for number in layers:
-                there = source if number is not None or source.layers else other
-                volume = stack.enter_context(there.layers[number or 0].open())
-                # Zeros lie as the masks of their own side do, which may leave out other planes than those of the other.
-                volumes.append(Blank(volume, f"{source.path} (no mask)") if number is None else volume)
-        if self.roi is not None:
-            volumes.append(self.roi)
-        return stack.enter_context(open_aligned(volumes, masks=1 if self.roi is not None else 0, **options))
 
     def _count(self, index: int, group: Group, volumes: list[Volume], note: str | None) -> _Found:
         lies = volumes[0].geometry
@@ -248,7 +251,8 @@ class _Work:
         for edge in group.edges:
             one = Group((group.true[edge.true],), (group.pred[edge.pred],), (edge._replace(true=0, pred=0),))
             with ExitStack() as stack:
-                volumes, _note = self._open(stack, one, {**self.options, "geometry": "ignore"})
+                options = {**self.options, "geometry": "ignore"}
+                volumes, _note = open_group(stack, self.true, self.pred, one, self.roi, options)
                 readable = stack.enter_context(side_by_side(volumes))
                 try:
                     explain(readable, label_classes(None, None, None), None, count_unknown=False)
@@ -275,6 +279,8 @@ def _tally(parts: Sequence[Pairs | Square], one: Volume, other: Volume) -> _Tall
     trues, preds, times, outside = [none], [none], [none], 0
     for part in parts:
         assert isinstance(part, Pairs)
+        check_valid(part.true, one)
+        check_valid(part.pred, other)
         true, wrong = to_labels(part.true, one.scaling, None)
         pred, wrong_too = to_labels(part.pred, other.scaling, None)
         if wrong.any() or wrong_too.any():

@@ -52,6 +52,9 @@ def chosen_classes(
     if missing_mask not in MISSING_MASKS:
         raise ValueError(f"missing_mask: expected one of {', '.join(MISSING_MASKS)}, found {missing_mask!r}")
     wanted = tuple(dict.fromkeys([*true.names, *pred.names])) if classes is None else tuple(dict.fromkeys(classes))
+    for source in (true, pred):
+        if source.sparse and source.names and not set(wanted) & set(source.names):
+            raise VolumeError(f"{source.path}: expected masks of {_listed(wanted)}, found only {_listed(source.names)}")
     lacking = {
         source: [name for name in wanted if not source.sparse and name not in source.layer_of]
         for source in (true, pred)

@@ -15,11 +15,11 @@ from fastseg.counting.stored_labels import to_labels
 from fastseg.counts import LabelCounts
 from fastseg.counts.base import COUNTED, UNKNOWN
 from fastseg.kernels.protocols.labels import Pairs
-from fastseg.volumes import Volume
+from fastseg.volumes import Volume, VolumeError
 
 Array = npt.NDArray[Any]
 
-__all__ = ["check_declared", "ignoring", "missing", "nodata_label", "undeclared", "with_label"]
+__all__ = ["check_declared", "check_valid", "ignoring", "missing", "nodata_label", "undeclared", "with_label"]
 
 
 #: What stands for NaN where that is no data: a label that no file has.
@@ -79,6 +79,19 @@ def undeclared(pred: Volume, classes: Classes, unknown: str, mapped: bool) -> in
     """Return what a prediction declares to be no data, where that is none of the declared labels, of which no other may be."""
     label = None if mapped or classes.labels is None or unknown != "raise" else nodata_label(pred)
     return None if label is None or classes.labels is None or label in classes.labels else label
+
+
+def check_valid(values: Array, volume: Volume) -> None:
+    """Raise VolumeError where stored values lie outside of what a volume declares to be valid, and are not its no data."""
+    if volume.valid is None:
+        return
+    low, high = volume.valid
+    outside = ((values < low) | (values > high)) & (values != volume.nodata if volume.nodata is not None else True)
+    if outside.any():
+        raise VolumeError(
+            f"{volume.path}: expected values from {low:g} to {high:g} (valid_range, valid_min, valid_max), found "
+            f"{values[outside][0]}: what lies outside is no data, and has no label"
+        )
 
 
 def check_declared(pairs: Pairs, classes: Classes, label: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 _ANNEX = "git-annex: `git annex get`, or `datalad get`, fetches it"
+_NETCDF = "a netCDF file of version 3, or MINC 1: convert it to netCDF 4 (nccopy -k nc4), MINC to NIfTI (mnc2nii)"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 #: Where it stands, the bytes, and what the file is.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -18,6 +19,9 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it, and name the file in it"),
     (0, b"Rar!\x1a\x07", "a RAR archive: unpack it, and name the file in it"),
     (257, b"ustar", "a tar archive: unpack it, and name the file in it"),
+    (0, b"CDF\x01", _NETCDF),
+    (0, b"CDF\x02", _NETCDF),
+    (0, b"CDF\x05", _NETCDF),
     (0, b"%PDF-", "a PDF document: expected here are voxels"),
 )
 _HTML, _XML = (b"<!doctype html", b"<html", b"<head"), (b"<?xml", b"<error")
@@ -40,6 +44,8 @@ def foreign(head: bytes, zips: bool) -> str | None:
     if head.startswith(_ZIP) and not zips:
         return "a zip archive: unpack it, and name the file in it"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if b"<gifti" in text:
+        return "a GIFTI surface: its labels are read from CIFTI (.dlabel.nii) or as an array (.npy)"
     if text.startswith(_HTML):
         return f"an HTML page, perhaps {_SERVER}"
     return f"an XML document, perhaps {_SERVER}" if text.startswith(_XML) else None

@@ -53,6 +53,8 @@ class Geometry:
         "yx" for a picture; "" for plain arrays.
     positions : Positions or None
         Where the file places its voxels, if that is not in a scanner's coordinates, as of maps and of microscopes.
+    frame : str
+        What a scanner's coordinates refer to, such as DICOM's UID of a frame of reference; "" where the file does not say.
     """
 
     shape: tuple[int, ...]
@@ -60,6 +62,7 @@ class Geometry:
     spacing: tuple[float, ...]
     axes: str = ""
     positions: Positions | None = None
+    frame: str = ""
 
     @functools.cached_property
     def smallest_spacing(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -280,7 +281,7 @@ def _laid(stack: _Stack, lowest: float, highest: float, step: float, count: int)
         absent = np.ones(len(places), bool)
         absent[list(stack.volume.planes.places)] = False
         places[absent] = -1
-    return places, Geometry(tuple(shape), affine, tuple(spacing), given.axes)
+    return places, replace(given, shape=tuple(shape), affine=affine, spacing=tuple(spacing))
 
 
 def _same_place(one: Geometry, other: Geometry) -> bool:

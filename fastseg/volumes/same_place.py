@@ -90,7 +90,8 @@ def check_geometry(
     Returns
     -------
     str or None
-        The sentence that says what differs, under "warn" or because it passes; None if nothing does, or under "ignore".
+        The sentence that says what differs, under "warn" or because it passes; None if nothing does, or under "ignore". That
+        two files name other frames of reference is said, and passes: who copies or conceals files may give them new ones.
 
     Raises
     ------
@@ -109,13 +110,22 @@ def check_geometry(
         difference = compare_geometry(reference, prediction, names=names, tolerance=tolerance)
         if difference is None and tolerance > NOISE:
             small = compare_geometry(reference, prediction, names=names, tolerance=NOISE)
-            return None if small is None else small.accepted(tolerance)
+            found = [_frames_differ(reference, prediction, names), None if small is None else small.accepted(tolerance)]
+            return "; ".join(text for text in found if text is not None) or None
     except GeometryError as error:
         if policy == "error":
             raise
         return str(error)
     if difference is None:
-        return None
+        return _frames_differ(reference, prediction, names)
     if policy == "error":
         raise GeometryError(str(difference))
     return str(difference)
+
+
+def _frames_differ(reference: Geometry, prediction: Geometry, names: tuple[str, str]) -> str | None:
+    """Say that positions refer to unlike frames, where both files name theirs."""
+    one, other = reference.frame, prediction.frame
+    if not one or not other or one == other:
+        return None
+    return f"{names[1]}: its frame of reference is {other}, that of {names[0]} is {one}: taken for the same"

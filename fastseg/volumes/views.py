@@ -45,7 +45,7 @@ class Turned(Volume):
         self.path, self.dtype, self.scaling = volume.path, volume.dtype, volume.scaling
         self.parallel, self.palette = volume.parallel, volume.palette
         self.says_axes, self.nodata, self.notes = volume.says_axes, volume.nodata, volume.notes
-        self.names, self.elements = volume.names, volume.elements
+        self.names, self.elements, self.valid = volume.names, volume.elements, volume.valid
         given = volume.geometry
         shape = tuple(given.shape[axis] for axis in axes)
         self.geometry = Geometry(
@@ -54,6 +54,7 @@ class Turned(Volume):
             tuple(given.spacing[axis] for axis in axes),
             "".join(given.axes[axis] for axis in axes) if given.axes else names,
             None if given.positions is None else given.positions.turned(axes, flips),
+            given.frame,
         )
         if volume.blocks is not None:
             self.blocks = tuple(volume.blocks[axis] for axis in axes)
@@ -241,12 +242,8 @@ class _Unpacked(Volume):
     def __init__(self, volume: Volume, check: Callable[[], object] | None) -> None:
         self.path, self.geometry, self.dtype, self.scaling = volume.path, volume.geometry, volume.dtype, volume.scaling
         self.order, self.blocks = volume.order, (1,) * len(volume.geometry.shape)
-        self.palette, self.says_axes, self.nodata, self.notes = (
-            volume.palette,
-            volume.says_axes,
-            volume.nodata,
-            volume.notes,
-        )
+        self.palette, self.says_axes, self.names = volume.palette, volume.says_axes, volume.names
+        self.nodata, self.valid, self.notes = volume.nodata, volume.valid, volume.notes
         self._volume = volume
         self._voxels: NDArray[Any] | None = None
         self._file: IO[bytes] | None = None

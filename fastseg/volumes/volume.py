@@ -60,6 +60,8 @@ class Volume:
         Whether the file itself says what each of its axes is, time and channels included.
     nodata : int, float or None
         The stored value that the file declares to be no value.
+    valid : (float, float) or None
+        The least and the largest stored value that the file declares to be one.
     names : dict of int to str
         Names of labels, where the file has a table of them.
     elements : str
@@ -80,6 +82,7 @@ class Volume:
     palette: NDArray[np.uint8] | None = None
     says_axes: bool = False
     nodata: int | float | None = None
+    valid: tuple[float, float] | None = None
     names: Mapping[int, str] = MappingProxyType({})
     elements: str = "voxels"
     notes: tuple[str, ...] = ()

@@ -95,3 +95,42 @@ def test_pictures_that_are_missing(pictures: Any, tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(CasesError, match=r"reference: .*broken\.json: expected COCO's JSON"):
         evaluate_folder(tmp_path / "broken.json", one)
+
+
+def test_ids_meet_file_names_that_are_filled_up_with_zeros(pictures: Any, tmp_path: Path) -> None:
+    true, pred = pictures
+    found = annotated(true, NAMES)
+    for image in found["images"]:
+        del image["file_name"]  # so that its id is all that it is called
+    one = write(tmp_path / "one.json", found)
+    listed = write(tmp_path / "listed.json", results(pred, NAMES))
+    maps, values = tmp_path / "maps", dict(zip(NAMES, (1, 11, 21), strict=True))
+    maps.mkdir()
+    own = {}
+    for number, (picture, of) in enumerate(pred.items(), 100):
+        labels = np.zeros(SHAPE, np.uint8)
+        for name, value in values.items():
+            labels[of[name]] = value
+        own[picture] = {name: labels == value for name, value in values.items()}
+        Image.fromarray(labels).save(maps / f"{number:012}.png")
+    said: Any = {"labels": {value: name for name, value in values.items()}, "metrics": "dice"}
+    run = evaluate_folder(one, maps, **said)
+    assert [record.id for record in run.records] == [f"{number:012}" for number in (100, 101, 102)]
+    np.testing.assert_allclose(run.values("dice"), [dice(true[name], own[name], NAMES) for name in true])
+    # Results have numbers for categories, too: the labels that have the names.
+    run = evaluate_folder(maps, listed, **said)
+    assert [record.id for record in run.records] == [f"{number:012}" for number in (100, 101, 102)]
+    np.testing.assert_allclose(run.values("dice"), [dice(own[name], pred[name], NAMES) for name in true])
+    (maps / "0100.png").write_bytes((maps / "000000000100.png").read_bytes())
+    with pytest.raises(CasesError, match="100: no prediction"):  # which of the two it is nobody knows
+        evaluate_folder(one, maps, **said)
+
+
+def test_results_of_none_of_the_classes_are_an_error(pictures: Any, tmp_path: Path) -> None:
+    listed = write(tmp_path / "listed.json", results(pictures[1], NAMES))
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    for number in (100, 101, 102):
+        Image.fromarray(np.ones(SHAPE, np.uint8)).save(maps / f"{number}.png")
+    run = evaluate_folder(maps, listed, labels={2: "person"}, metrics="dice")
+    assert "expected masks of person, found only 1, 11, 21" in (run.failed[0].reason or "")

@@ -13,7 +13,7 @@ from support.mask_cases import NAMES, SHAPE, cases, dice, folders, tallies
 from support.runs import Counted
 from support.volumes_on_disk import write
 
-from fastseg import compare_runs
+from fastseg import compare_runs, metrics, surface_distances
 from fastseg.report import write_report
 from fastseg.runs import Run, evaluate_folder
 from fastseg.runs.cases.find import CasesError
@@ -201,6 +201,29 @@ def test_a_folder_of_files_of_several_arrays(tmp_path: Path) -> None:
     order = [[each.name for each in run.classes].index(name) for name in NAMES]
     np.testing.assert_array_equal(run.values("dice")[:, order], expected(2))
     assert run.facts["gates"][0]["passed"]
+
+
+def test_surfaces_of_masks_are_measured_kept_and_read_back(tmp_path: Path, counted: Counted) -> None:
+    two, out = folders(tmp_path, SEGMENTATIONS, 2), tmp_path / "out"
+    options: dict[str, Any] = {"metrics": "dice,hd95,nsd", "tolerance": {None: 1, "liver": 2}}
+    run = evaluate_folder(*two, out, **options, gates=["liver:hd95=9"])
+    for n, (_, true, pred) in enumerate(cases(2)):
+        for k, name in enumerate(NAMES):
+            one = surface_distances(true[name], pred[name], spacing=1)
+            np.testing.assert_allclose(run.values("hd95")[n, k], metrics.hd95(one)[0, 0])
+            tolerance = 2 if name == "liver" else 1
+            np.testing.assert_allclose(run.values("nsd")[n, k], metrics.nsd(one, tolerance=tolerance)[0, 0])
+    assert run.facts["gates"][0]["passed"]
+    again = evaluate_folder(*two, out, **{**options, "tolerance": 1})  # which measures nothing again
+    assert sorted(counted) == ["s0000", "s0001"]
+    np.testing.assert_array_equal(Run.load(out).values("nsd"), again.values("nsd"))
+    assert "hd95" in write_report(out).read_text()
+    assert compare_runs(out, out) is not None
+    (tmp_path / "pred" / "s0000" / "segmentations" / "liver.nii.gz").unlink()
+    lost = evaluate_folder(*two, metrics="hd95", missing_mask="empty")
+    assert lost.values("hd95")[0, 0] == np.inf
+    with pytest.raises(ValueError, match="tolerance: .*there is no class 'spleen'"):
+        evaluate_folder(*two, metrics="nsd", tolerance={None: 1, "spleen": 2})
 
 
 def test_what_only_label_maps_have_is_refused(tmp_path: Path) -> None:

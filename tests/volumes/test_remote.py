@@ -261,3 +261,12 @@ def test_a_url_keeps_its_credentials_to_itself() -> None:
     assert url.file_name == "a.nii.gz"
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         assert pickle.loads(pickle.dumps(url, protocol)).full == url.full == Url(url).full
+
+
+@pytest.mark.parametrize("name", ["a.seg.nrrd", "a.dcm"])
+def test_named_segments_are_read_of_files_that_are_here(name: str) -> None:
+    """Read as a label map, they would be scored by whatever numbers they have."""
+    url = f"https://me:secret@host/{name}?key=secret"
+    with pytest.raises(VolumeError, match=f"^https://host/{name}.*expected a file that is here") as caught:
+        fastseg.evaluate_files(url, url)
+    assert "secret" not in str(caught.value)

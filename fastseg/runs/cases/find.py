@@ -12,7 +12,7 @@ from fastseg.labels.names import shown
 from fastseg.runs.cases import ids as case_ids
 from fastseg.runs.cases.folders import CaseFolder, first_deep, is_volume, list_folder
 from fastseg.runs.cases.masks import MaskFolder, has_several, is_of_masks, lacking, list_masks, one_case
-from fastseg.runs.cases.pictures import holds_cases, list_pictures, match_results
+from fastseg.runs.cases.pictures import holds_cases, list_pictures, match_numbers, match_results
 from fastseg.runs.cases.tables import read_pairs
 from fastseg.volumes import is_url, named, split_inside, split_suffix
 from fastseg.volumes.masks.files import natural
@@ -263,6 +263,7 @@ def _pair_folders(
             found.problems.append(_nothing("reference", reference, patterns[0], truth))
         return
     guesses = sides[1].listed if sides[1] else _listed(prediction, "prediction", patterns[1], found.problems)
+    match_numbers(truth, reference, guesses, prediction)
     if holds_cases(prediction):
         match_results(truth, reference, guesses, prediction)
     none = not guesses.files and not guesses.contested

@@ -11,7 +11,10 @@ from fastseg.runs.cases.folders import CaseFolder
 from fastseg.volumes import VolumeError, split_inside
 from fastseg.volumes.masks import pictures_in
 
-__all__ = ["holds_cases", "list_pictures", "match_results"]
+__all__ = ["holds_cases", "list_pictures", "match_numbers", "match_results"]
+
+#: Ids are shorter.
+_DIGITS = 20
 
 
 def holds_cases(path: str | None) -> bool:
@@ -56,6 +59,27 @@ def list_pictures(path: str, argument: str, pattern: re.Pattern[str] | None, pro
             continue
         listed.files[case_ids.composed(case)] = case, f"{path}::{picture.key}"
     return listed
+
+
+def match_numbers(truth: CaseFolder, reference: str, guesses: CaseFolder, prediction: str) -> None:
+    """Call pictures as the other side's case of the same number, which file names fill up with zeros, if one alone has it."""
+    for own, path, other in ((guesses, prediction, truth), (truth, reference, guesses)):
+        if not holds_cases(path):
+            continue
+        theirs, ours = _numbers(other), _numbers(own)
+        for number, keys in ours.items():
+            found = theirs.get(number, [])
+            if len(keys) == len(found) == 1 and keys != found:
+                own.files[found[0]] = other.files[found[0]][0], own.files.pop(keys[0])[1]
+
+
+def _numbers(listed: CaseFolder) -> dict[int, list[str]]:
+    """Return the keys of the cases that are called by a number alone."""
+    found: dict[int, list[str]] = {}
+    for key in listed.files:
+        if key.isascii() and key.isdigit() and len(key) < _DIGITS:
+            found.setdefault(int(key), []).append(key)
+    return found
 
 
 def match_results(truth: CaseFolder, reference: str, guesses: CaseFolder, prediction: str) -> None:

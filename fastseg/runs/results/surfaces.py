@@ -101,7 +101,7 @@ def check_tolerances(classes: Sequence[ReportedClass], settings: Settings) -> No
     surfaces = settings.surfaces
     if surfaces is None or not surfaces.tolerances:
         return
-    declared = settings.labels is not None or bool(settings.regions)
+    declared = _all_known(settings)
     if surfaces.tolerance is None and not declared:
         raise ValueError("tolerance: expected one for all other classes, too, since no labels are declared; found none")
     if not declared:
@@ -119,6 +119,11 @@ def check_tolerances(classes: Sequence[ReportedClass], settings: Settings) -> No
         )
 
 
+def _all_known(settings: Settings) -> bool:
+    """Tell whether the classes of a run do not depend on what occurs."""
+    return settings.labels is not None or bool(settings.regions) or settings.masks is not None
+
+
 def _tolerances(classes: Sequence[ReportedClass], settings: Settings) -> Floats:
     """Return the tolerance of each class, (C,); NaN where there is none."""
     how = settings.surfaces
@@ -128,6 +133,6 @@ def _tolerances(classes: Sequence[ReportedClass], settings: Settings) -> Floats:
         place = class_place(classes, name)
         if isinstance(place, int):
             found[place] = value
-        elif settings.labels is not None or settings.regions:
+        elif _all_known(settings):
             raise ValueError(f"tolerance: {place}")
     return found

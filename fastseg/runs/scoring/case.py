@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from fastseg.api.instance_files import match_label_maps
-from fastseg.api.mask_files import count_chosen_masks
+from fastseg.api.mask_files import count_chosen_masks, surfaces_of_chosen_masks
+from fastseg.api.own_tables import by_own_tables
 from fastseg.counting.files import count_with_facts
 from fastseg.counting.pair_files import count_pairs_with_facts
 from fastseg.counting.threads import sharing
@@ -111,6 +112,12 @@ def _counted(
     warned: list[str] = []
     options: dict[str, Any] = {"threads": threads, "progress": progress}
     options.update(geometry=settings.geometry, geometry_tolerance=settings.geometry_tolerance, warn=warned.append)
+    chosen = LabelChoices(
+        settings.labels, settings.ignore, settings.names, settings.regions, settings.map_prediction, ()
+    )
+    chosen, matched = by_own_tables(record.reference, record.prediction, chosen, own=True)
+    if matched is not None:
+        warned.append(matched)
     scores: dict[str, float] = {}
     said: dict[str, Any] = {"activation": settings.activation, "channel_axis": settings.channel_axis}
     options.update(unknown=settings.unknown, roi=record.roi, reorient=settings.reorient, axes=settings.axes)
@@ -134,12 +141,13 @@ def _counted(
                 record.reference,
                 labels,
                 classes=settings.classes,
-                map_prediction=settings.map_prediction or None,
+                map_prediction=chosen.map_prediction or None,
                 keep=keep,
                 **options,
             )
+            by_names = replace(settings, map_prediction=chosen.map_prediction)
             with sharing(threads):
-                surfaces, instances = _surfaces(keep, counts, settings), _instances(keep, settings)
+                surfaces, instances = _surfaces(keep, counts, by_names), _instances(keep, by_names)
     known = {name: _finite(value) for name, value in scores.items()}
     notes = tuple(text for text in warned if settings.geometry != "warn" or text != facts["geometry"])
     return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes, surfaces=surfaces,
@@ -174,15 +182,11 @@ def _surfaces(keep: list[Kept] | None, counts: LabelCounts, settings: Settings) 
     from fastseg.api.surface_files import surfaces_of_files
 
     chosen = LabelChoices(settings.labels, settings.ignore, {}, settings.regions, settings.map_prediction, ())
-    how = settings.surfaces
-    found = surfaces_of_files(
-        keep,
-        counts,
-        chosen,
-        spacing=how.spacing if how.spacing is None or how.spacing[1:] else how.spacing[0],
-        surface=how.surface,
-        border=how.border,
-    )
+    return _there(surfaces_of_files(keep, counts, chosen, **settings.surfaces.measuring))
+
+
+def _there(found: SurfaceDistances) -> SurfaceDistances:
+    """Return the distances of the classes that have a surface."""
     there = found.elements[0].any(1).tolist()
     return found.select([name for name, one in zip(found.classes, there, strict=True) if one])
 
@@ -206,17 +210,23 @@ def _counted_masks(
 ) -> CaseRecord:
     assert case.prediction is not None
     warned: list[str] = []
+    reference, prediction = case.true_masks or case.reference, case.pred_masks or case.prediction
+    chosen = LabelChoices(None, (), settings.names, settings.regions, settings.map_prediction, ())
+    said = Said(True, settings.channels, settings.threshold)
     counts, facts, voxel_ml = count_chosen_masks(
-        case.true_masks or case.reference,
-        case.pred_masks or case.prediction,
-        LabelChoices(None, (), settings.names, settings.regions, settings.map_prediction, ()),
-        Said(True, settings.channels, settings.threshold),
-        missing_mask=settings.missing_mask,
-        **_of_files(record, settings, threads, progress),
-        warn=warned.append,
-    )
+        reference, prediction, chosen, said, missing_mask=settings.missing_mask,
+        **_of_files(record, settings, threads, progress), warn=warned.append,
+    )  # fmt: skip
+    surfaces = None
+    if settings.surfaces is not None:
+        reading: dict[str, Any] = {"roi": record.roi, "reorient": settings.reorient, "axes": settings.axes}
+        names, how = [str(name) for name in counts.classes], settings.surfaces.measuring
+        measured = surfaces_of_chosen_masks(
+            reference, prediction, chosen, said, names, **reading, **how, progress=progress
+        )
+        surfaces = _there(measured)
     notes = tuple(text for text in warned if settings.geometry != "warn" or text not in facts["geometry"])
-    return _with(record, counts, facts, voxel_ml, status="scored", notes=notes)
+    return _with(record, counts, facts, voxel_ml, status="scored", notes=notes, surfaces=surfaces)
 
 
 def _missed_masks(

@@ -146,15 +146,14 @@ def of_masks(settings: Settings, classes: Sequence[str], said: Said, metrics: An
         raise ValueError(f"ignore: for label maps, not for masks, found {list(settings.ignore)}")
     if settings.unknown != "raise":
         raise ValueError("unknown: for label maps, not for masks, of which none is unknown")
-    if found := of_surfaces(settings.metrics):
-        raise ValueError(f"metrics: {found[0]!r} is made of the surfaces of label maps, and not of masks yet")
     if settings.instances is not None:
         raise ValueError("instances: they are components of label maps, and not of masks that may overlap yet")
     if found := of_partitions(settings.metrics):
         raise ValueError(
             f"metrics: {found[0]!r} is made of the segments of label maps, and not of masks that may overlap"
         )
-    overall = [name for name in settings.metrics if registry.get(name).overall is not None]
+    surfaces = of_surfaces(settings.metrics)
+    overall = [name for name in settings.metrics if name not in surfaces and registry.get(name).overall is not None]
     every = metrics == "all" or (metrics is not None and "all" in metrics)
     if overall and not every:
         raise ValueError(

@@ -48,6 +48,12 @@ class SurfaceSettings:
     tolerances: dict[str, float] = field(default_factory=dict)
     spacing: tuple[float, ...] | None = None
 
+    @property
+    def measuring(self) -> dict[str, Any]:
+        """What measures them takes: spacing, surface and border of `fastseg.surface_distances`."""
+        steps = self.spacing if self.spacing is None or self.spacing[1:] else self.spacing[0]
+        return {"spacing": steps, "surface": self.surface, "border": self.border}
+
 
 @dataclass(frozen=True)
 class InstanceSettings:

@@ -14,7 +14,10 @@ import numpy as np
 
 from fastseg.volumes.errors import VolumeError
 
-__all__ = ["Values", "reference_system", "values_of"]
+__all__ = ["ATTRIBUTES", "Values", "reference_system", "values_of"]
+
+#: Attributes of a grid mapping that say nothing of it, or the place of one file.
+_OF_PEOPLE = ("long_name", "comment", "GeoTransform", "CLASS", "NAME", "REFERENCE_LIST", "_Netcdf4Dimid", "_FillValue")
 
 
 class Values(NamedTuple):
@@ -24,15 +27,26 @@ class Values(NamedTuple):
     """That of the stored values: unsigned where an attribute says so."""
     scaling: tuple[float, float] | None
     nodata: int | float | None
+    names: Mapping[int, str]
+    """Of stored values, where the attributes are a table of flags."""
+    valid: tuple[float, float] | None
+    """The least and the largest stored value that is one."""
+
+
+#: What `values_of` reads.
+ATTRIBUTES = (
+    "_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned", "flag_values", "flag_masks", "flag_meanings",
+    "valid_range", "valid_min", "valid_max",
+)  # fmt: skip
 
 
 def values_of(name: str, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> Values:
-    """Read ``_FillValue``, ``missing_value``, ``scale_factor``, ``add_offset`` and ``_Unsigned``.
+    """Read what is in `ATTRIBUTES`.
 
     Raises
     ------
     VolumeError
-        If one of them is no number, or the first two differ.
+        If one of them is no number, the first two differ, or values are bits of flags that may overlap.
     """
     unsigned = _plain(attributes.get("_Unsigned"))
     if str(unsigned).lower() in ("true", "1") and dtype.kind == "i":
@@ -49,14 +63,58 @@ def values_of(name: str, attributes: Mapping[str, Any], dtype: np.dtype[Any]) ->
     if len({str(each) for each in declared}) > 1:
         raise VolumeError(f"{name}: expected one value for no data, found _FillValue and missing_value {declared}")
     scaling = None if (slope, intercept) == (1.0, 0.0) else (slope, intercept)
-    return Values(dtype, scaling, declared.pop() if declared else None)
+    names, valid = _flags(name, attributes, dtype), _valid(name, attributes, dtype)
+    return Values(dtype, scaling, declared.pop() if declared else None, names, valid)
+
+
+def _flags(name: str, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> dict[int, str]:
+    """Return the names that ``flag_meanings`` gives to ``flag_values``."""
+    if attributes.get("flag_masks") is not None:
+        raise VolumeError(
+            f"{name}: expected one label for each voxel, found flag_masks: bits of which several may be set; "
+            "save each as a mask of its own"
+        )
+    if "flag_values" not in attributes or "flag_meanings" not in attributes:
+        return {}
+    values, meanings = _numbers(name, "flag_values", attributes, dtype), _plain(attributes["flag_meanings"])
+    words = meanings.split() if isinstance(meanings, str) else []
+    if len(words) != len(values):
+        raise VolumeError(
+            f"{name}: expected a word in flag_meanings for each of {len(values)} flag_values, found {len(words)}"
+        )
+    return {int(value): word for value, word in zip(values, words, strict=True) if float(value).is_integer()}
+
+
+def _valid(name: str, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> tuple[float, float] | None:
+    """Return the range that ``valid_range``, or ``valid_min`` and ``valid_max``, state."""
+    if "valid_range" in attributes:
+        found = _numbers(name, "valid_range", attributes, dtype)
+        if len(found) != 2:
+            raise VolumeError(f"{name}: expected two numbers in valid_range, found {len(found)}")
+        return found[0], found[1]
+    ends = [
+        _number(name, key, attributes[key], dtype) if key in attributes else default
+        for key, default in (("valid_min", -math.inf), ("valid_max", math.inf))
+    ]
+    return None if ends == [-math.inf, math.inf] else (ends[0], ends[1])
+
+
+def _numbers(name: str, key: str, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> list[int | float]:
+    values = attributes[key]
+    if isinstance(values, str):  # as some write what has to be a list
+        values = [int(each) if each.lstrip("-").isdigit() else each for each in re.split(r"[\s,]+", values.strip())]
+    values = np.ravel(values).tolist() if isinstance(values, np.ndarray) else values
+    return [_number(name, key, each, dtype) for each in (values if isinstance(values, list | tuple) else [values])]
 
 
 def reference_system(attributes: Mapping[str, Any]) -> str:
     """Return the coordinate reference system that a grid mapping describes; "" where it does not."""
     text = _plain(attributes.get("crs_wkt", attributes.get("spatial_ref", "")))
-    if not isinstance(text, str) or not text:
-        return ""
+    if not isinstance(text, str) or not text:  # by the parameters of CF alone
+        said = {key: _plain(value) for key, value in attributes.items() if key not in _OF_PEOPLE}
+        if "grid_mapping_name" not in said:
+            return ""
+        text = "; ".join(f"{key}={said[key]}" for key in sorted(said))
     codes = re.findall(r'(?:AUTHORITY|ID)\["EPSG",\s*"?(\d+)"?\]', text)
     return f"EPSG:{codes[-1]}" if codes else f"a system of its own ({hashlib.sha256(text.encode()).hexdigest()[:8]})"
 

@@ -9,16 +9,18 @@ import re
 import struct
 
 from fastseg.volumes.bytes import ByteSource
+from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.positions import Positions
 from fastseg.volumes.volume import Geometry
 
-__all__ = ["INTENTS", "extensions", "grayordinates", "label_names"]
+__all__ = ["INTENTS", "check_maps", "extensions", "grayordinates", "label_names"]
 
 #: NIfTI intent codes of CIFTI-2 files.
 INTENTS = range(3000, 3100)
 _EXTENSION_BYTES = 16 << 20  # models of the brain list a hundred thousand vertices as text
 # A name as text or, as TotalSegmentator writes it, as a section of characters.
 _LABEL = re.compile(rb"<Label\s([^>]*)>(?:<!\[CDATA\[(.*?)\]\]>|([^<]*))</Label>", re.DOTALL)
+_TABLE = re.compile(rb"<LabelTable.*?</LabelTable>", re.DOTALL)
 _KEY = re.compile(rb"""\bKey\s*=\s*["'](-?\d{1,18})["']""")
 _MODELS = re.compile(rb"<BrainModel\s([^>]*)>")
 _MAP = re.compile(rb"<MatrixIndicesMap\s[^>]*CIFTI_INDEX_TYPE_BRAIN_MODELS.*?</MatrixIndicesMap>", re.DOTALL)
@@ -58,6 +60,15 @@ def label_names(text: bytes) -> dict[int, str]:
         if key is not None and name.strip():
             names.setdefault(int(key[1]), name.strip())
     return names
+
+
+def check_maps(path: str, text: bytes) -> None:
+    """Raise VolumeError for maps of labels that have tables of their own: a label of one is none of another."""
+    if len({b"".join(table.split()) for table in _TABLE.findall(text)}) > 1:
+        raise VolumeError(
+            f"{path}: expected one label table, found maps that have tables of their own: split it (wb_command -cifti-math, "
+            "-cifti-merge)"
+        )
 
 
 def grayordinates(shape: tuple[int, ...], text: bytes) -> Geometry:

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 from fastseg.volumes.decoded import DecodedVolume, failures_of, quiet
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.formats.dicom_slide import SlideSegmentation
+from fastseg.volumes.formats.jpeg2000 import lossy_jpeg_2000
 from fastseg.volumes.planes import PLANES_LIMIT, common_step, fitted_step
 from fastseg.volumes.volume import Format, Geometry, Planes, Volume, require
 
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # by segment, and as a label map
 #: By the type of a segmentation, what its PhotometricInterpretation may be.
 _COLOURS = {"BINARY": ("MONOCHROME2",), "LABELMAP": ("MONOCHROME2", "PALETTE COLOR")}
+#: Transfer syntaxes that lose values, by what they are called; of those of JPEG 2000 it depends on the stream.
+_LOSSY = {
+    "1.2.840.10008.1.2.4.50": "JPEG", "1.2.840.10008.1.2.4.51": "JPEG", "1.2.840.10008.1.2.4.81": "near-lossless JPEG-LS",
+    "1.2.840.10008.1.2.4.91": "JPEG 2000", "1.2.840.10008.1.2.4.93": "JPEG 2000", "1.2.840.10008.1.2.4.112": "JPEG XL",
+    "1.2.840.10008.1.2.4.203": "high-throughput JPEG 2000",
+    **{f"1.2.840.10008.1.2.4.10{n}": "MPEG" for n in range(9)},
+}  # fmt: skip
+_PERHAPS = {"1.2.840.10008.1.2.4.91"}
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0])
 #: How far beside the normal of the first plane another may lie, in parts of their distance: a lean of 2.5 degrees.
 _LEAN = 0.045
@@ -106,6 +115,7 @@ def laid_out(path: str, dataset: Any, names: Mapping[int, str]) -> tuple[Geometr
 def frames_of(path: str, dataset: Any, chosen: Sequence[int] | None = None) -> Iterator[NDArray[Any]]:
     """Yield the stored values of each frame, rows by columns; or of those chosen."""
     syntax = dataset.file_meta.TransferSyntaxUID
+    check_syntax(path, dataset)
     if dataset.BitsAllocated != 1 or syntax.is_encapsulated or not syntax.is_little_endian:
         indices = None if chosen is None else list(chosen)
         yield from require("pydicom.pixels", "dicom", path, "a DICOM file").iter_pixels(dataset, indices=indices)
@@ -116,6 +126,24 @@ def frames_of(path: str, dataset: Any, chosen: Sequence[int] | None = None) -> I
         first = number * size
         bits = np.unpackbits(stored[first // 8 : -(-(first + size) // 8)], bitorder="little")
         yield bits[first % 8 :][:size].reshape(dataset.Rows, dataset.Columns)
+
+
+def check_syntax(path: str, dataset: Any) -> None:
+    """Raise VolumeError if the frames of a file are compressed in a way that loses values.
+
+    That LossyImageCompression is 01 says nothing of them: it is inherited from the image that was segmented.
+    """
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    if syntax not in _LOSSY:
+        return
+    found: str | None = _LOSSY[syntax]
+    if syntax in _PERHAPS:
+        generate = require("pydicom.encaps", "dicom", path, "a DICOM file").generate_frames
+        with failures_of("pydicom", path), quiet("pydicom"):
+            frames = generate(dataset.PixelData, number_of_frames=int(dataset.NumberOfFrames))
+            found = next((why for frame in frames if (why := lossy_jpeg_2000(frame)) is not None), None)
+    if found is not None:
+        raise VolumeError(f"{path}: expected a compression that keeps every label as it is, found {found}")
 
 
 class _Stack(NamedTuple):
@@ -161,7 +189,8 @@ def _stack(path: str, dataset: Any, groups: list[tuple[Any, Any]]) -> _Stack:
     affine[:3, :3] = _RAS_FROM_LPS @ np.column_stack([across, down, normal]) * spacing
     affine[:3, 3] = _RAS_FROM_LPS @ origin
     affine.flags.writeable = False
-    return _Stack(Geometry(shape, affine, spacing, "xyz"), tuple(places.tolist()), said)
+    frame = str(dataset.get("FrameOfReferenceUID") or "")
+    return _Stack(Geometry(shape, affine, spacing, "xyz", frame=frame), tuple(places.tolist()), said)
 
 
 def _of_frames(path: str, groups: list[tuple[Any, Any]], sequence: str, name: str) -> list[tuple[float, ...]]:
@@ -213,6 +242,9 @@ def _open(path: str) -> Volume:
             raise VolumeError(
                 f"{path}: expected a segmentation whose PhotometricInterpretation is {' or '.join(allowed)}, found {shown}"
             )
+        check_syntax(path, dataset)
+        if dataset.get("PixelPaddingValue"):
+            raise VolumeError(f"{path}: expected background of 0, found PixelPaddingValue {dataset.PixelPaddingValue}")
         if "TotalPixelMatrixColumns" in dataset:
             return SlideSegmentation(path, dataset, names_of(dataset))
         return DicomSegmentation(path, dataset)

@@ -15,7 +15,7 @@ from fastseg.volumes.positions import Positions
 __all__ = ["Pixels", "map_positions", "no_data", "oriented", "page_positions", "scaling_of"]
 
 _PIXEL_SCALE, _TIE_POINTS, _MATRIX, _KEYS, _DOUBLES, _TEXTS = 33550, 33922, 34264, 34735, 34736, 34737
-_METADATA, _NO_DATA = 42112, 42113
+_METADATA, _NO_DATA, _POLYNOMIALS = 42112, 42113, 50844
 #: Keys: of the model, what a pixel's position is, the units, the codes of geographic and projected systems, texts.
 _MODEL, _RASTER, _ANGLES, _LENGTHS, _GEOGRAPHIC, _PROJECTED, _SAID = (
     1024,
@@ -51,13 +51,14 @@ def map_positions(path: str, tags: Any, shape: tuple[int, ...], axes: str) -> Po
     """
     keys = _keys(path, tags)
     frame = _frame(keys)
+    if (polynomials := _numbers(path, tags, _POLYNOMIALS, 92)) != ():
+        frame += f"{' ' if frame else ''}by rational polynomials ({_digest(polynomials)})"
     ties, pixels = _numbers(path, tags, _TIE_POINTS, 6), _pixels(path, tags, keys)
     if pixels is None:
         if not frame and not ties:
             return None
         if ties:  # of which there are several, and that is no affine map
-            digest = hashlib.sha256(np.array(ties, "<f8").tobytes()).hexdigest()[:8]
-            frame += f"{' ' if frame else ''}by {len(ties) // 6} control points ({digest})"
+            frame += f"{' ' if frame else ''}by {len(ties) // 6} control points ({_digest(ties)})"
         nothing = (math.nan,) * len(shape)
         return Positions.of(nothing, nothing, shape, _unit(keys), frame)
     (ax, ay), (bx, by), (x, y) = pixels
@@ -84,6 +85,10 @@ def page_positions(tags: Any, shape: tuple[int, ...], axes: str) -> Positions | 
         return None
     steps = [1.0 if axis in found else math.nan for axis in axes]
     return Positions.of([found.get(axis, math.nan) for axis in axes], steps, shape, "pixels", "")
+
+
+def _digest(numbers: tuple[float, ...]) -> str:
+    return hashlib.sha256(np.array(numbers, "<f8").tobytes()).hexdigest()[:8]
 
 
 def _pixels(path: str, tags: Any, keys: dict[int, Any]) -> Pixels | None:
@@ -161,7 +166,7 @@ def no_data(path: str, tags: Any, dtype: np.dtype[Any]) -> int | float | None:
             return number
         whole = int(text) if text.lstrip("+-").isdigit() else int(number)
     except (ValueError, OverflowError):
-        if text.lower() in ("inf", "+inf", "-inf", "infinity", "-infinity"):
+        if text.lower() in ("nan", "inf", "+inf", "-inf", "infinity", "-infinity"):
             return None
         raise VolumeError(f"{path}: expected a number in GDAL_NODATA (tag {_NO_DATA}), found {text[:40]!r}") from None
     if dtype.kind == "b":

@@ -98,7 +98,8 @@ class Hdf5Volume(Volume):
         self._stored = dtype
         self.notes = chunks_note(name, dataset)
         said = said_of(name, self._file, dataset, dtype)
-        self.dtype, self.scaling, self.nodata = said.values
+        self.dtype, self.scaling, self.nodata, flags, self.valid = said.values
+        self.names = flags or _enumerated(library, dataset)
         self.palette, self.geometry = said.palette, said.geometry
         if self._writer.reverses(dataset):
             shape, blocks, self.order = shape[::-1], blocks[::-1], "F"
@@ -204,7 +205,8 @@ def _only(library: Any, file: Any, path: str, writer: Writer) -> Any:
             seen = shape[::-1] if shape and writer.reverses(dataset) else shape
             kind = writer.kind(dataset) or _type(dataset)
             found.append(f"::{dataset.name} {'in other files' if away else seen} {kind}")
-        several = shape is not None and len(shape) >= 2 and _number(dataset) is not None
+        beside = dataset.name.startswith("/ITKImage/") and not dataset.name.endswith("/VoxelData")  # its directions
+        several = not beside and shape is not None and len(shape) >= 2 and _number(dataset) is not None
         if away or (several and writer.may_be_meant(dataset)):
             arrays.append(dataset)
         if len(arrays) > _LISTED:
@@ -251,6 +253,12 @@ def _number(dataset: Any) -> np.dtype[Any] | None:
         return None
     # Without the names of an enumeration, which h5py attaches to the dtype.
     return np.dtype(dtype.str) if dtype.kind in "biuf" and dtype.itemsize <= 8 else None
+
+
+def _enumerated(library: Any, dataset: Any) -> dict[int, str]:
+    """Return the names of the values of an enumeration; none of other types, and of booleans."""
+    found = None if dataset.dtype.kind == "b" else library.check_enum_dtype(dataset.dtype)
+    return {} if found is None else {int(value): str(name) for name, value in found.items()}
 
 
 def _type(dataset: Any) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.formats.axis_names import letters
-from fastseg.volumes.formats.cf import Values, values_of
+from fastseg.volumes.formats.cf import ATTRIBUTES, Values, reference_system, values_of
 from fastseg.volumes.formats.negatives import negative
 from fastseg.volumes.geometry import Geometry
 from fastseg.volumes.positions import Positions
@@ -20,6 +22,14 @@ from fastseg.volumes.positions import Positions
 __all__ = ["Said", "chunks_note", "said_of"]
 
 _ITK = "/ITKImage/"
+#: Lengths of coordinates, which are compared in metres.
+_METRES = {
+    "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0, "km": 1e3, "kilometer": 1e3, "kilometers": 1e3,
+    "cm": 1e-2, "mm": 1e-3, "millimeter": 1e-3, "millimeters": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micrometer": 1e-6,
+    "nm": 1e-9, "nanometer": 1e-9,
+}  # fmt: skip
+#: What places the grids of HDF-EOS.
+_EOS = re.compile(r"(?:UpperLeftPointMtrs|LowerRightMtrs|Projection|ProjParams|ZoneCode|GridOrigin)=\S+")
 _UNNAMED = "This is a netCDF dimension but not a netCDF variable"
 
 
@@ -45,18 +55,20 @@ def said_of(name: str, file: Any, dataset: Any, dtype: np.dtype[Any]) -> Said:
             f"{name}: expected labels as they are, found MINC 2, whose slices each have a scale of their own: convert it with "
             f"mnc2nii"
         )
+    if "ImarisVersion" in file.attrs:
+        raise VolumeError(
+            f"{name}: expected labels as they are, found a file of Imaris, whose data are padded and placed elsewhere in it: "
+            "export it as OME-TIFF"
+        )
     palette = _picture(name, file, attributes)
-    plain = {
-        key: _read(attributes, key)
-        for key in ("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned")
-    }
+    plain = {key: _read(attributes, key) for key in ATTRIBUTES}
     values = values_of(name, {key: value for key, value in plain.items() if value is not None}, dtype)
     placed = _of_itk(dataset, shape)
     if placed is not None:
         return Said(placed, values, palette)
     axes = _axes(name, dataset)
     spacing = _spacing(name, attributes, len(shape))
-    return Said(Geometry(shape, None, spacing, axes, _scales(dataset, shape)), values, palette)
+    return Said(Geometry(shape, None, spacing, axes, _positions(name, file, dataset, shape)), values, palette)
 
 
 def chunks_note(name: str, dataset: Any) -> tuple[str, ...]:
@@ -110,21 +122,64 @@ def _scales_of(dataset: Any) -> list[Any]:
     return []
 
 
-def _scales(dataset: Any, shape: tuple[int, ...]) -> Positions | None:
-    """Return where coordinate variables place the voxels."""
-    scales = _scales_of(dataset)
-    ends, units = [], set()
-    for scale, extent in zip(scales, shape, strict=False):
+def _positions(name: str, file: Any, dataset: Any, shape: tuple[int, ...]) -> Positions | None:
+    """Return where coordinate variables, a grid mapping or ilastik's resolution place the voxels."""
+    frame, ends = _frame(file, dataset), [(math.nan, math.nan)] * len(shape)
+    units = set()
+    for axis, (scale, extent) in enumerate(zip(_scales_of(dataset), shape, strict=False)):
         known = scale.shape == (extent,) and scale.dtype.kind in "iuf" and extent > 1
         if known and not _text(_read(scale.attrs, "NAME")).startswith(_UNNAMED):
-            ends.append((float(scale[0]), float(scale[-1])))
-            units.add(_text(_read(scale.attrs, "units") or ""))
-        else:
-            ends.append((math.nan, math.nan))
-    if len(ends) != len(shape) or all(math.isnan(a) for a, _ in ends):
-        return None
+            unit = _text(_read(scale.attrs, "units") or "")
+            slope, intercept = _scaling(f"{name}: {scale.name}", scale)
+            factor = _METRES.get(unit.lower(), 1.0)
+            first, last = ((float(scale[at]) * slope + intercept) * factor for at in (0, -1))
+            ends[axis] = first, last
+            units.add("m" if unit.lower() in _METRES else unit)
+    if all(math.isnan(a) for a, _ in ends):
+        steps = _resolution(dataset, len(shape))
+        if steps is not None:
+            return Positions.of([0.0] * len(shape), steps, shape, "", frame)
+        return Positions(tuple(ends), (math.nan,) * len(shape), "", frame) if frame else None
     steps = [abs(b - a) / (n - 1) if n > 1 else math.nan for (a, b), n in zip(ends, shape, strict=True)]
-    return Positions(tuple(ends), tuple(step or math.nan for step in steps), units.pop() if len(units) == 1 else "")
+    unit = units.pop() if len(units) == 1 else ""
+    return Positions(tuple(ends), tuple(step or math.nan for step in steps), unit, frame)
+
+
+def _scaling(name: str, scale: Any) -> tuple[float, float]:
+    said = {key: value for key in ATTRIBUTES if (value := _read(scale.attrs, key)) is not None}
+    return values_of(name, said, scale.dtype).scaling or (1.0, 0.0)
+
+
+def _frame(file: Any, dataset: Any) -> str:
+    """Return what positions refer to: the variable of a grid mapping, coordinates of two axes, or the grids of HDF-EOS."""
+    found = []
+    mapping, others = (_read(dataset.attrs, key) for key in ("grid_mapping", "coordinates"))
+    with contextlib.suppress(Exception):
+        variable = dataset.parent[_text(mapping).split(":")[0].strip()]
+        found.append(reference_system({key: _read(variable.attrs, key) for key in variable.attrs}))
+    for name in [] if others is None else _text(others).split():
+        with contextlib.suppress(Exception):
+            variable = dataset.parent[name]
+            if len(variable.shape) == 2:
+                corners = [variable[at, to] for at in (0, -1) for to in (0, -1)]
+                found.append(f"{name} from {', '.join(f'{float(each):.7g}' for each in corners)}")
+    with contextlib.suppress(Exception):
+        said = "".join(_text(part[()]) for part in file["HDFEOS INFORMATION"].values())
+        found.append(
+            f"grids of HDF-EOS ({hashlib.sha256(''.join(sorted(_EOS.findall(said))).encode()).hexdigest()[:8]})"
+        )
+    return "; ".join(each for each in found if each)
+
+
+def _resolution(dataset: Any, axes: int) -> list[float] | None:
+    """Return the resolution that ilastik's axistags have for each axis, in an unknown unit; None where they have none."""
+    with contextlib.suppress(Exception):
+        found = [
+            float(axis.get("resolution", 0)) for axis in json.loads(_text(_read(dataset.attrs, "axistags")))["axes"]
+        ]
+        if len(found) == axes and any(step > 0 for step in found):
+            return [step if step > 0 else math.nan for step in found]
+    return None
 
 
 def _spacing(name: str, attributes: Any, axes: int) -> tuple[float, ...]:

@@ -93,13 +93,13 @@ def _volume(
     return SerialVolume(path, geometry, dtype.newbyteorder(place.byteorder), "F", source, offset)
 
 
-def open_list(path: str) -> tuple[Volume, Geometry] | None:
+def open_list(path: str) -> tuple[Volume, Geometry, int] | None:
     """Open an NRRD file whose voxels are lists of numbers, such as Slicer's layers; None where they are single numbers.
 
     Returns
     -------
-    volume, geometry
-        The volume has the list as its first axis, and the geometry is that of one number of each voxel.
+    volume, geometry, axis
+        The volume has the list as its first or its last axis, and the geometry is that of one number of each voxel.
 
     Raises
     ------
@@ -114,17 +114,31 @@ def open_list(path: str) -> tuple[Volume, Geometry] | None:
     if number == 1:
         return None
     kinds = next((value for key, value in _nrrd_fields(path) if key == "kinds"), "")
-    if kinds.split()[:1] in ([], ["domain"], ["space"]):  # ITK would turn the axes
-        raise VolumeError(f"{path}: expected layers along the first axis, found the kinds {kinds!r}")
+    listed = [place for place, kind in enumerate(kinds.split()) if kind not in ("domain", "space")]
+    if listed not in ([0], [len(geometry.shape)]):
+        raise VolumeError(f"{path}: expected layers along the first or the last axis, found the kinds {kinds!r}")
+    axis = listed[0]
     if place.offset is None:
         raise VolumeError(f"{path}: expected layers in one file, raw or gzip, found another layout")
     said = place.says(geometry)
     if said.scaling is not None:
         raise VolumeError(f"{path}: expected layers of labels as they are stored, found them scaled")
-    whole = Geometry((number, *geometry.shape), None, (math.nan, *geometry.spacing))
+    shape, spacing = list(geometry.shape), list(geometry.spacing)
+    shape.insert(axis, number)
+    spacing.insert(axis, math.nan)
+    whole = Geometry(tuple(shape), None, tuple(spacing))
     volume = _volume(path, whole, dtype, place, lambda: itk.GetArrayFromImage(reader.Execute()))
     volume.notes = said.notes
-    return volume, said.geometry
+    return volume, said.geometry, axis
+
+
+def is_nrrd(path: str) -> bool:
+    """Tell whether a path is a file that begins as NRRD does."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_NRRD)) == _NRRD
+    except (OSError, ValueError):
+        return False
 
 
 def _nrrd_fields(path: str) -> Iterator[tuple[str, str]]:
@@ -294,6 +308,7 @@ def _read_header(itk: Any, reader: Any, path: str, components: int = 1) -> tuple
         raise VolumeError(
             f"{path}: expected voxels of one integer or floating-point number, "
             f"found {itk.GetPixelIDValueAsString(pixel)} of {found} component(s)"
+            f"{': masks that may overlap are read with channels (--channels)' if found > 1 else ''}"
         )
     axes, spatial = len(shape), min(len(shape), 3)
     with np.errstate(all="ignore"):

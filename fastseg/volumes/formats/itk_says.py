@@ -26,6 +26,10 @@ _PATIENT = re.compile(r"(left|right)-(anterior|posterior)-superior(-time)?|[lr][
 _QUOTED = re.compile(r'"([^"]*)"|(\S+)')
 
 
+#: Fields of MetaImage that say the same.
+_SAME = (("Offset", "Position", "Origin"), ("TransformMatrix", "Rotation", "Orientation"))
+
+
 class Said(NamedTuple):
     """What a header says."""
 
@@ -47,6 +51,7 @@ def nrrd_says(path: str, fields: Mapping[str, str], geometry: Geometry) -> Said:
             f"{path}: expected labels as they are, found values that are quantised (old min {fields.get('oldmin')}, "
             f"old max {fields.get('oldmax')})"
         )
+    _check_ends(path, fields, geometry)
     directions = fields.get("spacedirections", "").split()
     if "none" in directions and len(directions) == len(geometry.shape):
         raise VolumeError(f"{path}: expected a direction for each axis, found space directions {' '.join(directions)}")
@@ -56,7 +61,9 @@ def nrrd_says(path: str, fields: Mapping[str, str], geometry: Geometry) -> Said:
     if (space and _PATIENT.fullmatch(space)) or (
         directions and not space
     ):  # ITK has no names for two axes, and for four
-        return Said(geometry, None, ())
+        unsaid = fields.get("spaceorigin", "none").strip("() ").lower()
+        note = f"{path}: states no origin (space origin): its first voxel is taken to be at 0"
+        return Said(geometry, None, (note,) if unsaid.startswith(("none", "nan")) else ())
     axes = letters([a or b for a, b in _QUOTED.findall(fields.get("labels", ""))]) if not directions else ""
     axes = axes if sorted(axes) == sorted(geometry.axes) else geometry.axes
     placed = bool(directions) or "axismins" in fields
@@ -64,6 +71,25 @@ def nrrd_says(path: str, fields: Mapping[str, str], geometry: Geometry) -> Said:
         note = f"{path}: states no position (it has no space): only shape and spacing are compared"
         return Said(Geometry(geometry.shape, None, geometry.spacing, axes), None, (note,))
     return Said(_in_own_space(geometry, axes, space), None, ())
+
+
+def _check_ends(path: str, fields: Mapping[str, str], geometry: Geometry) -> None:
+    """Refuse the ends of axes that contradict their spacing, or stand without their beginning."""
+    if "axismaxs" not in fields:
+        return
+    try:
+        last, first, steps = (
+            [float(each) for each in fields.get(key, "").split()] for key in ("axismaxs", "axismins", "spacings")
+        )
+    except ValueError:
+        first = []
+    known = len(first) == len(last) > 0
+    for low, high, step, extent in zip(first, last, steps, geometry.shape, strict=False):
+        known &= not abs(high - low - step * (extent - 1)) > 1.01 * abs(step)  # by corners or centres; NaN is not
+    if not known:
+        raise VolumeError(
+            f"{path}: expected axis maxs that fit axis mins and spacings, found {fields['axismaxs'][:60]!r}"
+        )
 
 
 def meta_says(path: str, fields: Mapping[str, str], geometry: Geometry) -> Said:
@@ -80,6 +106,9 @@ def meta_says(path: str, fields: Mapping[str, str], geometry: Geometry) -> Said:
     )
     if slope == 0:
         raise VolumeError(f"{path}: expected an ElementToIntensityFunctionSlope that is not 0, found 0")
+    if "ObjectType" in fields and fields["ObjectType"].lower() != "image":
+        raise VolumeError(f"{path}: expected an image, found ObjectType {fields['ObjectType'][:40]!r}")
+    _check_placed_once(path, fields)
     if not re.fullmatch("0|-1", fields.get("HeaderSize", "0")) and fields["ElementDataFile"].lower() == "local":
         raise VolumeError(f"{path}: expected voxels right after the header, found HeaderSize {fields['HeaderSize']}")
     turned = {"TransformMatrix", "Rotation", "Orientation"} & fields.keys()
@@ -89,6 +118,21 @@ def meta_says(path: str, fields: Mapping[str, str], geometry: Geometry) -> Said:
     units = fields.get("DistanceUnits", "")
     geometry = _in_mm(geometry, _factor(path, [] if units in ("", "?") else [units]))
     return Said(geometry, None if (slope, offset) == (1.0, 0.0) else (slope, offset), ())
+
+
+def _check_placed_once(path: str, fields: Mapping[str, str]) -> None:
+    """Refuse fields that place voxels twice, or turn them about a point, which ITK passes over."""
+
+    def numbers(key: str) -> list[float]:
+        return [_number(path, key, text) for text in fields.get(key, "").split()]
+
+    for names in _SAME:
+        if len({tuple(numbers(name)) for name in names if name in fields}) > 1:
+            raise VolumeError(f"{path}: expected one of {', '.join(names)}, found several that differ")
+    turned = next((numbers(name) for name in _SAME[1] if name in fields), [])
+    if any(numbers("CenterOfRotation")) and turned != np.eye(math.isqrt(len(turned))).ravel().tolist():
+        found = fields["CenterOfRotation"]
+        raise VolumeError(f"{path}: expected voxels that are turned about the origin, found CenterOfRotation {found}")
 
 
 def _number(path: str, key: str, text: str) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.formats.jpeg2000 import lossy_jpeg_2000
 from fastseg.volumes.volume import require
 
 __all__ = ["check_codec", "checks_of"]
@@ -63,18 +64,6 @@ def _lerc(data: bytes) -> str | None:
     return None if valid == rows * columns else f"LERC with {rows * columns - valid} voxels that are not valid"
 
 
-def _jpeg_2000(data: bytes) -> str | None:
-    """Look for the reversible wavelet transform, without quantisation, in the main header of the code stream."""
-    at = data.find(b"\xff\x4f\xff\x51") + 2
-    found = {}
-    while 2 <= at <= len(data) - 4 and data[at] == 0xFF and data[at + 1] != 0x90:
-        found[data[at + 1]] = data[at + 4 : at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")]
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    coding, quantisation = found.get(0x52, b""), found.get(0x5C, b"")
-    reversible = len(coding) > 9 and coding[9] == 1 and quantisation[:1] and quantisation[0] & 31 == 0
-    return None if reversible and not {0x53, 0x5D} & found.keys() else "lossy JPEG 2000"
-
-
 def _webp(data: bytes) -> str | None:
     return None if data[:4] == b"RIFF" and data[12:16] == b"VP8L" else "lossy WebP"
 
@@ -124,6 +113,6 @@ class _Bits:
 
 
 _CHECKS: dict[int, Check] = {
-    34887: _lerc, 34712: _jpeg_2000, 33003: _jpeg_2000, 33005: _jpeg_2000, 50001: _webp, 34927: _webp, 50002: _jpeg_xl,
-    52546: _jpeg_xl,
+    34887: _lerc, **dict.fromkeys((34712, 33003, 33005), lossy_jpeg_2000), **dict.fromkeys((50001, 34927), _webp),
+    **dict.fromkeys((50002, 52546), _jpeg_xl),
 }  # fmt: skip

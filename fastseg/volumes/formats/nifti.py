@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastseg.volumes.bytes import ByteSource
 from fastseg.volumes.errors import StreamError, UnrecognisedError, VolumeError
 from fastseg.volumes.foreign import note_of
-from fastseg.volumes.formats.cifti import INTENTS, extensions, grayordinates, label_names
+from fastseg.volumes.formats.cifti import INTENTS, check_maps, extensions, grayordinates, label_names
 from fastseg.volumes.plain import SerialVolume, truncated
 from fastseg.volumes.volume import Format, Geometry
 
@@ -26,6 +26,7 @@ _MAGICS = {1: (b"n+1\0", b"ni1\0"), 2: (b"n+2\0\r\n\x1a\n", b"ni2\0\r\n\x1a\n")}
 _MAGIC_AT = {1: 344, 2: 4}
 _MM_PER_UNIT = {1: 1e3, 3: 1e-3}  # xyzt_units: metre, micrometre; anything else is mm or unknown
 _AXES = "xyztuvw"
+_HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Header:
     """What a NIfTI header says, verified.
 
     `single` is whether the voxels are in the same file, `placed` whether it says where they lie, `cifti` whether they are
-    vertices and voxels of a CIFTI file.
+    vertices and voxels of a CIFTI file, `twice` whether it says two unlike places.
     """
 
     geometry: Geometry
@@ -44,6 +45,7 @@ class Header:
     single: bool
     placed: bool
     cifti: bool
+    twice: bool
 
 
 class NiftiVolume(SerialVolume):
@@ -75,6 +77,8 @@ class NiftiVolume(SerialVolume):
                     )
                 source.close()
                 source = _source(path, voxel_path)
+            if header.cifti:
+                check_maps(path, text)
             _skip_to_voxels(source, header)
         except BaseException:
             source.close()
@@ -90,6 +94,8 @@ class NiftiVolume(SerialVolume):
             self.notes = (
                 f"{path}: states no position (its qform_code and sform_code are 0): only shape and spacing are compared",
             )
+        elif header.twice:
+            self.notes = (f"{path}: its qform and its sform place it elsewhere, in one space: taken is the sform",)
 
 
 def _skip_to_voxels(source: ByteSource, header: Header) -> None:
@@ -217,6 +223,7 @@ def _parsed(block: bytes, order: Literal["<", ">"], version: int, single: bool) 
         single=single,
         placed=placed,
         cifti=cifti,
+        twice=_unlike_forms(header, shape),
     )
 
 
@@ -227,6 +234,20 @@ def _scaling(slope: float, intercept: float) -> tuple[float, float] | None:
     if not (math.isfinite(slope) and math.isfinite(intercept)):
         raise _HeaderError(f"expected a finite scl_slope and scl_inter, found {slope} and {intercept}")
     return slope, intercept
+
+
+def _unlike_forms(header: Any, shape: tuple[int, ...]) -> bool:
+    """Tell whether qform and sform, of one space by their codes, place some corner elsewhere by more than half a voxel."""
+    if not int(header["qform_code"]) == int(header["sform_code"]) > 0:
+        return False
+    try:
+        one, other = (np.array(each(), np.float64) for each in (header.get_qform, header.get_sform))
+        with np.errstate(all="ignore"):
+            apart = np.abs(np.linalg.solve(other[:3, :3], (one - other)[:3]))
+            extent = [n - 1 for n in (*shape, 1, 1)[:3]]
+            return bool((apart @ [*extent, 1] > _HALF).any())
+    except (ValueError, np.linalg.LinAlgError):  # one of them places nothing
+        return False
 
 
 def _place(header: Any) -> tuple[NDArray[np.float64], tuple[float, ...]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastseg.volumes.decoded import DecodedVolume, failures_of, quiet
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.formats.negatives import negative, runs_from_white_to_black
+from fastseg.volumes.formats.png_says import Said, png_says, turned
 from fastseg.volumes.volume import Format, Geometry, require
 
 _SUFFIXES = (".png", ".bmp", ".gif", ".webp", ".pbm", ".pgm", ".ppm", ".pnm", ".pfm")
@@ -52,7 +53,7 @@ class Picture(DecodedVolume):
         try:
             with failures_of("Pillow", path):
                 head = self._file.read(32)
-                self._kind = _checked_kind(path, head)
+                self._kind = _checked_kind(path, head, self._file)
                 self._picture = self._open()
                 mode, shape = self._picture.mode, self._picture.size[::-1]
                 if getattr(self._picture, "is_animated", False):
@@ -71,14 +72,16 @@ class Picture(DecodedVolume):
                 self._stretched = self._unstretch()
                 scale = float(self._picture.info.get("scale", 1.0)) if mode == "F" else 1.0
                 self.scaling = None if scale == 1 else (scale, 0.0)  # of PFM
-                _check_orientation(path, self._picture)
-                if self._kind == "PNG" and mode != "P":
-                    _check_bits(path, self._file)
+                said = Said((np.nan, np.nan), None)
+                if self._kind == "PNG":
+                    said = png_says(path, self._file, self._images, shape, indexed=mode == "P")
+                else:
+                    _check_orientation(path, self._picture)
         except BaseException:
             self.close()
             raise
         self.dtype = np.dtype(_DTYPES[mode])
-        self.geometry = Geometry(shape, None, (np.nan, np.nan), "yx")
+        self.geometry = Geometry(shape, None, said.spacing, "yx", said.positions)
         self.blocks = (1, 1)
 
     def _open(self) -> Any:
@@ -92,11 +95,22 @@ class Picture(DecodedVolume):
         if not picture.tile:  # WebP
             return 1
         codec, extents, offset, arguments = picture.tile[0]
+        if self._kind == "PPM":
+            self._check_one(offset, codec)
         if codec == "ppm":
             picture.tile = [("raw", extents, offset, ("I;16B" if picture.mode == "I" else "L", 0, 1))]
         elif codec == "ppm_plain" and picture.mode in ("I", "L"):
             picture.tile = [(codec, extents, offset, (picture.mode, 65535 if picture.mode == "I" else 255))]
         return _STRETCHED.get(arguments, 1) if isinstance(arguments, str) else 1
+
+    def _check_one(self, offset: int, codec: str) -> None:
+        """Refuse a Netpbm file with another picture behind the first, which Pillow does not see."""
+        width, height = self._picture.size
+        samples = {"1": -(-width // 8), "L": width, "I": 2 * width, "F": 4 * width}.get(self._picture.mode)
+        if codec in ("raw", "ppm") and samples is not None:
+            self._file.seek(offset + samples * height)
+            if re.match(rb"P[1-7fF]\s", self._file.read(3)):
+                raise VolumeError(f"{self.path}: expected one picture, found another one behind it")
 
     def _decode(self) -> NDArray[Any]:
         with failures_of("Pillow", self.path):
@@ -122,24 +136,7 @@ def _check_orientation(path: str, picture: Any) -> None:
     # Without the data in the header Pillow would decode all, to look behind the pixels.
     orientation = picture.getexif().get(_ORIENTATION, 1) if "exif" in picture.info else 1
     if orientation != 1:
-        found = f"one to be turned (Exif Orientation {orientation})"
-        raise VolumeError(f"{path}: expected a picture as it is to be seen, found {found}")
-
-
-def _check_bits(path: str, file: BinaryIO) -> None:
-    """Refuse greys that were stretched from fewer bits to those that are stored."""
-    before = file.tell()
-    file.seek(24)
-    depth = file.read(1)[0]
-    file.seek(33)
-    while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
-        size, at = int.from_bytes(head[:4], "big"), file.tell()
-        if head[4:] == b"sBIT" and 0 < (bits := (file.read(1) or b"\0")[0]) < depth:
-            raise VolumeError(
-                f"{path}: expected labels as they are, found {bits} significant bits stretched to {depth} (the chunk sBIT)"
-            )
-        file.seek(at + size + 4)
-    file.seek(before)
+        raise turned(path, orientation)
 
 
 def _palette(stored: Any) -> NDArray[np.uint8]:
@@ -166,19 +163,31 @@ def _kind(head: bytes) -> str | None:
     return "JPEG" if head.startswith(b"\xff\xd8\xff") else None
 
 
-def _checked_kind(path: str, head: bytes) -> str:
+def _checked_kind(path: str, head: bytes, file: BinaryIO) -> str:
     """Return the format; raise VolumeError if it is none of a picture, or one that does not keep values as they are."""
     kind = _kind(head)
     if kind is None:
         raise VolumeError(
             f"{path}: expected a PNG, BMP, GIF, WebP or Netpbm picture, found the first bytes {head[:8]!r}"
         )
-    if kind == "JPEG" or (kind == "WEBP" and head[12:16] != b"VP8L"):
-        found = "JPEG" if kind == "JPEG" else f"WebP of the kind {head[12:16].decode('latin-1')!r}"
+    codec = _webp_codec(file) if kind == "WEBP" else b""
+    if kind == "JPEG" or codec in (b"VP8 ", b"ALPH"):
+        found = "JPEG" if kind == "JPEG" else f"WebP of the kind {codec.decode('latin-1')!r}"
         raise VolumeError(
             f"{path}: expected a picture that keeps every label as it is, such as PNG, found {found}, which is lossy"
         )
     return kind
+
+
+def _webp_codec(file: BinaryIO) -> bytes:
+    """Return the first chunk that holds pixels, or an animation of them; nothing where there is none."""
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        if head[:4] in (b"VP8L", b"VP8 ", b"ALPH", b"ANMF"):
+            return head[:4]
+        size = int.from_bytes(head[4:], "little")
+        file.seek(size + size % 2, 1)
+    return b""
 
 
 def _colours(path: str, mode: str) -> VolumeError:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
@@ -18,8 +17,10 @@ from fastseg.volumes.bytes import ByteSource
 from fastseg.volumes.decoded import failures_of, quiet
 from fastseg.volumes.errors import ClosedError, VolumeError
 from fastseg.volumes.formats.geotiff import map_positions, no_data, oriented, page_positions, scaling_of
+from fastseg.volumes.formats.imagej import calibration, origin_of
 from fastseg.volumes.formats.lossless import check_codec, checks_of
 from fastseg.volumes.formats.negatives import negative, runs_from_white_to_black
+from fastseg.volumes.formats.tiff_pages import check_pages, recognises
 from fastseg.volumes.plain import PlainVoxels
 from fastseg.volumes.positions import Positions
 from fastseg.volumes.views import Turned
@@ -28,11 +29,13 @@ from fastseg.volumes.volume import Format, Geometry, Volume, require
 _SUFFIXES = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".tf8", ".ome.btf", ".ome.tf8")
 _ORIENTATION = 274
 _WHITE_IS_ZERO = 0
+#: Tags of cameras and of printers that say what stored values stand for.
+_CALIBRATED = {433: "Decode", 50712: "LinearizationTable", 50714: "BlackLevel"}
+_GREYS = (1, 3, 4)  # black is zero, indexes of a palette, masks
 # A tile that claims to be larger than this many times its compressed bytes is a false header: Zstandard codes 128 KiB of
 # equal bytes in four. Image codecs code any constant tile in some dozens, hence the floor.
 _EXPANSION_LIMIT = 1 << 16
 _ALLOWED_BYTES = 64 << 20
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MM = {"nm": 1e-6, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3}
 _MM |= {"pm": 1e-9, "mm": 1.0, "cm": 10.0, "dm": 100.0, "m": 1e3, "in": 25.4, "inch": 25.4}
 
@@ -69,7 +72,7 @@ class TiffVolume(Volume):
         try:
             size = self._source.size
             self._file = PlainVoxels(self._source, 0, (size,), np.dtype(np.uint8), "C", path)
-            _check_directories(path, self._read, size)
+            check_pages(path, self._read, size)
             with failures_of("tifffile", path), quiet("tifffile"):
                 # One file is one volume: these three are how tifffile would come to open others.
                 self._tiff = tifffile.TiffFile(path, _multifile=False, is_mmstack=False, is_ndtiff=False)
@@ -90,6 +93,8 @@ class TiffVolume(Volume):
         tags, (names, sizes) = page.tags, _all_axes(series)
         self.palette = _palette(page)
         self.scaling, self.nodata = scaling_of(self.path, tags), no_data(self.path, tags, dtype)
+        if self._tiff.is_imagej:
+            self.scaling = calibration(self.path, self._tiff.imagej_metadata) or self.scaling
         self.orientation = int(tags[_ORIENTATION].value) if _ORIENTATION in tags else 1
         shaped = self._tiff.is_shaped and not {"Q", "I"} & {name for name, n in zip(names, sizes, strict=True) if n > 1}
         self.says_axes = bool(self._tiff.is_ome or self._tiff.is_imagej or shaped)
@@ -102,6 +107,7 @@ class TiffVolume(Volume):
             map_positions(self.path, tags, shape, axes)
             or _stage_positions(self._tiff, shape, axes, spacing)
             or page_positions(tags, shape, axes)
+            or (origin_of(self._tiff.imagej_metadata, shape, axes) if self._tiff.is_imagej else None)
         )
         self.geometry = Geometry(shape, None, spacing, axes, positions)
 
@@ -226,47 +232,6 @@ def _overlap(
     return into, tuple(slice(first - o, last - o) for (first, last), o in zip(spans, origin, strict=True))
 
 
-def _check_directories(path: str, read: Callable[[int, int], bytes], size: int) -> None:
-    """Follow the chain of pages to its end, and see that the values of all tags lie in the file.
-
-    tifffile takes a broken chain for a short one, follows some circles for ever, and leaves out tags that are cut off.
-    """
-    head = read(0, min(16, size))
-    if not _recognises(head) or size < 16:
-        raise VolumeError(
-            f"{path}: expected a TIFF or BigTIFF file that is not compressed, found the first bytes {head[:8]!r}"
-        )
-    order, big = "<" if head[:2] == b"II" else ">", 43 in head[2:4]
-    number, entry, offset = (
-        struct.Struct(order + each) for each in (("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I"))
-    )
-    position, seen = offset.unpack_from(head, 8 if big else 4)[0], set[int]()
-    while position:
-        if position in seen:
-            raise VolumeError(
-                f"{path}: truncated or corrupt: expected page {len(seen)}, found byte {position} once more"
-            )
-        seen.add(position)
-        end = position + number.size
-        if end <= size:
-            end += number.unpack(read(position, number.size))[0] * entry.size
-        values_end = end + offset.size
-        if values_end <= size:
-            position += number.size
-            for _, kind, count, value in entry.iter_unpack(read(position, end - position)):
-                taken = _TYPE_BYTES.get(kind, 0) * count
-                if taken > offset.size:
-                    values_end = max(values_end, offset.unpack(value)[0] + taken)
-        if values_end > size:
-            raise VolumeError(
-                f"{path}: truncated or corrupt: expected page {len(seen) - 1} and its tags up to byte {values_end}, "
-                f"found the end of the file at byte {size}"
-            )
-        (position,) = offset.unpack(read(end, offset.size))
-    if not seen:
-        raise VolumeError(f"{path}: expected a TIFF file of at least one page, found none")
-
-
 def _only_series(path: str, tiff: Any) -> Any:
     """Return the series at full resolution; raise VolumeError unless all others are smaller copies of it."""
     every = list(tiff.series(squeeze=False) if callable(tiff.series) else tiff.series)  # a list before 2026.5
@@ -295,6 +260,17 @@ def _checked_dtype(path: str, series: Any) -> np.dtype[Any]:
     check_codec(path, int(page.compression), getattr(page.compression, "name", str(page.compression)))
     if page.photometric == _WHITE_IS_ZERO:
         raise negative(path, "PhotometricInterpretation 0 (WhiteIsZero)")
+    calibrated = [name for tag, name in _CALIBRATED.items() if tag in page.tags and np.any(page.tags[tag].value)]
+    if calibrated:
+        raise VolumeError(
+            f"{path}: expected values as they are stored, found the tag {calibrated[0]}, which changes them"
+        )
+    if page.photometric not in _GREYS:
+        kind = getattr(page.photometric, "name", "")
+        raise VolumeError(
+            f"{path}: expected greys or indexes of a palette, found PhotometricInterpretation {int(page.photometric)} {kind}: "
+            "such samples are no labels"
+        )
     palette = _palette(page)
     if palette is not None and runs_from_white_to_black(palette):
         raise negative(path, "a palette that runs from white to black")
@@ -360,11 +336,6 @@ def _spacing(tiff: Any, series: Any, axes: str) -> tuple[float, ...]:
     return tuple(known[axis] if 0 < known.get(axis, 0) < math.inf else math.nan for axis in axes)
 
 
-def _recognises(head: bytes) -> bool:
-    """Say whether these first bytes are a TIFF or BigTIFF header, in either byte order."""
-    return head.startswith((b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b"))
-
-
 def _open(path: str) -> Volume:
     """Open a file as it is seen: with the first row at the top, and the first column to the left."""
     volume = TiffVolume(path)
@@ -386,4 +357,4 @@ def _open(path: str) -> Volume:
         raise
 
 
-FORMAT = Format("TIFF", _SUFFIXES, _recognises, _open)
+FORMAT = Format("TIFF", _SUFFIXES, recognises, _open)

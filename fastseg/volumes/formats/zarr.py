@@ -81,7 +81,8 @@ class ZarrVolume(Volume):
         self.says_axes = bool(axes)
         shape = tuple(layout.shape[axis] for axis in self._kept)
         self.geometry = Geometry(shape, None, spacing, axes, positions)
-        self.dtype, self.scaling, self.nodata = values_of(name, node.attributes, layout.dtype)
+        values = values_of(name, node.attributes, layout.dtype)
+        self.dtype, self.scaling, self.nodata, self.names, self.valid = values
         self.blocks = tuple(layout.block[axis] for axis in self._kept)
         self._store = self._tree.store(library)
         try:

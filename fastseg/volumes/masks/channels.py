@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.formats.itk import is_nrrd, open_list
 from fastseg.volumes.masks.source import Layer, MaskSource
 from fastseg.volumes.open import open_volume
 from fastseg.volumes.views import Turned, in_blocks
@@ -62,9 +63,8 @@ class Channel(Volume):
         self._parent, self._axis, self._index = parent, axis, index
         self.path, self.geometry = volume.path, geometry
         self.dtype, self.scaling, self.order = volume.dtype, volume.scaling, volume.order
-        self.parallel, self.palette, self.nodata, self.notes = (
-            volume.parallel, volume.palette, volume.nodata, volume.notes,
-        )  # fmt: skip
+        self.parallel, self.palette = volume.parallel, volume.palette
+        self.nodata, self.valid, self.notes = volume.nodata, volume.valid, volume.notes
         sizes = volume.blocks or (1,) * len(volume.geometry.shape)
         self.blocks = tuple(size for place, size in enumerate(sizes) if place != axis)
 
@@ -125,6 +125,13 @@ def of_channels(path: str, names: Sequence[str]) -> MaskSource | None:
     VolumeError
         As `channel_axis_of` does, or the file cannot be read.
     """
+    listed = open_list(path) if is_nrrd(path) else None
+    if listed is not None:
+        parent, geometry, place = listed
+        if (number := parent.geometry.shape[place]) != len(names):
+            parent.close()
+            raise VolumeError(f"{path}: expected {len(names)} channels (channels, --channels), found {number}")
+        return of_parent(path, Parent(parent), place, geometry, {name: (n, None) for n, name in enumerate(names)})
     volume = _without_single(open_volume(path))
     try:
         axis = channel_axis_of(volume, len(names))

@@ -159,9 +159,17 @@ def _picture(path: str, whole: Annotated, inside: str | None) -> Picture:
     for picture in whole.pictures.values():
         if inside in (picture.file, str(picture.id)):
             return picture
+    alike = [each for each in whole.pictures.values() if _number(str(each.id)) == _number(inside)]
+    if len(alike) == 1:  # 000000000139 is 139
+        return alike[0]
     if whole.results:  # in which nothing was found
         return Picture(inside, inside, "", None)
     raise VolumeError(f"{path}: expected the name or id of a picture, found none such among {_listed(whole.pictures)}")
+
+
+def _number(text: str) -> str:
+    """Return a number without the zeros that file names are filled up with, and any other text as it is."""
+    return str(int(text)) if text.isascii() and text.isdigit() and len(text) < 20 else text
 
 
 def _listed(names: Mapping[str, object]) -> str:

@@ -15,7 +15,7 @@ from fastseg.volumes.formats.dicom import SEGMENTATIONS, frames_of, laid_out, na
 from fastseg.volumes.masks.source import Layer, MaskSource
 from fastseg.volumes.volume import Geometry, Planes, require
 
-__all__ = ["dicom_kind", "dicom_names", "is_dicom", "of_dicom"]
+__all__ = ["check_segmentation", "dicom_kind", "dicom_names", "is_dicom", "of_dicom"]
 
 
 class SegmentVolume(DecodedVolume):
@@ -76,6 +76,16 @@ def dicom_kind(path: str) -> Literal["masks", "named", "labels"]:
     return "masks" if kind == "FRACTIONAL" or dataset.get("SegmentsOverlap") == "YES" else "named"
 
 
+def check_segmentation(path: str) -> None:
+    """Raise VolumeError for a DICOM file that says that it is of another kind."""
+    pydicom = require("pydicom", "dicom", path, "a DICOM file")
+    with failures_of("pydicom", path), quiet("pydicom"):
+        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"]).get("SOPClassUID")
+    if found not in SEGMENTATIONS:
+        name = "no SOP class" if found is None else f"the SOP class {found.name} ({found})"
+        raise VolumeError(f"{path}: expected a DICOM Segmentation, found {name}")
+
+
 def dicom_names(path: str) -> dict[int, str]:
     """Return segment numbers to labels, by the header alone; none of what cannot be read."""
     pydicom = require("pydicom", "dicom", path, "a DICOM file")
@@ -113,6 +123,10 @@ def of_dicom(path: str, threshold: float | None) -> MaskSource:
                 raise VolumeError(
                     f"{path}: expected masks, found fractional segments ({what}): a threshold (threshold=, --threshold) from "
                     "0 to 1 makes masks of them"
+                )
+            if threshold > 1:
+                raise VolumeError(
+                    f"{path}: expected a threshold from 0 to 1 for fractional segments, found {threshold:g}"
                 )
             least = max(1.0, threshold * float(dataset.MaximumFractionalValue))
         elif kind != "BINARY":

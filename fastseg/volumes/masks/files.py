@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.masks.dicom import check_segmentation, is_dicom
 from fastseg.volumes.masks.source import Layer, MaskSource
 from fastseg.volumes.open import open_volume, split_suffix
 
@@ -52,4 +53,7 @@ def masks_in(folder: str) -> dict[str, str]:
         found[stem] = os.path.join(folder, name)
     if not found:
         raise VolumeError(f"{folder}: expected files of masks, one for each class; found none")
+    first = next(iter(found.values()))
+    if is_dicom(first):  # perhaps the slices of an image
+        check_segmentation(first)
     return found

@@ -17,12 +17,16 @@ from fastseg.volumes.masks.slicer import is_segmentation, of_segmentation, segme
 from fastseg.volumes.masks.source import MaskSource, of_labels
 from fastseg.volumes.masks.threshold import above
 from fastseg.volumes.open import open_volume
-from fastseg.volumes.paths import Path, is_url, named, split_inside
+from fastseg.volumes.paths import Path, Url, is_url, named, split_inside
 
-__all__ = ["Kind", "Place", "Said", "is_channels", "kind_of", "names_of", "open_masks", "renumbered"]
+__all__ = ["Kind", "Place", "Said", "check_here", "is_channels", "kind_of", "names_of", "open_masks", "renumbered"]
 
 #: Names that a text lists.
 _SHOWN = 5
+#: Files of segments.
+_SEGMENTS = (".seg.nrrd", ".dcm")
+#: Label maps of other kinds that may have a table of names.
+_WITH_TABLES = (".nii", ".nii.gz", ".h5", ".hdf5", ".he5", ".nc", ".zarr", ".zarr.zip")
 
 #: Where the masks of a case are: one path, or the file of each class.
 Place = Path | Mapping[str, str]
@@ -59,9 +63,9 @@ def kind_of(place: Place, said: Said) -> Kind:
         if is_dicom(outer):
             return dicom_kind(path)
         if is_segmentation(path):
-            segments = segments_of(path)
-            layers = {each.layer for each in segments}
-            return "labels" if not segments else "named" if layers == {0} else "masks"
+            layers = {each.layer for each in segments_of(path)}
+            if layers:
+                return "named" if layers == {0} else "masks"
         if said.channels:
             with_channels = of_channels(path, said.channels)
             if with_channels is not None:
@@ -73,6 +77,17 @@ def kind_of(place: Place, said: Said) -> Kind:
     except (VolumeError, OSError):
         return "masks" if said.channels else "labels"
     return "labels"
+
+
+def check_here(place: Place) -> None:
+    """Raise VolumeError for a file of named segments at a URL: it would be read as a label map, of whatever numbers it has."""
+    path = "" if isinstance(place, Mapping) else os.fsdecode(place)
+    outer = split_inside(path)[0]
+    if isinstance(outer, Url) and outer.file_name.lower().endswith(_SEGMENTS):
+        raise VolumeError(
+            f"{outer}: expected a file that is here, as segments are matched by their names; copy it, or say what its labels "
+            "are (labels=, --labels)"
+        )
 
 
 def is_channels(place: Place, names: Sequence[str]) -> bool:
@@ -93,6 +108,19 @@ def names_of(place: Place) -> dict[int, str]:
     path = "" if isinstance(place, Mapping) else os.fsdecode(place)
     if is_url(path):
         return {}
+    if found := _segments_by_number(path):
+        return found
+    try:
+        if split_inside(path)[0].rstrip("/\\").lower().endswith(_WITH_TABLES):
+            with open_volume(path) as volume:
+                return dict(volume.names)
+    except (VolumeError, OSError):  # who opens it says so
+        pass
+    return {}
+
+
+def _segments_by_number(path: str) -> dict[int, str]:
+    """Return the names of segments of DICOM's and Slicer's files; none of others."""
     try:
         if is_dicom(path):
             return dicom_names(path)
@@ -102,8 +130,11 @@ def names_of(place: Place) -> dict[int, str]:
 
 
 def renumbered(reference: Place, prediction: Place) -> str | None:
-    """Say which labels have the same name and other values in two files that name their labels themselves; None: none has."""
-    one, other = ({name: label for label, name in names_of(place).items()} for place in (reference, prediction))
+    """Say which segments have the same name and other values in two files that name theirs; None: none has."""
+    paths = ["" if isinstance(each, Mapping) else os.fsdecode(each) for each in (reference, prediction)]
+    one, other = (
+        {} if is_url(path) else {name: label for label, name in _segments_by_number(path).items()} for path in paths
+    )
     unlike = [f"{name} {one[name]} and {other[name]}" for name in one if other.get(name, one[name]) != one[name]]
     return ", ".join(unlike[:_SHOWN]) + (", …" if len(unlike) > _SHOWN else "") if unlike else None
 
@@ -135,8 +166,8 @@ def open_masks(place: Place, members: Mapping[str, tuple[int, ...]], said: Said,
         return of_coco(path, said.threshold)
     if is_dicom(path) and kind != "labels":
         return of_dicom(path, said.threshold)
-    if kind != "labels" and is_segmentation(path):
-        return of_segmentation(path, segments_of(path))
+    if kind != "labels" and is_segmentation(path) and (segments := segments_of(path)):
+        return of_segmentation(path, segments)
     for opened in _masks_of(path, said) if kind == "masks" else ():
         found = opened()
         if found is not None:

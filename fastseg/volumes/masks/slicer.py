@@ -85,6 +85,11 @@ def of_segmentation(path: str, segments: list[Segment]) -> MaskSource:
     VolumeError
         If the file cannot be read, or a segment is in a layer that is not there.
     """
+    places = [(each.layer, each.value) for each in segments]
+    if twice := next((each for each in segments if places.count((each.layer, each.value)) > 1), None):
+        raise VolumeError(
+            f"{path}: expected a value of its own for each segment of a layer, found {twice.value} of {twice.name!r} twice"
+        )
     names = [each.name for each in segments]
     called = [
         each.name if names.count(each.name) == 1 else f"{each.name} ({each.id or n})" for n, each in enumerate(segments)
@@ -96,10 +101,10 @@ def of_segmentation(path: str, segments: list[Segment]) -> MaskSource:
         members = {name: (each.value,) for name, each in zip(called, segments, strict=True)}
         return MaskSource(path, [Layer(path, partial(open_volume, path), members)], ids)
     try:
-        listed, geometry = volume
-        _check_layers(path, segments, listed.geometry.shape[0])
+        listed, geometry, axis = volume
+        _check_layers(path, segments, listed.geometry.shape[axis])
         classes = {name: (each.layer, each.value) for name, each in zip(called, segments, strict=True)}
-        return of_parent(path, Parent(listed), 0, geometry, classes, ids)
+        return of_parent(path, Parent(listed), axis, geometry, classes, ids)
     except BaseException:
         volume[0].close()
         raise

@@ -71,7 +71,10 @@ class MaskSource:
         Names go before identifiers: a mask whose name the other side has too keeps it.
         """
         theirs = {own: name for name, own in other.ids.items() if name not in self.layer_of}
-        new = {name: theirs[own] for name, own in self.ids.items() if own in theirs and name not in other.layer_of}
+        return self.named({n: theirs[own] for n, own in self.ids.items() if own in theirs and n not in other.layer_of})
+
+    def named(self, new: Mapping[str, str]) -> MaskSource:
+        """Return the same masks, some of them under other names."""
         if not new:
             return self
         layers = [

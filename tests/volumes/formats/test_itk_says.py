@@ -191,3 +191,57 @@ def test_direction_spacing_byte_order_and_sign_of_metaimage_are_obeyed(tmp_path:
         assert fastseg.count_files(plain, signed) == fastseg.count_labels(PRED, -TRUE.astype("i2"))
     small = meta(tmp_path / "c.mha", -TRUE.astype("i1"), kind="MET_CHAR")
     assert fastseg.count_files(plain, small) == fastseg.count_labels(PRED, -TRUE.astype("i1"))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Offset = 5 0 0", "Position = 9 0 0"),
+        ("Position = 9 0 0", "Origin = 5 0 0"),
+        ("TransformMatrix = 1 0 0 0 1 0 0 0 1", "Rotation = 0 1 0 1 0 0 0 0 1"),
+    ],
+)
+def test_a_place_that_is_stated_twice_is_refused_where_it_differs(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    with pytest.raises(VolumeError, match="found several that differ"):
+        open_volume(meta(tmp_path / "a.mha", TRUE, *lines))
+    same = meta(tmp_path / "b.mha", PRED, "Offset = 5 0 0", "Position = 5 0.0 0")
+    assert fastseg.count_files(meta(tmp_path / "t.mha", TRUE, "Origin = 5 0 0"), same) == EXPECTED
+
+
+def test_a_centre_of_rotation_counts_where_something_is_turned(tmp_path: Path) -> None:
+    straight, turned = (f"TransformMatrix = {text}" for text in ("1 0 0 0 1 0 0 0 1", "0 1 0 -1 0 0 0 0 1"))
+    centre = "CenterOfRotation = 3 4 5"
+    true = meta(tmp_path / "t.mha", TRUE, straight)
+    assert fastseg.count_files(true, meta(tmp_path / "p.mha", PRED, straight, centre)) == EXPECTED
+    with pytest.raises(VolumeError, match="turned about the origin, found CenterOfRotation 3 4 5"):
+        open_volume(meta(tmp_path / "q.mha", PRED, turned, centre))
+
+
+def test_other_objects_of_metaio_are_refused(tmp_path: Path) -> None:
+    path = meta(tmp_path / "a.mha", TRUE)
+    path.write_bytes(path.read_bytes().replace(b"ObjectType = Image", b"ObjectType = Tube"))
+    with pytest.raises(VolumeError, match="expected an image, found ObjectType 'Tube'"):
+        open_volume(path)
+
+
+def test_ends_of_axes_of_nrrd(tmp_path: Path) -> None:
+    begin, steps = "axis mins: 0 0 0", "spacings: 1 1 1"
+    ends = [
+        nrrd(tmp_path / f"{k}.nrrd", TRUE, begin, f"axis maxs: {text}") for k, text in enumerate(("4 3 5", "8 3 5"))
+    ]
+    with pytest.raises(GeometryError, match="does not lie as"):
+        fastseg.count_files(*ends)
+    for text in ("4 3 5", "3 2 4"):  # corners of the outer voxels, or their centres
+        true = nrrd(tmp_path / "t.nrrd", TRUE, begin, steps, f"axis maxs: {text}")
+        assert fastseg.count_files(true, nrrd(tmp_path / "p.nrrd", PRED, begin, steps)) == EXPECTED
+    for lines in ((begin, steps, "axis maxs: 40 3 5"), ("axis maxs: 4 3 5",), (begin, "axis maxs: 4 x 5")):
+        with pytest.raises(VolumeError):
+            open_volume(nrrd(tmp_path / "bad.nrrd", TRUE, *lines))
+
+
+def test_an_origin_that_is_not_stated_is_noted(tmp_path: Path) -> None:
+    for last in (("space origin: none",), ()):
+        with open_volume(nrrd(tmp_path / "a.nrrd", TRUE, *LPS[:2], *last)) as volume:
+            assert "states no origin (space origin): its first voxel is taken to be at 0" in volume.notes[0]
+    with open_volume(nrrd(tmp_path / "b.nrrd", TRUE, *LPS)) as volume:
+        assert volume.notes == ()

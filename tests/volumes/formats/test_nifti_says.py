@@ -210,3 +210,31 @@ def test_every_part_of_the_qform_counts(tmp_path: Path, fields: dict[str, Any]) 
     pred = with_header(tmp_path / "p.nii", PRED, sform_code=0, qform_code=1, **fields)
     with pytest.raises(GeometryError):
         fastseg.count_files(true, pred)
+
+
+def test_maps_of_cifti_with_tables_of_their_own_are_refused(tmp_path: Path) -> None:
+    cifti2: Any = pytest.importorskip("nibabel.cifti2")
+    vertices = cifti2.BrainModelAxis.from_surface(np.arange(8), 8, "CIFTI_STRUCTURE_CORTEX_LEFT")
+    data = np.array([[0, 1] * 4, [1, 0] * 4], "f4")
+    for names, fine in ((("A", "A"), True), (("A", "B"), False)):
+        labels = cifti2.LabelAxis(["one", "two"], [{0: ("?", (0, 0, 0, 0)), 1: (name, (1, 0, 0, 1))} for name in names])
+        cifti2.save(cifti2.Cifti2Image(data, (labels, vertices)), tmp_path / "a.dlabel.nii")
+        if fine:
+            open_volume(tmp_path / "a.dlabel.nii").close()
+            continue
+        with pytest.raises(VolumeError, match="found maps that have tables of their own"):
+            open_volume(tmp_path / "a.dlabel.nii")
+
+
+def test_two_places_of_one_space_are_noted(tmp_path: Path) -> None:
+    for codes, far, noted in (((1, 1), 1.0, True), ((1, 4), 1.0, False), ((1, 1), 0.3, False)):
+        image = nib.Nifti1Image(TRUE, np.eye(4))
+        moved = np.eye(4)
+        moved[0, 3] = far
+        image.set_qform(moved, codes[0])
+        image.set_sform(np.eye(4), codes[1])
+        nib.save(image, tmp_path / "a.nii")
+        with open_volume(tmp_path / "a.nii") as volume:
+            assert bool(volume.notes) == noted
+            assert volume.geometry.affine is not None
+            assert volume.geometry.affine[0, 3] == 0

@@ -169,3 +169,36 @@ def test_a_threshold_makes_masks_of_probabilities(tmp_path: Path) -> None:
     write(one / "GM.nii.gz", values)
     with pytest.raises(VolumeError, match=r"GM.nii.gz: expected numbers to compare with the threshold, found NaN"):
         fastseg.count_mask_files(one, other, threshold=0.4)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_lists_of_nrrd_are_channels(pair: Any, tmp_path: Path, last: bool) -> None:
+    pytest.importorskip("SimpleITK")
+    paths, space = [], ["(1,0,0)", "(0,1,0)", "(0,0,1)"]
+    for side, of in zip(("one", "other"), pair, strict=True):
+        data = stacked(of, axis=-1 if last else 0).astype(np.uint8)
+        kinds = ["domain"] * 3
+        directions = [*space, "none"] if last else ["none", *space]
+        kinds.insert(3 if last else 0, "list")
+        lines = ["NRRD0004", "type: uint8", "dimension: 4", f"sizes: {' '.join(map(str, data.shape))}", "encoding: raw"]
+        lines += [
+            "space: left-posterior-superior",
+            f"space directions: {' '.join(directions)}",
+            "space origin: (0,0,0)",
+        ]
+        path = tmp_path / f"{side}.nrrd"
+        path.write_bytes("\n".join([*lines, f"kinds: {' '.join(kinds)}", "", ""]).encode() + data.tobytes(order="F"))
+        paths.append(path)
+    counts = fastseg.count_mask_files(*paths, channels=NAMES)
+    np.testing.assert_array_equal(found(counts), tallies(*pair, NAMES))
+    with pytest.raises(VolumeError, match=r"masks that may overlap are read with channels \(--channels\)"):
+        fastseg.count_files(*paths)
+    with pytest.raises(VolumeError, match=r"expected 2 channels \(channels, --channels\), found 3"):
+        fastseg.count_mask_files(*paths, channels="a,b")
+
+
+@pytest.mark.parametrize("said", [{"masks": True}, {"channels": "A,B"}, {"threshold": 0.5}])
+def test_what_is_said_of_masks_is_refused_of_label_maps(tmp_path: Path, said: dict[str, Any]) -> None:
+    path = write(tmp_path / "a.nii", np.zeros((3, 4, 5), np.uint8))
+    with pytest.raises(ValueError, match=f"{next(iter(said))}: expected masks on one side at least"):
+        fastseg.evaluate_files(path, path, **said)

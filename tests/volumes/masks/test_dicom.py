@@ -102,3 +102,19 @@ def test_a_segment_that_one_side_lacks_is_empty_among_the_planes_of_both(tmp_pat
     pred["left kidney"] = np.zeros(SHAPE, bool)
     np.testing.assert_array_equal(found(counts), tallies(true, pred, NAMES))
     assert counts.voxels.sum() == np.prod(SHAPE)
+
+
+def test_a_threshold_that_no_fraction_reaches_is_refused(tmp_path: Path) -> None:
+    soft = np.random.default_rng(0).random((*SHAPE, 3))
+    path = segmentations.write(tmp_path / "a.dcm", soft, "FRACTIONAL")
+    with pytest.raises(VolumeError, match="expected a threshold from 0 to 1 for fractional segments, found 1.5"):
+        fastseg.count_mask_files(path, path, threshold=1.5)
+
+
+def test_a_series_of_images_is_no_folder_of_masks(tmp_path: Path) -> None:
+    for number in range(2):
+        segmentations.ct(number).save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+    with pytest.raises(
+        VolumeError, match=r"0.dcm: expected a DICOM Segmentation, found the SOP class CT Image Storage"
+    ):
+        fastseg.count_mask_files(tmp_path, tmp_path)

@@ -175,3 +175,10 @@ def test_a_file_that_is_damaged_anywhere_is_refused_or_read_alike(tmp_path: Path
         refused()
     other.write_bytes(content.replace(b"sizes: 3 5 4 3", b"sizes: 3 50000 40000 30000"))
     assert refused()
+
+
+def test_two_segments_of_one_value_are_refused(pair: Any, tmp_path: Path) -> None:
+    labels = flat(pair[0], {"liver": 1, "vessel": 2, "tumour": 3})
+    one = write(tmp_path / "one.seg.nrrd", [labels], [("liver", 0, 1, ""), ("vessel", 0, 1, "")])
+    with pytest.raises(VolumeError, match="a value of its own for each segment of a layer, found 1 of 'liver' twice"):
+        fastseg.count_mask_files(one, one)

@@ -45,4 +45,28 @@ STATES = (
         "formats/test_dicom.py::test_compressed_frames",
     ),
     Statement("TotalPixelMatrix of slides", "obeyed", "tiles of one plane", "formats/test_dicom.py::test_a_slide"),
+    Statement(
+        "LossyImageCompression",
+        "irrelevant",
+        "it is inherited from the image that was segmented; what the frames are compressed with counts",
+        "formats/test_dicom_says.py::test_what_the_segmented_image_was_compressed_with_does_not_matter",
+    ),
+    Statement(
+        "TransferSyntaxUID that loses",
+        "refused",
+        "JPEG, near-lossless JPEG-LS, JPEG 2000 unless its stream says that it is reversible",
+        "formats/test_dicom_says.py::test_frames_that_lose_labels_are_refused",
+    ),
+    Statement(
+        "PixelPaddingValue",
+        "refused",
+        "unless it is 0",
+        "formats/test_dicom_says.py::test_another_background_is_refused",
+    ),
+    Statement(
+        "FrameOfReferenceUID",
+        "noted",
+        "two that differ, which who conceals files gives them",
+        "formats/test_dicom_says.py::test_another_frame_of_reference_is_noted",
+    ),
 )

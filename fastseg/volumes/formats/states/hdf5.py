@@ -75,4 +75,52 @@ STATES = (
         "the value of chunks that are not stored, whose number a note says",
         "formats/test_hdf5_says.py::test_chunks_that_are_not_stored_are_noted",
     ),
+    Statement(
+        "valid_range, valid_min, valid_max",
+        "refused",
+        "where a value lies outside, and is not declared to be no data",
+        "formats/test_cf.py::test_values_outside_of_the_valid_range_have_no_label",
+    ),
+    Statement(
+        "flag_values, flag_meanings, names of enumerations",
+        "obeyed",
+        "names of labels; flag_masks, of which several may be set, are refused",
+        "formats/test_cf.py::test_a_table_of_flags_names_the_labels",
+    ),
+    Statement(
+        "grid_mapping",
+        "obeyed",
+        "other reference systems are another place",
+        "formats/test_cf.py::test_reference_systems_are_compared_with_and_without_a_text",
+    ),
+    Statement(
+        "units, scale_factor and add_offset of coordinates",
+        "obeyed",
+        "lengths in metres",
+        "formats/test_cf.py::test_units_and_packed_values_of_coordinates_count",
+    ),
+    Statement(
+        "coordinates of two axes",
+        "obeyed",
+        "by their corners",
+        "formats/test_cf.py::test_coordinates_of_two_axes_are_compared",
+    ),
+    Statement(
+        "resolution in axistags",
+        "obeyed",
+        "in its own unit",
+        "formats/test_hdf5_programs.py::test_the_resolution_of_ilastik_is_compared",
+    ),
+    Statement(
+        "StructMetadata of HDF-EOS",
+        "obeyed",
+        "other grids are another place",
+        "formats/test_hdf5_programs.py::test_grids_of_hdf_eos_are_compared",
+    ),
+    Statement(
+        "Imaris: ImageSize, ExtMin, ExtMax",
+        "refused",
+        "its data are padded, and placed elsewhere in the file",
+        "formats/test_hdf5_programs.py::test_imaris_is_refused",
+    ),
 )

@@ -113,4 +113,46 @@ STATES = (
         "vectors and colours are no labels",
         "formats/test_itk_broken.py::test_hostile_headers_are_refused",
     ),
+    Statement(
+        "NRRD axis maxs",
+        "obeyed",
+        "with axis mins; refused where they contradict the spacings",
+        "formats/test_itk_says.py::test_ends_of_axes_of_nrrd",
+    ),
+    Statement(
+        "NRRD space without a space origin",
+        "noted",
+        "its first voxel is taken to be at 0",
+        "formats/test_itk_says.py::test_an_origin_that_is_not_stated_is_noted",
+    ),
+    Statement(
+        "NRRD kinds list, vector",
+        "obeyed",
+        "with `--channels`, along the first or the last axis",
+        "masks/test_channels.py::test_lists_of_nrrd_are_channels",
+    ),
+    Statement(
+        "MetaImage Offset, Position, Origin; TransformMatrix, Rotation, Orientation",
+        "obeyed",
+        "several that differ are refused",
+        "formats/test_itk_says.py::test_a_place_that_is_stated_twice_is_refused_where_it_differs",
+    ),
+    Statement(
+        "MetaImage CenterOfRotation",
+        "refused",
+        "beside a rotation",
+        "formats/test_itk_says.py::test_a_centre_of_rotation_counts_where_something_is_turned",
+    ),
+    Statement(
+        "MetaImage ObjectType",
+        "refused",
+        "of anything but images",
+        "formats/test_itk_says.py::test_other_objects_of_metaio_are_refused",
+    ),
+    Statement(
+        "Segment…_Layer, …_LabelValue",
+        "obeyed",
+        "two segments of one layer and value are refused",
+        "masks/test_slicer.py::test_two_segments_of_one_value_are_refused",
+    ),
 )

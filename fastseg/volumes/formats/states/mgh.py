@@ -35,4 +35,10 @@ STATES = (
         "how it was acquired, and by which commands it was made",
         "formats/test_mgh.py::test_tags_may_follow_the_voxels_and_are_verified",
     ),
+    Statement(
+        "colour tables behind the voxels",
+        "irrelevant",
+        "names that a stream comes to last; FreeSurfer numbers its regions alike everywhere, and `--labels` names them",
+        "formats/test_mgh.py::test_tags_may_follow_the_voxels_and_are_verified",
+    ),
 )

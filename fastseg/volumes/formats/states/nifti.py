@@ -87,4 +87,22 @@ STATES = (
         "how it is shown, was acquired or came to be",
         "formats/test_nifti.py::test_odd_headers_are_read_without_a_word",
     ),
+    Statement(
+        "label tables of two files",
+        "obeyed",
+        "where their numbers differ labels are matched by name, with a note, unless somebody names labels",
+        "../api/test_own_tables.py::test_labels_are_matched_by_the_names_in_both_files",
+    ),
+    Statement(
+        "label tables of the maps of CIFTI",
+        "refused",
+        "where they differ",
+        "formats/test_nifti_says.py::test_maps_of_cifti_with_tables_of_their_own_are_refused",
+    ),
+    Statement(
+        "qform and sform that differ, of one code",
+        "noted",
+        "taken is the sform",
+        "formats/test_nifti_says.py::test_two_places_of_one_space_are_noted",
+    ),
 )

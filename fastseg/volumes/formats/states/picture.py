@@ -44,7 +44,7 @@ STATES = (
         "formats/test_picture_says.py::test_greys_that_were_stretched_or_are_turned_are_refused",
     ),
     Statement(
-        "gAMA, sRGB, tRNS, pHYs, oFFs of PNG",
+        "gAMA, sRGB, tRNS, pHYs of PNG",
         "irrelevant",
         "how it is shown and printed",
         "formats/test_picture_says.py::test_how_greys_are_shown_or_printed_changes_nothing",
@@ -63,5 +63,41 @@ STATES = (
         "obeyed",
         "white is 1, black 0, as everybody reads it",
         "formats/test_picture_says.py::test_a_bit_of_pbm_is_its_colour",
+    ),
+    Statement(
+        "eXIf, Exif and XMP in texts, before or behind the pixels of PNG",
+        "refused",
+        "where they say that the picture is to be turned",
+        "formats/test_png_says.py::test_a_picture_to_be_turned_is_refused_wherever_it_says_so",
+    ),
+    Statement(
+        "pCAL of PNG",
+        "refused",
+        "values stand for others",
+        "formats/test_png_says.py::test_values_and_chunks_that_nobody_knows_are_refused",
+    ),
+    Statement(
+        "sCAL of PNG",
+        "obeyed",
+        "the spacing, in metres",
+        "formats/test_png_says.py::test_the_size_of_pixels_and_the_place_in_a_larger_picture_are_compared",
+    ),
+    Statement(
+        "oFFs of PNG",
+        "obeyed",
+        "the place in a larger picture, where both say it",
+        "formats/test_png_says.py::test_the_size_of_pixels_and_the_place_in_a_larger_picture_are_compared",
+    ),
+    Statement(
+        "critical chunks of PNG that are not known",
+        "refused",
+        "",
+        "formats/test_png_says.py::test_values_and_chunks_that_nobody_knows_are_refused",
+    ),
+    Statement(
+        "several pictures in a Netpbm file",
+        "refused",
+        "",
+        "formats/test_png_says.py::test_several_pictures_in_a_netpbm_file_are_refused",
     ),
 )

@@ -40,8 +40,8 @@ STATES = (
     Statement(
         "Compression: LERC, JPEG 2000, JPEG XL, WebP",
         "obeyed",
-        "read where the data say that nothing was lost: an error of 0, the reversible transform, no XYB; a stream of JPEG "
-        "2000 that was cut short does not say so",
+        "read where the data say that nothing was lost: an error of 0, the reversible transform with all coding passes, no "
+        "XYB; of a block of JPEG 2000 that is not there at all it cannot be told whether it was zeros",
         "formats/test_tiff_says.py::test_codecs_that_keep_labels_are_read",
     ),
     Statement(
@@ -111,4 +111,46 @@ STATES = (
         "formats/test_tiff.py::test_resolution_tags_alone_are_not_trusted",
     ),
     Statement("SamplesPerPixel", "refused", "colours are no labels", "formats/test_tiff.py::test_colours_are_refused"),
+    Statement(
+        "what later pages state",
+        "obeyed",
+        "pages that state another place, orientation, palette or no data than the first are refused",
+        "formats/test_tiff_pages.py::test_pages_that_state_something_else_than_the_first_are_refused",
+    ),
+    Statement(
+        "PhotometricInterpretation of colours and cameras",
+        "refused",
+        "also of a single sample",
+        "formats/test_tiff_pages.py::test_samples_of_colours_and_of_cameras_are_no_labels",
+    ),
+    Statement(
+        "Decode, LinearizationTable, BlackLevel",
+        "refused",
+        "they change what is stored",
+        "formats/test_tiff_pages.py::test_tags_that_change_what_is_stored_are_refused",
+    ),
+    Statement(
+        "RPCCoefficientTag",
+        "obeyed",
+        "other polynomials are another place",
+        "formats/test_tiff_pages.py::test_rational_polynomials_place_a_picture",
+    ),
+    Statement(
+        "calibration of ImageJ (cf, c0, c1)",
+        "obeyed",
+        "a straight line scales stored values; other functions are refused",
+        "formats/test_imagej.py::test_values_are_calibrated_by_a_straight_line",
+    ),
+    Statement(
+        "origin of ImageJ",
+        "obeyed",
+        "compared with that of other files of ImageJ",
+        "formats/test_imagej.py::test_the_origin_is_compared",
+    ),
+    Statement(
+        "MinSampleValue, TransferFunction, GrayResponseCurve, look-up tables of ImageJ",
+        "irrelevant",
+        "how it is shown and printed",
+        "formats/test_tiff.py::test_resolution_tags_alone_are_not_trusted",
+    ),
 )

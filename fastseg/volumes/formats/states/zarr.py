@@ -83,4 +83,16 @@ STATES = (
         "how it is shown",
         "formats/test_zarr_groups.py::test_an_image_with_labels_lists_them",
     ),
+    Statement(
+        "valid_range, valid_min, valid_max of CF",
+        "refused",
+        "where a value lies outside, and is not declared to be no data",
+        "formats/test_cf.py::test_values_outside_of_the_valid_range_have_no_label",
+    ),
+    Statement(
+        "flag_values, flag_meanings of CF",
+        "obeyed",
+        "names of labels; flag_masks, of which several may be set, are refused",
+        "formats/test_cf.py::test_a_table_of_flags_names_the_labels",
+    ),
 )
