@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from typing import Any
 
 import numpy as np
 import pytest
-from harness import compare
+from harness import compare, peak_mib, record
 
 import fastseg
 from fastseg import metrics
 from fastseg.phantom import noise_pair, phantom_pair
 
 GROUP = "Surfaces: their time / ours"
+MEMORY = "Surfaces: peak memory beyond the inputs, MiB"
+FLAT = "Surfaces: cost per element against that at 64³"
 K = 14
 SKEW = (1.5, 0.8, 0.8)
 
@@ -160,3 +164,41 @@ def test_surface_distance(benchmark: Any) -> None:
     np.testing.assert_allclose(far[0], [each[1] for each in found], rtol=1e-12)
     np.testing.assert_allclose(within[0], [each[3] for each in found], rtol=1e-12)
     compare(benchmark, "surface-distance, phantom 256³", ours, [peer], group=GROUP, rounds=3, warmup=0)
+
+
+def test_memory(benchmark: Any) -> None:
+    setup = "from fastseg.phantom import phantom_pair\nt, p = phantom_pair((512, 512, 512), 14)"
+    call = "fastseg.surface_distances({0}, {1}, spacing=1, labels=range(1, 14))"
+    start = time.perf_counter()
+    peak = benchmark.pedantic(
+        lambda: peak_mib(
+            setup, call.format("t[:64, :64, :64]", "p[:64, :64, :64]"), f"({call.format('t', 'p')}, None)[1]"
+        ),
+        rounds=1,
+    )
+    seconds = time.perf_counter() - start
+    record("surfaces of a phantom, 512³", [peak], seconds, group=MEMORY, floor=128, aim=64, unit="", at_most=True)
+
+
+def test_cost_of_an_element(benchmark: Any) -> None:
+    """At 64³ most of it is what any call costs, at 1,024³ most are the voxels that are of no surface."""
+
+    def cost(pair: Any, calls: int) -> tuple[float, int]:
+        start = time.perf_counter()
+        for _ in range(calls):
+            found = fastseg.surface_distances(*pair, spacing=1, labels=range(1, K))
+        return (time.perf_counter() - start) / calls, int(found.elements.sum())
+
+    benchmark.pedantic(lambda: None, rounds=1)
+    smallest: list[float] = []
+    for n in (64, 128, 256, 512, 1024):
+        pair = phantom_pair((n, n, n), K)
+        cost(pair, 1)
+        found = [cost(pair, max(1, (256 // n) ** 2)) for _ in range(5)]
+        each = [seconds / elements for seconds, elements in found]
+        smallest = smallest or each
+        ratios = [a / b for a, b in zip(each, smallest, strict=True)]
+        record(
+            f"surfaces of {n}³", ratios, statistics.median(seconds for seconds, _ in found),
+            group=FLAT, floor=2, aim=1.3, unit="", at_most=True,
+        )  # fmt: skip

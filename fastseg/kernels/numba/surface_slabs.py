@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,6 @@ class Slabs:
         self.border, self.across = border, int(axes == 3)
         self.planes, self.rows, self.columns = self.maps[0].shape
         self.step = max(1, _VOXELS // max(1, self.rows * self.columns))
-        self.number = -(-self.planes // self.step)
         self._values, self._table = layer.values, None
         largest = int(layer.values.max(initial=0))
         single = np.unique(layer.classes).size == layer.classes.size and int(layer.values.min(initial=0)) >= 0
@@ -54,23 +54,52 @@ class Slabs:
         self.pitch = self.columns + 2
         self.plane = self.pitch * (self.rows + 2 * self.across)
         start = self.plane + self.pitch * self.across + 1
-        self.flags = np.array([1, self.across, 1, start, surface == "object", self.classes[0] < 0], np.int64)
+        self.flags = np.array([1, self.across, 1, start, surface == "object", self.classes[0] < 0, 0, 0], np.int64)
         self._spare: list[tuple[Array, Array]] = []
+        self._flat = [self._as_it_lies(each) if surface != "surfel" else None for each in self.maps]
+        self._spans = list(self._cut())
+        self.number = len(self._spans)
 
     def slab(self, which: int, number: int) -> Slab:
         """Return a slab of the truth (0) or the prediction (1); it is in use until it is given back."""
-        first = number * self.step
-        last = min(first + self.step, self.planes)
-        labels, unknown = self._spare.pop() if self._spare else self._buffers()
+        first, last, inner = self._spans[number]
+        shape = (last - first, self.rows, self.columns)
+        flat = self._flat[which]
+        if inner and flat is not None:
+            plane = self.rows * self.columns
+            flags = np.append(self.flags[:6], [1, self.border == "extend"])
+            flags[3] = first * plane
+            return Slab(flat, np.empty(0, np.uint8), shape, first, flags, plane, self.columns)
+        try:
+            labels, unknown = self._spare.pop()
+        except IndexError:  # all are in use
+            labels, unknown = self._buffers()
         self._fill(labels, self.maps[which], first, last, self.outside)
         if self.unknown is not None:
             self._fill(unknown, self.unknown, first, last, 0)
-        shape = (last - first, self.rows, self.columns)
-        return Slab(labels, unknown, shape, first * self.rows * self.columns, self.flags, self.plane, self.pitch)
+        return Slab(labels, unknown, shape, first, self.flags, self.plane, self.pitch)
 
     def give_back(self, slab: Slab) -> None:
         """Let others use the buffers of a slab."""
-        self._spare.append((slab.labels, slab.unknown))
+        if slab.flags is self.flags:
+            self._spare.append((slab.labels, slab.unknown))
+
+    def _as_it_lies(self, source: Array) -> Array | None:
+        """Return a map that can be scanned without a copy, as one row; None for others."""
+        if source.dtype.kind == "b":
+            source = source.view(np.uint8)
+        whole = source.dtype == self.dtype and self._table is None and self.unknown is None
+        return source.reshape(-1) if whole and source.flags.c_contiguous and source.flags.aligned else None
+
+    def _cut(self) -> Iterator[tuple[int, int, bool]]:
+        """Yield the planes of each slab, and whether 64 lanes beside each of their voxels are in the map, too."""
+        last = self.planes - 2 if any(each is not None for each in self._flat) and self.rows * self.columns >= 64 else 0
+        first = 0
+        while first < self.planes:
+            inner = 1 <= first < last
+            end = 1 if first == 0 and last > 1 else min(first + self.step, last if inner else self.planes)
+            yield first, end, inner
+            first = end
 
     def _buffers(self) -> tuple[Array, Array]:
         size = (min(self.step, self.planes) + 2) * self.plane + _SPARE

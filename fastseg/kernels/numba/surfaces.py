@@ -1,12 +1,11 @@
 """Measures surfaces: elements of all classes in one scan, then the nearest elements, class by class and piece by piece.
 
-Memory, beyond the maps: 16 bytes a surface element, for each thread two slabs and two planes of float64, and bit maps of the
-boxes of the classes in hand, of which there is one, or as many as fit into 16 MiB.
+Memory, beyond the maps: 16 bytes a surface element, for each thread two slabs, four planes of numbers and 1 MiB of
+masks, and bit maps of the boxes of the classes in hand, of which there is one, or as many as fit into 16 MiB.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -14,38 +13,50 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.kernels.numba.surface_elements import Slab, find_elements
-from fastseg.kernels.numba.surface_lists import Elements
-from fastseg.kernels.numba.surface_nearest import EMPTY, fill_bits, search_near, search_planes
-from fastseg.kernels.numba.surface_overlaps import moves_of, overlay
+from fastseg.kernels.numba.simd.least import COLUMNS
+from fastseg.kernels.numba.surface_elements import (
+    KIND_SHIFT,
+    LEAST,
+    MOST,
+    NUMBER,
+    Slab,
+    coordinate_bits,
+    find_elements,
+    group_elements,
+)
+from fastseg.kernels.numba.surface_nearest import MASK_ROWS, Scratch, fill_bits, reach_of, search_near
+from fastseg.kernels.numba.surface_planes import column_bits, search_planes
 from fastseg.kernels.numba.surface_slabs import Slabs, solid
 from fastseg.kernels.numba.surface_surfels import find_surfels
-from fastseg.kernels.protocols.surfaces import RowDistances, Stage, SurfaceTask
+from fastseg.kernels.protocols.surfaces import RowDistances, Stage, SurfaceTask, no_distances
 from fastseg.kernels.surfels import surfel_measures
 
 __all__ = ["SurfaceMeasurer"]
 
 Array = npt.NDArray[Any]
 
-#: Elements of a class that are searched together, and how many of several classes are at least and at most.
-_PIECE, _LEAST, _MOST = 1 << 14, 1 << 13, 1 << 16
+#: Elements whose nearest ones are searched together.
+_PIECE = 1 << 14
 #: Words of the bit maps that are there at the same time.
 _MOST_WORDS = 1 << 21
-#: Columns around an element that are looked at before planes are searched.
-_MOST_STEPS = 2000
-#: Words of a bit map that are looked through for each element at most.
-_DENSE = 4
-#: Empty columns around a box, into which the first steps lead at most.
-_AROUND = 3
+
+
+class _Job(NamedTuple):
+    """A piece of the elements of a class, the surface that they are measured to, and its bit map."""
+
+    row: int
+    elements: Array
+    others: Array
+    box: Array
+    bits: Array
 
 
 class _Found(NamedTuple):
-    """Distances of some pieces of surfaces, in any order: of which row and kind each is, its square, how many have it."""
+    """Squared distances, how many elements have each, and of which kind these are; several may be equal."""
 
-    rows: Array
-    kinds: Array
     squares: Array
-    numbers: Array
+    weights: Array
+    kinds: Array
 
 
 class SurfaceMeasurer:
@@ -61,20 +72,21 @@ class SurfaceMeasurer:
             self._kinds = np.searchsorted(self._areas, measures)
             shape = (shape[0] + 1, shape[1] + (len(task.spacing) == 3), shape[2] + 1)  # of the corners
         self._parts = 1 if self._areas is None else self._areas.size
-        spacing = task.spacing if len(task.spacing) == 3 else (task.spacing[0], 1.0, task.spacing[1])
+        self._spacing = task.spacing if len(task.spacing) == 3 else (task.spacing[0], 1.0, task.spacing[1])
         self._shape = shape
-        self._squares = [_squares(n, step) for n, step in zip(shape, spacing, strict=True)]
-        self._steps = _steps(spacing[1:], shape[1:])
-        self._around = (_AROUND if shape[1] > 1 else 0, _AROUND)
-        self._near = _first_steps(spacing[1:], shape[1:])
-        self._limit = _limit(task.max_distance)
-        self._moves, self._moved = moves_of(spacing, shape, self._limit)
-        self._elements = np.zeros((task.classes, 2, self._parts), np.int64)
-        self._found: list[_Found] = []
-        self._farthest: list[tuple[Array, Array]] = []
+        self._shifts = np.array(coordinate_bits(shape))
+        self._squares = [_squares(n, step) for n, step in zip(shape, self._spacing, strict=True)]
+        # A hair more than the square, so that no root which is not greater than the distance has a square beyond it.
+        self._reach = reach_of(self._squares, task.max_distance * task.max_distance * (1 + 2.0**-50))
+        self._spare: list[Scratch] = []
+        self._found: list[list[_Found]] = [[] for _ in range(2 * task.classes)]
+        self._farthest: list[list[tuple[float, int]]] = [[] for _ in range(2 * task.classes)]
+        self._elements = [0] * (2 * task.classes)
+        self._alone: list[Array] = [np.empty(0, np.uint64)] * (2 * task.classes)
+        self._rows: list[RowDistances] = [no_distances(task.surface)] * (2 * task.classes)
 
     def stages(self) -> Iterator[Stage]:
-        """Yield the stages of each layer: find, group, fill the bit maps of some classes, search."""
+        """Yield the stages of each layer: find, group, fill the bit maps of some classes, search; then put all together."""
         task = self._task
         for layer in task.layers:
             slabs = Slabs(layer, task.excluded, len(task.spacing), task.surface, task.border)
@@ -86,225 +98,201 @@ class SurfaceMeasurer:
                 slabs.give_back(slab)
 
             yield len(found), find
-            elements = Elements(found, self._parts)
-            yield len(found), elements.group
-            self._elements += elements.numbers.transpose(1, 0, 2)
-            yield from self._searches(elements)
+            halves = (found[: slabs.number], found[slabs.number :])
+            maps = [_Elements(half) for half in halves]
+            found.clear()
+
+            def group(job: int, number: int = slabs.number, maps: list[_Elements] = maps) -> None:
+                which, slab = divmod(job, number)
+                maps[which].group(slab)
+
+            yield 2 * slabs.number, group
+            yield from self._searches(maps)
+        yield len(self._rows), self._put_together
 
     def _find(self, slab: Slab, classes: Array) -> tuple[Array, Array]:
         task = self._task
         if self._areas is None:
-            return find_elements(slab, classes, task.classes)
-        return find_surfels(slab, classes, task.classes, self._kinds, self._planes, task.border == "extend")
+            return find_elements(slab, classes, task.classes, self._shifts)
+        extend = task.border == "extend"
+        return find_surfels(slab, classes, task.classes, self._kinds, self._planes, extend, self._shifts)
 
-    def _searches(self, elements: Elements) -> Iterator[Stage]:
-        boxes = elements.boxes(self._around)
-        both = np.flatnonzero((elements.numbers.sum(2) > 0).all(0))
-        sizes = boxes[:, both, 6] * (boxes[:, both, 4:6] + 2 * boxes[:, both, 10:12]).prod(-1)
-        ends = np.cumsum(sizes.sum(0))
-        while both.size:
-            before = ends[0] - sizes[:, 0].sum()
-            count = max(1, int(np.searchsorted(ends - before, _MOST_WORDS, "right")))
-            chosen = np.ascontiguousarray(boxes[:, both[:count]].transpose(1, 0, 2)).reshape(-1, 12)  # class by class
-            words = sizes[:, :count].T.reshape(-1)
-            chosen[:, 7] = np.cumsum(words) - words
-            bits = np.zeros(int(words.sum()), np.uint64)
-            parts = _cut(chosen[:, 9] - chosen[:, 8])
+    def _searches(self, maps: list[_Elements]) -> Iterator[Stage]:
+        both = []
+        for k in range(self._task.classes):
+            here = [which for which, one in enumerate(maps) if one.numbers[k]]
+            for which in here:
+                self._elements[2 * k + which] = int(maps[which].numbers[k])
+            if len(here) == 1:  # there is no other surface
+                self._alone[2 * k + here[0]] = maps[here[0]].elements(k)
+            elif here:
+                both.append(k)
+        while both:
+            boxes: list[tuple[int, int, Array]] = []
+            words = 0
+            while both:
+                pair = [(both[0], which, one.box(both[0])) for which, one in enumerate(maps)]
+                words += sum(_size(box) for _, _, box in pair)
+                if boxes and words > _MOST_WORDS:
+                    break
+                boxes += pair
+                del both[0]
+            bits = [np.zeros(_size(box), np.uint64) for _, _, box in boxes]
 
-            def fill(
-                job: int, chosen: Array = chosen, bits: Array = bits, parts: list[tuple[int, int]] = parts
-            ) -> None:
-                first, last = parts[job]
-                fill_bits()(elements.places, chosen[first:last], *self._shape[1:], bits)
+            def fill(job: int, boxes: Any = boxes, bits: Any = bits) -> None:
+                k, which, box = boxes[job]
+                fill_bits()(maps[which].elements(k), self._shifts, box, bits[job])
 
-            yield len(parts), fill
-            if self._areas is None:  # else moves would have to be counted kind by kind
-                of = chosen[:, 9] - chosen[:, 8]
-                dense = np.flatnonzero(of * _DENSE >= words)
-                yield from self._overlays(elements, both[:count], dense, _cut(of[dense]), chosen, bits)
-            jobs = self._jobs(elements, both[:count])
-            pieces = _cut(jobs[:, 1] - jobs[:, 0])
+            yield len(boxes), fill
+            jobs = [
+                _Job(2 * k + which, here[start : start + _PIECE], there, boxes[index ^ 1][2], bits[index ^ 1])
+                for index, (k, which, _) in enumerate(boxes)
+                for here, there in ((maps[which].elements(k), maps[which ^ 1].elements(k)),)
+                for start in range(0, here.size, _PIECE)
+            ]
 
-            def search(
-                job: int, chosen: Array = chosen, bits: Array = bits, jobs: Array = jobs,
-                pieces: list[tuple[int, int]] = pieces,
-            ) -> None:  # fmt: skip
-                first, last = pieces[job]
-                self._search(elements.places, jobs[first:last], chosen, bits)
+            def search(job: int, jobs: list[_Job] = jobs) -> None:
+                self._search(jobs[job])
 
-            yield len(pieces), search
-            both, sizes, ends = both[count:], sizes[:, count:], ends[count:]
+            yield len(jobs), search
 
-    def _overlays(
-        self, elements: Elements, classes: Array, dense: Array, parts: list[tuple[int, int]], boxes: Array, bits: Array
-    ) -> Iterator[Stage]:
-        """Yield the stage that finds the nearest elements of boxes as far as they are a step or two away."""
-
-        def overlay_boxes(job: int) -> None:
-            some = dense[slice(*parts[job])]
-            counts, left = np.zeros((some.size, self._moved.size), np.int64), np.empty(some.size, np.int64)
-            farthest = np.empty((some.size, 2))
-            overlay()(
-                elements.places,
-                some,
-                boxes,
-                *self._shape[1:],
-                bits,
-                self._moves,
-                np.sqrt(self._moved),
-                counts,
-                left,
-                farthest,
-            )
-            rows = 2 * classes[some // 2] + some % 2
-            which, moves = np.nonzero(counts)
-            self._found.append(
-                _Found(rows[which], np.zeros(which.size, np.int64), self._moved[moves], counts[which, moves])
-            )
-            self._farthest.append((rows, farthest))
-            for box, number in zip(some.tolist(), left.tolist(), strict=True):
-                first = boxes[box, 8]
-                elements.places[first : first + number].sort()  # in the order of the volume again
-                elements.ranges[1][box % 2, classes[box // 2], 0] = first + number
-
-        yield len(parts), overlay_boxes
-
-    def _jobs(self, elements: Elements, classes: Array) -> Array:
-        """Return the pieces of the surfaces of some classes: first and last place, the box of the other surface, row, kind."""
-        first, last = (each[:, classes].transpose(1, 0, 2).reshape(-1) for each in elements.ranges)
-        others = np.arange(2 * classes.size).reshape(-1, 2)[:, ::-1].reshape(-1)
-        rows = (2 * classes[:, None] + np.arange(2)).reshape(-1)
-        kinds = np.tile(np.arange(self._parts), rows.size)
-        others, rows = (np.repeat(each, self._parts) for each in (others, rows))
-        counts = -((first - last) // _PIECE)
-        which = np.repeat(np.arange(first.size), counts)
-        begin = first[which] + _PIECE * (np.arange(which.size) - np.repeat(np.cumsum(counts) - counts, counts))
-        table = [begin, np.minimum(begin + _PIECE, last[which]), others[which], rows[which], kinds[which]]
-        return np.ascontiguousarray(np.stack(table, axis=1), np.int64)
-
-    def _search(self, places: Array, jobs: Array, boxes: Array, bits: Array) -> None:
-        """Find the distances of some pieces."""
-        numbers = jobs[:, 1] - jobs[:, 0]
-        total, room = int(numbers.sum()), 2 << int(numbers.max()).bit_length()
-        found, often, missed = np.empty(total), np.empty(total, np.int64), np.empty(total, np.int32)
-        told, farthest = np.empty((len(jobs), 2), np.int64), np.empty((len(jobs), 2))
-        search_near()(
-            places, jobs, boxes, *self._shape[1:], bits, *self._squares, *self._steps, self._limit, np.empty(room),
-            np.empty(room, np.int64), found, often, missed, told, farthest, np.empty(self._near, np.int64),
+    def _search(self, job: _Job) -> None:
+        """Keep the squared distances of a piece, and their numbers, in any order of pieces."""
+        kinds, reach = self._parts, self._reach
+        try:
+            scratch = self._spare.pop()
+        except IndexError:  # all are in use
+            scratch = Scratch(reach, kinds, self._shape[2], _PIECE)
+        height, width = job.box[4:6].tolist()
+        number = search_near()(
+            job.elements, self._shifts, job.box, job.bits, *self._squares, reach.offsets, reach.limit, int(reach.closed),
+            max(4096, height * width // 4), kinds, reach.levels, scratch.arena, scratch.tables, scratch.known, scratch.recent,
+            scratch.counts, scratch.touched, scratch.missed, scratch.farthest,
         )  # fmt: skip
-        starts, distinct = np.cumsum(numbers) - numbers, told[:, 0]
-        which = np.repeat(np.arange(len(jobs)), distinct)
-        where = np.arange(which.size) + (starts - np.cumsum(distinct) + distinct)[which]
-        results = [_Found(jobs[which, 3], jobs[which, 4], found[where], often[where])]
-        for j in np.flatnonzero(told[:, 1]).tolist():
-            first, last, box, row, kind = jobs[j].tolist()
-            left = missed[starts[j] : starts[j] + told[j, 1]]
-            keys, counts = self._search_planes(places[first:last], left, boxes[box], bits, farthest[j])
-            results.append(_Found(np.full(keys.size, row), np.full(keys.size, kind), keys, counts))
-        self._found += results  # in any order: they are counts
-        self._farthest.append((jobs[:, 3], farthest))
+        root, which = scratch.farthest.tolist()
+        self._note(job, root, int(which) if root >= 0 else 0)
+        touched = scratch.touched[:number]
+        places, kind = np.divmod(touched, kinds) if kinds > 1 else (touched.copy(), touched)
+        weights = scratch.counts[touched].astype(np.int64)
+        scratch.counts[touched] = 0
+        self._found[job.row].append(_Found(reach.squares[places], weights, kind.astype(np.int16)))
+        missed = scratch.missed[1 : scratch.missed[0] + 1]
+        if missed.size:
+            squares = self._far(job, missed)
+            roots = np.sqrt(squares)
+            roots[roots > self._task.max_distance] = -1
+            self._note(job, float(roots.max()), int(missed[roots.argmax()]))
+            if kinds == 1:
+                squares.sort()
+            kind = (job.elements[missed] >> KIND_SHIFT).astype(np.int16)
+            self._found[job.row].append(_together(_Found(squares, np.ones(missed.size, np.int64), kind), kinds))
+        self._spare.append(scratch)
 
-    def _search_planes(
-        self, places: Array, missed: Array, box: Array, bits: Array, farthest: Array
-    ) -> tuple[Array, Array]:
-        """Return the squared distances of what is left of a piece, and their numbers."""
-        room = 2 << missed.size.bit_length()
-        keys, counts = np.full(room, EMPTY), np.zeros(room, np.int64)
-        rows, columns = self._shape[1:]
-        height, width = box[4:6].tolist()
-        room_y = [np.empty(height, dtype) for dtype in (np.float64, np.int64, np.float64)]
-        squares, least, at = np.empty(height * width), np.empty(rows * width), 0
-        while at < missed.size:
-            at += search_planes()(
-                places, missed[at:], rows, columns, box, bits, *self._squares, squares, *room_y, least, self._limit,
-                keys, counts, farthest,
-            )  # fmt: skip
-        there = counts > 0
-        return keys[there], counts[there]
+    def _note(self, job: _Job, root: float, which: int) -> None:
+        """Keep the largest distance of a piece, if there is one, and where the first element is that is so far away."""
+        if root >= 0:
+            self._farthest[job.row].append((-root, int(job.elements[which]) & ((1 << int(KIND_SHIFT)) - 1)))
+
+    def _far(self, job: _Job, missed: Array) -> Array:
+        """Return the squared distances of elements whose nearest is not near by."""
+        box = job.box.copy()
+        box[5] += -box[5] % COLUMNS  # there is nothing in what is added
+        depth, height, width = box[3:6].tolist()
+        columns = np.zeros((depth + 63) // 64 * height * width, np.uint64)
+        column_bits()(job.others, self._shifts, box, columns)
+        beyond = np.full(COLUMNS, math.inf)
+        mirrored = [np.concatenate([beyond, each[:0:-1], each, beyond]) for each in self._squares[1:]]
+        found = np.empty(missed.size, np.uint64)
+        squares = np.empty(height * width + 8)
+        squares = squares[-squares.ctypes.data % 64 // 8 :][: height * width]  # from a cache line's start on
+        before, after = (np.empty(height * width, np.int64) for _ in range(2))
+        heights, sites, starts = (np.empty(height, dtype) for dtype in (np.float64, np.int64, np.float64))
+        search_planes()(
+            job.elements, missed, self._shifts, box, columns, self._squares[1], *mirrored, self._spacing[0],
+            squares, before, after, heights, sites, starts, np.empty(self._shape[1] * width), found,
+        )  # fmt: skip
+        return found.view(np.float64)
 
     def result(self) -> list[tuple[RowDistances, RowDistances]]:
-        """Return the distances of each class, in both directions: equal ones of several pieces put together, kind by kind."""
-        totals = self._elements.sum(2)
-        alone = self._elements * (totals == 0).any(1)[:, None, None]  # there is no other surface
-        rows, kinds = np.nonzero(alone.reshape(-1, self._parts))
-        infinite = _Found(rows, kinds, np.full(rows.size, math.inf), alone.reshape(-1, self._parts)[rows, kinds])
-        rows, kinds, squares, numbers = (np.concatenate(each) for each in zip(infinite, *self._found, strict=True))
+        """Return the distances of each class, in both directions."""
+        return list(zip(self._rows[::2], self._rows[1::2], strict=True))
+
+    def _put_together(self, index: int) -> None:
+        """Keep the distances of one surface: equal ones of several pieces as one, kind by kind."""
+        found = self._found[index]
+        alone = self._alone[index]
+        if alone.size:
+            kinds, numbers = np.unique(alone >> KIND_SHIFT, return_counts=True)
+            found = [_Found(np.full(kinds.size, math.inf), numbers, kinds.astype(np.int16))]
+        if not found:
+            return
+        squares, weights, kinds = (np.concatenate(each) for each in zip(*found, strict=True))
         distances = np.sqrt(squares)
-        order = np.lexsort((kinds, distances, rows))
-        keys: list[Array] = [each[order] for each in (rows, distances, kinds)]
-        new = np.ones(order.size, bool)
-        new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
-        starts = np.flatnonzero(new)
-        rows, distances, kinds = [key[starts] for key in keys]
-        weights = np.add.reduceat(numbers[order], starts) if starts.size else numbers
+        distances[distances > self._task.max_distance] = math.inf
+        distances, weights, kinds = _together(_Found(distances, weights, kinds), self._parts)
         areas = None if self._areas is None else self._areas[kinds]
-        ends, indices = np.searchsorted(rows, np.arange(totals.size + 1)).tolist(), self._indices(totals.size)
-        found = [
-            RowDistances(distances[a:b], weights[a:b], number, None if areas is None else areas[a:b], index)
-            for a, b, number, index in zip(ends, ends[1:], totals.reshape(-1).tolist(), indices, strict=False)
-        ]
-        return list(zip(found[::2], found[1::2], strict=True))
+        self._rows[index] = RowDistances(distances, weights, self._elements[index], areas, self._index(index))
 
-    def _indices(self, rows: int) -> list[tuple[int, ...] | None]:
-        """Return the index of the farthest element of each row: the largest distance, and of equal ones the first place."""
-        best = [(-1.0, -1.0)] * rows
-        for of, farthest in self._farthest:
-            for row, (root, place) in zip(of.tolist(), farthest.tolist(), strict=True):
-                if root > best[row][0] or (root == best[row][0] and place < best[row][1]):
-                    best[row] = root, place
-        axes = [0, 1, 2] if len(self._task.spacing) == 3 else [0, 2]
-        places = np.array([max(place, 0.0) for _, place in best], np.int64)
-        found = np.stack(np.unravel_index(places, self._shape), axis=1)[:, axes].tolist()
-        return [None if place < 0 else tuple(index) for index, (_, place) in zip(found, best, strict=True)]
+    def _index(self, row: int) -> tuple[int, ...] | None:
+        """Return the index of the first element of a row that has the largest distance."""
+        if not self._farthest[row]:
+            return None
+        _, place = min(self._farthest[row])
+        high, low = self._shifts.tolist()
+        index = place >> high, (place >> low) & ((1 << (high - low)) - 1), place & ((1 << low) - 1)
+        return index if len(self._task.spacing) == 3 else (index[0], index[2])
 
 
-def _cut(numbers: Array) -> list[tuple[int, int]]:
-    """Return from which to which piece of so many elements jobs go, that are worth a call and leave some for all threads."""
-    upto = np.cumsum(numbers)
-    if not upto.size:
-        return []
-    size = min(max(int(upto[-1]) // 16, _LEAST), _MOST)
-    ends = np.unique(np.append(np.flatnonzero(np.diff((upto - 1) // size)) + 1, upto.size)).tolist()
-    return [*zip([0, *ends], ends, strict=False)]
+class _Elements:
+    """The elements of one map: of each slab, then of each class, in the order of the volume."""
+
+    def __init__(self, found: list[tuple[Array, Array]]) -> None:
+        self._words = [words for words, _ in found]
+        tallies = np.array([tally for _, tally in found])
+        self.numbers = tallies[:, :, NUMBER].sum(0)
+        self._least = tallies[:, :, LEAST:MOST].min(0)
+        self._most = tallies[:, :, MOST:].max(0)
+        self._ends = np.cumsum(self.numbers)
+        before = np.cumsum(tallies[:, :, NUMBER], axis=0) - tallies[:, :, NUMBER]
+        self._cursors = np.ascontiguousarray(before + (self._ends - self.numbers))
+        self._grouped = np.empty(int(self.numbers.sum()), np.uint64)
+
+    def group(self, slab: int) -> None:
+        """Put a slab's elements to those of their classes."""
+        group_elements(self._words[slab], self._cursors[slab], self._grouped)
+        self._words[slab] = np.empty(0, np.uint64)
+
+    def elements(self, k: int) -> Array:
+        """Return the elements of a class."""
+        return self._grouped[self._ends[k] - self.numbers[k] : self._ends[k]]
+
+    def box(self, k: int) -> Array:
+        """Return the box of a class, as `fill_bits` takes it."""
+        lengths = self._most[k] - self._least[k] + 1
+        return np.concatenate([self._least[k], lengths, [(lengths[2] + 63) // 64 + 2, lengths[1] + MASK_ROWS]])
 
 
-@functools.lru_cache(maxsize=64)
+def _size(box: Array) -> int:
+    """Return the words of the bit map of a box."""
+    return int(box[3] * box[6] * box[7])
+
+
 def _squares(number: int, step: float) -> Array:
     """Return the squared distance of each offset along an axis, rounded as SciPy's distance transform rounds it."""
     offsets = np.arange(number, dtype=np.float64) * step
     return np.asarray(offsets * offsets)
 
 
-@functools.lru_cache(maxsize=32)
-def _limit(farthest: float) -> float:
-    """Return the least squared distance whose root is more than that."""
-    square = farthest * farthest
-    while math.sqrt(square) > farthest:
-        square = math.nextafter(square, 0)
-    while square < math.inf and math.sqrt(square) <= farthest:
-        square = math.nextafter(square, math.inf)
-    return square
-
-
-@functools.lru_cache(maxsize=32)
-def _steps(spacing: tuple[float, float], shape: tuple[int, int]) -> tuple[Array, Array, float]:
-    """Return the columns around an element by their distance, their squared distances, and up to which all are there."""
-    radius = math.sqrt(_MOST_STEPS / math.pi * spacing[0] * spacing[1])
-    reach = [min(n - 1, int(min(radius / step, 4 * _MOST_STEPS))) for n, step in zip(shape, spacing, strict=True)]
-    dy, dx = (np.arange(-n, n + 1) for n in reach)
-    near_y, near_x = (_squares(n + 1, step) for n, step in zip(reach, spacing, strict=True))
-    bounds = near_y[np.abs(dy)][:, None] + near_x[np.abs(dx)]
-    whole = all(n == size - 1 for n, size in zip(reach, shape, strict=True))
-    limit = math.inf if whole and bounds.size <= 4 * _MOST_STEPS else radius * radius * (1 - 1e-9)
-    y, x = np.nonzero(bounds <= limit)
-    order = np.argsort(bounds[y, x], kind="stable")
-    steps = np.stack([dy[y[order]], dx[x[order]]], axis=1)
-    return np.ascontiguousarray(steps, np.int64), np.append(bounds[y, x][order], math.inf), limit
-
-
-@functools.lru_cache(maxsize=32)
-def _first_steps(spacing: tuple[float, float], shape: tuple[int, int]) -> int:
-    """Return how many of the first columns around an element are within those around a box."""
-    steps, _, _ = _steps(spacing, shape)
-    far = np.flatnonzero((np.abs(steps) > _AROUND).any(1))
-    return int(far[0]) if far.size else len(steps)
+def _together(found: _Found, parts: int) -> _Found:
+    """Return the same with every number and kind once, in increasing order."""
+    squares, weights, kinds = found
+    order = np.argsort(squares, kind="stable")  # at once where they are in order
+    squares = squares[order]
+    new = squares[1:] != squares[:-1]
+    if parts > 1:  # the ranks of numbers and kinds are one number, as what two keys sort takes several times as long
+        ranks = np.concatenate([[0], np.cumsum(new)]) * parts + kinds[order]
+        again = np.argsort(ranks)
+        order, squares, ranks = order[again], squares[again], ranks[again]
+        new = ranks[1:] != ranks[:-1]
+    starts = np.flatnonzero(np.concatenate([[True], new]))
+    return _Found(squares[starts], np.add.reduceat(weights[order], starts), kinds[order[starts]])
