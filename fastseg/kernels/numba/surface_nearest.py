@@ -17,7 +17,8 @@ import numpy.typing as npt
 from numba import types
 
 from fastseg.kernels.numba.jit import device, kernel
-from fastseg.kernels.numba.simd.lanes import as_bits, leading_zeros, rows_within, trailing_zeros
+from fastseg.kernels.numba.simd.lanes import as_bits, leading_zeros, trailing_zeros
+from fastseg.kernels.numba.simd.rows import rows_within
 from fastseg.kernels.numba.stages import own
 from fastseg.kernels.numba.surface_elements import KIND_SHIFT
 
@@ -129,7 +130,7 @@ def near_words(
             if plane >= 0:
                 most = max(most >> 2, np.int64(64)) if left <= 0 else min(most << 1, allowance)
             plane, left = z, most
-        best, place, tries = limit, nowhere, np.int64(0)
+        best, place, tries = np.float64(limit), nowhere, np.int64(0)
         column, row, first = z - box[0], y - box[1], x - box[2] - 32
         word = (first >> 6) + 1
         if word >= 0 and word + 1 < words and (left > 0 or closed != 0):

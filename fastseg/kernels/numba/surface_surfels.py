@@ -14,7 +14,8 @@ import numpy.typing as npt
 from numba import types
 
 from fastseg.kernels.numba.jit import device, kernel
-from fastseg.kernels.numba.simd.lanes import block_matches, differing_lanes, trailing_zeros
+from fastseg.kernels.numba.simd.lanes import differing_lanes, trailing_zeros
+from fastseg.kernels.numba.simd.rows import block_matches
 from fastseg.kernels.numba.stages import own
 from fastseg.kernels.numba.surface_elements import CLASS_SHIFT, KIND_SHIFT, Slab, empty_tally, tally_element
 

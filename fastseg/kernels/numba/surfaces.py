@@ -6,6 +6,7 @@ masks, and bit maps of the boxes of the classes in hand, of which there is one, 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from fastseg.kernels.numba.surface_elements import (
     find_elements,
     group_elements,
 )
-from fastseg.kernels.numba.surface_nearest import MASK_ROWS, Scratch, fill_bits, reach_of, search_near
+from fastseg.kernels.numba.surface_nearest import MASK_ROWS, Reach, Scratch, fill_bits, reach_of, search_near
 from fastseg.kernels.numba.surface_planes import column_bits, search_planes
 from fastseg.kernels.numba.surface_slabs import Slabs, solid
 from fastseg.kernels.numba.surface_surfels import find_surfels
@@ -75,9 +76,7 @@ class SurfaceMeasurer:
         self._spacing = task.spacing if len(task.spacing) == 3 else (task.spacing[0], 1.0, task.spacing[1])
         self._shape = shape
         self._shifts = np.array(coordinate_bits(shape))
-        self._squares = [_squares(n, step) for n, step in zip(shape, self._spacing, strict=True)]
-        # A hair more than the square, so that no root which is not greater than the distance has a square beyond it.
-        self._reach = reach_of(self._squares, task.max_distance * task.max_distance * (1 + 2.0**-50))
+        self._squares, self._reach = _geometry(shape, self._spacing, task.max_distance)
         self._spare: list[Scratch] = []
         self._found: list[list[_Found]] = [[] for _ in range(2 * task.classes)]
         self._farthest: list[list[tuple[float, int]]] = [[] for _ in range(2 * task.classes)]
@@ -275,6 +274,14 @@ class _Elements:
 def _size(box: Array) -> int:
     """Return the words of the bit map of a box."""
     return int(box[3] * box[6] * box[7])
+
+
+@functools.lru_cache(maxsize=16)
+def _geometry(shape: tuple[int, ...], spacing: tuple[float, ...], farthest: float) -> tuple[list[Array], Reach]:
+    """Return the squared distances of all offsets along each axis, and what is near by: the same for all images of a shape."""
+    along = [_squares(n, step) for n, step in zip(shape, spacing, strict=True)]
+    # A hair more than the square, so that no root which is not greater than the distance has a square beyond it.
+    return along, reach_of(along, farthest * farthest * (1 + 2.0**-50))
 
 
 def _squares(number: int, step: float) -> Array:
