@@ -199,7 +199,6 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(surface_slabs, "_VOXELS", 5000)
     monkeypatch.setattr(surfaces, "_PIECE", 300)
     monkeypatch.setattr(surfaces, "_MOST_WORDS", 9000)
-    monkeypatch.setattr(surfaces, "_LEAST", 500)
     for threads in (1, 3):
         fastseg.set_num_threads(threads)
         try:
