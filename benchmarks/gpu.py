@@ -20,8 +20,8 @@ from typing import Any
 HERE = Path(__file__).parent
 #: Seconds of all, and of a part that then is taken for one that hangs.
 LIMIT, PART_LIMIT = 295, 110
-#: What a process ends with whose last line says already why it cannot go on.
-SAID = 3
+#: What a process ends with whose last line says already why it cannot go on, or that there is no GPU.
+SAID, NO_GPU = 3, 4
 
 
 def command(file: Path, part: int, begun: float) -> list[str]:
@@ -43,7 +43,7 @@ def supervise(file: Path, limit: float = LIMIT, part_limit: float = PART_LIMIT) 
             code = watched(child, marker, begun + limit, part_limit)
         end = errors.read_text(errors="replace")[-600:]
         errors.unlink()
-        if code == 0:
+        if code in (0, NO_GPU):
             break
         if code != SAID:
             add(file, f"part {reached(marker, part)[0]}", begun, failed=f"ended with {code}", said=end)

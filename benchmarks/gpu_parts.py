@@ -34,6 +34,8 @@ CEILING, NARROW, WIDE, MASK_VOXELS = 1 << 29, 1 << 27, 1 << 24, 1 << 21
 SHAPES = ((256, 256), (128, 128, 128))
 #: Seconds after which no part is begun any more, and no program goes on.
 LATEST, LAST = 250, 290
+#: What a process ends with that has no GPU, as in `gpu.py`.
+NO_GPU = 4
 
 
 def pair(kind: str, classes: int, voxels: int, dtype: Any) -> tuple[Any, Any]:
@@ -238,8 +240,17 @@ def main() -> None:
     parser.add_argument("--part", type=int, default=0, help="the first one")
     parser.add_argument("--begun", type=float, help="when the first process began, in seconds")
     given = parser.parse_args()
-    marker = given.file.with_suffix(".part")
-    ask(Report(given.file, given.begun), given.part, lambda number: marker.write_text(f"{number} {time.time()}\n"))
+    report, marker, parent = Report(given.file, given.begun), given.file.with_suffix(".part"), os.getppid()
+    if not torch.cuda.is_available():
+        report.add("machine", failed="PyTorch finds no GPU of NVIDIA's that it can use")
+        raise SystemExit(NO_GPU)
+
+    def begin(number: int) -> None:
+        if os.getppid() != parent:
+            raise SystemExit("whoever asked is gone")
+        marker.write_text(f"{number} {time.time()}\n")
+
+    ask(report, given.part, begin)
 
 
 if __name__ == "__main__":

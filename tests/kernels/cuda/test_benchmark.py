@@ -47,7 +47,7 @@ def test_every_part_has_a_result(cpu: Cpu, monkeypatch: pytest.MonkeyPatch, tmp_
     for name, value in {
         "Event": Event, "synchronize": lambda: None, "current_stream": lambda: None, "empty_cache": lambda: None,
         "get_device_name": lambda: "none", "max_memory_allocated": lambda: 0, "memory_allocated": lambda: 0,
-        "reset_peak_memory_stats": lambda: None, "_sleep": lambda cycles: None,
+        "reset_peak_memory_stats": lambda: None, "_sleep": lambda cycles: None, "is_available": lambda: True,
         "get_device_properties": lambda _: SimpleNamespace(major=9, minor=0, multi_processor_count=2, total_memory=1 << 30),
     }.items():  # fmt: skip
         monkeypatch.setattr(torch.cuda, name, value)
@@ -163,3 +163,14 @@ def test_the_table_of_the_readme() -> None:
     (block,) = gpu_table.BLOCK.findall(gpu_table.README.read_text())
     heading = block.splitlines()[0]
     assert ("not yet measured" in heading) == (block == gpu_table.table([]))
+
+
+def test_without_a_gpu_that_is_said(tmp_path: Path) -> None:
+    import gpu
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU, and its driver works")
+    gpu.supervise(tmp_path / "gpu.json")
+    (line,) = json.loads((tmp_path / "gpu.json").read_text())
+    assert line["failed"] == "PyTorch finds no GPU of NVIDIA's that it can use"
