@@ -101,7 +101,7 @@ def compute_dice(
     per_component: bool = False,
     ignore_index: int | None = None,
 ) -> Any:
-    """Counted here: two one-hot maps of zeros and ones, or two label maps, on the CPU."""
+    """Counted here: two one-hot maps of zeros and ones, or two label maps, on the CPU or a GPU."""
     return _dice_of(y_pred, y, include_background, ignore_empty, num_classes, per_component, ignore_index)
 
 

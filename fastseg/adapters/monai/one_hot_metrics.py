@@ -107,7 +107,7 @@ def compute_iou(
     ignore_empty: bool = True,
     ignore_index: int | None = None,
 ) -> Any:
-    """Counted here: one-hot maps of zeros and ones, on the CPU."""
+    """Counted here: one-hot maps of zeros and ones, on the CPU or a GPU."""
     return _iou(y_pred, y, include_background, ignore_empty, ignore_index)
 
 
@@ -121,7 +121,7 @@ def compute_generalized_dice(
     ignore_index: int | None = None,
     epsilon: float = 1e-8,  # noqa: ARG001 — the host does not use it either
 ) -> Any:
-    """Counted here: one-hot maps of zeros and ones, on the CPU."""
+    """Counted here: one-hot maps of zeros and ones, on the CPU or a GPU."""
     return _generalized_dice(y_pred, y, include_background, weight_type, sum_over_classes, ignore_index)
 
 
@@ -132,7 +132,7 @@ def get_confusion_matrix(
     include_background: bool = True,
     ignore_index: int | None = None,
 ) -> Any:
-    """Counted here: one-hot maps of zeros and ones, on the CPU; not two boolean ones, of which the host finds none right."""
+    """Counted here: one-hot maps of zeros and ones, on the CPU or a GPU; not two boolean ones."""
     return _matrix(y_pred, y, include_background, ignore_index)
 
 
