@@ -214,20 +214,23 @@ class Nvidia:
             room = 1 << max(12, (size - 1).bit_length())  # few sizes, so that memory is used again
             free = self._pinned.setdefault((device.index, device.stream, room), [])
             host = free.pop() if free else self._new_pinned(room)
+            in_graph = self._capturing(device)
+            if in_graph:  # what the memory held before is no result, should somebody ask before the graph is launched
+                ctypes.memset(host.pointer, 0, size)
             self._call(self.cuda.cuMemcpyDtoHAsync(host.pointer, pointer, size, device.stream))
-            if self._capturing(device):
+            if in_graph:
                 # Memory that a graph writes to whenever it is launched is nobody else's from now on, and there is no moment
                 # at which it is written.
-                return Copy(self, host, size, device, in_graph=True)
+                return Copy(self, host, size, device, in_graph)
             self._call(self.cuda.cuEventRecord(host.written, device.stream))
-            return Copy(self, host, size, device, in_graph=False)
+            return Copy(self, host, size, device, in_graph)
 
     def wait(self, copy: Copy) -> None:
         """Wait until a copy is there; others may work on meanwhile."""
         self.push(copy.device.index)
         try:
             if copy.in_graph:
-                self._call(self.cuda.cuStreamSynchronize(copy.device.stream))
+                self._call(self.cuda.cuCtxSynchronize())  # a graph may be launched on any stream
             else:
                 self._call(self.cuda.cuEventSynchronize(copy.host.written))
         finally:

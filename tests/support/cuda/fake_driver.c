@@ -104,6 +104,10 @@ Result cuStreamSynchronize(void *stream) {
   IN_CONTEXT("cuStreamSynchronize");
   return capturing && stream != &stream_memory ? CAPTURED : SUCCESS;
 }
+Result cuCtxSynchronize(void) {
+  IN_CONTEXT("cuCtxSynchronize");
+  return SUCCESS;
+}
 Result cuStreamWaitEvent(void *stream, void *event, unsigned flags) {
   IN_CONTEXT("cuStreamWaitEvent");
   (void)stream;

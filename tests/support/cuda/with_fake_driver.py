@@ -62,7 +62,7 @@ def main(log: Path, fake: Any) -> None:
     assert "cuEventRecord" not in calls(log)
     fake.fake_capture(0)
     assert captured.matrix.sum() == 6
-    assert calls(log) == ["cuStreamSynchronize"]
+    assert calls(log) == ["cuCtxSynchronize"]
 
     # Work space of many streams is not kept for ever.
     for stream in range(100, 150):
