@@ -320,6 +320,11 @@ class Nvidia:
 
     def _call(self, result: tuple[Any, ...]) -> Any:
         status, *values = result
+        if status == self.cuda.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
+            raise NoDevice(
+                "the GPU has no memory left for the tables of a call (CUDA_ERROR_OUT_OF_MEMORY); what PyTorch keeps for "
+                "itself, torch.cuda.empty_cache() gives back"
+            )
         if status != self.cuda.CUresult.CUDA_SUCCESS:
             raise RuntimeError(f"the GPU's driver failed: {getattr(status, 'name', status)}")
         return values[0] if len(values) == 1 else tuple(values)

@@ -12,7 +12,7 @@ __all__ = ["Device", "DeviceArray", "NoDevice"]
 
 
 class NoDevice(RuntimeError):  # noqa: N818 - it says what is missing, not what went wrong
-    """Arrays on a GPU cannot be counted here: no driver, no package that calls it, or no kernel for that GPU."""
+    """Arrays on a GPU cannot be counted here: no driver or package that calls it, no kernel for that GPU, or no memory."""
 
 
 @dataclass(frozen=True)

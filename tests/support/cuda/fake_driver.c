@@ -12,7 +12,7 @@ typedef int Result;
 typedef uint64_t Pointer;
 enum { SUCCESS = 0, INVALID = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, INVALID_CONTEXT = 201, NOT_FOUND = 500, CAPTURED = 907 };
 
-static int initialised, depth, capturing, relaxed;
+static int initialised, depth, capturing, relaxed, full;
 static char context, stream_memory;
 
 static void tell(const char *what) {
@@ -54,7 +54,7 @@ Result cuDeviceGetAttribute(int *value, int which, int device) {
 }
 Result cuMemAlloc(Pointer *place, size_t size) {
   ALLOCATES("cuMemAlloc");
-  void *memory = size ? malloc(size) : 0;
+  void *memory = size && !full ? malloc(size) : 0;
   if (!memory) return size ? OUT_OF_MEMORY : INVALID;
   memset(memory, 0xa5, size);
   return *place = (Pointer)(uintptr_t)memory, SUCCESS;
@@ -172,6 +172,7 @@ Result cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsign
 
 // What tests do to it.
 void fake_capture(int on) { capturing = on; }
+void fake_full(int on) { full = on; }
 
 Result cuGetProcAddress_v2(const char *name, void **place, int version, uint64_t flags, int *status) {
   (void)version;

@@ -17,7 +17,7 @@ from support.cuda.on_cpu import Tensor, built
 from fastseg import count_labels
 from fastseg.kernels.cuda import driver
 from fastseg.kernels.cuda.compiler import Compiled
-from fastseg.kernels.protocols.device import Device
+from fastseg.kernels.protocols.device import Device, NoDevice
 
 TRUE = np.array([[0, 1, 1], [1, 0, 1]], "u1")
 
@@ -75,6 +75,17 @@ def main(log: Path, fake: Any) -> None:
     wide = Tensor(np.arange(3000).reshape(1, 3000), stream=7)
     assert count_labels(wide, wide, num_classes=3000).matrix.trace(axis1=1, axis2=2) == 3000
     assert "cuMemFreeHost" in calls(log)
+
+    fake.fake_full(1)
+    other.stream = 200
+    try:
+        count_labels(other, other, num_classes=2)
+    except NoDevice as error:
+        assert "no memory left" in str(error)
+    else:
+        raise AssertionError("counted without memory")
+    fake.fake_full(0)
+    assert count_labels(other, other, num_classes=2).matrix.sum() == 6
 
     if os.fork() == 0:
         try:
