@@ -99,6 +99,7 @@ def test_comparison(two: Any, tmp_path: Path) -> None:
         compare_runs(one, unlike, metrics="pq")
     assert "detection_f1 (higher is better)" in str(found)
     assert found.to_csv().count("detection_f1") == 2
+    assert str(found).count("(background left out)") == 1  # of the mean over classes, not of that over regions
 
 
 def test_what_is_ignored_is_no_instance(two: Any, tmp_path: Path) -> None:

@@ -186,9 +186,9 @@ class Comparison:
         """Say what the means over classes are, if there are any."""
         titles = {title: title for rows in self.metrics.values() if len(rows) > 1 for title in [self._mean_title(rows)]}
         classes = "regions" if self.settings["regions"] else "classes"
-        left_out = " (background left out)" if "foreground mean" in titles else ""
-        over = f"of each case's mean over the {classes} that are defined in both{left_out}"
-        return "".join(f"; {title}: {over}" for title in titles)
+        over = f"of each case's mean over the {classes} that are defined in both"
+        left_out = {"foreground mean": " (background left out)"}
+        return "".join(f"; {title}: {over}{left_out.get(title, '')}" for title in titles)
 
     def __repr__(self) -> str:
         a, b = self.names
