@@ -11,6 +11,7 @@ import click
 import fastseg
 from fastseg.cli.inputs import needs_run
 from fastseg.cli.instances import INSTANCE_OPTIONS, instance_options
+from fastseg.cli.panoptic import are_panoptic, evaluate_panoptic
 from fastseg.cli.screen import counting_progress, run_progress, say, show
 from fastseg.cli.telling import tell, write_json
 from fastseg.cli.usage import options_by_name, require_writable, spacings, tolerances
@@ -279,10 +280,16 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     that only folders have (-o, --convention, --background, --missing, --fail-under, --junit, --instances) are a folder of one
     case.
 
+    Panoptic JSON files of COCO or Cityscapes, with their PNG files in folders beside them, are scored by panoptic quality.
+
     A dataset.json of nnU-Net's in the folder of REFERENCE, or beside it, is the label table unless --labels names another.
     """
     if options["pairs"] is None and (reference is None or prediction is None):
         raise click.UsageError("expected REFERENCE and PREDICTION, or --pairs")
+    if reference is not None and prediction is not None and are_panoptic(reference, prediction):
+        with options_by_name():
+            evaluate_panoptic(reference, prediction, options)
+        return
     given = [name for name in INSTANCE_OPTIONS if options[name] is not None]
     if given and options["instances"] is None:
         raise click.UsageError(
