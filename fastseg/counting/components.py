@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.counting.memory import available_memory
 from fastseg.kernels import counter_of
-from fastseg.kernels.protocols.components import ComponentRuns
+from fastseg.kernels.protocols.components import ComponentRuns, TooManyRuns
 
 __all__ = [
     "FULL",
@@ -22,6 +23,7 @@ __all__ = [
     "grown_runs",
     "label_map_components",
     "nearest_component",
+    "runs_of",
     "without_holes",
 ]
 
@@ -31,6 +33,8 @@ Ints = npt.NDArray[np.int64]
 
 #: By the number of axes: how many neighbours, and along how many axes at once these may lie.
 NEIGHBOURS = {2: {4: 1, 8: 2}, 3: {6: 1, 18: 2, 26: 3}}
+#: What a run takes while components are found, and placed.
+_RUN_BYTES = 128
 #: All neighbours, by the number of axes.
 FULL = {2: 8, 3: 26}
 
@@ -52,7 +56,7 @@ def label_map_components(
         Components with fewer are left out.
     """
     backend = counter_of("auto")
-    runs = backend.component_runs(labels, neighbours)
+    runs = runs_of(labels, neighbours)
     if dilation:
         runs = _joined(labels, runs, neighbours, dilation, dilation_neighbours)
     found = np.zeros(labels.shape, np.int32)
@@ -62,13 +66,27 @@ def label_map_components(
     return found
 
 
+def runs_of(labels: Array, neighbours: int) -> ComponentRuns:
+    """Return the runs of the components of a map; ValueError if they are more than there is memory for."""
+    free = available_memory()
+    most = None if free is None else free // _RUN_BYTES
+    try:
+        found: ComponentRuns = counter_of("auto").component_runs(labels, neighbours, most)
+    except TooManyRuns:
+        raise ValueError(
+            f"connectivity: expected components of at most {most:,} runs of voxels, which the free memory has room for, found "
+            f"more in a map of shape {labels.shape}: is it noise?"
+        ) from None
+    return found
+
+
 def _joined(labels: Array, runs: ComponentRuns, neighbours: int, steps: int, reach: int) -> ComponentRuns:
     """Return the runs of components with the same number for those that meet once grown; they are in no order."""
-    find, ids, count = counter_of("auto").component_runs, runs.ids.copy(), 0
+    ids, count = runs.ids.copy(), 0
     of_run = runs.values[runs.ids - 1]
     for value in np.unique(runs.values):
         own = of_run == value
-        grown = find(grown_mask(labels == value, steps, reach), neighbours)
+        grown = runs_of(grown_mask(labels == value, steps, reach), neighbours)
         ids[own] = grown.ids[np.searchsorted(grown.starts, runs.starts[own], "right") - 1] + count
         count += grown.values.size
     return runs._replace(ids=ids)
@@ -88,8 +106,7 @@ def _numbered(runs: ComponentRuns, least: int) -> ComponentRuns:
 
 def grown_runs(mask: Bools, neighbours: int, steps: int, reach: int) -> tuple[ComponentRuns, ComponentRuns]:
     """Return the components of a mask, each joined with those that it meets once grown: as they are, and as grown."""
-    find = counter_of("auto").component_runs
-    grown, plain = find(grown_mask(mask, steps, reach), neighbours), find(mask, neighbours)
+    grown, plain = runs_of(grown_mask(mask, steps, reach), neighbours), runs_of(mask, neighbours)
     numbers = grown.ids[np.searchsorted(grown.starts, plain.starts, "right") - 1]
     _, first = np.unique(numbers, return_index=True)
     ranks = np.empty(first.size, np.int64)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counting.components import grown_runs, label_map_components, nearest_component
+from fastseg.counting.components import grown_runs, label_map_components, nearest_component, runs_of
 from fastseg.counting.segments import RunSegments, samples
 from fastseg.counts import PairCounts
 from fastseg.kernels import counter_of
@@ -34,8 +34,7 @@ def component_segments(
     neighbours
         4 or 8, with three axes 6, 18 or 26.
     """
-    find = counter_of("auto").component_runs
-    found = [find(own, neighbours) for own in samples(labels, axis)]
+    found = [runs_of(own, neighbours) for own in samples(labels, axis)]
     segments = RunSegments(_shape(labels, axis), found)
     if labels.dtype == bool:
         return segments, None

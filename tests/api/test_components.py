@@ -66,6 +66,19 @@ def test_a_single_row() -> None:
     assert fastseg.label_components([[True, False, False, True]]).tolist() == [[1, 0, 0, 2]]
 
 
+def test_more_runs_than_there_is_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).random((40, 60, 50)) < 0.5
+    monkeypatch.setattr(components, "available_memory", lambda: 128 * 20_000)
+    with pytest.raises(
+        ValueError, match=r"at most 20,000 runs of voxels, .* found more in a map of shape \(40, 60, 50\)"
+    ):
+        fastseg.label_components(noise)
+    with pytest.raises(ValueError, match="at most 20,000 runs of voxels"):
+        fastseg.match_instances(noise, noise)
+    monkeypatch.setattr(components, "available_memory", lambda: None)
+    assert fastseg.label_components(noise).max() > 0
+
+
 def test_neighbours_decide_what_is_one() -> None:
     corner = np.zeros((4, 4, 4), np.uint8)
     corner[:2, :2, :2] = corner[2:, 2:, 2:] = 1

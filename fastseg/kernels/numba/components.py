@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numba import types
 
 from fastseg.kernels.numba.jit import device, kernel
-from fastseg.kernels.protocols.components import ComponentRuns, touching
+from fastseg.kernels.protocols.components import ComponentRuns, TooManyRuns, touching
 
 __all__ = ["component_runs", "paint_runs", "run_overlaps"]
 
@@ -215,8 +215,8 @@ def _fill() -> Any:
     return fill_runs.specialise(_GIVEN, _GIVEN, _GIVEN, types.Array(types.int32, 1, "C"))
 
 
-def component_runs(labels: Array, neighbours: int) -> ComponentRuns:
-    """Return the runs of the components of each label but 0, of a map with two or three axes."""
+def component_runs(labels: Array, neighbours: int, most: int | None = None) -> ComponentRuns:
+    """Return the runs of the components of each label but 0, of a map with two or three axes; TooManyRuns if over `most`."""
     own = np.ascontiguousarray(labels.astype(labels.dtype.newbyteorder("="), copy=False))
     stored = own.view(np.uint8) if own.dtype.kind == "b" else own
     flat, width = stored.reshape(-1), own.shape[-1]
@@ -231,7 +231,10 @@ def component_runs(labels: Array, neighbours: int) -> ComponentRuns:
     row = found = 0
     while True:
         row, found = find(flat, words, shift, width, row, starts, stops, values, firsts, found)
-        if row * width >= flat.size:
+        finished = row * width >= flat.size
+        if most is not None and found >= most + finished:
+            raise TooManyRuns
+        if finished:
             break
         room = max(2 * starts.size, found + width)
         starts, stops, values = (np.concatenate([each[:found], np.empty(room - found, np.int64)])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.kernels.protocols.components import ComponentRuns
+from fastseg.kernels.protocols.components import ComponentRuns, TooManyRuns
 
 __all__ = ["component_runs", "paint_runs", "run_overlaps"]
 
@@ -16,8 +16,8 @@ Ints = npt.NDArray[np.int64]
 _REACH = {4: 1, 8: 2, 6: 1, 18: 2, 26: 3}
 
 
-def component_runs(labels: npt.NDArray[Any], neighbours: int) -> ComponentRuns:
-    """Return the runs of the components of each label but 0, of a map with two or three axes."""
+def component_runs(labels: npt.NDArray[Any], neighbours: int, most: int | None = None) -> ComponentRuns:
+    """Return the runs of the components of each label but 0, of a map with two or three axes; TooManyRuns if over `most`."""
     from scipy.ndimage import generate_binary_structure, label
 
     structure = generate_binary_structure(labels.ndim, _REACH[neighbours])
@@ -38,6 +38,8 @@ def component_runs(labels: npt.NDArray[Any], neighbours: int) -> ComponentRuns:
     stops = np.append(starts[1:], rows.size) if starts.size else starts
     ids = rows.reshape(-1)[starts]
     kept = ids > 0
+    if most is not None and kept.sum() > most:
+        raise TooManyRuns
     values = labels.reshape(-1)[first[numbers > 0][order]]
     return ComponentRuns(starts[kept].astype(np.int64), stops[kept].astype(np.int64), ids[kept], values)
 

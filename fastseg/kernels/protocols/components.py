@@ -7,9 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ComponentRuns", "Touching", "touching"]
+__all__ = ["ComponentRuns", "TooManyRuns", "Touching", "touching"]
 
 Ints = npt.NDArray[np.int64]
+
+
+class TooManyRuns(Exception):  # noqa: N818 - a signal within the package, never seen outside
+    """More runs would have to be kept than there is room for."""
 
 
 class ComponentRuns(NamedTuple):
