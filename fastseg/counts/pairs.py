@@ -237,11 +237,13 @@ class PairCounts(Counts):
         ------
         ValueError
             If a region is empty.
+        TypeError
+            If a label is no integer.
         """
         shape, dtype = (self.num_cases, len(regions)), self.counts.dtype
         tp, fp, fn, tn = (np.zeros(shape, dtype) for _ in range(4))
         for k, (name, members) in enumerate(regions.items()):
-            wanted = [int(label) for label in members]
+            wanted = [_whole(label, name) for label in members]
             if not wanted:
                 raise ValueError(f"regions: expected at least one label for {name!r}, found none")
             true, pred = (among(labels, wanted) for labels in (self.true, self.pred))
@@ -282,6 +284,14 @@ class PairCounts(Counts):
         ignored = tuple(sorted({label for part in parts for label in part.ignored}))
         case, true, pred, counts = united(case, true, pred, counts)
         return type(self)(case, true, pred, counts, voxels, ignored)
+
+
+def _whole(label: Any, region: str | int) -> int:
+    """Return a label of a region; TypeError where it is no integer."""
+    try:
+        return operator.index(label)
+    except TypeError:
+        raise TypeError(f"regions[{region!r}]: expected integers, found {label!r}") from None
 
 
 def _rebuilt(version: int, columns: Sequence[Any], voxels: Ints, ignored: tuple[int, ...]) -> PairCounts:

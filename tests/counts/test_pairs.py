@@ -116,6 +116,12 @@ def test_no_matrix_of_too_many_labels_or_of_too_large_ones() -> None:
     assert pairs_of([(0, LARGE, 1, 3)]).regions({"large": [LARGE], "small": [1, -1]}).fn.tolist() == [[3, 0]]
 
 
+@pytest.mark.parametrize("members", ["12", [1.0], [None]])
+def test_labels_of_regions_are_integers(members: Any) -> None:
+    with pytest.raises(TypeError, match=r"regions\['x'\]: expected integers, found"):
+        count_pairs([1], [2]).regions({"x": members})
+
+
 def test_what_means_different_things_is_not_merged() -> None:
     a = pairs_of([(0, 1, 1, 1)])
     with pytest.raises(ValueError, match="weighted by sample_weight"):

@@ -21,6 +21,8 @@ Array = npt.NDArray[Any]
 U = np.uint64
 
 _FIRST_SLOTS, _MOST_SLOTS = 1 << 12, 1 << 16
+#: Where most of what a table is emptied of comes again: slower to ask, but seldom emptied.
+_LARGE_SLOTS = 1 << 18
 #: Pairs that are sorted together.
 _BUFFER = 1 << 18
 
@@ -103,6 +105,7 @@ class _Workspace:
             (np.empty(_BUFFER, U), np.empty(_BUFFER, U), np.empty(_BUFFER, np.int64)) for _ in range(2)
         )
         self.places = np.empty(pair_runs.DIGITS, U)
+        self.most = _MOST_SLOTS
 
 
 _idle: list[_Workspace] = []  # list.pop and list.append are atomic
@@ -128,8 +131,11 @@ class _WideCounter:
         return self
 
     def __exit__(self, kind: Any, *_: Any) -> None:
+        space = self._space
         if kind is None:  # after an error the table may hold anything: drop it
-            _idle.append(self._space)
+            if space.most > _MOST_SLOTS:
+                space.most, space.table = _MOST_SLOTS, _empty_table(_MOST_SLOTS)
+            _idle.append(space)
         del self._space, self._stack
 
     def update(self, span: Span) -> bool:
@@ -152,7 +158,7 @@ class _WideCounter:
         """Take a larger table, or empty the largest."""
         space = self._space
         slots = space.table.size // 4
-        if slots < _MOST_SLOTS:
+        if slots < space.most:
             larger = _empty_table(4 * slots)
             _rehash()(space.table, larger, space.state[pairs.USED])
             space.table = larger
@@ -177,6 +183,8 @@ class _WideCounter:
             column[:used].astype(storage).view(dtype).astype(wide)
             for column, storage, dtype, wide in zip(columns, self._storage, self._dtypes, self._wide, strict=False)
         )
+        if 2 * used < size:
+            space.most = _LARGE_SLOTS
         self._waiting = 0
         self._stack.push(Run(true, pred, columns[2][:used].copy()))
 
