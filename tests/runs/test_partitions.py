@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastseg import Run, count_pairs, evaluate_files, evaluate_folder, merge_runs, metrics
+from fastseg.report import write_report
 from fastseg.runs.comparison.compare import compare_runs
 from fastseg.runs.results.gates import check_gates, parse_gate
 from fastseg.runs.scoring.records import CaseRecord
@@ -57,6 +58,7 @@ def test_the_numbers_are_those_of_the_pairs(folders: Any, tmp_path: Path, counte
     assert f"rand_index: {run.mean('rand_index'):.4f} [" in str(run)
     assert "3 of 3 cases scored; convention: fastseg" in str(run)
     assert sum(run.values(name)[1, 0] for name in VOI[1:]) == pytest.approx(run.values(VOI[0])[1, 0])
+    assert not (out / "summary.json").exists()
     rows = {(row["case"], row["metric"]): row for row in table(out / "cases.csv")}
     assert float(rows["2", "rand_index"]["value"]) == run.values("rand_index")[2, 0]
     assert {row["class"] for row in table(out / "classes.csv")} == {"all"}
@@ -72,6 +74,16 @@ def test_the_numbers_are_those_of_the_pairs(folders: Any, tmp_path: Path, counte
     np.testing.assert_array_equal(more.values("adjusted_rand_error")[:, 0], errors)
     assert str(more).endswith("convention: cremi")
     assert json.loads((out / "run.json").read_text())["convention"]["name"] == "cremi"
+
+
+def test_the_report_has_no_confusion_and_no_pictures(folders: Any, tmp_path: Path) -> None:
+    pytest.importorskip("jinja2")
+    run = evaluate_folder(*folders, tmp_path / "out", metrics=METRICS)
+    write_report(tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "There is no confusion of classes: the labels of segments mean nothing" in page
+    assert "pictures are of classes; these are segments" in page
+    assert f"{run.mean('rand_index'):.4f}" in page
 
 
 def test_two_files_are_one_case(folders: Any) -> None:

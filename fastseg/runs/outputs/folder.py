@@ -28,8 +28,9 @@ from fastseg.runs.results.numbers import RunNumbers
 
 __all__ = ["FILES", "read_run", "write_outputs"]
 
+SUMMARY_FILE = "summary.json"
 #: The files of a run of label maps, in the order in which they take their places; what only some have comes before the last.
-FILES = ("summary.json", "cases.csv", "classes.csv", CONFUSION_FILE, RUN_FILE)
+FILES = (SUMMARY_FILE, "cases.csv", "classes.csv", CONFUSION_FILE, RUN_FILE)
 
 #: Cases times classes from which on the text of their numbers takes longer than a fork, which takes some milliseconds.
 _WORTH_A_FORK = 10_000
@@ -45,6 +46,7 @@ def write_outputs(run: RunNumbers, folder: str | os.PathLike[str]) -> None:
     """
     masks = run.settings.masks is not None
     left_out = [CONFUSION_FILE] * masks + [SURFACES_FILE] * (run.settings.surfaces is None)
+    left_out += [SUMMARY_FILE] * run.settings.partitions  # which is of classes
     left_out += [INSTANCES_FILE] * (run.instances is None or run.instances.rows is None)
     with _tables(run) as tables:
         archive = b"" if masks else confusion_npz(run)
