@@ -77,7 +77,7 @@ PARTITIONS = {
         "voxels reaches 1: read it beside completeness.",
         peers={
             "sklearn": "sklearn.metrics.homogeneity_score",
-            "torchmetrics": "torchmetrics.functional.clustering.homogeneity_score with truth and prediction exchanged",
+            "torchmetrics": "torchmetrics.functional.clustering.homogeneity_score",
         },
     ),
     "completeness": Explanation(
@@ -86,7 +86,7 @@ PARTITIONS = {
         "everything reaches 1: read it beside homogeneity.",
         peers={
             "sklearn": "sklearn.metrics.completeness_score",
-            "torchmetrics": "torchmetrics.functional.clustering.completeness_score with truth and prediction exchanged",
+            "torchmetrics": "torchmetrics.functional.clustering.completeness_score",
         },
     ),
     "v_measure": Explanation(

@@ -121,8 +121,6 @@ def test_torchmetrics_of_partitions(name: str) -> None:
     import torch
 
     maps = [torch.from_numpy(labels.ravel()) for labels in (partition_pages.PREDICTION, partition_pages.TRUTH)]
-    if "exchanged" in EXPLAINED[name].peers["torchmetrics"]:
-        maps = maps[::-1]
     of_partition(name, float(resolved(path_of(name, "torchmetrics"))(*maps)))
 
 
