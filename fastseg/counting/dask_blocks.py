@@ -67,7 +67,7 @@ def count_in_blocks(
     else:
         none: dict[str, Any] = {field: np.empty(array.shape, array.dtype) for field, array in arrays.items()}
         nothing = replace(given, **none)
-        layer, sources = {(name, 0, 0): (partial(count, nothing),)}, {}
+        layer, sources = {(f"{name}-box",): (partial(count, nothing),)}, {}
     layer[name] = (finish, next(reversed(layer)))
     result = Delayed(name, HighLevelGraph.from_collections(name, {**sources, **layer}, dependencies=()))
     return result.compute() if compute else result
@@ -150,7 +150,8 @@ def _tasks(
     sources = Sources(list(arrays.values()))
     recipes = {f: sources.recipes[array.name] for f, array in arrays.items() if array.name in sources.recipes}
     others = {field: array.name for field, array in arrays.items() if field not in recipes}
-    plan = (name, "plan")
+    # Names of their own: a group of tasks that needs few others and not itself is spread over all workers, one by one.
+    plan = (f"{name}-plan",)
     layer: dict[Hashable, Any] = {
         plan: Plan(plan, each, grid, sample_axis, len(found), recipes, sources.needed),
     }
@@ -165,15 +166,15 @@ def _tasks(
             for block, keys in made:
                 needed |= dict.fromkeys(keys)
                 direct |= keys if keys or not isinstance(block, tuple) else {block}
-        key = (name, 0, number)
+        key = (f"{name}-box", number)
         layer[key] = (BoxTask(key, box, list(needed)), plan, [*sources.needed, *needed], blocks)
         samples = None if sample_axis is None else box.cells[sample_axis]
         if not rows or samples != before:
             rows.append([])
         before = samples
         rows[-1].append(key)
-    merged = [_tree(layer, (name, 1, row), parts, merge_parts) for row, parts in enumerate(rows)]
-    _tree(layer, (name, 2, 0), merged, concat_parts)
+    merged = [_tree(layer, (f"{name}-merge", row), parts, merge_parts) for row, parts in enumerate(rows)]
+    _tree(layer, (f"{name}-concat",), merged, concat_parts)
     return layer, sources.graph(direct)
 
 

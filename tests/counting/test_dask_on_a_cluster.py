@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
-from distributed import Client
+from distributed import Client, get_task_stream
 from support.clusters import kill_once, small_cluster
 
 import fastseg
@@ -64,6 +65,18 @@ def test_masks_scores_and_errors() -> None:
         ValueError, match=r"^y_pred: .* found 1 voxel\(s\) outside; the first is 77 at index \(33, 44, 55\)"
     ):
         fastseg.count_labels(da.from_array(TRUE, 20), da.from_array(bad, 20), num_classes=5)
+
+
+def test_all_workers_have_a_share(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all tasks need lies on one worker, and does not keep them there."""
+    monkeypatch.setattr(dask_grids, "TASK_VOXELS", 8**3)
+    maps = [da.zeros((64, 64, 32), chunks=8, dtype=np.uint8) for _ in range(2)]
+    with get_task_stream(client, plot=False) as stream:
+        assert fastseg.count_labels(*maps, num_classes=1).matrix.item() == 64 * 64 * 32
+    shares = Counter(each["worker"] for each in stream.data if "-box" in each["key"][0])
+    assert shares.total() == 256
+    assert len(shares) == 2
+    assert min(shares.values()) > 50
 
 
 @pytest.mark.usefixtures("client")

@@ -50,7 +50,7 @@ def test_torch_distributed(processes: int) -> None:
         )
         for rank in range(processes)
     ]
-    printed = [rank.communicate(timeout=120)[0] for rank in ranks]
+    printed = [rank.communicate(timeout=300)[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0] * processes
     whole = fastseg.Evaluator(num_classes=3)
     for batch in range(6):
