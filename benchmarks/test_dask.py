@@ -19,7 +19,6 @@ from harness import record, timed
 from test_folders import folders
 
 import fastseg
-from fastseg.counting import dask_grids
 from fastseg.phantom import phantom_pair
 
 GROUP = "Dask arrays"
@@ -188,7 +187,7 @@ def test_what_a_block_costs_the_scheduler() -> None:
 def test_a_million_blocks(monkeypatch: pytest.MonkeyPatch, quick: bool) -> None:
     """Simulated: blocks so small that they take no time, ten a task as of a petabyte, through the real scheduler."""
     chunk, side = 4, 46 if quick else 100
-    monkeypatch.setattr(dask_grids, "TASK_VOXELS", 10 * chunk**3)
+    monkeypatch.setattr("fastseg.counting.dask_grids.TASK_VOXELS", 10 * chunk**3)
     with workers(2) as client:
         start = time.perf_counter()
         later = fastseg.count_labels(*stub((side * chunk,) * 3, chunk), num_classes=CLASSES, compute=False)

@@ -153,7 +153,7 @@ def _tasks(
     # Names of their own: a group of tasks that needs few others and not itself is spread over all workers, one by one.
     plan = (f"{name}-plan",)
     layer: dict[Hashable, Any] = {
-        plan: Plan(plan, each, grid, sample_axis, len(found), recipes, sources.needed),
+        plan: (Plan(plan, each, grid, sample_axis, len(found), recipes, sources.needed), list(sources.needed)),
     }
     rows: list[list[Hashable]] = []  # of the same samples each
     before, direct = None, set[Hashable]()
@@ -167,7 +167,7 @@ def _tasks(
                 needed |= dict.fromkeys(keys)
                 direct |= keys if keys or not isinstance(block, tuple) else {block}
         key = (f"{name}-box", number)
-        layer[key] = (BoxTask(key, box, list(needed)), plan, [*sources.needed, *needed], blocks)
+        layer[key] = (BoxTask(key, box, list(needed)), plan, list(needed), blocks)
         samples = None if sample_axis is None else box.cells[sample_axis]
         if not rows or samples != before:
             rows.append([])

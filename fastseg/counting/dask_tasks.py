@@ -6,7 +6,7 @@ import functools
 import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -77,9 +77,15 @@ class Plan:
     """Of those arrays that have one, by their fields."""
     needed: tuple[Hashable, ...]
     """The keys that the recipes need."""
+    values: Sequence[Any] = ()
+    """What these stand for, once they are there."""
 
     def __dask_tokenize__(self) -> Any:  # the key says it all
         return "fastseg.Plan", self.key
+
+    def __call__(self, values: Sequence[Any]) -> Self:
+        """Return the plan with the values that the recipes need."""
+        return replace(self, values=values)
 
     def run(self, box: Box, known: Mapping[Hashable, Any], blocks: Sequence[Sequence[Any]]) -> Part:
         """Return what the cells of a box come to.
@@ -136,7 +142,8 @@ class BoxTask:
 
     def __call__(self, plan: Plan, values: Sequence[Any], blocks: Sequence[Sequence[Any]]) -> Part:
         """Return what the cells come to."""
-        return plan.run(self.box, dict(zip((*plan.needed, *self.needed), values, strict=True)), blocks)
+        known = zip((*plan.needed, *self.needed), (*plan.values, *values), strict=True)
+        return plan.run(self.box, dict(known), blocks)
 
 
 def merge_parts(parts: Sequence[Part]) -> Part:
