@@ -89,13 +89,14 @@ def count_labels(
     A `SimpleITK.Image`, an image of nibabel's, a MONAI `MetaTensor` and an xarray `DataArray` (`mask` and `sample_weight`,
     too) are views of their own memory, with the axes that their libraries' arrays have: z, y, x for SimpleITK, the components
     of a vector image last, and x, y, z for nibabel. A nibabel image on disk is read, or mapped, once. Where several arguments
-    are images, those that name their axes are transposed (as views) to the order of the first, and places that differ by more
-    than 1% of the spacing, or coordinates that do, are an error; so are dims of other names. A plain array beside an image
-    must have the shape of the image's array. `sample_axis` may be the name of a DataArray's dim. An identity affine of a
-    MetaTensor says nothing: it is MONAI's default.
+    are images, those that name their axes are transposed (as views) to the order of the first. Places that are more than 0.1
+    voxels apart are an error, and so are coordinates that differ by more than 1% of their least step, and dims of other names.
+    A plain array beside an image must have the shape of the image's array. `sample_axis` may be the name of a DataArray's dim.
+    An identity affine of a MetaTensor says nothing: it is MONAI's default.
 
-    Arrays in the memory of an NVIDIA GPU that have CUDA's array interface are counted there, with `mask` on the same GPU, but
-    without `sample_weight`; classes must be declared unless both maps are of bytes.
+    Arrays in the memory of an NVIDIA GPU that have CUDA's array interface or DLPack are counted there; `mask` and
+    `sample_weight` have to be on the same GPU. Where classes are not declared, they are found, by one more pass over maps that
+    are wider than bytes.
 
     Dask arrays, and those of xarray on Dask, are counted block by block where their blocks are: a task counts a block of each
     array, and a tree of tasks merges the counts, which are those of the whole with ``==`` (sums of weights: to 1e-12, and the

@@ -100,7 +100,8 @@ def evaluate_folder(
 ) -> Run:
     """Score a folder of predicted segmentations against a folder of references.
 
-    Each case is read once, as it is decompressed; memory does not depend on the size of the volumes or on how many they are.
+    Each case is read once, as it is decompressed. Memory does not depend on the size of the volumes or on how many they
+    are; only metrics of surfaces hold the two volumes of a case.
 
     Parameters
     ----------
