@@ -142,24 +142,35 @@ def evaluate_files(
     Parameters
     ----------
     reference, prediction : path, or mapping of str to path
-        Volumes, as in `count_files`; or masks that may overlap, as in `fastseg.count_mask_files`, on both sides or on one.
-        The prediction may hold scores, as in `fastseg.sum_files`: it does if it has an axis of
-        several classes besides those of the reference, or one of the next two is named.
-    labels, num_classes, prediction_labels, regions, map_prediction
-        What is scored, as in `fastseg.labels.choices.choose_labels`.
+        Volumes, as in `count_files`. Either side may also hold masks that may overlap, as in `fastseg.count_mask_files`. The
+        prediction may hold scores, as in `fastseg.sum_files`: it does if it has an axis of several classes besides those of
+        the reference, or if `activation` or `channel_axis` is given.
+    labels
+        Names of labels, as a dict or a label table: a file of ITK-SNAP, FreeSurfer, BIDS (dseg.tsv) or nnU-Net (dataset.json),
+        or of lines ``index name``. A sequence of integers declares the labels instead, and nnU-Net's table does so, too. All
+        other tables only name labels; those that occur are scored.
+    num_classes
+        Declares the labels 0 to ``num_classes - 1``.
+    prediction_labels
+        Names of the prediction's labels, where its codes differ: labels of equal name are one class.
+    regions
+        Unions of labels that are scored instead of the labels: a dict, a JSON file of one (``{"core": [1, 3]}``), or text
+        (``core=1,3;edema=2``, with names too). Default: those of the label table, if it has any. An empty dict: none.
+    map_prediction
+        Labels of the prediction that stand for others, as in `count_files`.
     metrics, zero_division
-        As in `fastseg.evaluate`; of regions those that each class has. For metrics of surfaces, which are of all classes but
-        0, the volumes are kept in memory, in the types that they are stored in.
+        As in `fastseg.evaluate`; regions have those metrics that are one number for each class. For metrics of surfaces, which
+        are of all classes but 0, the volumes are kept in memory, in the types that they are stored in.
     ignore_index
         True labels that are not scored, as in `fastseg.count_labels`: they have no row, and no mean is over them. Default: the
         ignore label of an nnU-Net dataset.json.
     activation, channel_axis
-        Of files of scores, as in `fastseg.sum_files`; the activation "none" says no more than that there are scores.
+        For files of scores, as in `fastseg.sum_files`. The activation "none" only says that the file holds scores.
     masks, channels, threshold
-        What is said of files of masks, as in `fastseg.count_mask_files`. Two files that name their segments themselves
-        (.seg.nrrd, DICOM SEG) are masks too, matched by these names, unless labels are declared.
+        For files of masks, as in `fastseg.count_mask_files`. Two files that name their segments themselves (.seg.nrrd, DICOM
+        SEG) are masks too, matched by these names, unless labels are declared.
     missing_mask
-        Of masks: what a class is that only one side has, as in `fastseg.count_mask_files`.
+        For masks: what is done with a class that only one side has a mask of, as in `fastseg.count_mask_files`.
     tolerance, surface, border
         As in `fastseg.evaluate`.
     spacing
@@ -170,9 +181,9 @@ def evaluate_files(
     Returns
     -------
     scores : Scores
-        With the voxel volume, and the files' names in ``scores.files``; of masks each by its name, without the background; of
-        scores those of the most probable labels, and
-        ``scores.extra``, as `fastseg.evaluate_score_files` has it.
+        They know the volume of a voxel, and ``scores.files`` has the names of the files. For masks there is a row for each, by
+        its name, and none for the background. For files of scores they are those of the most probable labels, and
+        ``scores.extra`` holds what `fastseg.evaluate_score_files` says.
 
     Raises
     ------

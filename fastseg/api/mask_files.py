@@ -74,8 +74,8 @@ def count_mask_files(
         From which value on a voxel is inside, where masks are soft; of fractional DICOM segments a share from 0 to 1, of
         COCO's results the least score.
     missing_mask
-        What a class is that only one side has: an error that lists all of them, an empty mask there ("empty"), or left out
-        ("skip").
+        What is done with classes that only one side has a mask of: "error" lists all of them, "empty" takes the missing mask
+        for an empty one, "skip" leaves them out.
     roi, geometry, geometry_tolerance, reorient, axes, threads, warn, progress
         As in `fastseg.count_files`; all files of both sides have to lie at one place.
 

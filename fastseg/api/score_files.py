@@ -141,7 +141,7 @@ def evaluate_score_files(
     reference, prediction : path
         As in `sum_files`.
     labels, regions
-        What is scored of the most probable labels, as in `fastseg.labels.choices.choose_labels`.
+        What is scored of the most probable labels, as in `fastseg.evaluate_files`.
     metrics, zero_division
         As in `fastseg.evaluate`.
     ignore_index

@@ -158,7 +158,8 @@ _OF_FILES = (
 @click.option(
     "--missing-mask",
     type=click.Choice(["error", "empty", "skip"]),
-    help="What a class is that only one side of a case has a mask of: an error (default), empty there, or left out.",
+    help="What to do where only one side of a case has a mask of a class: refuse it (default), take the missing mask for an "
+    "empty one, or leave the class out of that case.",
 )
 @click.option(
     "--pairs", metavar="FILE", help="A CSV file with the columns reference and prediction (case, roi) for folders."

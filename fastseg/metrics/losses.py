@@ -217,10 +217,10 @@ def focal_tversky_loss(
     include_background: bool = True,
     class_weight: Any = None,
 ) -> float | Floats:
-    """Return the focal Tversky loss: of each case and class the Tversky loss to the power 1/γ, averaged.
+    """Return the focal Tversky loss: the mean over cases and classes of the Tversky loss to the power 1/γ.
 
-    The paper sums over the classes; this is the mean. α is of what is invented and β of what is missed, as in the Tversky
-    loss; the paper's α is of what is missed.
+    The paper sums over the classes; this is the mean. As in the Tversky loss, α weighs what is invented and β what is missed;
+    in the paper α weighs what is missed.
 
     Examples
     --------
@@ -280,11 +280,11 @@ def cross_entropy(
     class_weight: Any = None,
     label_smoothing: float | None = None,
 ) -> float | Floats:
-    """Return the cross-entropy of the classes; of binary sums that of every class's own yes and no.
+    """Return the cross-entropy: the mean of −ln p over voxels, p the probability of the true class.
 
-    Binary sums (activation "sigmoid", or a single class) are averaged over voxels and classes, and class weights do not
-    enter the denominator, as in binary_cross_entropy. Label smoothing s makes the truth (1 − s) t + s / C (binary: s / 2).
-    The mean over no voxel is NaN.
+    With activation "sigmoid", or of a single class, each class is a question of its own, yes or no. The terms are then
+    averaged over voxels and classes, and class weights do not enter the denominator, as in binary_cross_entropy. Label
+    smoothing s makes the truth (1 − s) t + s / C (binary: s / 2). The mean over no voxel is NaN.
 
     Examples
     --------

@@ -101,32 +101,51 @@ def evaluate_folder(
     """Score a folder of predicted segmentations against a folder of references.
 
     Each case is read once, as it is decompressed. Memory does not depend on the size of the volumes or on how many they
-    are; only metrics of surfaces hold the two volumes of a case.
+    are; only surfaces and instances hold the two volumes of a case.
 
     Parameters
     ----------
     reference, prediction : path
         Two folders of volumes, paired by the names of their files without suffix; or two volumes, which are one case. Each
-        class of a case may have a file of its own (`masks`), also on one side only. COCO's JSON stands for a folder: a case
-        is a picture.
+        class of a case may have a file of its own (`masks`), also on one side only. A file of COCO's JSON stands for a folder,
+        whose cases are its pictures.
     output : path, optional
         A folder for the results; it is made. What is in it of an earlier call goes on (`resume`); results of other
         predictions in it are an error.
     pairs : path, optional
         A CSV file with the columns ``reference`` and ``prediction``, and perhaps ``case`` and ``roi``, instead of folders.
-    pattern, roi, missing
-        As in `fastseg.runs.cases.find.find_cases`: how cases are told from paths, a folder of masks, and what a missing
-        prediction does.
-    labels, num_classes, prediction_labels, regions, ignore, map_prediction
-        As in `fastseg.labels.choices.choose_labels`: what is scored. Where neither `labels` nor `num_classes` is given, it is
-        what nnU-Net's ``dataset.json`` in the folder of references (or of `pairs`) or beside it says, if there is one.
-    unknown, metrics, convention, background, geometry, geometry_tolerance, reorient, axes, activation, channel_axis
-        As in `fastseg.runs.scoring.options.read_settings`: how.
+    pattern : str or sequence of str, optional
+        A regular expression with a group ``case``, such as ``(?P<case>.*)/seg.nii.gz``, that the whole path of a file within
+        its folder has to match; with a group ``class`` besides, each class has a file of its own. Of two, the first is for
+        references and the second for predictions; a third is for `roi`.
+    roi : path, optional
+        A folder of masks, one for each case (for two files: a file): voxels where they are 0 are not counted.
+    missing
+        What a missing prediction does: "error" scores nothing, "skip" leaves the case out, "worst" gives it the worst value of
+        every metric.
+    labels, num_classes, prediction_labels, regions
+        What is scored, as in `fastseg.evaluate_files`. Where neither `labels` nor `num_classes` is given, it is what nnU-Net's
+        ``dataset.json`` in the folder of references (or of `pairs`) or beside it says, if there is one.
+    ignore
+        True labels that are not scored, as `ignore_index` of `fastseg.count_labels`. Default: the ignore label of nnU-Net's
+        table. An empty sequence: none.
+    map_prediction, unknown, geometry, geometry_tolerance, reorient, axes
+        As in `fastseg.count_files`. What is an error there fails its case.
+    metrics
+        Names, in a sequence or separated by commas, or "all"; default: Dice, IoU, precision and recall.
+    convention
+        Whose rules for empty classes and for means: "fastseg", "monai", "torchmetrics", "nnunet", "sklearn",
+        "totalsegmentator", or one of surfaces or partitions.
+    background : bool, optional
+        Whether means over classes include label 0. Default: what the convention does.
+    activation, channel_axis
+        For files of scores, as in `fastseg.sum_files`. Naming an activation, also "none", says that predictions hold scores.
     tolerance, surface, border, spacing
-        Of metrics of surfaces, which are measured of label maps by the spacing of the reference's file, unless one is given:
-        how far NSD and surface overlap let surfaces be apart in mm, a number or that of each class by name or label (None: of
-        all others), and as in `fastseg.surface_distances`, by default what the convention does. Another tolerance later
-        measures nothing again. Both volumes of a case are in memory then, in the types that they are stored in.
+        For metrics of surfaces. `tolerance` is how far NSD and surface overlap let surfaces be apart in mm: a number, or a
+        dict of one for each class by name or label (None: of all others). `surface` and `border` are those of
+        `fastseg.surface_distances`; by default the convention says them. `spacing` stands for that of the references' files.
+        Another tolerance later measures nothing again. Both volumes of a case are in memory then, in the types that they are
+        stored in.
     instances, match
         Labels or regions, by name or number, whose connected components are matched too, such as lesions; and when a true and
         a predicted one match: "iou>0.5" (by default), "dice>=0.1", "overlap>0", "centre", or a convention such as "brats".
@@ -134,15 +153,17 @@ def evaluate_folder(
     connectivity, dilation, min_voxels, min_ml
         What these components are, as in `fastseg.match_instances`.
     resamples, confidence, seed
-        As in `fastseg.runs.scoring.options.read_settings`: how.
+        For the intervals of means, which are bootstraps over cases: how many samples, the part of them that lies within, and
+        the seed.
     masks : bool
-        Whether folders hold masks that may overlap, one file for each class of a case, where neither their layout nor the
-        pattern says so (`fastseg.runs.cases.find.find_cases`). A label map is compared with masks by the names of its labels.
+        Whether folders hold masks that may overlap, one file for each class of a case (``case/liver.nii.gz`` or
+        ``liver/case.nii.gz``), where neither their layout nor the pattern says so. A label map is compared with masks by the
+        names of its labels.
     channels, threshold
-        What is said of files of masks, as in `fastseg.count_mask_files`.
+        For files of masks, as in `fastseg.count_mask_files`.
     missing_mask
-        What a class is that only one side of a case has a mask of: an error, an empty mask ("empty"), or left out of that case
-        ("skip").
+        What to do where only one side of a case has a mask of a class: "error" refuses it, "empty" takes the missing mask for
+        an empty one, "skip" leaves the class out of that case.
     threads : int, optional
         How many cases at once; where there are fewer cases, they use several each. Default `fastseg.get_num_threads`.
     shard : (int, int), optional
@@ -162,10 +183,10 @@ def evaluate_folder(
         call has computed). With "always" files are told apart
         by it instead of by their times.
     gates
-        Bounds on numbers of the run, such as "liver:dice=0.9" or, of probabilities, "cross_entropy=0.3"
-        (`fastseg.runs.results.gates.parse_gate`); ``run.facts["gates"]`` says what became of them.
+        Bounds on numbers of the run, such as "liver:dice=0.9" or, of probabilities, "cross_entropy=0.3": at least that, or at
+        most, where lower is better. ``run.facts["gates"]`` says what became of them.
     images : path, optional
-        A folder of what was segmented, which `fastseg.report.write_report` draws under the labels then; nothing is read of it.
+        A folder of what was segmented, which `fastseg report` draws under the labels then; nothing is read of it.
     progress
         Called ten times a second.
     note
