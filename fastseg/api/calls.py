@@ -24,6 +24,7 @@ from fastseg.metrics import registry
 from fastseg.metrics.choice import score_functions, surface_metrics
 from fastseg.metrics.pairs import PAIR_METRICS, PairMetric
 from fastseg.metrics.registry import Entry, Metric, ScoreFunction
+from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
 from fastseg.metrics.surface_metric import SurfaceMetric
 
 __all__ = ["function_of"]
@@ -58,6 +59,7 @@ def function_of(name: str) -> Callable[..., Any]:
     elif isinstance(entry, SurfaceMetric):
         function, signature = function_of_surfaces(name, entry)
         said = {"worst": f"{entry.worst:g}", "unit": "In the unit of the spacing" if entry.unit else "From 0 to 1"}
+        said["conventions"] = ", ".join(f'"{each}"' for each in SURFACE_CONVENTIONS)
         text = _docstring(entry, SURFACE_TEXT, said, "")
     elif isinstance(entry, PairMetric):
         function, signature, text = function_of_pairs(name, entry)
@@ -200,7 +202,7 @@ Notes
 {examples}"""
 
 _LABELS_RETURNS = """value : float64 array of shape (K,), or float
-    An array for ``average=None``, a float else, and of a metric that is one number for all classes together. With
+    An array for ``average=None``; a float for an average, and for a metric that is one number for all classes together. With
     ``sample_axis`` (N, K) or (N,) float64: a row or a number for each of the N samples along that axis."""
 
 _SCORES = """{summary}

@@ -61,7 +61,7 @@ def count_pairs(
     Returns
     -------
     pairs : PairCounts
-        Of the pairs that occur, sorted.
+        The pairs that occur, sorted by case, true and predicted label.
 
     Raises
     ------

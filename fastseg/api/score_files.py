@@ -148,8 +148,8 @@ def evaluate_score_files(
         True labels that are not scored, as in `fastseg.count_labels`: they have no row, and no mean is over them. Default: the
         ignore label of an nnU-Net dataset.json.
     unknown
-        What the file's classes are that are not among declared labels: an error, or, where they are the most probable,
-        misses of the true class.
+        What to do with classes of the file that are not among the declared labels: "raise" is an error, "count" makes them
+        misses of the true class where they are the most probable.
     **options
         The other arguments of `sum_files`, but for quantities and bins.
 

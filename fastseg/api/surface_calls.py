@@ -97,16 +97,17 @@ one_empty : float, "diagonal" or None
 include_background : bool
     False leaves out class 0.
 convention : str or None
-    The package whose number it is to be, such as "monai" or "surface-distance": it says which elements are measured, what
-    empty classes are worth, and all else that is not given here (`fastseg.metrics.surface_conventions`).
+    The package whose number is wanted:
+    {conventions}.
+    It says which elements are measured, what empty classes are worth, and all else that is not given here.
 {own}**options
     The keyword options of `surface_distances`; `spacing` has no default.
 
 Returns
 -------
 value : float64 array of shape (K,), or float
-    {unit}. A float for "macro" and "micro", and of two maps of bool without classes. With ``sample_axis`` (N, K) or (N,)
-    float64: a row or a number for each of the N samples along that axis; so of `SurfaceDistances`.
+    {unit}. A float for "macro" and "micro", and for two maps of bool without classes. With
+    ``sample_axis``, and for `SurfaceDistances`, (N, K) or (N,) float64: a row or a number for each of the N samples or cases.
 
 Raises
 ------

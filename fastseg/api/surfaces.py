@@ -51,8 +51,8 @@ def surface_distances(
     regions
         Name of each class and the labels that make it up. Regions may overlap.
     ignore_index
-        True labels of which nobody knows what they are. A surface element that is such a voxel, or touches its face, is left
-        out, of truth and prediction. An ignored class has no surface.
+        True labels whose voxels are unknown. A surface element that is such a voxel, or touches its face, is left out of truth
+        and prediction. An ignored class has no surface.
     mask : array_like of bool or integers, optional
         Region of interest, of the maps' shape (without the channels). What is outside is unknown, as with `ignore_index`.
     sample_axis
@@ -64,8 +64,8 @@ def surface_distances(
         "surfel": the corners that voxels inside and outside share, each with the area (in 2-D the length) of the surface that
         marching cubes draws between the centres of the eight (four) voxels around it. "object": all voxels of the class.
     border
-        What lies outside of the image: "background", so that a class that reaches the border has a surface there, or "extend",
-        where each class goes on.
+        What lies outside of the image. "background": nothing, so a class that reaches the border has a surface there.
+        "extend": each class goes on.
     max_distance
         Distances beyond are not told apart: they are infinite.
     backend
