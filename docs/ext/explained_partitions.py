@@ -22,7 +22,7 @@ PARTITIONS = {
         reading="1 minus the F-score of pairs of voxels: precision is the part of what the prediction joins that belongs "
         "together, recall the part of what belongs together that it joins. Large segments make nearly all pairs: a merge of "
         "two large neurons outweighs a hundred small ones. CREMI and SNEMI report it without the background, by rules of "
-        "their own ([conventions](../guide/instances.md#whose-definition)); scikit-image gives precision and recall in each "
+        "their own ([conventions](../guide/partitions.md#whose-definition)); scikit-image gives precision and recall in each "
         "other's place.",
     ),
     "rand_index": Explanation(

@@ -202,7 +202,7 @@ def _empty(entry: AnyEntry, explanation: Explanation) -> str:
     if isinstance(entry, PairMetric):
         return (
             "No class is empty, for there are no classes: this is what maps are worth where there is nothing to tell, under "
-            "each [convention](../guide/instances.md#whose-definition). *Undefined* is NaN.\n\n"
+            "each [convention](../guide/partitions.md#whose-definition). *Undefined* is NaN.\n\n"
             + table(*partition_pages.empty(entry))
         )
     if isinstance(entry, SurfaceMetric):

@@ -146,9 +146,9 @@ def test_every_convention_and_option_of_instances_stands_in_the_guide() -> None:
 
 
 def test_every_convention_of_partitions_stands_in_the_table() -> None:
-    names = {name.partition("`")[0] for name in rows(page("guide/instances.md"))}
+    names = {name.partition("`")[0] for name in rows(page("guide/partitions.md"))}
     assert PAIR_CONVENTIONS.keys() <= names
-    written = REFERENCE + page("guide/instances.md")
+    written = REFERENCE + page("guide/partitions.md")
     assert not [name for name in PAIR_METRICS if name not in written]
 
 
