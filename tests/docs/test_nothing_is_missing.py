@@ -138,7 +138,7 @@ def test_every_convention_of_surfaces_stands_in_the_table_as_it_is() -> None:
 
 
 def test_every_convention_and_option_of_instances_stands_in_the_guide() -> None:
-    text = page("guide/lesions.md")
+    text = page("guide/instances.md")
     for name in INSTANCE_CONVENTIONS:
         assert re.search(rf"^\|.*`{name}`", text, re.MULTILINE), name
     for name in inspect.signature(fastseg.match_instances).parameters:
