@@ -223,7 +223,7 @@ def test_surfaces_of_masks_are_measured_kept_and_read_back(tmp_path: Path, count
     lost = evaluate_folder(*two, metrics="hd95", missing_mask="empty")
     assert lost.values("hd95")[0, 0] == np.inf
     with pytest.raises(ValueError, match="tolerance: .*there is no class 'spleen'"):
-        evaluate_folder(*two, metrics="nsd", tolerance={None: 1, "spleen": 2})
+        evaluate_folder(*two, metrics="nsd", tolerance={None: 1, "spleen": 2}, missing_mask="empty")
 
 
 def test_what_only_label_maps_have_is_refused(tmp_path: Path) -> None:

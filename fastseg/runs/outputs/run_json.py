@@ -282,9 +282,9 @@ def run_of(plain: dict[str, Any], confusion: Confusion | None, surfaces: Surface
     counts = {name: plain["counts"][name] for name in _counts(run)}
     if counts != _counts(run):
         raise ValueError(f"counts {counts} of {_counts(run)} cases")
+    run = with_surfaces(run, plain.get("surfaces"), surfaces)
     if confusion is None:
         return run
-    run = with_surfaces(run, plain.get("surfaces"), surfaces)
     if confusion.closed != (settings.labels is not None) or confusion.labels.tolist() != run.labels.tolist():
         raise ValueError(f"other labels than in {CONFUSION_FILE}")
     return run

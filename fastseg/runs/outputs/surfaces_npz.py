@@ -188,7 +188,7 @@ def with_surfaces(run: RunNumbers, said: Any, surfaces: Surfaces | None) -> RunN
     Parameters
     ----------
     run
-        Of label maps.
+        Of label maps or of masks.
     said
         What ``run.json`` says of the archive; None where it says nothing.
     surfaces
