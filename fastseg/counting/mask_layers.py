@@ -22,6 +22,8 @@ Array = npt.NDArray[Any]
 
 #: Bytes of boxes of all files together.
 _ALL_BYTES = 32 << 20
+#: Of one box: it is read once for each mask, so it has to stay in the cache, and small boxes have fewer masks in them.
+_LAYER_BYTES = 512 << 10
 
 
 def count_layers(
@@ -55,7 +57,7 @@ def count_layers(
     """
     parts: list[list[Pairs]] = [[] for _ in pairs]
     trues = max(true for true, _ in pairs) + 1
-    most = min(BOX_BYTES, _ALL_BYTES // len(volumes))
+    most = min(BOX_BYTES, _ALL_BYTES // len(volumes), _LAYER_BYTES)
     counted = 0
     with side_by_side(list(volumes)) as readable, ExitStack() as stack:
         # One counter for all pairs of the same types: its tables take megabytes, and are emptied after each box.
@@ -64,11 +66,15 @@ def count_layers(
             flat = [_flat(array, readable[0].order) for array in arrays]
             mask = inside(flat[-1]) if masked else None
             empty = [not _any(array) for array in flat[: trues + 1 + max(other for _, other in pairs)]]
-            known: dict[Any, list[Pairs]] = {}  # what a truth and an empty mask come to is the same for all empty masks
+            known: dict[Any, list[Pairs]] = {}  # what a volume and an empty one come to is the same for all empty ones
             for place, (one, other) in enumerate(pairs):
                 true, pred = flat[one], flat[trues + other]
                 kind = true.dtype, pred.dtype
-                same = (one, pred.dtype) if empty[trues + other] else (place,)
+                same: tuple[Any, ...] = (place,)
+                if empty[trues + other]:
+                    same = ("true", one, pred.dtype)
+                elif empty[one]:
+                    same = ("pred", other, true.dtype)
                 if same not in known:
                     if kind not in counters:
                         counters[kind] = stack.enter_context(counter_of("auto").PairCounter(*kind))
