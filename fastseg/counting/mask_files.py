@@ -227,15 +227,18 @@ class _Work:
                 volumes, [(edge.true, edge.pred) for edge in group.edges], self.roi is not None, report
             )
         classes: dict[str, tuple[int, int, int]] = {}
+        notes = [text for volume in volumes for text in volume.notes]
         inside = outside = 0
         for edge, pairs in zip(group.edges, parts, strict=True):
             one, other = volumes[edge.true], volumes[len(group.true) + edge.pred]
             tally = _tally(pairs, one, other)
             classes |= {name: self._of_class(name, edge, tally, (one, other)) for name in edge.classes}
+            notes += _strays(self.true, group.true[edge.true], tally.true)
+            notes += _strays(self.pred, group.pred[edge.pred], tally.pred)
             inside, outside = int(tally.times.sum()), tally.outside
             if inside + outside != voxels:
                 raise RuntimeError("voxels were lost or counted twice; this is a defect in fastseg, please report it")
-        return _Found(classes, inside, outside, lies, volumes[0].path, note, tuple(t for v in volumes for t in v.notes))
+        return _Found(classes, inside, outside, lies, volumes[0].path, note, tuple(notes))
 
     def _of_class(self, name: str, edge: Edge, tally: _Tally, volumes: tuple[Volume, Volume]) -> tuple[int, int, int]:
         values = (edge.true_values[name], edge.pred_values[name])
@@ -293,6 +296,16 @@ def _tally(parts: Sequence[Pairs | Square], one: Volume, other: Volume) -> _Tall
         times.append(part.times)
         outside += part.outside
     return _Tally(np.concatenate(trues), np.concatenate(preds), np.concatenate(times), outside)
+
+
+def _strays(source: MaskSource, layer: int | None, labels: npt.NDArray[np.int64]) -> list[str]:
+    """Say which values of a file of segments are of none of them; they count as background."""
+    if layer is None or not source.complete:
+        return []
+    known = [value for values in source.layers[layer].members.values() for value in values or ()]
+    strays = np.setdiff1d(labels, [0, *known])
+    listed = ", ".join(map(str, strays[:5].tolist())) + (", …" if strays.size > 5 else "")
+    return [f"{source.path}: values of no segment are taken for background: {listed}"] if strays.size else []
 
 
 def _inside(labels: npt.NDArray[np.int64], wanted: Values, volume: Volume, name: str) -> npt.NDArray[np.bool_]:

@@ -99,15 +99,20 @@ def of_segmentation(path: str, segments: list[Segment]) -> MaskSource:
     if volume is None:  # one layer
         _check_layers(path, segments, 1)
         members = {name: (each.value,) for name, each in zip(called, segments, strict=True)}
-        return MaskSource(path, [Layer(path, partial(open_volume, path), members)], ids)
+        return _complete(MaskSource(path, [Layer(path, partial(open_volume, path), members)], ids))
     try:
         listed, geometry, axis = volume
         _check_layers(path, segments, listed.geometry.shape[axis])
         classes = {name: (each.layer, each.value) for name, each in zip(called, segments, strict=True)}
-        return of_parent(path, Parent(listed), axis, geometry, classes, ids)
+        return _complete(of_parent(path, Parent(listed), axis, geometry, classes, ids))
     except BaseException:
         volume[0].close()
         raise
+
+
+def _complete(source: MaskSource) -> MaskSource:
+    source.complete = True
+    return source
 
 
 def _check_layers(path: str, segments: list[Segment], number: int) -> None:

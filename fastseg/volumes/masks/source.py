@@ -56,6 +56,8 @@ class MaskSource:
                 if name in self.layer_of:
                     raise VolumeError(f"{path}: expected each mask once, found {name!r} twice")
                 self.layer_of[name] = number
+        self.complete = False
+        """Whether each value is a class by what the file is, so that one of none is worth a word."""
         self.renamed: dict[str, str] = {}
         """What masks were called that have the other side's name now."""
         self.stack = ExitStack()
@@ -84,6 +86,7 @@ class MaskSource:
         found = MaskSource(
             self.path, layers, {new.get(name, name): own for name, own in self.ids.items()}, sparse=self.sparse
         )
+        found.complete = self.complete
         found.renamed = {called: name for name, called in new.items()}
         return found
 

@@ -182,3 +182,17 @@ def test_two_segments_of_one_value_are_refused(pair: Any, tmp_path: Path) -> Non
     one = write(tmp_path / "one.seg.nrrd", [labels], [("liver", 0, 1, ""), ("vessel", 0, 1, "")])
     with pytest.raises(VolumeError, match="a value of its own for each segment of a layer, found 1 of 'liver' twice"):
         fastseg.count_mask_files(one, one)
+
+
+def test_values_of_no_segment_are_noted(pair: Any, tmp_path: Path) -> None:
+    values = {"liver": 1, "vessel": 2, "tumour": 3}
+    labels = flat(pair[0], values)
+    one = write(tmp_path / "one.seg.nrrd", [labels], [(name, 0, value, "") for name, value in values.items()])
+    other = write(
+        tmp_path / "other.seg.nrrd", [np.where(labels == 3, 7, labels)], [("liver", 0, 1, ""), ("vessel", 0, 2, "")]
+    )
+    notes: list[str] = []
+    counts = fastseg.count_mask_files(one, other, missing_mask="empty", warn=notes.append)
+    assert f"{other}: values of no segment are taken for background: 7" in notes
+    assert not any(str(one) in note for note in notes if "no segment" in note)
+    assert counts.fn.tolist()[0][2] == (labels == 3).sum()
