@@ -263,6 +263,11 @@ def _parsed(path: str, _size: int, _changed: int) -> Annotated:
     for place, annotation in enumerate(annotations):
         name = f"annotation {annotation.get('id', place)!r:.40}" if not results else f"result {place}"
         image, category = annotation.get("image_id"), annotation.get("category_id")
+        if "segments_info" in annotation:
+            raise VolumeError(
+                f"{path}: expected COCO's instances, found a panoptic file, whose segments are in pictures beside it: "
+                "fastseg.match_panoptic_files reads these"
+            )
         if type(image) not in (int, str) or type(category) is not int:
             raise VolumeError(
                 f"{path}: {name}: expected image_id and a whole category_id, found {image!r:.40}, {category!r:.40}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,12 @@ def test_halves_overlap(pair: Any) -> None:
     first, second = halves(pair[0]["dog"])
     assert (first & second).any()
     assert dice({"dog": first | second}, pair[0], ["dog"]) == [1]
+
+
+def test_panoptic_files_are_named(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "a.jpg", "height": 3, "width": 4}]
+    said = {"image_id": 1, "file_name": "a.png", "segments_info": [{"id": 1, "category_id": 1}]}
+    path = tmp_path / "panoptic.json"
+    path.write_text(json.dumps({"images": images, "annotations": [said], "categories": [{"id": 1, "name": "person"}]}))
+    with pytest.raises(VolumeError, match="found a panoptic file, .*fastseg.match_panoptic_files"):
+        fastseg.count_mask_files(path, path)
