@@ -60,6 +60,18 @@ def test_memory(benchmark: Any, name: str) -> None:
         )  # fmt: skip
 
 
+def test_memory_of_surfaces(benchmark: Any) -> None:
+    start = time.perf_counter()
+    setup = "from fastseg.phantom import phantom_pair; t, p = phantom_pair((512, 512, 512), 14)"
+    call = "fastseg.surface_distances({}, {}, spacing=1, labels=range(1, 14))"
+    warm, whole = call.format("t[:9]", "p[:9]"), call.format("t", "p")
+    peak = benchmark.pedantic(lambda: peak_mib(setup, warm, whole), rounds=1)
+    record(
+        "surfaces of 512³, 13 classes", [peak], time.perf_counter() - start, group=MEMORY, floor=128, aim=64, unit="",
+        at_most=True,
+    )  # fmt: skip
+
+
 def _seconds(code: str, env: dict[str, str] | None = None) -> float:
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, env=env)

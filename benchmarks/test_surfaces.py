@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from harness import compare, peak_mib, record
+from harness import compare, peak_mib, record, timed
+from test_folders import folders
 
 import fastseg
 from fastseg import metrics
@@ -136,6 +138,20 @@ def test_slice_by_medpy(benchmark: Any) -> None:
 
     assert peer() == pytest.approx(ours())
     compare(benchmark, "MedPy hd95, 256×256, whole call", ours, [peer], group=GROUP, floor=20, aim=50, rounds=21)
+
+
+@pytest.mark.parametrize(("shape", "cases"), [((128, 128, 128), 36), ((256, 256, 100), 12)])
+def test_folder(benchmark: Any, tmp_path: Path, shape: tuple[int, ...], cases: int) -> None:
+    """Dice, HD95 and NSD of a folder of .nii.gz against Dice alone."""
+    both = folders(tmp_path, cases, shape, 4)
+    ratios, seconds = [], []
+    for _ in range(5):
+        alone = timed(lambda: fastseg.evaluate_folder(*both, metrics="dice"))
+        seconds.append(timed(lambda: fastseg.evaluate_folder(*both, metrics="dice,hd95,nsd", tolerance=1)))
+        ratios.append(seconds[-1] / alone)
+    name = f"folder of {cases} .nii.gz pairs, {'×'.join(map(str, shape))}, K=14, with HD95 and NSD / Dice alone"
+    record(name, ratios, statistics.median(seconds), group=GROUP, floor=3, aim=1.8, at_most=True)
+    benchmark.pedantic(lambda: fastseg.evaluate_folder(*both, metrics="dice"), rounds=1)
 
 
 @pytest.mark.filterwarnings("ignore:Please import `correlate`:DeprecationWarning")  # by its own code

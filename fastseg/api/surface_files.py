@@ -34,7 +34,7 @@ def surfaces_of_files(
     Parameters
     ----------
     volumes
-        Truth, prediction and, if there is one, the region of interest, read whole.
+        Truth, prediction and, if there is one, the region of interest, read whole; they are let go.
     counts
         Of the same voxels.
     chosen
@@ -71,6 +71,8 @@ def surfaces_of_files(
     else:
         labels = [label for label in counts.labels.tolist() if label != 0]
         found = surface_distances(*arrays, labels=labels or [1], **options).select(labels)
+    for volume in volumes:
+        volume.let_go()
     return found.reversed_axes() if turned else found
 
 

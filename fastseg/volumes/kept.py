@@ -15,6 +15,22 @@ from fastseg.volumes.volume import Volume
 __all__ = ["Kept"]
 
 
+#: Memory of volumes that are done with, for the next ones: to touch new memory takes longer than to copy into old.
+_spare: list[NDArray[np.uint8]] = []
+_spare_lock = threading.Lock()
+#: Bytes of it, at most.
+_MOST_SPARE = 32 << 20
+
+
+def _room(size: int) -> NDArray[np.uint8]:
+    """Return memory of so many bytes, perhaps some that was used before."""
+    with _spare_lock:
+        for k, memory in enumerate(_spare):
+            if memory.size == size:
+                return _spare.pop(k)
+    return np.empty(size, np.uint8)
+
+
 class Kept(Volume):
     """Another volume, and a copy of what was read of it."""
 
@@ -22,8 +38,8 @@ class Kept(Volume):
         for name in Volume.__annotations__:
             setattr(self, name, getattr(volume, name))
         self._volume, self._lock = volume, threading.Lock()
-        self._voxels = np.empty(self.geometry.shape, self.dtype, order=self.order)
-        self._bytes = self._voxels.reshape(-1, order=self.order).view(np.uint8)
+        self._bytes = _room(prod(self.geometry.shape) * self.dtype.itemsize)
+        self._voxels: NDArray[Any] = self._bytes.view(self.dtype).reshape(self.geometry.shape, order=self.order)
         self._at = self._read = 0
 
     def read_into(self, buffer: WritableBytes) -> int:
@@ -57,3 +73,12 @@ class Kept(Volume):
                 "this is a defect in fastseg, please report it"
             )
         return self._voxels
+
+    def let_go(self) -> None:
+        """Leave the memory of the voxels, which nobody may look at any more, to the next volume."""
+        memory = self._bytes
+        self._bytes, self._voxels = memory[:0], self._voxels[:0]
+        with _spare_lock:
+            _spare.append(memory)
+            while sum(each.size for each in _spare) > _MOST_SPARE:
+                del _spare[0]

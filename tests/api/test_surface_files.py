@@ -118,3 +118,14 @@ def test_files_in_unlike_orders_and_of_chunks(pair: tuple[Path, Path], tmp_path:
     check(scores, surface_distances(TRUE, PRED, spacing=SPACING, labels=[1, 2, 3]))
     found = evaluate_files(pair[0], tmp_path / "pred.zarr", geometry="ignore", **OPTIONS)
     check(found, surface_distances(TRUE, PRED, spacing=SPACING, labels=[1, 2, 3]))
+
+
+def test_memory_of_one_pair_serves_the_next(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    first = evaluate_files(*pair, **OPTIONS)
+    moved = nifti(tmp_path / "moved.nii.gz", np.roll(TRUE, 2, axis=0))
+    other = evaluate_files(pair[0], moved, **OPTIONS)
+    check(other, surface_distances(TRUE, np.roll(TRUE, 2, axis=0), spacing=SPACING, labels=[1, 2, 3]))
+    np.testing.assert_array_equal(evaluate_files(*pair, **OPTIONS)["hd95"], first["hd95"])
+    for metrics, name in (("dice", "spacing"), (["iou"], "tolerance")):
+        with pytest.raises(ValueError, match=f"{name}: of metrics of surfaces .* found none of them and 1"):
+            evaluate_files(*pair, metrics=metrics, **{name: 1})

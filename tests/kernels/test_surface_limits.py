@@ -110,3 +110,10 @@ def test_places_go_with_their_cases_and_classes() -> None:
     turned = found.reversed_axes()
     np.testing.assert_array_equal(turned.farthest, farthest[..., ::-1])
     assert turned.shape.tolist() == [[7, 6]] * 3
+
+
+def test_noise_has_more_elements_than_there_is_room_for_at_first() -> None:
+    true, pred = np.random.default_rng(0).integers(0, 3, (2, 20, 24, 30))
+    found = surface_distances(true, pred, spacing=SPACING, labels=[1, 2], backend="numba")
+    assert found.elements.min() > 1 << 12
+    assert found == surface_distances(true, pred, spacing=SPACING, labels=[1, 2], backend="numpy")
