@@ -19,7 +19,7 @@ from fastseg.counts import LabelCounts
 from fastseg.labels.choices import choose_labels
 from fastseg.labels.mapping import read_mapping
 from fastseg.labels.tables import LabelTable
-from fastseg.metrics.choice import of_surfaces, refuse_partitions
+from fastseg.metrics.choice import known_metric, of_surfaces, refuse_partitions
 from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.kept import Kept
 from fastseg.volumes.masks import Place, names_of
@@ -215,6 +215,8 @@ def evaluate_files(
         of_surfaces_only: dict[str, Any] = {"tolerance": tolerance, "spacing": spacing}
         for name, value in of_surfaces_only.items():
             if value is not None:
+                for each in [metrics] if isinstance(metrics, str) else metrics or ():
+                    known_metric(each)  # one that there is not is said first
                 raise ValueError(
                     f"{name}: of metrics of surfaces (hd95, assd, nsd, ...), found none of them and {value!r}"
                 )

@@ -37,7 +37,7 @@ class Slabs:
         self.step = max(1, _VOXELS // max(1, self.rows * self.columns))
         self._values, self._table = layer.values, None
         largest = int(layer.values.max(initial=0))
-        single = np.unique(layer.classes).size == layer.classes.size and int(layer.values.min(initial=0)) >= 0
+        single = len({*layer.classes.tolist()}) == layer.classes.size and int(layer.values.min(initial=0)) >= 0
         width = next((n for n in (256, 65536) if single and largest < n and layer.values.size < n), 0)
         if width:  # values as they are: what differs in them differs in class
             self.dtype = np.dtype(np.uint8 if width == 256 else np.uint16)
