@@ -213,3 +213,22 @@ def test_what_is_said_of_folders(folders: Any, tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             evaluate_folder(*folders, **{**OPTIONS, **options})
+
+
+def test_cases_with_surfaces_are_worth_a_process_sooner(folders: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastseg.runs.scoring import processes
+
+    monkeypatch.setattr(processes, "LEAST_SHARE", 5)
+    started: list[int] = []
+    fork = processes.Processes._fork
+    monkeypatch.setattr(
+        processes.Processes, "_fork", lambda self, share: (started.append(len(share)), fork(self, share))
+    )
+    monkeypatch.setattr(processes, "can_fork", lambda: True)
+    alone = evaluate_folder(*folders, threads=1, **OPTIONS)
+    assert not started
+    run = evaluate_folder(*folders, threads=2, **OPTIONS)
+    assert started == [1, 1]
+    assert [each.to_json() for each in run.records] == [each.to_json() for each in alone.records]
+    evaluate_folder(*folders, threads=2, metrics="dice")
+    assert started == [1, 1]

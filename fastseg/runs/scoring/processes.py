@@ -25,10 +25,15 @@ from fastseg.runs.scoring.keys import Hashing
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["Processes", "can_fork"]
+__all__ = ["Processes", "can_fork", "least_share"]
 
 #: Fewer cases for each process are not worth a fork, which takes some milliseconds.
 LEAST_SHARE = 50
+
+
+def least_share(settings: Settings) -> int:
+    """Return how many cases are worth a process: a case with surfaces takes several times as long as one without."""
+    return LEAST_SHARE if settings.surfaces is None else LEAST_SHARE // 5
 
 
 def can_fork() -> bool:
@@ -49,7 +54,7 @@ class Processes:
         keep: Callable[[CaseRecord], None],
     ) -> None:
         self.cases, self.settings, self.hashing, self.keep = cases, settings, hashing, keep
-        self.number = min(processes, len(cases) // LEAST_SHARE)
+        self.number = min(processes, len(cases) // least_share(settings))
         self.error: BaseException | None = None
         self.voxels = [0] * len(cases)
         self.done = self.failed = 0

@@ -120,9 +120,9 @@ def _crew(
     large = _large(cases)
     if threads > 1 and len(cases) > 1 and not large:
         # Here, since multiprocessing takes time to import.
-        from fastseg.runs.scoring.processes import LEAST_SHARE, Processes, can_fork
+        from fastseg.runs.scoring.processes import Processes, can_fork, least_share
 
-        if len(cases) >= 2 * LEAST_SHARE and can_fork():
+        if len(cases) >= 2 * least_share(settings) and can_fork():
             return Processes(cases, settings, threads, hashing, keep)
     return _Crew(cases, settings, threads, hashing, keep, at_once=threads if large else 1)
 
