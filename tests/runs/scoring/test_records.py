@@ -12,6 +12,7 @@ from support.example_runs import example, hostile
 
 from fastseg import surface_distances
 from fastseg.runs import CaseRecord
+from fastseg.runs.scoring.surface_text import plain_surfaces
 
 TABLES = '"pairs":[],"unknown":[]'
 MEASURED = surface_distances([[0, 1, 1, 0]], [[0, 0, 1, 0]], spacing=(1, 0.1), surface="surfel")
@@ -24,7 +25,7 @@ def test_a_record_comes_back_from_its_line_and_from_another_process(record: Case
     plain = {field.name: getattr(record, field.name) for field in fields(record)}
     plain |= {"pairs": record.pairs.tolist(), "unknown": record.unknown.tolist()}
     if (surfaces := plain.pop("surfaces")) is not None:  # else lines are as they were before there were any
-        plain["surfaces"] = surfaces.to_dict()
+        plain["surfaces"] = plain_surfaces(surfaces)
     assert plain.pop("instances") == {}
     assert record.to_json() == json.dumps(plain, separators=(",", ":"), allow_nan=False)
     for again in (CaseRecord.from_json(record.to_json()), pickle.loads(pickle.dumps(record, -1))):
