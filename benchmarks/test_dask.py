@@ -20,6 +20,7 @@ from test_folders import folders
 
 import fastseg
 from fastseg.phantom import phantom_pair
+from fastseg.runs.scoring.clients import _MEMORY
 
 GROUP = "Dask arrays"
 CLASSES = 14
@@ -43,7 +44,11 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @contextmanager
 def workers(number: int) -> Iterator[Client]:
     options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": 50}
-    with LocalCluster(n_workers=number, **options) as cluster, Client(cluster, set_as_default=False) as client:
+    with (
+        dask.config.set(_MEMORY),  # as the guide says, and --cluster local:2 does
+        LocalCluster(n_workers=number, **options) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
         yield client
 
 
