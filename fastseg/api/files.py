@@ -160,8 +160,8 @@ def evaluate_files(
         Labels of the prediction that stand for others, as in `count_files`.
     metrics, zero_division
         As in `fastseg.evaluate`; regions have those metrics that are one number for each class. For metrics of surfaces, which
-        are of all classes but 0, the volumes are kept in memory, in the types that they are stored in; masks are read once more,
-        pair by pair.
+        are of all classes but 0, the volumes are kept in memory, in the types that they are stored in; masks are read
+        once more, pair by pair.
     ignore_index
         True labels that are not scored, as in `fastseg.count_labels`: they have no row, and no mean is over them. Default: the
         ignore label of an nnU-Net dataset.json.

@@ -141,7 +141,7 @@ def evaluate_folder(
     activation, channel_axis
         For files of scores, as in `fastseg.sum_files`. Naming an activation, also "none", says that predictions hold scores.
     tolerance, surface, border, spacing
-        For metrics of surfaces, of labels or masks. `tolerance` is how far NSD and surface overlap let surfaces be apart in mm:
+        For metrics of surfaces of labels or masks. `tolerance` is how far NSD and surface overlap let surfaces be apart in mm:
         a number, or a dict of one for each class by name or label (None: of all others). `surface` and `border` are those of
         `fastseg.surface_distances`; by default the convention says them. `spacing` stands for that of the references' files.
         Another tolerance later measures nothing again. Both volumes of a case are in memory then, in the types that they are
