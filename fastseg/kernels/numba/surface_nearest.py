@@ -262,7 +262,7 @@ def reach_of(along: list[Array], farthest: float) -> Reach:
         limit = 0.8 * min(limit, float(sum(each[-1] for each in along)))
     closed = farthest < limit
     if closed:
-        limit = float(np.nextafter(farthest, np.inf))
+        limit = math.nextafter(farthest, math.inf)
         sizes = [int(np.searchsorted(each, limit)) for each in along]
     z, y, x = (each[:size] for each, size in zip(along, sizes, strict=True))
     squares = ((z[:, None] + y)[:, :, None] + x).reshape(-1)

@@ -280,8 +280,12 @@ def _size(box: Array) -> int:
 def _geometry(shape: tuple[int, ...], spacing: tuple[float, ...], farthest: float) -> tuple[list[Array], Reach]:
     """Return the squared distances of all offsets along each axis, and what is near by: the same for all images of a shape."""
     along = [_squares(n, step) for n, step in zip(shape, spacing, strict=True)]
-    # A hair more than the square, so that no root which is not greater than the distance has a square beyond it.
-    return along, reach_of(along, farthest * farthest * (1 + 2.0**-50))
+    square = farthest * farthest  # in the end the largest whose root is not beyond
+    while math.sqrt(square) > farthest:
+        square = math.nextafter(square, 0)
+    while square < math.inf and math.sqrt(math.nextafter(square, math.inf)) <= farthest:
+        square = math.nextafter(square, math.inf)
+    return along, reach_of(along, square)
 
 
 def _squares(number: int, step: float) -> Array:
