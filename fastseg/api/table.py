@@ -25,6 +25,7 @@ from fastseg.metrics.choice import (
     of_surfaces,
     surface_metrics,
     surface_values,
+    tolerance_by_class,
     values_of,
     values_of_each,
 )
@@ -138,9 +139,9 @@ class Scores:
         found = values_of_each([name for name in chosen if name not in apart], of_classes, zero_division)
         found |= {name: values_of(name, counts, zero_division) for name in of_labels}
         if surfaces is not None:
-            if isinstance(tolerance, Mapping):  # by label, or by its name
-                labels = {name: label for label, name in self.names.items()}
-                tolerance = {labels.get(name, name): each for name, each in tolerance.items()}
+            if isinstance(tolerance, Mapping):
+                closed = not isinstance(of_classes, LabelCounts) or of_classes.closed
+                tolerance = tolerance_by_class(tolerance, classes, self.names, closed=closed)
             found |= {name: surface_values(name, surfaces, classes, tolerance) for name in of_distances}
         units = {name: surface_metrics()[name].unit for name in of_distances if files is not None}
         self.units = {name: unit for name, unit in units.items() if unit}

@@ -126,8 +126,8 @@ _OF_FILES = (
             "funlib",
         ]
     ),
-    help="Whose rules for empty classes and for means (default: fastseg); those after totalsegmentator, and monai, are of "
-    "surfaces, the last three, and sklearn, of partitions.",
+    help="Whose rules for empty classes and for means (default: fastseg). Of counts: up to totalsegmentator. Of surfaces: "
+    "monai, and from medpy to exacta. Of partitions: sklearn, and the last three.",
 )
 @click.option("--background/--no-background", default=None, help="Whether means over classes include label 0.")
 @click.option(
@@ -278,8 +278,8 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
     number, that mean nothing but "the same".
 
     Prints Dice, IoU, precision and recall of each class, and their means over classes and cases. Two volumes with an option
-    that only folders have (-o, --convention, --background, --missing, --fail-under, --junit, --instances) are a folder of one
-    case.
+    that only folders have (-o, --pairs, --pattern, --missing, --convention, --background, --fail-under, --junit, --images,
+    --shard, --cluster, --instances) are a folder of one case.
 
     Panoptic JSON files of COCO or Cityscapes, with their PNG files in folders beside them, are scored by panoptic quality.
 
@@ -291,6 +291,8 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
         with options_by_name():
             evaluate_panoptic(reference, prediction, options)
         return
+    if options["retries"] is not None and options["cluster"] is None:
+        raise click.UsageError("--retries: expected --cluster beside it, whose workers may die")
     given = [name for name in INSTANCE_OPTIONS if options[name] is not None]
     if given and options["instances"] is None:
         raise click.UsageError(

@@ -31,6 +31,7 @@ __all__ = [
     "score_functions",
     "surface_metrics",
     "surface_values",
+    "tolerance_by_class",
     "values_of",
     "values_of_each",
 ]
@@ -140,6 +141,26 @@ def known_metric(name: str) -> Metric | SurfaceMetric | PairNumber:
     return surface_metrics().get(name) or PAIR_NUMBERS.get(name) or registry.get(name)
 
 
+def tolerance_by_class(
+    given: Mapping[Any, float], classes: Sequence[str | int], names: Mapping[int, str], *, closed: bool
+) -> dict[Any, float]:
+    """Return tolerances by label or region, given by these or by names of labels (None: of all others).
+
+    Raises
+    ------
+    ValueError
+        If one is of no class: of a name that nothing has, or with `closed` of a label that is not declared.
+    """
+    labels = {name: label for label, name in names.items()}
+    found = {labels.get(name, name): value for name, value in given.items()}
+    for name in found:
+        occurs = name is None or name in classes or name in names
+        if not occurs and (closed or isinstance(name, str)):
+            listed = ", ".join(map(str, [*labels, *(each for each in classes if each not in names)]))
+            raise ValueError(f"tolerance: expected a class by its label or name ({listed}), found {name!r}")
+    return found
+
+
 def surface_values(
     name: str, surfaces: SurfaceDistances, classes: Sequence[str | int], tolerance: Any = None
 ) -> Floats:
@@ -150,10 +171,6 @@ def surface_values(
         if tolerance is None:
             raise ValueError(f"tolerance: {name} needs one, a distance in the unit of the spacing; found None")
         own["tolerance"] = tolerance
-        if isinstance(tolerance, Mapping):  # of the classes; None has that of all others
-            default = tolerance.get(None)
-            every = {name: tolerance.get(name, default) for name in surfaces.classes}
-            own["tolerance"] = {name: each for name, each in every.items() if each is not None}
     found = metric(surfaces, **own)
     values = np.full((surfaces.num_cases, len(classes)), np.nan)
     for k, each in enumerate(classes):

@@ -46,7 +46,7 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Combine = Literal["max", "mean", "pooled"]
 Direction = Literal["true_to_pred", "pred_to_true"]
-Tolerance = float | Sequence[float] | Sequence[Sequence[float]] | npt.NDArray[Any] | Mapping[str | int, float]
+Tolerance = float | Sequence[float] | Sequence[Sequence[float]] | npt.NDArray[Any] | Mapping[Any, float]
 INFINITE = (0.0, float("inf"))
 
 _PERCENTILE = {
@@ -61,7 +61,7 @@ _DIRECTION = {
     "direction": '"true_to_pred": of the elements of the truth\'s surface; "pred_to_true": of the prediction\'s.'
 }
 _TOLERANCE = {
-    "tolerance": "In the unit of the spacing: a number, one for each class in order, or a dict of all classes' names. A "
+    "tolerance": "In the unit of the spacing: a number, one for each class in order, or a dict by class (None: all others). A "
     "distance that equals it is within it. Rows of one number, or of one for each class, are a curve: the result then has one "
     "axis more, as long as there are rows."
 }
@@ -240,10 +240,11 @@ def _within(surfaces: SurfaceDistances, tolerance: Tolerance) -> Floats:
 def _tolerances(tolerance: Tolerance, classes: Sequence[str | int]) -> Floats:
     """Return a tolerance for each class, (K,), or T of them, (K, T)."""
     if isinstance(tolerance, Mapping):
-        missing = [name for name in classes if name not in tolerance]
+        others = tolerance.get(None)  # of all that are not named
+        missing = [name for name in classes if name not in tolerance and others is None]
         if missing:
             raise ValueError(f"tolerance: expected one for each class, found none for {missing}")
-        tolerance = [tolerance[name] for name in classes]
+        tolerance = [tolerance[name] if name in tolerance else others for name in classes]
     if isinstance(tolerance, str) or np.ndim(tolerance) == 0:
         tolerance = [checked_number(tolerance, "tolerance")] * len(classes)
     given = np.array(tolerance, object)

@@ -64,6 +64,7 @@ def _drawn(
         if asked is not None:
             axes.axvline(asked, color=svg.MUTED, linewidth=1, linestyle="--")
         for curve, colour in zip(curves, colours, strict=True):
-            axes.plot(tolerances, curve, color=colour, linewidth=1.8)
+            # What is within a tolerance rises in steps.
+            axes.plot(tolerances, curve, color=colour, linewidth=1.8, drawstyle="steps-post")
         label = f"Normalised surface Dice of {len(curves)} classes over tolerances from 0 to {tolerances[-1]:g} mm"
         return svg.drawn(figure, "tolerances", label)

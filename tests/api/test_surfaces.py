@@ -47,6 +47,11 @@ def test_tolerances_of_classes_by_label_and_by_name() -> None:
         evaluate(TRUE, PRED, **options)
     with pytest.raises(ValueError, match=r"tolerance: expected one for each class, found none for \[1, 2\]"):
         evaluate(TRUE, PRED, tolerance={3: 1}, **options)
+    for wrong in ("livre", 7):
+        with pytest.raises(ValueError, match=rf"tolerance: expected a class by its label or name .*, found {wrong!r}"):
+            evaluate(TRUE, PRED, tolerance={wrong: 1, None: 0}, **options)
+    by_label = fastseg.nsd(TRUE, PRED, spacing=1, num_classes=4, tolerance={3: 1, None: 0})
+    np.testing.assert_array_equal(by_label[1:], [*tight[1:3], 1])
 
 
 def test_what_evaluate_refuses_of_surfaces() -> None:

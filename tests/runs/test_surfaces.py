@@ -185,7 +185,9 @@ def test_compared_runs(folders: Any, tmp_path: Path) -> None:
     dice = evaluate_folder(*folders, metrics="dice")
     assert compare_runs(runs[0], dice, metrics="dice").rows[0].difference == 0
     with pytest.raises(ValueError, match="'hd95' is made of surfaces, which this run has not measured"):
-        compare_runs(runs[0], dice)
+        compare_runs(runs[0], dice, metrics="hd95")
+    assert "dice" in (both := compare_runs(runs[0], dice).metrics)  # what both can answer
+    assert "hd95" not in both
     with pytest.raises(ValueError, match=r"the runs differ in what they score: surfaces: .*'tolerance': 1.0"):
         compare_runs(runs[0], evaluate_folder(*folders, metrics="nsd", tolerance=3))
 

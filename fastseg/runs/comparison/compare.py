@@ -58,8 +58,8 @@ def compare_runs(
     a, b : Run or path
         Two runs over the same references, or the folders that they were written to.
     metrics : str, sequence of str or None
-        Names or aliases; None: those of A's settings, then those of B's, and where both have matched the same instances
-        detection F1, panoptic quality and the mean Dice of instances.
+        Names or aliases; None: those of A's settings, then those of B's (of surfaces only where both have measured them), and
+        where both have matched the same instances detection F1, panoptic quality and the mean Dice of instances.
     confidence : float
         Of the intervals; a difference is significant where its corrected p is below 1 - confidence.
     resamples, seed : int

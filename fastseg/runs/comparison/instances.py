@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.metrics.arithmetic import nan_mean
+from fastseg.metrics.choice import of_surfaces
 from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.results.instances import InstanceMetric, InstanceNumbers, instance_metric
 from fastseg.runs.results.numbers import RunNumbers
@@ -64,7 +65,8 @@ def compared_instances(
 ) -> tuple[list[str], dict[str, InstanceMetric]]:
     """Return the names among metrics that are not of instances, and of the others what they are.
 
-    Where none are named, those of instances are compared too if both runs have matched the same.
+    Where none are named, those of instances are compared too if both runs have matched the same, and those of surfaces if
+    both have measured them.
 
     Raises
     ------
@@ -74,7 +76,8 @@ def compared_instances(
     how = [run.settings.instances for run in runs]
     alike = how[0] is not None and how[0] == how[1]
     if metrics is None:
-        names = [name for run in runs for name in run.settings.metrics]
+        measured = all(run.settings.surfaces is not None for run in runs)
+        names = [name for run in runs for name in run.settings.metrics if measured or not of_surfaces([name])]
         return names, {name: _known(name) for name in _DEFAULT} if alike else {}
     found = {name: _known(name) for name in metrics if instance_metric(name) is not None}
     if found and not alike:

@@ -90,7 +90,9 @@ def _ending(run: RunNumbers) -> str:
     text = f"{scored} of {len(run.records)} cases scored" + (f", {failed} failed" if failed else "")
     if missing:
         text += f"; {missing} without a prediction ({taken(run)})"
-    return f"{text}; convention: {run.convention.name}"
+    own, counts = run.settings.convention, run.convention.name
+    of_surfaces = f"; of surfaces: {own}" if run.settings.surfaces is not None and own != counts else ""
+    return f"{text}; convention: {counts}{of_surfaces}"
 
 
 def _range(numbers: Sequence[int]) -> str:

@@ -274,7 +274,8 @@ class RunNumbers:
             return False
         if self.settings.surfaces is None:
             raise ValueError(
-                f"metrics: {metric!r} is made of surfaces, which this run has not measured (metrics= of evaluate)"
+                f"metrics: {metric!r} is made of surfaces, which this run has not measured (its metrics: "
+                f"{', '.join(self.settings.metrics)})"
             )
         return True
 
