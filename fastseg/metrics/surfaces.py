@@ -240,11 +240,11 @@ def _within(surfaces: SurfaceDistances, tolerance: Tolerance) -> Floats:
 def _tolerances(tolerance: Tolerance, classes: Sequence[str | int]) -> Floats:
     """Return a tolerance for each class, (K,), or T of them, (K, T)."""
     if isinstance(tolerance, Mapping):
-        others = tolerance.get(None)  # of all that are not named
+        others: Any = tolerance.get(None)  # of all that are not named
         missing = [name for name in classes if name not in tolerance and others is None]
         if missing:
             raise ValueError(f"tolerance: expected one for each class, found none for {missing}")
-        tolerance = [tolerance[name] if name in tolerance else others for name in classes]
+        tolerance = [tolerance.get(name, others) for name in classes]
     if isinstance(tolerance, str) or np.ndim(tolerance) == 0:
         tolerance = [checked_number(tolerance, "tolerance")] * len(classes)
     given = np.array(tolerance, object)
