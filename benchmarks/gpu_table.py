@@ -30,7 +30,9 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """Return the table of some results, which says where there are none."""
+    """Return the table of some results, which says where there are none; of no results a sentence."""
+    if not lines:
+        return f"[On a GPU of NVIDIA's](docs/guide/gpu.md): {NOT_YET}.\n"
 
     def found(wanted: dict[str, Any]) -> dict[str, Any]:
         return next((line for line in lines if wanted.items() <= line.items() and "failed" not in line), {})
