@@ -262,6 +262,8 @@ def evaluate_files(
     surfaces = None
     if keep is not None:
         surfaces = surfaces_of_files(keep, counts, chosen, spacing=spacing, surface=surface, border=border)
+        for volume in keep:
+            volume.let_go()
     in_file = files.pop("names", None)
     return Scores(
         counts,

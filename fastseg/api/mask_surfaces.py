@@ -119,5 +119,6 @@ def _beside(parts: Sequence[SurfaceDistances]) -> SurfaceDistances:
         classes=tuple(name for part in parts for name in part.classes),
         starts=np.concatenate([np.zeros(1, np.int64), np.cumsum(rows)]),
         elements=np.concatenate([part.elements for part in parts], axis=1),
+        farthest=np.concatenate([part.farthest for part in parts], axis=1),
         **joined,
     )

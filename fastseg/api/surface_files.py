@@ -71,8 +71,6 @@ def surfaces_of_files(
     else:
         labels = [label for label in counts.labels.tolist() if label != 0]
         found = surface_distances(*arrays, labels=labels or [1], **options).select(labels)
-    for volume in volumes:
-        volume.let_go()
     return found.reversed_axes() if turned else found
 
 

@@ -38,7 +38,7 @@ LIBRARIES = {
     "labels": "numpy",
     "counting": "numpy dask",
     "api": "numpy pandas dask",
-    "runs": "numpy distributed",
+    "runs": "numpy dask distributed",
     "counting.components": "numpy scipy",
     "runs.results": "numpy scipy",
     "runs.comparison": "numpy scipy matplotlib",

@@ -148,6 +148,8 @@ def _counted(
             by_names = replace(settings, map_prediction=chosen.map_prediction)
             with sharing(threads):
                 surfaces, instances = _surfaces(keep, counts, by_names), _instances(keep, by_names)
+            for volume in keep or ():
+                volume.let_go()
     known = {name: _finite(value) for name, value in scores.items()}
     notes = tuple(text for text in warned if settings.geometry != "warn" or text != facts["geometry"])
     return _with(record, counts, facts, voxel_ml, status="scored", scores=known, notes=notes, surfaces=surfaces,
