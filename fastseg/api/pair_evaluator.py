@@ -9,6 +9,7 @@ from fastseg.api.pairs import count_pairs, ignored_labels
 from fastseg.arrays.arguments import one_of
 from fastseg.arrays.option_names import explained
 from fastseg.counts import PairCounts
+from fastseg.counts.gathered import Gathered
 from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
 from fastseg.metrics.pairs import PAIR_METRICS
 
@@ -55,12 +56,12 @@ class PairEvaluator:
             one_of(name, "metrics", sorted(PAIR_METRICS))
         self._convention = one_of(convention, "convention", (None, *PAIR_CONVENTIONS))
         self._ignored, self._backend = ignored_labels(ignore_index), backend
-        self._pairs: PairCounts | None = None
+        self._counted: Gathered[PairCounts] = Gathered(pooled=not per_case)
 
     @property
     def pairs(self) -> PairCounts | None:
         """What has been counted since the start or the last reset; None before the first update."""
-        return self._pairs
+        return self._counted.whole
 
     @explained
     def update(
@@ -84,8 +85,8 @@ class PairEvaluator:
         if not isinstance(other, PairEvaluator):
             raise TypeError(f"other: expected a PairEvaluator, found {type(other).__name__}")
         self._same_options(other._options(), "other")
-        if other._pairs is not None:
-            self._add(other._pairs)
+        if other.pairs is not None:
+            self._add(other.pairs)
 
     def compute(self) -> dict[str, Any]:
         """Return the values of each metric by its name, (N,) or a named tuple of such; updates may follow.
@@ -95,17 +96,17 @@ class PairEvaluator:
         ValueError
             If nothing has been counted yet.
         """
-        if self._pairs is None:
+        if (pairs := self.pairs) is None:
             raise ValueError("nothing has been counted yet: call update first")
-        return {name: PAIR_METRICS[name](self._pairs, convention=self._convention) for name in self._metrics}
+        return {name: PAIR_METRICS[name](pairs, convention=self._convention) for name in self._metrics}
 
     def reset(self) -> None:
         """Forget all pairs."""
-        self._pairs = None
+        self._counted = Gathered(pooled=not self.per_case)
 
     def state_dict(self) -> dict[str, Any]:
         """Return options and pairs as plain data that JSON can hold."""
-        return {"version": 1, **self._options(), "pairs": None if self._pairs is None else self._pairs.to_dict()}
+        return {"version": 1, **self._options(), "pairs": None if self.pairs is None else self.pairs.to_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the pairs of `state_dict`.
@@ -118,13 +119,17 @@ class PairEvaluator:
         if not isinstance(state, Mapping) or state.get("version") != 1 or "pairs" not in state:
             raise ValueError("state: expected what PairEvaluator.state_dict returned (version 1)")
         self._same_options(state, "state")
-        self._pairs = None if state["pairs"] is None else PairCounts.from_dict(state["pairs"])
+        pairs = None if state["pairs"] is None else PairCounts.from_dict(state["pairs"])
+        self._counted = Gathered(pairs, pooled=not self.per_case)
 
     def _add(self, pairs: PairCounts) -> None:
-        if self._pairs is None:
-            self._pairs = pairs
+        self._counted.check(pairs)
+        whole = self._counted.whole if pairs.true.dtype.kind == "u" or pairs.pred.dtype.kind == "u" else None
+        if whole is not None:  # labels of 2⁶³ and more: now is the time to hear of labels below 0
+            pairs = whole.concat(pairs) if self.per_case else whole.merge(pairs)
+            self._counted = Gathered(pairs, pooled=not self.per_case)
         else:
-            self._pairs = self._pairs.concat(pairs) if self.per_case else self._pairs.merge(pairs)
+            self._counted.add(pairs)
 
     def _options(self) -> dict[str, Any]:
         return {"ignore_index": list(self._ignored), "per_case": self.per_case}

@@ -160,7 +160,7 @@ class PairCounts(Counts):
             If one is weighted and the other is not, if the numbers of cases differ, or if one map has both negative labels and
             labels of 2⁶³ and more.
         """
-        self._check_kind(other)
+        self._check(other)
         if self.num_cases != other.num_cases:
             raise ValueError(
                 f"merge joins parts of the same cases, but there are {self.num_cases} and {other.num_cases} cases "
@@ -178,7 +178,7 @@ class PairCounts(Counts):
         """
         parts, cases = [self], self.num_cases
         for other in others:
-            self._check_kind(other)
+            self._check(other)
             voxels = np.concatenate([np.zeros((cases, 4), np.int64), other.voxels])
             parts.append(replace(other, case=other.case + cases, voxels=voxels))
             cases = len(voxels)
@@ -272,11 +272,13 @@ class PairCounts(Counts):
             raise TypeError(f"counts: expected {dtype}, found {counts.dtype}")
         return cls(case, true, pred, counts, voxels, ignored)
 
-    def _check_kind(self, other: Self) -> None:
+    def _check(self, other: Self) -> None:
         if not isinstance(other, PairCounts):
             raise TypeError(f"other: expected PairCounts, found {type(other).__name__}")
         if self.weighted != other.weighted:
             raise ValueError("counts differ in kind: one is weighted by sample_weight, the other is not")
+        for name in ("true", "pred"):
+            _check_types([getattr(self, name), getattr(other, name)], name)
 
     def _joined(self, parts: Sequence[Self], voxels: Ints) -> Self:
         true, pred = (_one_type([getattr(part, name) for part in parts], name) for name in ("true", "pred"))
@@ -314,20 +316,27 @@ def united(*columns: Any) -> list[Any]:
 
 
 def _one_type(parts: Sequence[Labels], name: str) -> Labels:
-    """Return labels one after another, in the type that can hold them all.
+    """Return labels one after another, in the type that can hold them all."""
+    if _check_types(parts, name):
+        return np.concatenate([part.astype(np.uint64) for part in parts])
+    return np.concatenate(list(parts))
+
+
+def _check_types(parts: Sequence[Labels], name: str) -> bool:
+    """Return whether some labels are 2⁶³ or more.
 
     Raises
     ------
     ValueError
-        If there is none, since some are negative and some are 2⁶³ or more.
+        If there is no type for them all, since others are negative.
     """
-    if any(part.dtype.kind == "u" for part in parts):
-        if any(part.dtype.kind == "i" and part.size and part.min() < 0 for part in parts):
-            raise ValueError(
-                f"{name}: expected labels that one integer type holds, found some below 0 and some above 2**63"
-            )
-        return np.concatenate([part.astype(np.uint64) for part in parts])
-    return np.concatenate(list(parts))
+    if all(part.dtype.kind == "i" for part in parts):
+        return False
+    if any(part.dtype.kind == "i" and part.size and part.min() < 0 for part in parts):
+        raise ValueError(
+            f"{name}: expected labels that one integer type holds, found some below 0 and some above 2**63"
+        )
+    return True
 
 
 def among(labels: Labels, wanted: Sequence[int]) -> npt.NDArray[np.bool_]:

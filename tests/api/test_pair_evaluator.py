@@ -68,3 +68,30 @@ def test_evaluators_are_merged_saved_and_loaded() -> None:
 def test_what_is_refused(call: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         call()
+
+
+@pytest.mark.parametrize("per_case", [False, True])
+def test_labels_that_no_type_holds_are_refused_at_once(per_case: bool) -> None:
+    evaluator = PairEvaluator(per_case=per_case)
+    high = np.array([2**63, 2**63 + 1], np.uint64)
+    for n in range(3):
+        evaluator.update([-1, n], [1, 1])
+    before = evaluator.pairs
+    with pytest.raises(ValueError, match="true: expected labels that one integer type holds"):
+        evaluator.update(high, [1, 2])
+    assert evaluator.pairs is before
+    evaluator.reset()
+    for _ in range(2):
+        evaluator.update(high, [1, 2])
+    with pytest.raises(ValueError, match="true: expected labels that one integer type holds"):
+        evaluator.update([-1, 1], [1, 2])
+    assert evaluator.pairs.voxels.sum() == 4
+
+
+def test_many_blocks_are_added_up_now_and_then() -> None:
+    rng = np.random.default_rng(0)
+    true, pred = rng.integers(0, 30, (2, 150, 40))
+    evaluator = PairEvaluator()
+    for block in zip(true, pred, strict=True):
+        evaluator.update(*block)
+    assert evaluator.pairs == count_pairs(true, pred)
