@@ -114,6 +114,7 @@ def published_brats(true: Map, pred: Map) -> list[float]:
     return [sum(dice) / number, (sum(distances) + 374.0 * invented) / number]
 
 
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # by the published code
 def test_brats_as_published(benchmark: Any) -> None:
     pytest.importorskip("surface_distance")
     pytest.importorskip("cc3d")

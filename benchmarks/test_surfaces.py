@@ -154,7 +154,7 @@ def test_folder(benchmark: Any, tmp_path: Path, shape: tuple[int, ...], cases: i
     benchmark.pedantic(lambda: fastseg.evaluate_folder(*both, metrics="dice"), rounds=1)
 
 
-@pytest.mark.filterwarnings("ignore:Please import `correlate`:DeprecationWarning")  # by its own code
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # by its own code
 def test_surface_distance(benchmark: Any) -> None:
     """Google's, class by class, as its users do."""
     peers = pytest.importorskip("surface_distance")
