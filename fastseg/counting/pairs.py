@@ -16,7 +16,8 @@ from fastseg.counting.jobs import check_compute, check_sums
 from fastseg.counting.labels import count_into
 from fastseg.counting.memory import available_memory
 from fastseg.counts import COUNTED, IGNORED, OUTSIDE, PairCounts
-from fastseg.counts.pairs import among, united
+from fastseg.counts.pairs import united
+from fastseg.counts.segment_ids import among
 from fastseg.kernels import counter_of
 from fastseg.kernels.protocols.labels import Pairs, Square
 from fastseg.kernels.protocols.pairs import Room, Run, RunStack, TooManyPairs

@@ -15,11 +15,9 @@ from fastseg.counts.base import Counts, Ints, Numbers, check_dtypes, numbers
 from fastseg.counts.binary import BinaryCounts
 from fastseg.counts.columns import from_steps, restored, saved, steps
 from fastseg.counts.labels import LabelCounts
+from fastseg.counts.segment_ids import Labels, among, check_types, one_type
 
-__all__ = ["LabelSizes", "PairCounts", "PairMarginals", "among", "united"]
-
-#: int64, or uint64 where a label is 2⁶³ or more.
-Labels = npt.NDArray[Any]
+__all__ = ["LabelSizes", "PairCounts", "PairMarginals", "united"]
 
 #: As many labels as `count_labels` takes: a matrix of them has 128 MiB.
 _MOST_LABELS = 4096
@@ -278,10 +276,10 @@ class PairCounts(Counts):
         if self.weighted != other.weighted:
             raise ValueError("counts differ in kind: one is weighted by sample_weight, the other is not")
         for name in ("true", "pred"):
-            _check_types([getattr(self, name), getattr(other, name)], name)
+            check_types([getattr(self, name), getattr(other, name)], name)
 
     def _joined(self, parts: Sequence[Self], voxels: Ints) -> Self:
-        true, pred = (_one_type([getattr(part, name) for part in parts], name) for name in ("true", "pred"))
+        true, pred = (one_type([getattr(part, name) for part in parts], name) for name in ("true", "pred"))
         case, counts = (np.concatenate([getattr(part, name) for part in parts]) for name in ("case", "counts"))
         ignored = tuple(sorted({label for part in parts for label in part.ignored}))
         case, true, pred, counts = united(case, true, pred, counts)
@@ -313,38 +311,6 @@ def united(*columns: Any) -> list[Any]:
     *ordered, counts = (column[order] for column in columns)
     starts = np.flatnonzero(_new(*ordered))
     return [*(key[starts] for key in ordered), np.add.reduceat(counts, starts)]
-
-
-def _one_type(parts: Sequence[Labels], name: str) -> Labels:
-    """Return labels one after another, in the type that can hold them all."""
-    if _check_types(parts, name):
-        return np.concatenate([part.astype(np.uint64) for part in parts])
-    return np.concatenate(list(parts))
-
-
-def _check_types(parts: Sequence[Labels], name: str) -> bool:
-    """Return whether some labels are 2⁶³ or more.
-
-    Raises
-    ------
-    ValueError
-        If there is no type for them all, since others are negative.
-    """
-    if all(part.dtype.kind == "i" for part in parts):
-        return False
-    if any(part.dtype.kind == "i" and part.size and part.min() < 0 for part in parts):
-        raise ValueError(
-            f"{name}: expected labels that one integer type holds, found some below 0 and some above 2**63"
-        )
-    return True
-
-
-def among(labels: Labels, wanted: Sequence[int]) -> npt.NDArray[np.bool_]:
-    """Return which labels are among some integers of any size."""
-    info = np.iinfo(labels.dtype)
-    fitting = np.array([value for value in wanted if info.min <= value <= info.max], labels.dtype)
-    found: npt.NDArray[np.bool_] = np.isin(labels, fitting)
-    return found
 
 
 def _sizes(case: Ints, labels: Labels, counts: Numbers) -> tuple[tuple[Ints, Labels, Numbers], npt.NDArray[np.intp]]:

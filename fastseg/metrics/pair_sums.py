@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts import COUNTED, IGNORED, PairCounts
-from fastseg.counts.pairs import among
+from fastseg.counts.segment_ids import among
 
 __all__ = ["CaseSums", "cases_of", "sum_of_squares"]
 
