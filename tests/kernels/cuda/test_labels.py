@@ -103,6 +103,7 @@ def test_bytes_that_are_true() -> None:
         same(strange, strange[::-1], num_classes=2)
 
 
+@pytest.mark.slow
 def test_samples_that_are_many(cpu: Cpu) -> None:
     true, pred = maps((70_000, 3), 2)
     same(true.astype("u1"), pred.astype("u1"), num_classes=2, sample_axis=0)
