@@ -189,6 +189,7 @@ def test_what_a_block_costs_the_scheduler() -> None:
     record("scheduling a block", times, min(times), group=GROUP, floor=1, aim=0.3, unit="ms", at_most=True)
 
 
+@pytest.mark.filterwarnings("ignore:Sending large graph")  # which it is meant to be
 def test_a_million_blocks(monkeypatch: pytest.MonkeyPatch, quick: bool) -> None:
     """Simulated: blocks so small that they take no time, ten a task as of a petabyte, through the real scheduler."""
     chunk, side = 4, 46 if quick else 100
