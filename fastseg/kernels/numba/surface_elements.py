@@ -27,6 +27,7 @@ __all__ = [
     "empty_tally",
     "find_elements",
     "group_elements",
+    "place_in_box",
     "tally_element",
 ]
 
@@ -38,7 +39,7 @@ CLASS_SHIFT, KIND_SHIFT = U(48), U(41)
 #: Columns of a tally: the number of elements of a class, the least coordinate of each axis, and the greatest.
 NUMBER, LEAST, MOST = 0, 1, 4
 _ONE = U(1)
-_WITHOUT_CLASS = (_ONE << CLASS_SHIFT) - _ONE
+_WITHOUT_CLASS, _WITHOUT_KIND = (_ONE << CLASS_SHIFT) - _ONE, (_ONE << KIND_SHIFT) - _ONE
 
 
 def coordinate_bits(shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -53,6 +54,15 @@ def coordinate_bits(shape: tuple[int, int, int]) -> tuple[int, int]:
     if z + y + x > int(KIND_SHIFT):
         raise ValueError(f"y_true, y_pred: expected volumes of up to 2^41 voxels for surfaces, found the shape {shape}")
     return x + y, x
+
+
+@device
+def place_in_box(element: Any, shifts: Any, box: Any) -> Any:
+    """Return z, y and x of an element, from the first voxel of a box on."""
+    z = np.int64((element & _WITHOUT_KIND) >> U(shifts[0])) - box[0]
+    y = np.int64((element >> U(shifts[1])) & ((_ONE << U(shifts[0] - shifts[1])) - _ONE)) - box[1]
+    x = np.int64(element & ((_ONE << U(shifts[1])) - _ONE)) - box[2]
+    return z, y, x
 
 
 @device

@@ -20,7 +20,7 @@ from fastseg.kernels.numba.jit import device, kernel
 from fastseg.kernels.numba.simd.lanes import as_bits, leading_zeros, trailing_zeros
 from fastseg.kernels.numba.simd.rows import rows_within
 from fastseg.kernels.numba.stages import own
-from fastseg.kernels.numba.surface_elements import KIND_SHIFT
+from fastseg.kernels.numba.surface_elements import KIND_SHIFT, place_in_box
 
 __all__ = ["MASK_ROWS", "Reach", "Scratch", "fill_bits", "reach_of", "search_near"]
 
@@ -47,13 +47,8 @@ _MIX = U(0x9E3779B97F4A7C15)
 @kernel
 def fill_words(elements: Any, shifts: Any, box: Any, bits: Any) -> None:
     """Set the bits of elements in the bit map of their box."""
-    ones_y, ones_x = (_ONE << U(shifts[0] - shifts[1])) - _ONE, (_ONE << U(shifts[1])) - _ONE
-    ones = (_ONE << KIND_SHIFT) - _ONE
     for i in range(elements.size):
-        element = elements[U(i)] & ones
-        z = np.int64(element >> U(shifts[0])) - box[0]
-        y = np.int64((element >> U(shifts[1])) & ones_y) - box[1]
-        x = np.int64(element & ones_x) - box[2]
+        z, y, x = place_in_box(elements[U(i)], shifts, box)
         bits[U((z * box[6] + 1 + (x >> 6)) * box[7] + y)] |= _ONE << U(x & 63)
 
 

@@ -18,7 +18,7 @@ from fastseg.kernels.numba.jit import device, kernel
 from fastseg.kernels.numba.simd.lanes import ALL, as_bits, leading_zeros, trailing_zeros
 from fastseg.kernels.numba.simd.least import COLUMNS, least_sums
 from fastseg.kernels.numba.stages import own
-from fastseg.kernels.numba.surface_elements import KIND_SHIFT
+from fastseg.kernels.numba.surface_elements import KIND_SHIFT, place_in_box
 
 __all__ = ["column_bits", "search_planes"]
 
@@ -38,13 +38,8 @@ _FEW_ROWS = 100
 @kernel
 def fill_columns(elements: Any, shifts: Any, box: Any, bits: Any) -> None:
     """Set the bits of elements: word z >> 6 of each (y, x) of their box, one plane of words after the other."""
-    ones_y, ones_x = (_ONE << U(shifts[0] - shifts[1])) - _ONE, (_ONE << U(shifts[1])) - _ONE
-    ones = (_ONE << KIND_SHIFT) - _ONE
     for i in range(elements.size):
-        element = elements[U(i)] & ones
-        z = np.int64(element >> U(shifts[0])) - box[0]
-        y = np.int64((element >> U(shifts[1])) & ones_y) - box[1]
-        x = np.int64(element & ones_x) - box[2]
+        z, y, x = place_in_box(elements[U(i)], shifts, box)
         bits[U(((z >> 6) * box[4] + y) * box[5] + x)] |= _ONE << U(z & 63)
 
 
