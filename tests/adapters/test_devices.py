@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import shutil
 from typing import Any
 
 import pytest
-from support.cuda.on_cpu import Cpu
+from support.cuda.on_cpu import Cpu, run_on_cpu
 
 from fastseg.kernels.cuda import driver
 
@@ -20,10 +19,7 @@ def cpu(monkeypatch: pytest.MonkeyPatch) -> Cpu:
     import torch
     from support.cuda.tensors import pretended
 
-    if shutil.which("g++") is None:
-        pytest.skip("needs g++, which pip does not install")
-    found = Cpu()
-    monkeypatch.setattr(driver, "_driver", found)
+    found = run_on_cpu(monkeypatch)
     monkeypatch.setattr(importlib.import_module("fastseg.arrays.device"), "_stream", lambda *_: 0)
     kinds = (torch.Tensor, type(pretended(torch.zeros(1))))
     monkeypatch.setattr(importlib.import_module("fastseg.adapters.devices"), "_PLAIN", kinds)

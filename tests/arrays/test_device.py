@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import numpy as np
 import pytest
-from support.cuda.on_cpu import Cpu, Tensor
+from support.cuda.on_cpu import Cpu, Tensor, run_on_cpu
 
 from fastseg import count_labels, sum_scores
 from fastseg.arrays.device import device_array, device_of
-from fastseg.kernels.cuda import driver
 
 TRUE = np.arange(60, dtype="i8").reshape(3, 20) % 5
 PRED = TRUE[:, ::-1]
@@ -51,11 +49,7 @@ class OnlyDlpack:
 
 @pytest.fixture
 def cpu(monkeypatch: pytest.MonkeyPatch) -> Cpu:
-    if shutil.which("g++") is None:
-        pytest.skip("needs g++, which pip does not install")
-    found = Cpu()
-    monkeypatch.setattr(driver, "_driver", found)
-    return found
+    return run_on_cpu(monkeypatch)
 
 
 @pytest.mark.parametrize("kind", [OnlyInterface, OnlyDlpack])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from fastseg.kernels.cuda import driver
 from fastseg.kernels.cuda.compiler import SOURCES, Specialisation
 from fastseg.kernels.cuda.driver import Limits
 from fastseg.kernels.protocols.device import Device
@@ -122,3 +125,12 @@ def built(what: Specialisation, folder: Path) -> Path:
     flags = ["-std=c++17", "-O1", "-w", "-shared", "-fPIC", "-U_FORTIFY_SOURCE"]
     subprocess.run(["g++", *flags, *what.options, str(source), "-o", str(target)], check=True)
     return target
+
+
+def run_on_cpu(monkeypatch: pytest.MonkeyPatch) -> Cpu:
+    """Let a test's kernels run on the CPU; skip it where they cannot be compiled for it."""
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++, which pip does not install")
+    found = Cpu()
+    monkeypatch.setattr(driver, "_driver", found)
+    return found
