@@ -15,22 +15,27 @@ from fastseg.arrays.classes import Classes
 from fastseg.arrays.labels import LabelInputs, among
 from fastseg.arrays.masks import MaskInputs
 from fastseg.arrays.surfaces import SurfaceInputs
-from fastseg.counting.jobs import SMALL
+from fastseg.counting import jobs
 from fastseg.counting.labels import count_label_inputs
 from fastseg.counting.masks import count_mask_inputs
 from fastseg.counting.threads import run_jobs
 from fastseg.counts import SurfaceDistances
 from fastseg.kernels import counter_of
-from fastseg.kernels.protocols.surfaces import Layer, RowDistances, Stage, SurfaceTask, no_distances
+from fastseg.kernels.protocols.surfaces import (
+    SMALL,
+    Layer,
+    SampleDistances,
+    Stage,
+    SurfaceTask,
+    no_distances,
+    rows_together,
+)
 
 __all__ = ["checked_members", "label_layers", "mask_layers", "measure_surface_inputs"]
 
 Array = npt.NDArray[Any]
 Members = tuple[tuple[str | int, npt.NDArray[np.int64]], ...]
 _OPEN = Classes(None, np.empty(0, np.int64))
-_NO_DISTANCES, _NO_WEIGHTS = np.empty(0), np.empty(0, np.int64)
-#: Voxels of a sample that is measured by one thread: what another would save, to hand over would cost.
-_TINY = 1 << 18
 
 
 def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> SurfaceDistances:
@@ -40,24 +45,26 @@ def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> Su
     samples = maps.shape[0] if isinstance(maps, MaskInputs) else maps.num_samples
     voxels = maps.y_true.size // max(1, samples)
 
-    def measure(n: int) -> list[RowDistances]:
+    def measure(n: int) -> list[SampleDistances]:
         layers, excluded = mask_layers(maps, n) if isinstance(maps, MaskInputs) else label_layers(maps, n, members)
         if not members or not layers[0].y_true.size:
-            return [no_distances(given.surface)] * (2 * len(members))
+            return [
+                rows_together([no_distances(given.surface)] * (2 * len(members)), given.surface, len(given.spacing))
+            ]
         measurer = module.SurfaceMeasurer(
             SurfaceTask(layers, excluded, len(members), given.spacing, given.surface, given.border, given.max_distance)
         )
         for stage in measurer.stages():
             _run(stage, voxels)
-        return [row for both in measurer.result() for row in both]
+        return [measurer.result()]
 
-    rows: list[RowDistances] = []
-    if samples > 1 and voxels <= _TINY:  # a job for each; their stages are not worth others
-        run_jobs(samples, lambda: nullcontext(_Doer(measure)), rows.extend, alone=voxels * samples <= _TINY)
+    found: list[SampleDistances] = []
+    if samples > 1 and voxels <= SMALL:  # a job for each; their stages are not worth others
+        run_jobs(samples, lambda: nullcontext(_Doer(measure)), found.extend, alone=voxels * samples <= SMALL)
     else:
         for n in range(samples):
-            rows += measure(n)
-    return _collected(rows, given, [name for name, _ in members], samples)
+            found += measure(n)
+    return _collected(found, given, [name for name, _ in members])
 
 
 def checked_members(given: SurfaceInputs, backend: str) -> Members:
@@ -130,60 +137,68 @@ def mask_layers(maps: MaskInputs, n: int) -> tuple[tuple[Layer, ...], Array | No
 class _Doer:
     """A worker of `run_jobs` that keeps nothing to itself."""
 
-    def __init__(self, job: Callable[[int], list[RowDistances]]) -> None:
+    def __init__(self, job: Callable[[int], list[SampleDistances]]) -> None:
         self.job = job
 
-    def finish(self) -> list[RowDistances]:
+    def finish(self) -> list[SampleDistances]:
         return []
 
 
 def _run(stage: Stage, voxels: int) -> None:
     """Do the jobs of a stage; their results stay with the measurer."""
     count, job = stage
-    if voxels <= _TINY or count == 1:
+    if voxels <= SMALL or count == 1:
         for index in range(count):
             job(index)
         return
 
-    def do(index: int) -> list[RowDistances]:
+    def do(index: int) -> list[SampleDistances]:
         job(index)
         return []
 
-    run_jobs(count, lambda: nullcontext(_Doer(do)), lambda _: None, alone=voxels <= SMALL)
+    run_jobs(count, lambda: nullcontext(_Doer(do)), lambda _: None, alone=voxels <= jobs.SMALL)
 
 
-def _collected(
-    rows: Sequence[RowDistances], given: SurfaceInputs, names: Sequence[str | int], samples: int
-) -> SurfaceDistances:
-    """Put the rows together, having checked that no element is lost."""
-    elements = [row.elements for row in rows]
-    weights = np.concatenate([_NO_WEIGHTS, *(row.weights for row in rows)])
-    if int(weights.sum()) != sum(elements):
+def _collected(found: Sequence[SampleDistances], given: SurfaceInputs, names: Sequence[str | int]) -> SurfaceDistances:
+    """Put the samples together, having checked that no element is lost."""
+    samples, axes = len(found), len(given.spacing)
+    one = found[0] if samples == 1 else _joined(found, given)
+    elements, measured = int(one.elements.sum()), int(one.weights.sum())
+    if elements != measured:
         raise RuntimeError(
-            f"surface elements were lost or counted twice: {sum(elements)} were found, {int(weights.sum())} measured; "
+            f"surface elements were lost or counted twice: {elements} were found, {measured} measured; "
             "this is a defect in fastseg, please report it"
         )
     apart = (given.maps.sample_axis, given.maps.channel_axis if isinstance(given.maps, MaskInputs) else None)
-    shape = [[size for axis, size in enumerate(given.maps.y_true.shape) if axis not in apart]] * samples
-    axes = len(given.spacing)
+    shape = [size for axis, size in enumerate(given.maps.y_true.shape) if axis not in apart]
     return SurfaceDistances._trusted(
         classes=tuple(names),
-        starts=np.cumsum([0, *(row.distances.size for row in rows)], dtype=np.int64),
-        distances=np.concatenate([_NO_DISTANCES, *(row.distances for row in rows)]),
-        weights=weights,
-        areas=_areas(rows) if given.surface == "surfel" else None,
-        elements=np.array(elements, np.int64).reshape(samples, len(names), 2),
+        starts=one.starts,
+        distances=one.distances,
+        weights=one.weights,
+        areas=one.areas,
+        elements=one.elements.reshape(samples, len(names), 2),
         spacing=np.array([given.spacing] * samples, np.float64).reshape(samples, axes),
-        shape=np.array(shape, np.int64).reshape(samples, axes),
+        shape=np.array([shape] * samples, np.int64).reshape(samples, axes),
         surface=given.surface,
         border=given.border,
         max_distance=given.max_distance,
         part=False,
-        farthest=np.array([row.farthest or (-1,) * axes for row in rows], np.int64).reshape(
-            samples, len(names), 2, axes
-        ),
+        farthest=one.farthest.reshape(samples, len(names), 2, axes),
     )
 
 
-def _areas(rows: Sequence[RowDistances]) -> npt.NDArray[np.float64]:
-    return np.concatenate([np.empty(0), *(row.areas for row in rows if row.areas is not None)])
+def _joined(found: Sequence[SampleDistances], given: SurfaceInputs) -> SampleDistances:
+    """Return samples one after the other, as one of all their rows."""
+    if not found:
+        return rows_together([], given.surface, len(given.spacing))
+    offsets = np.cumsum([0, *(one.distances.size for one in found)])
+    joined = {
+        name: np.concatenate([getattr(one, name) for one in found])
+        for name in ("distances", "weights", "elements", "farthest")
+    }
+    return SampleDistances(
+        starts=np.concatenate([offsets[:1], *(one.starts[1:] + at for one, at in zip(found, offsets, strict=False))]),
+        areas=np.concatenate([one.areas for one in found]) if given.surface == "surfel" else None,
+        **joined,
+    )

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from support.surface_oracle import elements
+from support.surface_paths import both_ways
 
 from fastseg import surface_distances
 from fastseg.kernels import BACKENDS
-from fastseg.kernels.numba import surfaces as numba_surfaces
+from fastseg.kernels.numba import surface_planes
 from fastseg.phantom import phantom_pair
 
 SPACING = (3, 0.8, 0.7)
@@ -29,7 +30,7 @@ def test_what_is_beyond_a_limit_is_infinite(seed: int, share: float, limit: floa
     true, pred = (random.random((2, *shape)) < share) & (random.random(shape) < 0.5)
     options: Any = {"spacing": SPACING[-len(shape) :], "labels": [1]}
     whole = surface_distances(true, pred, backend="numpy", **options)
-    found = surface_distances(true, pred, max_distance=limit, **options)
+    found = both_ways(true, pred, max_distance=limit, **options)
     assert found == surface_distances(true, pred, max_distance=limit, backend="numpy", **options)
     for direction in ("true_to_pred", "pred_to_true"):
         every = np.repeat(*whole.row(0, 1, direction))
@@ -45,7 +46,7 @@ def test_a_limit_near_by_leaves_nothing_to_the_planes(monkeypatch: pytest.Monkey
     def refuse() -> Any:
         raise AssertionError("planes are searched")
 
-    monkeypatch.setattr(numba_surfaces, "search_planes", refuse)
+    monkeypatch.setattr(surface_planes, "search_planes", refuse)
     assert surface_distances(true, pred, spacing=SPACING, max_distance=5, backend="numba") == expected
     far = np.zeros((2, 100, 20, 20), bool)
     far[0, 0], far[1, 99] = True, True

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from support.layouts import arrange
 from support.surface_oracle import distances, elements
+from support.surface_paths import both_ways
 
 from fastseg import SurfaceDistances, surface_distances
 from fastseg.kernels import BACKENDS
@@ -86,10 +87,8 @@ def test_backends_agree_to_the_last_bit(pair: Any, data: Any) -> None:
         )
     )
     before = true.copy(), pred.copy()
-    one, other = (
-        surface_distances(true, pred, spacing=spacing, backend=each, **options) for each in ("numpy", "numba")
-    )
-    assert one == other
+    expected = surface_distances(true, pred, spacing=spacing, backend="numpy", **options)
+    assert both_ways(true, pred, spacing=spacing, **options) == expected
     assert (true == before[0]).all()
     assert (pred == before[1]).all()
 
@@ -103,9 +102,7 @@ def test_what_lies_far_apart_is_found(shape: tuple[int, ...], seed: int) -> None
     spacing = tuple(random.choice(SPACINGS, len(shape)).tolist())
     true, pred = (random.random(shape) < share for share in (0.02, 3 / np.prod(shape)))
     true.flat[0] = pred.flat[-1] = True
-    assert surface_distances(true, pred, spacing=spacing, backend="numba") == surface_distances(
-        true, pred, spacing=spacing, backend="numpy"
-    )
+    assert both_ways(true, pred, spacing=spacing) == surface_distances(true, pred, spacing=spacing, backend="numpy")
 
 
 def test_thin_sheets_and_balls_within_balls() -> None:
@@ -116,7 +113,7 @@ def test_thin_sheets_and_balls_within_balls() -> None:
     balls = np.stack([squares <= 18**2, squares <= 5**2])
     for true, pred in (sheets, balls):
         for spacing in (1, (0.3, 0.3, 5)):
-            assert surface_distances(true, pred, spacing=spacing, backend="numba") == surface_distances(
+            assert both_ways(true, pred, spacing=spacing) == surface_distances(
                 true, pred, spacing=spacing, backend="numpy"
             )
 
@@ -190,14 +187,17 @@ def test_samples_and_channels_are_kept_apart(backend: str) -> None:
 
 def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     import fastseg
+    from fastseg.counting import jobs, surfaces as counting
     from fastseg.kernels.numba import surface_slabs, surfaces
     from fastseg.phantom import phantom_pair
 
     true, pred = phantom_pair((40, 50, 60), 6)
     options: Any = {"spacing": (3, 0.8, 0.8), "num_classes": 6}
     whole = surface_distances(true, pred, **options)
+    for module in (surfaces, counting, jobs):
+        monkeypatch.setattr(module, "SMALL", -1)
     monkeypatch.setattr(surface_slabs, "_VOXELS", 5000)
-    monkeypatch.setattr(surfaces, "_PIECE", 300)
+    monkeypatch.setattr(surfaces, "PIECE", 300)
     monkeypatch.setattr(surfaces, "_MOST_WORDS", 9000)
     for threads in (1, 3):
         fastseg.set_num_threads(threads)

@@ -32,6 +32,7 @@ __all__ = [
     "own",
     "side_by_side",
     "stage",
+    "stage_of",
     "untyped",
 ]
 
@@ -104,21 +105,29 @@ def stage(*parameters: Any) -> Callable[[Callable[..., None]], Any]:
     return decorate
 
 
-def _caller(name: str, names: list[str], parameters: tuple[Any, ...], flags: int) -> Any:
+def stage_of(kernel: Kernel, returns: Any, *parameters: Any) -> Any:
+    """Make a stage of a kernel that Python calls, too: of one with arguments of these types, and what it returns."""
+    names = list(inspect.signature(kernel.function).parameters)
+    call = _caller(kernel.function.__name__, names, parameters, 0, returns)
+    call.address = functools.cache(lambda: kernel.function if DISABLED else kernel.address(*parameters))
+    return call
+
+
+def _caller(name: str, names: list[str], parameters: tuple[Any, ...], flags: int, returns: Any = types.void) -> Any:
     """Return what calls the function at an address with arguments of these names and types; flags are null pointers there."""
     if DISABLED:
         return lambda address, *arguments: address(*arguments)
     kinds = (*parameters, *(types.none,) * flags)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        function_type = context.call_conv.get_function_type(types.void, kinds)
+        function_type = context.call_conv.get_function_type(returns, kinds)
         function = builder.inttoptr(args[0], function_type.as_pointer())
         nothing = [ir.Constant(context.get_value_type(types.none), None)] * flags
-        context.call_conv.call_function(builder, function, types.void, kinds, [*args[1:], *nothing])
-        return context.get_dummy_value()
+        _, found = context.call_conv.call_function(builder, function, returns, kinds, [*args[1:], *nothing])
+        return context.get_dummy_value() if returns is types.void else found
 
     def call(typingctx: Any, address: Any, *arguments: Any) -> Any:
-        return types.void(types.uint64, *parameters), codegen
+        return returns(types.uint64, *parameters), codegen
 
     call.__name__ = name
     call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ __all__ = [
     "NUMBER",
     "Slab",
     "coordinate_bits",
-    "empty_tally",
+    "empty_tallies",
     "find_elements",
     "group_elements",
     "place_in_box",
@@ -40,6 +40,8 @@ CLASS_SHIFT, KIND_SHIFT = U(48), U(41)
 NUMBER, LEAST, MOST = 0, 1, 4
 _ONE = U(1)
 _WITHOUT_CLASS, _WITHOUT_KIND = (_ONE << CLASS_SHIFT) - _ONE, (_ONE << KIND_SHIFT) - _ONE
+#: What is greater than any coordinate.
+_NOWHERE = np.iinfo(np.int64).max
 
 
 def coordinate_bits(shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -237,17 +239,16 @@ def _group() -> Any:
     return group_words.specialise(own(np.uint64, 1), own(np.int64, 1), own(np.uint64, 1))
 
 
-def empty_tally(count: int) -> Array:
-    """Return the tally of that many classes without an element."""
-    tally = np.zeros((count, 7), np.int64)
-    tally[:, LEAST:MOST] = np.iinfo(np.int64).max
-    tally[:, MOST:] = -1
-    return tally
+def empty_tallies(slabs: int, count: int) -> Array:
+    """Return the tallies of so many slabs and classes without an element."""
+    tallies = np.zeros((slabs, count, 7), np.int64)
+    tallies[:, :, LEAST:MOST] = _NOWHERE
+    tallies[:, :, MOST:] = -1
+    return tallies
 
 
-def find_elements(slab: Slab, classes: Array, count: int, shifts: Array) -> tuple[Array, Array]:
-    """Return the elements of a slab, with the volume's `coordinate_bits`, and a tally of `count` classes."""
-    tally = empty_tally(count)
+def find_elements(slab: Slab, classes: Array, shifts: Array, tally: Array) -> Array:
+    """Return the elements of a slab, with the volume's `coordinate_bits`, and count them in an empty tally."""
     planes, rows, columns = slab.shape
     across = (columns + 63) // 64
     words = np.empty(planes * rows * columns, np.uint64)  # what is not written to takes no memory
@@ -255,7 +256,7 @@ def find_elements(slab: Slab, classes: Array, count: int, shifts: Array) -> tupl
         slab.labels, slab.unknown, slab.plane, slab.pitch, planes, rows, columns, slab.first, shifts, slab.flags, classes,
         *(np.empty(n, np.uint64) for n in (rows * across, across, across)), words, tally,
     )  # fmt: skip
-    return words[:number].copy(), tally
+    return words[:number].copy()
 
 
 def group_elements(words: Array, cursors: Array, grouped: Array) -> None:

@@ -19,10 +19,10 @@ from numba import types
 from fastseg.kernels.numba.jit import device, kernel
 from fastseg.kernels.numba.simd.lanes import as_bits, leading_zeros, trailing_zeros
 from fastseg.kernels.numba.simd.rows import rows_within
-from fastseg.kernels.numba.stages import own
-from fastseg.kernels.numba.surface_elements import KIND_SHIFT, place_in_box
+from fastseg.kernels.numba.stages import own, stage_of
+from fastseg.kernels.numba.surface_elements import KIND_SHIFT, LEAST, MOST, place_in_box
 
-__all__ = ["MASK_ROWS", "Reach", "Scratch", "fill_bits", "reach_of", "search_near"]
+__all__ = ["MASK_ROWS", "Reach", "Scratch", "fill_bits", "fill_words", "near", "reach_of", "search_near", "set_box"]
 
 Array = npt.NDArray[Any]
 U = np.uint64
@@ -42,6 +42,15 @@ _MOST_LEVELS = 200
 #: Where masks begin in their arena, after the end of what is in use and the number of distances; room for these.
 _FIRST, _KNOWN, _KNOWN_SHIFT = 2, 1 << 12, 52
 _MIX = U(0x9E3779B97F4A7C15)
+
+
+@device
+def set_box(tally: Any, k: Any, axes: Any, box: Any) -> None:
+    """Write the box of a class, as `fill_words` takes it, of which axis a is axes[a] of the tally."""
+    for a in range(3):
+        box[a] = tally[k, LEAST + axes[a]]
+        box[3 + a] = tally[k, MOST + axes[a]] - box[a] + 1
+    box[6], box[7] = ((box[5] + 63) >> 6) + 2, box[4] + MASK_ROWS
 
 
 @kernel
@@ -297,6 +306,12 @@ class Scratch:
 _WORDS, _FLOATS, _INTS, _SHORTS, _NUMBER = (
     own(np.uint64, 1), own(np.float64, 1), own(np.int64, 1), own(np.int32, 1), types.int64
 )  # fmt: skip
+_NEAR = (
+    _WORDS, _INTS, _INTS, _WORDS, _FLOATS, _FLOATS, _FLOATS, _INTS, types.float64, _NUMBER, _NUMBER, _NUMBER, _FLOATS,
+    _WORDS, _SHORTS, own(np.uint64, 2), _WORDS, _SHORTS, _INTS, _SHORTS, _FLOATS,
+)  # fmt: skip
+#: `near_words`, as another kernel calls it.
+near = stage_of(near_words, types.int64, *_NEAR)
 
 
 @functools.cache
@@ -311,7 +326,4 @@ def fill_bits() -> Any:
 @functools.cache
 def search_near() -> Any:
     """Return the compiled `near_words`."""
-    return near_words.specialise(
-        _WORDS, _INTS, _INTS, _WORDS, _FLOATS, _FLOATS, _FLOATS, _INTS, types.float64, _NUMBER, _NUMBER, _NUMBER, _FLOATS,
-        _WORDS, _SHORTS, own(np.uint64, 2), _WORDS, _SHORTS, _INTS, _SHORTS, _FLOATS,
-    )  # fmt: skip
+    return near_words.specialise(*_NEAR)

@@ -8,6 +8,7 @@ what `near_words` finds.
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from fastseg.kernels.numba.simd.lanes import ALL, as_bits, leading_zeros, traili
 from fastseg.kernels.numba.simd.least import COLUMNS, least_sums
 from fastseg.kernels.numba.stages import own
 from fastseg.kernels.numba.surface_elements import KIND_SHIFT, place_in_box
+from fastseg.kernels.numba.surface_grid import Grid
 
-__all__ = ["column_bits", "search_planes"]
+__all__ = ["column_bits", "far_squares", "search_planes"]
 
 Array = npt.NDArray[Any]
 U = np.uint64
@@ -132,10 +134,10 @@ def envelope(
 
 @kernel
 def plane_words(
-    elements: Any, missed: Any, shifts: Any, box: Any, bits: Any, along_y: Any, mirrored_y: Any, mirrored_x: Any, step: Any,
+    elements: Any, shifts: Any, box: Any, bits: Any, along_y: Any, mirrored_y: Any, mirrored_x: Any, step: Any,
     squares: Any, before: Any, after: Any, heights: Any, sites: Any, starts: Any, out: Any, found: Any,
 ) -> None:  # fmt: skip
-    """Write the bits of the squared distances of the missed elements to `found`.
+    """Write the bits of the squared distances of elements to `found`.
 
     mirrored_x[x' - x + mirrored_x.size // 2] is the square of the offset x' - x, and mirrored_y is alike. Memory: `squares`,
     `before` and `after` have a number for each column of the box, whose rows are a multiple of COLUMNS long, `out` has one for
@@ -147,11 +149,11 @@ def plane_words(
     words = (depth + 63) >> 6
     here = np.int64(-1)
     at = np.int64(0)
-    while at < missed.size:
-        z = np.int64((elements[U(missed[U(at)])] & ones) >> U(shifts[0]))
+    while at < elements.size:
+        z = np.int64((elements[U(at)] & ones) >> U(shifts[0]))
         rows, first, last, end = np.int64(0), np.int64(_NEVER), np.int64(-_NEVER), at
-        while end < missed.size:
-            element = elements[U(missed[U(end)])] & ones
+        while end < elements.size:
+            element = elements[U(end)] & ones
             if np.int64(element >> U(shifts[0])) != z:
                 break
             y = np.int64((element >> U(shifts[1])) & ones_y) - box[1]
@@ -178,7 +180,7 @@ def plane_words(
                 envelope(heights, height, along_y, first, last, slack, sites, starts, out, x, width)
         row = np.int64(-_NEVER)
         for i in range(at, end):
-            element = elements[U(missed[U(i)])] & ones
+            element = elements[U(i)] & ones
             x = np.int64(element & ones_x) - box[2]
             y = np.int64((element >> U(shifts[1])) & ones_y) - box[1]
             if few and y != row:
@@ -197,7 +199,7 @@ def plane_words(
         at = end
 
 
-_WORDS, _FLOATS, _INTS, _SHORTS = own(np.uint64, 1), own(np.float64, 1), own(np.int64, 1), own(np.int32, 1)
+_WORDS, _FLOATS, _INTS = own(np.uint64, 1), own(np.float64, 1), own(np.int64, 1)
 
 
 @functools.cache
@@ -210,6 +212,27 @@ def column_bits() -> Any:
 def search_planes() -> Any:
     """Return the compiled `plane_words`."""
     return plane_words.specialise(
-        _WORDS, _SHORTS, _INTS, _INTS, _WORDS, _FLOATS, _FLOATS, _FLOATS, types.float64, _FLOATS, _INTS, _INTS, _FLOATS, _INTS,
+        _WORDS, _INTS, _INTS, _WORDS, _FLOATS, _FLOATS, _FLOATS, types.float64, _FLOATS, _INTS, _INTS, _FLOATS, _INTS,
         _FLOATS, _FLOATS, _WORDS,
     )  # fmt: skip
+
+
+def far_squares(grid: Grid, elements: Array, others: Array, box: Array) -> npt.NDArray[np.float64]:
+    """Return the squared distance of each element to the nearest of others, given their box."""
+    box = box[:6].reshape(2, 3)[:, grid.axes].reshape(-1)  # as a scan sees it
+    box[5] += -box[5] % COLUMNS  # there is nothing in what is added
+    depth, height, width = box[3:].tolist()
+    columns = np.zeros((depth + 63) // 64 * height * width, np.uint64)
+    column_bits()(others, grid.scanned, box, columns)
+    beyond = np.full(COLUMNS, math.inf)
+    mirrored = [np.concatenate([beyond, each[:0:-1], each, beyond]) for each in grid.along[1:]]
+    found = np.empty(elements.size, np.uint64)
+    squares = np.empty(height * width + 8)
+    squares = squares[-squares.ctypes.data % 64 // 8 :][: height * width]  # from a cache line's start on
+    before, after = (np.empty(height * width, np.int64) for _ in range(2))
+    heights, sites, starts = (np.empty(height, dtype) for dtype in (np.float64, np.int64, np.float64))
+    search_planes()(
+        elements, grid.scanned, box, columns, grid.along[1], *mirrored,
+        grid.spacing[0], squares, before, after, heights, sites, starts, np.empty(grid.shape[1] * width), found,
+    )  # fmt: skip
+    return found.view(np.float64)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,37 +27,57 @@ def solid(array: Array) -> Array:
     return array if array.ndim == 3 else array[:, None, :]
 
 
-class Slabs:
-    """Both maps of a layer in slabs. `classes` has the class of each value there, -1 for none."""
+class Encoding(NamedTuple):
+    """How labels become the few types that elements are searched in, such that other values are of other classes."""
 
-    def __init__(self, layer: Layer, unknown: Array | None, axes: int, surface: str, border: str) -> None:
+    dtype: np.dtype[Any]
+    classes: Array
+    """The class of each value there, -1 for none."""
+    outside: int
+    """A value that is in no class."""
+    values: Array
+    """Those labels that are in a class, increasing where there is a table."""
+    table: Array | None
+    """What each of these becomes, and at the end all others; None where values stay as they are."""
+
+
+@functools.lru_cache(maxsize=8)
+def _encoding(values_bytes: bytes, classes_bytes: bytes) -> Encoding:
+    values, classes = np.frombuffer(values_bytes, np.int64), np.frombuffer(classes_bytes, np.intp)
+    largest = int(values.max(initial=0))
+    single = len({*classes.tolist()}) == classes.size and int(values.min(initial=0)) >= 0
+    width = next((n for n in (256, 65536) if single and largest < n and values.size < n), 0)
+    if width:  # values as they are: what differs in them differs in class
+        of = np.full(width, -1, np.int32)
+        of[values] = classes
+        return Encoding(np.dtype(np.uint8 if width == 256 else np.uint16), of, int(np.argmin(of)), values, None)
+    dtype = np.dtype(np.uint8 if classes.max(initial=0) < 255 else np.uint16)
+    order = np.argsort(values)
+    table = np.append(classes[order] + 1, 0).astype(dtype)
+    return Encoding(dtype, np.arange(-1, 2 ** (8 * dtype.itemsize) - 1).astype(np.int32), 0, values[order], table)
+
+
+class Slabs:
+    """Both maps of a layer in slabs, or each as a whole. `classes` has the class of each value there, -1 for none."""
+
+    def __init__(
+        self, layer: Layer, unknown: Array | None, axes: int, surface: str, border: str, whole: bool = False
+    ) -> None:
         self.maps = (solid(layer.y_true), solid(layer.y_pred))
         self.unknown = None if unknown is None else solid(unknown).view(np.uint8)
         self.border, self.across = border, int(axes == 3)
         self.planes, self.rows, self.columns = self.maps[0].shape
-        self.step = max(1, _VOXELS // max(1, self.rows * self.columns))
-        self._values, self._table = layer.values, None
-        largest = int(layer.values.max(initial=0))
-        single = len({*layer.classes.tolist()}) == layer.classes.size and int(layer.values.min(initial=0)) >= 0
-        width = next((n for n in (256, 65536) if single and largest < n and layer.values.size < n), 0)
-        if width:  # values as they are: what differs in them differs in class
-            self.dtype = np.dtype(np.uint8 if width == 256 else np.uint16)
-            self.classes = np.full(width, -1, np.int32)
-            self.classes[layer.values] = layer.classes
-            self.outside = int(np.argmin(self.classes))
-        else:
-            self.dtype = np.dtype(np.uint8 if layer.classes.max(initial=0) < 255 else np.uint16)
-            order = np.argsort(layer.values)
-            self._values = layer.values[order]
-            self._table = np.append(layer.classes[order] + 1, 0).astype(self.dtype)
-            self.classes = np.arange(-1, 2 ** (8 * self.dtype.itemsize) - 1).astype(np.int32)
-            self.outside = 0
+        self.step = self.planes if whole else max(1, _VOXELS // max(1, self.rows * self.columns))
+        self.dtype, self.classes, self.outside, self._values, self._table = _encoding(
+            layer.values.tobytes(), layer.classes.tobytes()
+        )
         self.pitch = self.columns + 2
         self.plane = self.pitch * (self.rows + 2 * self.across)
         start = self.plane + self.pitch * self.across + 1
         self.flags = np.array([1, self.across, 1, start, surface == "object", self.classes[0] < 0, 0, 0], np.int64)
         self._spare: list[tuple[Array, Array]] = []
-        self._flat = [self._as_it_lies(each) if surface != "surfel" else None for each in self.maps]
+        copied = whole or surface == "surfel"
+        self._flat = [None if copied else self._as_it_lies(each) for each in self.maps]
         self._spans = list(self._cut())
         self.number = len(self._spans)
 

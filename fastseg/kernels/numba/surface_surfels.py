@@ -17,7 +17,7 @@ from fastseg.kernels.numba.jit import device, kernel
 from fastseg.kernels.numba.simd.lanes import differing_lanes, trailing_zeros
 from fastseg.kernels.numba.simd.rows import block_matches
 from fastseg.kernels.numba.stages import own
-from fastseg.kernels.numba.surface_elements import CLASS_SHIFT, KIND_SHIFT, Slab, empty_tally, tally_element
+from fastseg.kernels.numba.surface_elements import CLASS_SHIFT, KIND_SHIFT, Slab, tally_element
 
 __all__ = ["find_surfels"]
 
@@ -128,13 +128,13 @@ def _find(dtype: str) -> Any:
 
 
 def find_surfels(
-    slab: Slab, classes: Array, count: int, kinds: Array, planes: int, extend: bool, shifts: Array
-) -> tuple[Array, Array]:
-    """Return the surfels of a slab, and a tally of `count` classes.
+    slab: Slab, classes: Array, kinds: Array, planes: int, extend: bool, shifts: Array, tally: Array
+) -> Array:
+    """Return the surfels of a slab, and count them in an empty tally.
 
     Parameters
     ----------
-    slab, classes, count, shifts
+    slab, classes, shifts, tally
         As `find_elements` takes them; the coordinates are those of corners.
     kinds : (256,) or (16,) int64
         Which kind each pattern is of, from 0 on.
@@ -156,12 +156,11 @@ def find_surfels(
     around = np.array(
         [-z * slab.plane - y * slab.pitch * across - x for z in (1, 0) for y in range(across, -1, -1) for x in (1, 0)]
     )
-    tally = empty_tally(count)
     lines = int(corners[2, 1] - corners[2, 0] + 63) // 64
-    words = np.empty(int(np.prod(corners[:, 1])) * min(count, kinds.size.bit_length() - 1), np.uint64)
+    words = np.empty(int(np.prod(corners[:, 1])) * min(len(tally), kinds.size.bit_length() - 1), np.uint64)
     number = _find(slab.labels.dtype.str[1:])(
         slab.labels, slab.unknown, around, np.array([slab.flags[3], slab.plane, slab.pitch]), corners, slab.first, shifts,
         classes, kinds, *(np.empty(n, np.uint64) for n in ((rows + 1) * lines, lines, lines)), words,
         tally,
     )  # fmt: skip
-    return words[:number].copy(), tally
+    return words[:number].copy()

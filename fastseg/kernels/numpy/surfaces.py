@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from fastseg.kernels.protocols.surfaces import Layer, RowDistances, Stage, SurfaceTask, distinct, no_distances
+from fastseg.kernels.protocols.surfaces import (
+    Layer,
+    RowDistances,
+    SampleDistances,
+    Stage,
+    SurfaceTask,
+    distinct,
+    no_distances,
+    rows_together,
+)
 from fastseg.kernels.surfels import surfel_measures
 
 __all__ = ["SurfaceMeasurer", "surface_elements", "surfel_patterns"]
@@ -111,6 +120,7 @@ class SurfaceMeasurer:
             first += 1  # where corners at the edge are left out
         return row._replace(farthest=tuple(first.tolist()))
 
-    def result(self) -> list[tuple[RowDistances, RowDistances]]:
-        """Return the distances of each class, in both directions."""
-        return self._rows
+    def result(self) -> SampleDistances:
+        """Return the distances of all classes."""
+        task = self._task
+        return rows_together([row for both in self._rows for row in both], task.surface, len(task.spacing))

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Layer", "RowDistances", "Stage", "SurfaceMeasurer", "SurfaceTask", "distinct", "no_distances"]
+__all__ = [
+    "SMALL",
+    "Layer",
+    "RowDistances",
+    "SampleDistances",
+    "Stage",
+    "SurfaceMeasurer",
+    "SurfaceTask",
+    "distinct",
+    "no_distances",
+    "rows_together",
+]
 
 Array = npt.NDArray[Any]
+
+#: Voxels of a sample that one thread measures: what others would save, to hand over would cost.
+SMALL = 1 << 18
 
 
 class Layer(NamedTuple):
@@ -76,6 +90,34 @@ def distinct(distances: npt.NDArray[np.float64], areas: npt.NDArray[np.float64] 
     return RowDistances(distances[starts], weights.astype(np.int64), distances.size, areas[starts])
 
 
+class SampleDistances(NamedTuple):
+    """The distances of all K surfaces of a sample: row 2 k + which is that of class k in the truth (0) or prediction (1)."""
+
+    starts: npt.NDArray[np.int64]
+    """(2K + 1,) where the distances of each row start, and all end."""
+    distances: npt.NDArray[np.float64]
+    """Those of a `RowDistances`, row after row; and so weights and areas."""
+    weights: npt.NDArray[np.int64]
+    areas: npt.NDArray[np.float64] | None
+    elements: npt.NDArray[np.int64]
+    """(K, 2) the number of elements of each surface."""
+    farthest: npt.NDArray[np.int64]
+    """(K, 2, D) index of the first element with the largest finite distance; −1 where there is none."""
+
+
+def rows_together(rows: Sequence[RowDistances], surface: str, axes: int) -> SampleDistances:
+    """Return rows of surfaces of that kind one after the other."""
+    areas = [row.areas for row in rows if row.areas is not None]
+    return SampleDistances(
+        np.cumsum([0, *(row.distances.size for row in rows)], dtype=np.int64),
+        np.concatenate([np.empty(0), *(row.distances for row in rows)]),
+        np.concatenate([np.empty(0, np.int64), *(row.weights for row in rows)]),
+        np.concatenate([np.empty(0), *areas]) if surface == "surfel" else None,
+        np.array([row.elements for row in rows], np.int64).reshape(-1, 2),
+        np.array([row.farthest or (-1,) * axes for row in rows], np.int64).reshape(-1, 2, axes),
+    )
+
+
 #: How many jobs there are, and what does one. Those of a stage may run at the same time, in any order.
 Stage = tuple[int, Callable[[int], None]]
 
@@ -89,6 +131,6 @@ class SurfaceMeasurer(Protocol):
         """Yield the stages; each is to be done before the next is asked for."""
         ...
 
-    def result(self) -> list[tuple[RowDistances, RowDistances]]:
-        """Return for each class the distances from the truth to the prediction, and back."""
+    def result(self) -> SampleDistances:
+        """Return the distances of all classes."""
         ...
