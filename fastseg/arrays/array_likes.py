@@ -65,7 +65,12 @@ def extra_axis_note(one: tuple[int, ...], other: tuple[int, ...]) -> str:
 
 def are_bool(*arrays: Any) -> bool:
     """Tell whether all of them say that they hold booleans, NumPy's or those of another library."""
-    return all(str(getattr(array, "dtype", "")).rpartition(".")[2] == "bool" for array in arrays)
+    return all(
+        array.dtype.kind == "b"
+        if type(array) is np.ndarray
+        else str(getattr(array, "dtype", "")).rpartition(".")[2] == "bool"
+        for array in arrays
+    )
 
 
 def tensor_memory(value: Any) -> npt.NDArray[Any] | None:

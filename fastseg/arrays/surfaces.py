@@ -23,6 +23,7 @@ SURFACES = ("voxel", "surfel", "object")
 BORDERS = ("background", "extend")
 
 Regions = Mapping[str, int | Sequence[int]]
+_ONE = np.array([1])
 
 
 @dataclass(frozen=True)
@@ -155,5 +156,5 @@ def _members(maps: LabelInputs, regions: Regions | None) -> tuple[tuple[str | in
         each = zip(labels.tolist(), labels[:, None], strict=True)
         return tuple((label, one[:0] if label in without else one) for label, one in each)
     if maps.y_true.dtype == bool == maps.y_pred.dtype:
-        return ((1, np.setdiff1d([1], ignored)),)
+        return ((1, np.setdiff1d(_ONE, ignored) if ignored.size else _ONE),)
     return None

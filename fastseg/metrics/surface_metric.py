@@ -110,12 +110,15 @@ class SurfaceMetric(Entry):
             surfaces = surfaces.summed()
         values: Floats = self.function(surfaces, **parameters)
         there = surfaces.elements > 0
-        values[~there.any(2)] = empty.both
-        missed = there.any(2) & ~there.all(2)
-        values[missed] = self._diagonals(surfaces)[np.nonzero(missed)[0]] if one_empty == "diagonal" else empty.one
-        if empty.own is not None:
-            start = DIRECTIONS.index(parameters.get("direction", self._direction))
-            values[there[..., 1 - start] & ~there[..., start]] = empty.own
+        if not there.all():
+            values[~there.any(2)] = empty.both
+            missed = there.any(2) & ~there.all(2)
+            values[missed] = self._diagonals(surfaces)[np.nonzero(missed)[0]] if one_empty == "diagonal" else empty.one
+            if empty.own is not None:
+                start = DIRECTIONS.index(parameters.get("direction", self._direction))
+                values[there[..., 1 - start] & ~there[..., start]] = empty.own
+        elif one_empty == "diagonal":
+            self._diagonals(surfaces)  # which there must be, whether it is needed or not
         if average == "macro":
             finite = np.isfinite(values)
             return ratio(np.where(finite, values, 0.0).sum(1), finite.sum(1))

@@ -41,21 +41,22 @@ def row_percentiles(
         halves down. "step": the smallest distance that this part of the total area is not beyond. None: linear where elements
         are counted, else a step.
     """
-    rows = np.flatnonzero(starts[1:] > starts[:-1])
+    rows = (starts[1:] > starts[:-1]).nonzero()[0]
     found = np.full(starts.size - 1, NAN)
     first, end = starts[rows], starts[rows + 1]
     if interpolation == "step" or (interpolation is None and areas is not None):
         for row, a, b in zip(rows.tolist(), first.tolist(), end.tolist(), strict=True):
             found[row] = _step(distances[a:b], weights[a:b], None if areas is None else areas[a:b], percent / 100)
         return found
-    upto = np.cumsum(weights)
+    upto = weights.cumsum()
     before = upto[first] - weights[first]
     last = upto[end - 1] - before - 1
     virtual = last * (percent / 100)
     if interpolation == "nearest":
         virtual = np.ceil(virtual - 0.5)
-    low = np.clip(np.floor(virtual).astype(np.int64), 0, last)
-    below, above = (distances[np.searchsorted(upto, before + k, "right")] for k in (low, np.minimum(low + 1, last)))
+    low = virtual.astype(np.int64)
+    below = distances[upto.searchsorted(before + low, "right")]
+    above = distances[upto.searchsorted(before + np.minimum(low + 1, last), "right")]
     part = virtual - low
     with np.errstate(invalid="ignore"):  # of two infinite ones
         step = above - below

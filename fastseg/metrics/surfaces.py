@@ -80,10 +80,15 @@ def _each_row(surfaces: SurfaceDistances, function: Callable[[Floats, Any, Any],
     return values.reshape(*surfaces.elements.shape, *values.shape[1:])
 
 
-def _pooled_directions(surfaces: SurfaceDistances) -> SurfaceDistances:
-    """Return both directions together, as direction 0."""
-    rows = range(0, 2 * surfaces.num_cases * len(surfaces.classes), 2)
-    return surfaces._new(**surfaces._united([part for row in rows for part in ([row, row + 1], [])]))
+def _pooled_directions(surfaces: SurfaceDistances) -> tuple[Floats, Any, Floats | None, Any]:
+    """Return distances, weights, areas and starts of both directions together, where equal distances stand side by side."""
+    starts = surfaces.starts[::2]
+    keys = [surfaces.distances, np.repeat(np.arange(starts.size - 1), starts[1:] - starts[:-1])]
+    if surfaces.areas is not None:
+        keys.insert(0, surfaces.areas)
+    order = np.lexsort(keys)
+    areas = None if surfaces.areas is None else surfaces.areas[order]
+    return surfaces.distances[order], surfaces.weights[order], areas, starts
 
 
 def _totals(surfaces: SurfaceDistances) -> tuple[Floats, Floats]:
@@ -122,11 +127,11 @@ def hausdorff_distance(
     one_of(combine, "combine", ("max", "mean", "pooled"))
     one_of(interpolation, "interpolation", ("linear", "nearest", "step", None))
 
-    of = _pooled_directions(surfaces) if combine == "pooled" else surfaces
-    found = row_percentiles(of.distances, of.weights, of.areas, of.starts, percent, interpolation)
-    values = found.reshape(surfaces.elements.shape)
     if combine == "pooled":
-        return values[..., 0]
+        found = row_percentiles(*_pooled_directions(surfaces), percent, interpolation)
+        return found.reshape(surfaces.elements.shape[:2])
+    rows = surfaces.distances, surfaces.weights, surfaces.areas, surfaces.starts
+    values = row_percentiles(*rows, percent, interpolation).reshape(surfaces.elements.shape)
     return np.asarray(values.max(2) if combine == "max" else values.mean(2))
 
 

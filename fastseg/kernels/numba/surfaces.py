@@ -24,6 +24,7 @@ from fastseg.kernels.numba.surface_elements import (
     group_elements,
 )
 from fastseg.kernels.numba.surface_grid import PIECE, grid_of
+from fastseg.kernels.numba.surface_masks import find_in_mask
 from fastseg.kernels.numba.surface_nearest import MASK_ROWS, fill_bits, search_near
 from fastseg.kernels.numba.surface_planes import far_squares
 from fastseg.kernels.numba.surface_rows import measure_rows
@@ -136,9 +137,18 @@ class SurfaceMeasurer:
         """Do all that there is to do of a small image, of which no class is in two layers."""
         task, grid = self._task, self._grid
         tallies = empty_tallies(2, task.classes)
-        slabs = [self._slabs(layer) for layer in task.layers]
-        maps = [[self._find(each, which, 0, tallies[which]) for each in slabs] for which in range(2)]
-        true, pred = (each[0] if len(each) == 1 else np.concatenate(each) for each in maps)
+        found: tuple[list[Array], list[Array]] = ([], [])
+        for layer in task.layers:
+            if layer.values.size == 1 and self._areas is None:
+                value, k = int(layer.values[0]), int(layer.classes[0])
+                how = task.excluded, k, grid.scanned, task.surface, task.border
+                for which in range(2):
+                    found[which].append(find_in_mask(layer[which], value, *how, tallies[which]))
+            else:
+                slabs = self._slabs(layer)
+                for which in range(2):
+                    found[which].append(self._find(slabs, which, 0, tallies[which]))
+        true, pred = (each[0] if len(each) == 1 else np.concatenate(each) for each in found)
         scratch = grid.scratch()
         rows = measure_rows(grid, scratch, true, pred, tallies)
         grid.give_back(scratch)
