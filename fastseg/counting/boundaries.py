@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastseg.arrays.masks import MaskInputs
 from fastseg.arrays.surfaces import SurfaceInputs
-from fastseg.counting.surfaces import checked_members, label_layers, mask_layers
+from fastseg.counting.surfaces import checked_members, disjoint_parts, label_layers, mask_layers
 from fastseg.counts import BoundaryCounts, CenterlineCounts
 from fastseg.kernels.numpy.boundaries import skeleton
 
@@ -41,10 +41,11 @@ def count_skeletons(given: SurfaceInputs) -> CenterlineCounts:
 def _samples(given: SurfaceInputs) -> tuple[Names, Iterator[Iterator[tuple[Mask, Mask]]]]:
     """Return the names of the classes, and for each sample the masks of each class."""
     members, maps = checked_members(given, "auto"), given.maps
+    parts = tuple(disjoint_parts(members))
     samples = maps.shape[0] if isinstance(maps, MaskInputs) else maps.num_samples
 
     def pairs(n: int) -> Iterator[tuple[Mask, Mask]]:
-        found = mask_layers(maps, n) if isinstance(maps, MaskInputs) else label_layers(maps, n, members)
+        found = mask_layers(maps, n) if isinstance(maps, MaskInputs) else label_layers(maps, n, parts)
         layers = {int(k): layer for layer in found[0] for k in np.unique(layer.classes)}
         for k in range(len(members)):
             layer = layers.get(k)

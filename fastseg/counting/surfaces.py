@@ -31,10 +31,12 @@ from fastseg.kernels.protocols.surfaces import (
     rows_together,
 )
 
-__all__ = ["checked_members", "label_layers", "mask_layers", "measure_surface_inputs"]
+__all__ = ["checked_members", "disjoint_parts", "label_layers", "mask_layers", "measure_surface_inputs"]
 
 Array = npt.NDArray[Any]
 Members = tuple[tuple[str | int, npt.NDArray[np.int64]], ...]
+#: Values, and the class of each.
+Part = tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]
 _OPEN = Classes(None, np.empty(0, np.int64))
 
 
@@ -42,11 +44,12 @@ def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> Su
     """Measure the surfaces of a pair of maps; the inputs are checked already, but for their values."""
     module, maps = counter_of(backend), given.maps
     members = checked_members(given, backend)
+    parts = () if isinstance(maps, MaskInputs) else tuple(disjoint_parts(members))
     samples = maps.shape[0] if isinstance(maps, MaskInputs) else maps.num_samples
     voxels = maps.y_true.size // max(1, samples)
 
     def measure(n: int) -> list[SampleDistances]:
-        layers, excluded = mask_layers(maps, n) if isinstance(maps, MaskInputs) else label_layers(maps, n, members)
+        layers, excluded = mask_layers(maps, n) if isinstance(maps, MaskInputs) else label_layers(maps, n, parts)
         if not members or not layers[0].y_true.size:
             return [
                 rows_together([no_distances(given.surface)] * (2 * len(members)), given.surface, len(given.spacing))
@@ -89,7 +92,7 @@ def checked_members(given: SurfaceInputs, backend: str) -> Members:
     return given.members
 
 
-def label_layers(maps: LabelInputs, n: int, members: Members) -> tuple[tuple[Layer, ...], Array | None]:
+def label_layers(maps: LabelInputs, n: int, parts: Sequence[Part]) -> tuple[tuple[Layer, ...], Array | None]:
     """Return the layers of a sample of label maps, and where nobody knows what is true."""
     true, pred, mask, _ = maps.sample(n)
     true, pred = (
@@ -99,11 +102,15 @@ def label_layers(maps: LabelInputs, n: int, members: Members) -> tuple[tuple[Lay
     if maps.classes.ignored.size:
         ignored = among(true, maps.classes.ignored)
         excluded = ignored if excluded is None else excluded | ignored
-    return tuple(Layer(true, pred, *each) for each in _disjoint(members)), excluded
+    return tuple(Layer(true, pred, *part) for part in parts), excluded
 
 
-def _disjoint(members: Members) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]]:
+def disjoint_parts(members: Members) -> Iterator[Part]:
     """Yield values and their classes, such that each value is in one class: as few times as regions overlap."""
+    if len(members) == 1:
+        values = members[0][1]
+        yield values, np.zeros(values.size, np.intp)
+        return
     left = list(range(len(members)))
     while left:
         taken: set[int] = set()
@@ -163,7 +170,7 @@ def _collected(found: Sequence[SampleDistances], given: SurfaceInputs, names: Se
     """Put the samples together, having checked that no element is lost."""
     samples, axes = len(found), len(given.spacing)
     one = found[0] if samples == 1 else _joined(found, given)
-    elements, measured = int(one.elements.sum()), int(one.weights.sum())
+    elements, measured = np.add.reduce(one.elements, None), np.add.reduce(one.weights)
     if elements != measured:
         raise RuntimeError(
             f"surface elements were lost or counted twice: {elements} were found, {measured} measured; "
@@ -178,14 +185,21 @@ def _collected(found: Sequence[SampleDistances], given: SurfaceInputs, names: Se
         weights=one.weights,
         areas=one.areas,
         elements=one.elements.reshape(samples, len(names), 2),
-        spacing=np.array([given.spacing] * samples, np.float64).reshape(samples, axes),
-        shape=np.array([shape] * samples, np.int64).reshape(samples, axes),
+        spacing=_repeated(given.spacing, np.float64, samples),
+        shape=_repeated(shape, np.int64, samples),
         surface=given.surface,
         border=given.border,
         max_distance=given.max_distance,
         part=False,
         farthest=one.farthest.reshape(samples, len(names), 2, axes),
     )
+
+
+def _repeated(numbers: Sequence[float], dtype: Any, samples: int) -> Array:
+    """Return numbers as a row for each sample."""
+    rows = np.empty((samples, len(numbers)), dtype)
+    rows[:] = numbers
+    return rows
 
 
 def _joined(found: Sequence[SampleDistances], given: SurfaceInputs) -> SampleDistances:

@@ -55,14 +55,17 @@ def row_percentiles(
     if interpolation == "nearest":
         virtual = np.ceil(virtual - 0.5)
     low = virtual.astype(np.int64)
-    below = distances[upto.searchsorted(before + low, "right")]
+    values = distances[upto.searchsorted(before + low, "right")]
     above = distances[upto.searchsorted(before + np.minimum(low + 1, last), "right")]
     part = virtual - low
-    with np.errstate(invalid="ignore"):  # of two infinite ones
+    between = ((values != above) & (part > 0)).nonzero()[0]
+    if between.size:
+        below, above, part = values[between], above[between], part[between]
         step = above - below
-        between = np.where(part >= 0.5, above - step * (1 - part), below + step * part)  # as NumPy, to the last bit
-    between[above == math.inf] = math.inf
-    found[rows] = np.where((below == above) | (part == 0), below, between)
+        with np.errstate(invalid="ignore"):  # of two infinite numbers
+            steps = np.where(part >= 0.5, above - step * (1 - part), below + step * part)  # as NumPy, to the last bit
+        values[between] = np.where(above == math.inf, math.inf, steps)
+    found[rows] = values
     return found
 
 

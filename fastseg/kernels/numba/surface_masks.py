@@ -12,14 +12,15 @@ from numba import types
 from fastseg.kernels.numba.jit import device, kernel
 from fastseg.kernels.numba.simd.lanes import ALL, match_lanes, trailing_zeros
 from fastseg.kernels.numba.stages import own
-from fastseg.kernels.numba.surface_elements import CLASS_SHIFT, tally_element
+from fastseg.kernels.numba.surface_elements import CLASS_SHIFT, NUMBER, tally_element
 
-__all__ = ["find_in_mask"]
+__all__ = ["find_in_masks"]
 
 Array = npt.NDArray[Any]
 U = np.uint64
 
 _ZERO, _ONE = U(0), U(1)
+_NOTHING = np.empty(0, np.uint8)
 
 
 @device
@@ -44,7 +45,7 @@ def word_of(lines: Any, index: Any, there: Any, otherwise: Any) -> Any:
     return lines[U(index)] if there else otherwise
 
 
-@kernel
+@device
 def mask_words(
     values: Any, value: Any, unknown: Any, planes: Any, rows: Any, columns: Any, shifts: Any, whole: Any, up: Any, extend: Any,
     k: Any, lines: Any, known: Any, words: Any, tally: Any,
@@ -109,40 +110,70 @@ def mask_words(
     return number
 
 
+@kernel
+def both_masks(
+    true: Any, pred: Any, value: Any, unknown: Any, planes: Any, rows: Any, columns: Any, shifts: Any, whole: Any, up: Any,
+    extend: Any, k: Any, lines: Any, known: Any, words: Any, tallies: Any,
+) -> Any:  # fmt: skip
+    """Write the elements of class k in the truth to `words`, and then those in the prediction; see `mask_words`."""
+    number = np.int64(0)
+    for which in range(2):
+        number += mask_words(
+            true if which == 0 else pred, value, unknown, planes, rows, columns, shifts, whole, up, extend, k, lines, known,
+            words[number:], tallies[which],
+        )  # fmt: skip
+    return number
+
+
 @functools.cache
 def _find() -> Any:
     number, ints, words = types.int64, own(np.int64, 1), own(np.uint64, 1)
     values = types.Array(types.uint8, 1, "C", readonly=True)
-    return mask_words.specialise(
-        values, types.uint8, values, *[number] * 3, ints, *[number] * 4, words, words, words, own(np.int64, 2)
+    return both_masks.specialise(
+        values, values, types.uint8, values, *[number] * 3, ints, *[number] * 4, words, words, words, own(np.int64, 3)
     )  # fmt: skip
 
 
-def find_in_mask(
-    values: Array, value: int, unknown: Array | None, k: int, shifts: Array, surface: str, border: str, tally: Array
-) -> Array:
-    """Return the elements of class k, the voxels of an image that have a value, and add them to a tally.
+def find_in_masks(
+    true: Array,
+    pred: Array,
+    value: int,
+    unknown: Array | None,
+    k: int,
+    shifts: Array,
+    surface: str,
+    border: str,
+    tallies: Array,
+) -> tuple[Array, Array]:
+    """Return the elements of class k in both maps, and add them to two empty tallies.
 
     Parameters
     ----------
-    values : array of shape (planes, rows, columns) or (planes, columns)
+    true, pred : arrays of one shape, (planes, rows, columns) or (planes, columns)
         Of any type.
+    value
+        What makes a voxel one of the class.
     unknown : bool array of the same shape
         What touches these is left out.
     shifts
         The image's `coordinate_bits`.
     """
-    shape = values.shape if values.ndim == 3 else (values.shape[0], 1, values.shape[1])
-    if values.dtype.kind not in "bu" or values.dtype.itemsize > 1 or not 0 <= value < 256:
-        values, value = values == value, 1
-    known = np.empty(0, np.uint8) if unknown is None else _bytes(unknown)
+    shape = true.shape if true.ndim == 3 else (true.shape[0], 1, true.shape[1])
+    if not (0 <= value < 256 and _are_bytes(true) and _are_bytes(pred)):
+        true, pred, value = true == value, pred == value, 1
+    known = _NOTHING if unknown is None else _bytes(unknown)
     size = shape[0] * shape[1] * ((shape[2] + 63) // 64)
-    words = np.empty(values.size, np.uint64)  # what is not written to takes no memory
+    words = np.empty(2 * true.size, np.uint64)  # what is not written to takes no memory
     number = _find()(
-        _bytes(values), value, known, *shape, shifts, surface == "object", values.ndim == 3, border == "extend", k,
-        np.empty(size, np.uint64), np.empty(size if known.size else 0, np.uint64), words, tally,
+        _bytes(true), _bytes(pred), value, known, *shape, shifts, surface == "object", true.ndim == 3, border == "extend", k,
+        np.empty(size, np.uint64), np.empty(size if known.size else 0, np.uint64), words, tallies,
     )  # fmt: skip
-    return words[:number].copy()
+    end = tallies[0, k, NUMBER]
+    return words[:end], words[end:number]
+
+
+def _are_bytes(values: Array) -> bool:
+    return values.dtype.itemsize == 1 and values.dtype.kind in "bu"
 
 
 def _bytes(values: Array) -> Array:

@@ -24,7 +24,7 @@ from fastseg.kernels.numba.surface_elements import (
     group_elements,
 )
 from fastseg.kernels.numba.surface_grid import PIECE, grid_of
-from fastseg.kernels.numba.surface_masks import find_in_mask
+from fastseg.kernels.numba.surface_masks import find_in_masks
 from fastseg.kernels.numba.surface_nearest import MASK_ROWS, fill_bits, search_near
 from fastseg.kernels.numba.surface_planes import far_squares
 from fastseg.kernels.numba.surface_rows import measure_rows
@@ -140,14 +140,15 @@ class SurfaceMeasurer:
         found: tuple[list[Array], list[Array]] = ([], [])
         for layer in task.layers:
             if layer.values.size == 1 and self._areas is None:
-                value, k = int(layer.values[0]), int(layer.classes[0])
-                how = task.excluded, k, grid.scanned, task.surface, task.border
-                for which in range(2):
-                    found[which].append(find_in_mask(layer[which], value, *how, tallies[which]))
+                true, pred = find_in_masks(
+                    layer.y_true, layer.y_pred, int(layer.values[0]), task.excluded, int(layer.classes[0]), grid.scanned,
+                    task.surface, task.border, tallies,
+                )  # fmt: skip
             else:
                 slabs = self._slabs(layer)
-                for which in range(2):
-                    found[which].append(self._find(slabs, which, 0, tallies[which]))
+                true, pred = (self._find(slabs, which, 0, tallies[which]) for which in range(2))
+            found[0].append(true)
+            found[1].append(pred)
         true, pred = (each[0] if len(each) == 1 else np.concatenate(each) for each in found)
         scratch = grid.scratch()
         rows = measure_rows(grid, scratch, true, pred, tallies)
