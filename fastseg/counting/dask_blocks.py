@@ -15,9 +15,10 @@ from fastseg.arrays.blocked import is_blocked
 from fastseg.arrays.labels import LabelInputs
 from fastseg.arrays.masks import MaskInputs
 from fastseg.arrays.scores import ScoreInputs
-from fastseg.counting.dask_grids import Box, Chunked, Grid, boxes, coarser, reads, united
-from fastseg.counting.dask_sources import Sources, is_read, recut
-from fastseg.counting.dask_tasks import BoxTask, CountBlocks, Finish, Plan, concat_parts, merge_parts
+from fastseg.counting.dask_grids import Boxes, Chunked, Grid, boxes, coarser, reads, united
+from fastseg.counting.dask_reads import Reading, readings_of
+from fastseg.counting.dask_sources import Sources
+from fastseg.counting.dask_tasks import CountBlocks, Finish, Plan, concat_parts, count_box, merge_parts
 
 __all__ = ["count_in_blocks"]
 
@@ -56,14 +57,15 @@ def count_in_blocks(
     nobody: dict[str, Any] = dict.fromkeys(axes)
     template = replace(given, **nobody)
     finish = Finish(math.prod(shape) // max(1, samples * channels), samples, then)
-    grid = _grid(arrays, axes, shape, channel)
-    found = boxes(grid, given.sample_axis, channels) if math.prod(shape) else []
-    cut = _cut({field: array for field, array in arrays.items() if found}, axes, grid)
+    readings = readings_of(list(filter(is_blocked, arrays.values())))
+    grid = _grid(arrays, axes, shape, channel, readings)
+    found = boxes(grid, given.sample_axis, channels) if math.prod(shape) else None
+    cut, readings = _cut(arrays if found else {}, axes, grid, readings)
     dtypes = {field: array.dtype for field, array in arrays.items()}
     each = CountBlocks(count, template, axes, dtypes)
-    name = f"fastseg-{_token(each, finish, grid, len(found), [array.name for array in cut.values()])}"
+    name = f"fastseg-{_token(each, finish, grid, found and len(found), [array.name for array in cut.values()])}"
     if found:
-        layer, sources = _tasks(name, each, found, grid, cut, given.sample_axis)
+        layer, sources = _tasks(name, each, found, cut, readings, given.sample_axis)
     else:
         none: dict[str, Any] = {field: np.empty(array.shape, array.dtype) for field, array in arrays.items()}
         nothing = replace(given, **none)
@@ -86,7 +88,11 @@ def _axes(given: Inputs) -> dict[str, tuple[int, ...]]:
 
 
 def _grid(
-    arrays: Mapping[str, Any], axes: Mapping[str, tuple[int, ...]], shape: tuple[int, ...], channel: int | None
+    arrays: Mapping[str, Any],
+    axes: Mapping[str, tuple[int, ...]],
+    shape: tuple[int, ...],
+    channel: int | None,
+    readings: Mapping[str, Reading],
 ) -> Grid:
     """Return the cells that are counted one by one; warn where much has to be moved for them."""
     chunked = {
@@ -103,7 +109,7 @@ def _grid(
                 f"{times:.1f} tasks on average, which count cells of {_shown(grid)}; rechunk the arrays alike",
                 stacklevel=5,
             )
-    if all(is_read(arrays[field]) and reads(array, grid) == 1 for field, array in chunked.items()):
+    if all(arrays[field].name in readings and reads(array, grid) == 1 for field, array in chunked.items()):
         grid = coarser(grid, [(axes[field], array.dtype.itemsize) for field, array in arrays.items()])
     return grid
 
@@ -112,11 +118,13 @@ def _shown(chunks: Sequence[Sequence[int]]) -> str:
     return " × ".join(str(max(sizes, default=0)) for sizes in chunks) or "1"
 
 
-def _cut(arrays: Mapping[str, Any], axes: Mapping[str, tuple[int, ...]], grid: Grid) -> dict[str, Any]:
-    """Return the arrays as Dask's, in the chunks of the grid."""
+def _cut(
+    arrays: Mapping[str, Any], axes: Mapping[str, tuple[int, ...]], grid: Grid, readings: Mapping[str, Reading]
+) -> tuple[dict[str, Any], dict[str, Reading]]:
+    """Return the arrays as Dask's, in the chunks of the grid, and how they are read, as `readings_of` does."""
     import dask.array as da
 
-    cut = {}
+    cut, known = {}, dict(readings)
     for field, array in arrays.items():
         chunks = tuple(grid[axis] for axis in axes[field])
         if not is_blocked(array):
@@ -127,11 +135,12 @@ def _cut(arrays: Mapping[str, Any], axes: Mapping[str, tuple[int, ...]], grid: G
             cut[field] = da.from_array(array, chunks=chunks, name=False)
         elif array.chunks == chunks:
             cut[field] = array
-        elif is_read(array) and reads(Chunked(dict(zip(axes[field], array.chunks, strict=True)), 1), grid) == 1:
-            cut[field] = recut(array, chunks)
+        elif array.name in readings and reads(Chunked(dict(zip(axes[field], array.chunks, strict=True)), 1), grid) == 1:
+            reading, cut[field] = readings[array.name].recut(array, chunks)
+            known[reading.name] = reading
         else:
             cut[field] = array.rechunk(chunks, method="tasks")  # the other way's tasks are not to be run by others
-    return cut
+    return cut, known
 
 
 def _token(*values: Any) -> str:
@@ -141,19 +150,24 @@ def _token(*values: Any) -> str:
 
 
 def _tasks(
-    name: str, each: CountBlocks, found: Sequence[Box], grid: Grid, arrays: Mapping[str, Any], sample_axis: int | None
+    name: str,
+    each: CountBlocks,
+    found: Boxes,
+    arrays: Mapping[str, Any],
+    readings: Mapping[str, Reading],
+    sample_axis: int | None,
 ) -> tuple[dict[Hashable, Any], dict[Hashable, Any]]:
     """Return the tasks that count boxes and put their counts together, and those that they need.
 
     The last of the former has the counts of the whole.
     """
-    sources = Sources(list(arrays.values()))
+    sources = Sources(list(arrays.values()), readings)
     recipes = {f: sources.recipes[array.name] for f, array in arrays.items() if array.name in sources.recipes}
     others = {field: array.name for field, array in arrays.items() if field not in recipes}
     # Names of their own: a group of tasks that needs few others and not itself is spread over all workers, one by one.
     plan = (f"{name}-plan",)
     layer: dict[Hashable, Any] = {
-        plan: (Plan(plan, each, grid, sample_axis, len(found), recipes, sources.needed), list(sources.needed)),
+        plan: (Plan(plan, each, found, sample_axis, recipes, sources.needed), list(sources.needed)),
     }
     rows: list[list[Hashable]] = []  # of the same samples each
     before, direct = None, set[Hashable]()
@@ -167,7 +181,9 @@ def _tasks(
                 needed |= dict.fromkeys(keys)
                 direct |= keys if keys or not isinstance(block, tuple) else {block}
         key = (f"{name}-box", number)
-        layer[key] = (BoxTask(key, box, list(needed)), plan, list(needed), blocks)
+        layer[key] = (count_box, plan, number)
+        if others:  # their keys as they are: what stands in a task is taken for what they stand for
+            layer[key] = (partial(count_box, needed=tuple(needed)), plan, number, list(needed), blocks)
         samples = None if sample_axis is None else box.cells[sample_axis]
         if not rows or samples != before:
             rows.append([])

@@ -8,6 +8,8 @@ import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import overload
 
 __all__ = [
     "MOST_BYTES",
@@ -15,6 +17,7 @@ __all__ = [
     "READ_BYTES",
     "TASK_VOXELS",
     "Box",
+    "Boxes",
     "Chunked",
     "Grid",
     "boxes",
@@ -58,6 +61,42 @@ class Box:
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         return itertools.product(*self.cells)
+
+
+@dataclass(frozen=True)
+class Boxes(Sequence[Box]):
+    """The cells of a grid in boxes of neighbours, each made when it is asked for: there may be many.
+
+    They are in index order along the first axis of `order`, and along each other one within those before it.
+    """
+
+    grid: Grid
+    together: tuple[int, ...]
+    """How many cells of a box there are along each axis, but for the last boxes."""
+    order: tuple[int, ...]
+
+    @cached_property
+    def _numbers(self) -> list[int]:
+        """Boxes along each axis."""
+        return [-(-len(sizes) // step) for sizes, step in zip(self.grid, self.together, strict=True)]
+
+    def __len__(self) -> int:
+        return math.prod(self._numbers)
+
+    @overload
+    def __getitem__(self, number: int) -> Box: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Box]: ...
+    def __getitem__(self, number: int | slice) -> Box | list[Box]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(len(self))[number]]
+        rest = range(len(self))[number]  # IndexError beyond the last
+        cells = [range(0)] * len(self.grid)
+        for axis in reversed(self.order):
+            rest, at = divmod(rest, self._numbers[axis])
+            start = at * self.together[axis]
+            cells[axis] = range(start, min(start + self.together[axis], len(self.grid[axis])))
+        return Box(tuple(cells))
 
 
 def united(arrays: Sequence[Chunked], shape: Sequence[int], whole: int | None = None) -> Grid:
@@ -133,7 +172,7 @@ def coarser(grid: Grid, arrays: Sequence[tuple[Sequence[int], int]]) -> Grid:
     return tuple(found)
 
 
-def boxes(grid: Grid, last: int | None = None, elements: int = 1) -> list[Box]:
+def boxes(grid: Grid, last: int | None = None, elements: int = 1) -> Boxes:
     """Return the cells of a grid in groups of neighbours that cover at least `TASK_VOXELS` where there are so many.
 
     They cover more where there would be more than `MOST_TASKS` groups.
@@ -147,7 +186,7 @@ def boxes(grid: Grid, last: int | None = None, elements: int = 1) -> list[Box]:
 
     Returns
     -------
-    boxes : list of Box
+    boxes : Boxes
         In index order along `last`, and along the other axes within that.
     """
     axes = [axis for axis in range(len(grid)) if axis != last]
@@ -159,13 +198,4 @@ def boxes(grid: Grid, last: int | None = None, elements: int = 1) -> list[Box]:
         if work < wanted:
             together[axis] = max(1, min(len(grid[axis]), -(-wanted // max(1, work))))
             work *= together[axis]
-    cuts = [
-        [range(start, min(start + step, len(sizes))) for start in range(0, len(sizes), step)]
-        for sizes, step in zip(grid, together, strict=True)
-    ]
-    order = axes if last is None else [last, *axes]
-    found = []
-    for parts in itertools.product(*(cuts[axis] for axis in order)):
-        by_axis = dict(zip(order, parts, strict=True))
-        found.append(Box(tuple(by_axis[axis] for axis in range(len(grid)))))
-    return found
+    return Boxes(grid, tuple(together), tuple(axes if last is None else [last, *axes]))

@@ -15,7 +15,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-__all__ = ["Held", "Recipe", "Sources", "is_read", "recut"]
+from fastseg.counting.dask_reads import Reading, with_readings, work_in_common
+
+__all__ = ["Held", "Recipe", "Sources"]
 
 
 @dataclass(frozen=True, eq=False)  # told apart by what they are: a task is slow to compare
@@ -26,6 +28,12 @@ class Held:
 
     def __dask_tokenize__(self) -> Any:  # else it would be pickled to be told from others
         return "fastseg.Held", self.node.key
+
+    @property
+    def needs(self) -> frozenset[Hashable]:
+        """The keys of the values that it needs."""
+        keys: frozenset[Hashable] = self.node.dependencies
+        return keys
 
     def run(self, values: Mapping[Hashable, Any]) -> Any:
         """Return what the task returns, of the values that it depends on, by key."""
@@ -41,21 +49,21 @@ class Recipe:
     layer: Any
 
     @classmethod
-    def of(cls, array: Any) -> tuple[Self, Any] | None:
+    def of(cls, name: str, graph: Any) -> tuple[Self, Any] | None:
         """Return the recipe of an array, and the graph of what it needs; None where a chunk needs chunks that have tasks."""
         from dask.blockwise import Blockwise, optimize_blockwise
         from dask.highlevelgraph import HighLevelGraph
 
-        graph = optimize_blockwise(array.__dask_graph__(), keys=[(array.name,)])
-        layer = graph.layers.get(array.name)
+        graph = optimize_blockwise(graph, keys=[(name,)])
+        layer = graph.layers.get(name)
         if not isinstance(layer, Blockwise) or layer.output_blocks:
             return None
-        if any(axes is not None and name not in layer.io_deps for name, axes in layer.indices):
+        if any(axes is not None and each not in layer.io_deps for each, axes in layer.indices):
             return None
         if any(each.produces_keys for each in layer.io_deps.values()):
             return None
-        others = {name: each for name, each in graph.layers.items() if name != array.name}
-        return cls(array.name, layer), HighLevelGraph(others, {name: graph.dependencies[name] for name in others})
+        others = {each: graph.layers[each] for each in graph.layers if each != name}
+        return cls(name, layer), HighLevelGraph(others, {each: graph.dependencies[each] for each in others})
 
     def tasks(self, indices: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], Held]:
         """Return what makes some chunks."""
@@ -75,22 +83,23 @@ class Sources:
         The keys that the recipes need.
     """
 
-    def __init__(self, arrays: Sequence[Any]) -> None:
+    def __init__(self, arrays: Sequence[Any], readings: Mapping[str, Reading]) -> None:
         from dask.highlevelgraph import HighLevelGraph
 
-        self.recipes: dict[str, Recipe] = {}
-        named = {array.name: array for array in arrays}
-        graphs = []
-        for name, array in named.items():
-            others = [each for each in named.values() if each is not array]
-            if not _work_in_common(array, others) and (found := Recipe.of(array)) is not None:
-                self.recipes[name] = found[0]
-                graphs.append(found[1])
-        firsts = (recipe.tasks([(0,) * named[name].ndim]) for name, recipe in self.recipes.items())
-        found_keys = itertools.chain.from_iterable(held.node.dependencies for each in firsts for held in each.values())
-        self.needed: tuple[Hashable, ...] = tuple(dict.fromkeys(found_keys))
-        self._nodes = _optimized(HighLevelGraph.merge(*graphs), list(self.needed)) if self.needed else {}
-        self._chunks = _Chunks([array for array in arrays if array.name not in self.recipes])
+        self.recipes: dict[str, Recipe | Reading] = {}
+        graphs = {array.name: with_readings(array, readings) for array in arrays}
+        parts = []
+        for name, graph in graphs.items():
+            others = [other for each, other in graphs.items() if each != name]
+            if not work_in_common(graph, others) and (found := Recipe.of(name, graph)) is not None:
+                self.recipes[name] = readings.get(name, found[0])
+                parts.append(found[1])
+        corners = {array.name: (0,) * array.ndim for array in arrays}
+        firsts = (recipe.tasks([corners[name]])[corners[name]] for name, recipe in self.recipes.items())
+        self.needed: tuple[Hashable, ...] = tuple(dict.fromkeys(key for first in firsts for key in first.needs))
+        self._nodes = _optimized(HighLevelGraph.merge(*parts), list(self.needed)) if self.needed else {}
+        left = [array for array in arrays if array.name not in self.recipes]
+        self._chunks = _Chunks(left, [graphs[array.name] for array in left])
 
     def take(self, key: tuple[Hashable, ...]) -> tuple[Any, frozenset[Hashable]]:
         """Return what stands for a chunk without a recipe in the task that counts it, and the keys that this needs.
@@ -107,12 +116,12 @@ class Sources:
 class _Chunks:
     """The tasks that arrays are made of, as few as Dask can make of them."""
 
-    def __init__(self, arrays: Sequence[Any]) -> None:
+    def __init__(self, arrays: Sequence[Any], graphs: Sequence[Any]) -> None:
         from dask.highlevelgraph import HighLevelGraph
 
         self.nodes: dict[Hashable, Any] = {}
         if arrays:
-            graph = HighLevelGraph.merge(*(array.__dask_graph__() for array in arrays))
+            graph = HighLevelGraph.merge(*graphs)
             keys = [(a.name, *index) for a in arrays for index in itertools.product(*map(range, a.numblocks))]
             self.nodes = _optimized(graph, keys)
         names = Counter(array.name for array in arrays)
@@ -128,45 +137,6 @@ class _Chunks:
         if not hasattr(node, "func") or getattr(node, "is_coro", False):  # futures and data have no function
             return key, frozenset()
         return Held(node), frozenset(node.dependencies)
-
-
-def is_read(array: Any) -> bool:
-    """Tell whether an array is read, a chunk at a time, from something that has it all: other pieces can be read as well."""
-    from dask.array.core import getter, getter_inline, getter_nofancy
-    from dask.layers import ArraySliceDep
-
-    layer = array.dask.layers.get(array.name)
-    if getattr(getattr(layer, "task", None), "func", None) not in (getter, getter_inline, getter_nofancy):
-        return False
-    if len(layer.indices) != 2 or layer.output_blocks:
-        return False
-    (_, nothing), (name, axes) = layer.indices
-    return nothing is None and axes == layer.output_indices and type(layer.io_deps.get(name)) is ArraySliceDep
-
-
-def recut(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
-    """Return an array that `is_read` as one that is read in other chunks."""
-    from dask.array import Array
-    from dask.base import tokenize
-    from dask.blockwise import blockwise
-    from dask.highlevelgraph import HighLevelGraph
-    from dask.layers import ArraySliceDep
-
-    graph, name = array.dask, f"{array.name}-{tokenize(chunks)}"
-    layer = graph.layers[array.name]
-    (source, _), (_, axes) = layer.indices
-    task = layer.task
-    new = blockwise(task.func, name, axes, source, None, ArraySliceDep(chunks), axes, numblocks={}, **task.kwargs)
-    layers = {each: graph.layers[each] for each in graph.layers if each != array.name}
-    needs = {each: graph.dependencies[each] for each in layers}
-    whole = HighLevelGraph({**layers, name: new}, {**needs, name: graph.dependencies[array.name]})
-    return Array(whole, name, chunks, dtype=array.dtype, meta=array._meta)
-
-
-def _work_in_common(array: Any, others: Sequence[Any]) -> bool:
-    """Tell whether the same chunks are needed for an array and for others, which are to be made once."""
-    layers: Mapping[str, Any] = array.dask.layers
-    return any(name in other.dask.layers and len(layer) > 1 for name, layer in layers.items() for other in others)
 
 
 def _optimized(graph: Any, keys: Sequence[Hashable]) -> dict[Hashable, Any]:

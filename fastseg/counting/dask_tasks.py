@@ -6,6 +6,7 @@ import functools
 import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -14,13 +15,14 @@ from fastseg.arrays.classes import MAX_CLASSES
 from fastseg.arrays.convert import as_array
 from fastseg.arrays.device import device_of
 from fastseg.arrays.wrong_voxels import WrongVoxels
-from fastseg.counting.dask_grids import Box, Grid
+from fastseg.counting.dask_grids import Box, Boxes
+from fastseg.counting.dask_reads import Reading
 from fastseg.counting.dask_sources import Held, Recipe
 from fastseg.counting.jobs import check_sums
 from fastseg.counting.threads import share_of, sharing
 from fastseg.counts import BinaryCounts, LabelCounts, PairCounts, ScoreSums
 
-__all__ = ["BoxTask", "CountBlocks", "Finish", "Part", "Plan", "concat_parts", "merge_parts"]
+__all__ = ["CountBlocks", "Finish", "Part", "Plan", "concat_parts", "count_box", "merge_parts"]
 
 #: What a part of the arrays comes to: its counts, or what is wrong with it.
 Part = LabelCounts | BinaryCounts | ScoreSums | WrongVoxels
@@ -70,10 +72,9 @@ class Plan:
 
     key: Hashable
     count: CountBlocks
-    grid: Grid
+    boxes: Boxes
     sample_axis: int | None
-    tasks: int
-    recipes: dict[str, Recipe]
+    recipes: dict[str, Recipe | Reading]
     """Of those arrays that have one, by their fields."""
     needed: tuple[Hashable, ...]
     """The keys that the recipes need."""
@@ -87,6 +88,10 @@ class Plan:
         """Return the plan with the values that the recipes need."""
         return replace(self, values=values)
 
+    @cached_property
+    def _starts(self) -> list[list[int]]:
+        return [[0, *itertools.accumulate(sizes)] for sizes in self.boxes.grid]
+
     def run(self, box: Box, known: Mapping[Hashable, Any], blocks: Sequence[Sequence[Any]]) -> Part:
         """Return what the cells of a box come to.
 
@@ -97,14 +102,13 @@ class Plan:
         blocks
             For each cell the blocks of the arrays without a recipe, or what makes them.
         """
-        starts = [[0, *itertools.accumulate(sizes)] for sizes in self.grid]
-        axes, cells = self.count.axes, list(box)
+        grid, axes, cells = self.boxes.grid, self.count.axes, list(box)
         tasks = {
             recipe.name: recipe.tasks({tuple(cell[axis] for axis in axes[field]) for cell in cells})
             for field, recipe in self.recipes.items()
         }
         parts: dict[int, Part] = {}
-        with sharing(share_of(self.tasks)):
+        with sharing(share_of(len(self.boxes))):
             for number, cell in enumerate(cells):
                 given = iter(blocks[number] if blocks else ())
                 made: dict[Any, Any] = {}
@@ -119,8 +123,8 @@ class Plan:
                     if key not in made:  # a map may be compared with itself
                         made[key] = tasks[recipe.name][key[1]].run(known)
                     arrays[field] = made[key]
-                start = tuple(starts[axis][i] for axis, i in enumerate(cell))
-                part = self.count(start, tuple(self.grid[axis][i] for axis, i in enumerate(cell)), arrays)
+                start = tuple(self._starts[axis][i] for axis, i in enumerate(cell))
+                part = self.count(start, tuple(grid[axis][i] for axis, i in enumerate(cell)), arrays)
                 del made, arrays  # before the next ones are made
                 samples = 0 if self.sample_axis is None else cell[self.sample_axis]
                 before = parts.get(samples)
@@ -128,22 +132,27 @@ class Plan:
         return concat_parts(list(parts.values()))
 
 
-@dataclass(frozen=True, eq=False)
-class BoxTask:
-    """A task of the graph: counts a box of cells."""
+def count_box(
+    plan: Plan,
+    number: int,
+    values: Sequence[Any] = (),
+    blocks: Sequence[Sequence[Any]] = (),
+    *,
+    needed: Sequence[Hashable] = (),
+) -> Part:
+    """Return what the cells of a box come to: a task of the graph.
 
-    key: Hashable
-    box: Box
-    needed: Sequence[Hashable]
-    """What is needed besides what the recipes need."""
-
-    def __dask_tokenize__(self) -> Any:  # the key says it all
-        return "fastseg.BoxTask", self.key
-
-    def __call__(self, plan: Plan, values: Sequence[Any], blocks: Sequence[Sequence[Any]]) -> Part:
-        """Return what the cells come to."""
-        known = zip((*plan.needed, *self.needed), (*plan.values, *values), strict=True)
-        return plan.run(self.box, dict(known), blocks)
+    Parameters
+    ----------
+    number
+        Of the box.
+    blocks
+        As in `Plan.run`.
+    needed, values
+        Keys, and what they stand for, besides what the recipes need.
+    """
+    known = zip((*plan.needed, *needed), (*plan.values, *values), strict=True)
+    return plan.run(plan.boxes[number], dict(known), blocks)
 
 
 def merge_parts(parts: Sequence[Part]) -> Part:

@@ -1,6 +1,7 @@
 """Volumes on disk: files to spans of voxels and a geometry. One module a format, found by its ``FORMAT``."""
 
 from fastseg.volumes.errors import VolumeError
+from fastseg.volumes.formats.zarr_blocks import zarr_blocks
 from fastseg.volumes.geometry import Geometry, GeometryDifference
 from fastseg.volumes.open import open_volume, split_suffix
 from fastseg.volumes.paths import absolute, is_url, named, split_inside
@@ -21,4 +22,5 @@ __all__ = [
     "open_volume",
     "split_inside",
     "split_suffix",
+    "zarr_blocks",
 ]

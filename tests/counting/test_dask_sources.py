@@ -8,32 +8,17 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+from support.stored import Stored
 
 import fastseg
 from fastseg.counting import dask_grids
-from fastseg.counting.dask_sources import Recipe, is_read, recut
+from fastseg.counting.dask_reads import readings_of
+from fastseg.counting.dask_sources import Recipe
 
 RNG = np.random.default_rng(3)
 TRUE = RNG.integers(0, 5, (12, 14, 10)).astype(np.uint8)
 PRED = RNG.integers(0, 5, TRUE.shape).astype(np.uint8)
 EXPECTED = fastseg.count_labels(TRUE, PRED)
-
-
-class Stored:
-    """An array that is somewhere else; notes the shapes of what is read of it."""
-
-    def __init__(self, array: Any) -> None:
-        self.array, self.shape, self.dtype, self.ndim = array, array.shape, array.dtype, array.ndim
-        self.read: list[tuple[int, ...]] = []
-
-    def __getitem__(self, index: Any) -> Any:
-        part = self.array[index]
-        if part.size:  # Dask looks at nothing of it, to learn what it is like
-            self.read.append(part.shape)
-        return part
-
-    def cut(self, chunks: Any, **options: Any) -> Any:
-        return da.from_array(self, chunks=chunks, name=False, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -106,15 +91,12 @@ def test_values_that_are_computed_first_are_part_of_a_recipe() -> None:
 
 def test_arrays_that_are_no_recipe() -> None:
     array = Stored(TRUE).cut((6, 7, 10))
-    assert Recipe.of(array) is not None
-    assert is_read(array)
-    for other in (array.rechunk(3), da.concatenate([array, array]), array[1:]):
-        assert Recipe.of(other) is None
-        assert not is_read(other)
-    assert not is_read(array + 1)
-    chunks = ((12,), (14,), (4, 6))
-    assert (recut(array, chunks).compute() == TRUE).all()
-    assert recut(array, chunks).chunks == chunks
+    assert Recipe.of(array.name, array.dask) is not None
+    assert readings_of([array]).keys() == {array.name}
+    for other in (array.rechunk(3), da.concatenate([array, array])):
+        assert Recipe.of(other.name, other.dask) is None
+        assert other.name not in readings_of([other])
+    assert (array + 1).name not in readings_of([array + 1])
 
 
 def test_arrays_that_others_have_moved_between_workers() -> None:
