@@ -19,6 +19,7 @@ _HOMES = {
     "api.encoding": ("argmax_labels", "one_hot"),
     "api.evaluator": ("Evaluator",),
     "api.files": ("count_files", "evaluate_files"),
+    "api.instance_confidences": ("instance_confidences",),
     "api.instance_files": ("match_instance_files",),
     "api.instances": ("match_instances",),
     "api.labels": ("confusion_matrix", "count_labels", "evaluate"),

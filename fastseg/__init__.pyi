@@ -102,6 +102,9 @@ from fastseg.api.functions import (
     variation_of_information as variation_of_information,
     volume_similarity as volume_similarity,
 )
+from fastseg.api.instance_confidences import (
+    instance_confidences as instance_confidences,
+)
 from fastseg.api.instance_files import (
     match_instance_files as match_instance_files,
 )
