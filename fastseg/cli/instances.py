@@ -42,7 +42,8 @@ def instance_options(command: Any) -> Any:
             "--instances",
             metavar="NAMES",
             help="Also count the connected components of these labels or regions, such as lesions, as found, missed and "
-            "invented; with -o each of them is a line of instances.csv.",
+            "invented; with -o each of them is a line of instances.csv. ids: labels are ids of instances, such as cells, "
+            "and no classes.",
         ),
     ):
         command = option(command)

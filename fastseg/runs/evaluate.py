@@ -29,6 +29,7 @@ from fastseg.runs.keeping import keep_run, require_own
 from fastseg.runs.results.gates import Gate, check_classes, check_gates, check_scores, parse_gate
 from fastseg.runs.results.surfaces import check_tolerances
 from fastseg.runs.run import Run
+from fastseg.runs.scoring.instance_options import METRICS_OF_IDS, of_ids
 from fastseg.runs.scoring.journal import Journal
 from fastseg.runs.scoring.keys import CaseFiles, Hashing, has_hashes, place_of
 from fastseg.runs.scoring.options import metric_names, of_masks, read_settings
@@ -149,7 +150,8 @@ def evaluate_folder(
     instances, match
         Labels or regions, by name or number, whose connected components are matched too, such as lesions; and when a true and
         a predicted one match: "iou>0.5" (by default), "dice>=0.1", "overlap>0", "centre", or a convention such as "brats".
-        `Run.instances` has them. Both volumes of a case are in memory then.
+        `Run.instances` has them. Both volumes of a case are in memory then. "ids": labels are ids of instances, such as cells,
+        of any number; metrics are those of partitions then.
     connectivity, dilation, min_voxels, min_ml
         What these components are, as in `fastseg.match_instances`.
     resamples, confidence, seed
@@ -223,6 +225,7 @@ def evaluate_folder(
     """
     start = time.time()
     say: Notes = note or (lambda _: None)
+    metrics = METRICS_OF_IDS if metrics is None and of_ids(instances) else metrics
     beside = pairs if reference is None else reference
     named = not of_partitions(metric_names(metrics))  # segments have no names
     if named and labels is None and num_classes is None and (labels := find_dataset_json(beside)) is not None:

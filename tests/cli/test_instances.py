@@ -138,6 +138,10 @@ def test_a_run_tells_of_its_instances(capsys: Any, monkeypatch: Any, tmp_path: P
     assert own == {"1": {"tp": wanted.tp, "fp": wanted.fp, "fn": wanted.fn, "iou": pytest.approx(wanted.tally.iou.sum()),
                          "dice": pytest.approx(wanted.tally.dice.sum())}}  # fmt: skip
     assert found == plain
+    for name in ("cases.csv", "classes.csv"):
+        lines, own = (out / name).read_text("utf-8").splitlines(), before.pop(name).decode().splitlines()
+        assert lines[: len(own)] == own or [f"{line}," for line in own[1:]] == lines[1 : len(own)]
+        assert [("detection_f1" in line) for line in lines[len(own) :]].count(True) == 1
     assert {name: (out / name).read_bytes() for name in before} == before
     (out / "run.json").write_bytes(written.replace(b'"instances": {\n  "rule"', b'"lesions": {\n  "rule"'))
     with pytest.raises(ValueError, match=r"expected a run that fastseg wrote; found a run without what is said of its"):

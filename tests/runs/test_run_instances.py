@@ -15,6 +15,8 @@ from fastseg import match_instances
 from fastseg.counting import files
 from fastseg.runs import Run
 from fastseg.runs.comparison.compare import compare_runs
+from fastseg.runs.results.instance_statistics import instance_summaries
+from fastseg.runs.results.instances import INSTANCE_METRICS
 
 CASES = 6
 
@@ -62,6 +64,51 @@ def test_labels_and_instances_come_from_one_read(two: Any, tmp_path: Path, monke
     assert len(opened) == 2 * CASES
     fastseg.evaluate_folder(*two[:2], tmp_path / "out", threads=1)
     assert not (tmp_path / "out" / "instances.csv").exists()
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_numbers_of_instances_are_rows_of_the_tables(two: Any, tmp_path: Path) -> None:
+    for side in two[:2]:
+        np.save(side / "3.npy", np.zeros((4, 5, 6), int))
+    out, regions = tmp_path / "out", {"any": [1, 2], "lone": [2]}
+    run = fastseg.evaluate_folder(*two[:2], out, regions=regions, instances=["any", "2"], metrics=["dice"])
+    found = run.instances
+    assert found is not None
+    cases = {(row["case"], row["class"], row["metric"]): row for row in table(out / "cases.csv")}
+    assert len(cases) == CASES * (2 + 2 * len(INSTANCE_METRICS))
+    for name in INSTANCE_METRICS:
+        for n, value in enumerate(found.values(name)[:, 1]):
+            row, there = cases[str(n), "2", name], not np.isnan(value)
+            assert row["label"] == "2"
+            assert row["reason"] == ("" if there else "no instance in reference and prediction")
+            assert float(row["value"] or "nan") == pytest.approx(value, nan_ok=True)
+    assert cases["0", "any", "missed"]["label"] == "(1, 2)"
+    assert cases["0", "any", "missed"]["value"] == f"{matched(two[:2], 0).fn}"
+    classes = {(row["class"], row["metric"]): row for row in table(out / "classes.csv")}
+    assert len(classes) == 3 + 3 * len(INSTANCE_METRICS)
+    values = found.values("detection_f1")
+    row = classes["any", "detection_f1"]
+    assert float(row["pooled"]) == found.pooled("detection_f1")[0]
+    assert float(row["mean"]) == pytest.approx(np.nanmean(values[:, 0]))
+    assert float(row["median"]) == pytest.approx(np.nanmedian(values[:, 0]))
+    assert float(row["low"]) <= float(row["mean"]) <= float(row["high"])
+    assert (row["defined"], row["cases"], classes["any", "dice"]["pooled"]) == (f"{CASES - 1}", f"{CASES}", "")
+    mean = classes["mean", "detection_f1"]
+    assert float(mean["mean"]) == pytest.approx(np.nanmean(np.delete(values, 3, 0).mean(1)))
+    assert (float(mean["pooled"]), mean["over"]) == (found.mean("detection_f1"), "cases of means over regions")
+    missed = classes["2", "missed"]
+    assert float(missed["pooled"]) == found.values("missed")[:, 1].sum() == pytest.approx(CASES * float(missed["mean"]))
+    # The interval is that of the mean of what was drawn.
+    draws = np.random.default_rng(0).integers(0, CASES, (2000, CASES))
+    ends = np.quantile(found.values("missed")[:, 1][draws].mean(1), [0.025, 0.975])
+    assert [float(missed[end]) for end in ("low", "high")] == pytest.approx(ends)
+    one = fastseg.evaluate_folder(*two[:2], pattern=r"(?P<case>0)\.npy", instances="2", metrics=["dice"])
+    assert [row.low for row in instance_summaries(one)] == pytest.approx([np.nan] * len(INSTANCE_METRICS), nan_ok=True)
+    assert instance_summaries(fastseg.evaluate_folder(*two[:2])) == []
 
 
 def test_surfaces_and_instances_beside_each_other(two: Any) -> None:

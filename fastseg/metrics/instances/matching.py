@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -191,12 +191,7 @@ class InstanceMatching(ClassMeans):
         Parameters
         ----------
         metric
-            As for `of_classes`.
-
-        Raises
-        ------
-        ValueError
-            If there is none of that name.
+            As for `of_classes`, errors too.
         """
         of_class = METRICS[one_of(metric, "metric", tuple(METRICS))]
         tallies = tally_of(self.graph, self.edges, self.rule, self.convention, by_case=True)
@@ -353,13 +348,17 @@ class InstanceMatching(ClassMeans):
     def _ml(self, voxels: float) -> float:
         return NAN if self.voxel_ml is None else voxels * self.voxel_ml
 
-    def sensitivity_by_size(self, edges: Sequence[float]) -> tuple[Floats, Ints]:
+    def sensitivity_by_size(
+        self, edges: Sequence[float], *, unit: Literal["voxels", "ml"] = "voxels"
+    ) -> tuple[Floats, Ints]:
         """Return the recall among true instances by their size, and how many there are of each.
 
         Parameters
         ----------
         edges
-            B + 1 sizes in voxels, rising; the k-th of B bins holds ``edges[k] <= voxels < edges[k + 1]``.
+            B + 1 sizes, rising; the k-th of B bins holds ``edges[k] <= size < edges[k + 1]``.
+        unit
+            What sizes are in; "ml" where the volume of a voxel is known.
 
         Returns
         -------
@@ -370,10 +369,11 @@ class InstanceMatching(ClassMeans):
         Raises
         ------
         ValueError
-            If the sizes do not rise, or are fewer than two.
+            If the sizes do not rise, or are fewer than two; if volumes are not known.
         """
         sizes, found = self.graph.true.voxels, self._matched[0]
-        return recall_by_size(sizes[found & ~self.graph.true.uncounted], sizes[self._left(0)], edges)
+        lost = sizes[self._left(0)]
+        return recall_by_size(sizes[found & ~self.graph.true.uncounted], lost, edges, unit, self.voxel_ml)
 
     @functools.cached_property
     def _matched(self) -> tuple[Bools, Bools]:

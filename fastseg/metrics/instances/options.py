@@ -7,12 +7,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from fastseg.arrays.arguments import one_of
+from fastseg.arrays.arguments import integer, one_of
 from fastseg.counts import PairCounts
 from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
-from fastseg.metrics.instances.graph import ClassesOf, OverlapGraph, overlap_graph
+from fastseg.metrics.instances.graph import ClassesOf, OverlapGraph, overlap_graph, without_small
 from fastseg.metrics.instances.matching import InstanceMatching, matching_of
 from fastseg.metrics.instances.rules import CENTRE, CRITERIA, MatchingRule
+from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
 
 __all__ = ["convention_of", "graph_of_pairs", "match_pairs", "parse_match", "rule_of"]
 
@@ -31,6 +32,8 @@ def match_pairs(
     crowd: Sequence[int] | Sequence[Sequence[int]] = (),
     void: Sequence[int] | None = None,
     pred_void: Sequence[int] | None = None,
+    min_voxels: int = 0,
+    voxel_ml: float | None = None,
     convention: str = "fastseg",
 ) -> InstanceMatching:
     """Match the instances of pairs that were counted, such as those of several files, or of parts that were merged.
@@ -39,13 +42,16 @@ def match_pairs(
     ----------
     pairs : PairCounts
         Of ids; 0 is background, unless it is void.
-    threshold, criterion, matching, strict, objective, true_classes, pred_classes, stuff, crowd, void, pred_void, convention
+    threshold, criterion, matching, strict, objective, true_classes, pred_classes, stuff, crowd, void, pred_void, min_voxels,
+    convention
         As of `fastseg.match_instances`.
+    voxel_ml
+        The volume of a voxel in millilitres, where it is known.
 
     Returns
     -------
     matching : InstanceMatching
-        Without volumes in ml and centroids.
+        Without centroids.
 
     Raises
     ------
@@ -61,7 +67,8 @@ def match_pairs(
     known = convention_of(convention)
     rule = rule_of(known, threshold, criterion, matching, strict, objective)
     graph = graph_of_pairs(pairs, known, true_classes, pred_classes, stuff, crowd, void, pred_void)
-    return matching_of(graph, rule, convention=known)
+    graph = without_small(graph, integer(min_voxels, "min_voxels", least=0))
+    return matching_of(graph, rule, convention=known, voxel_ml=voxel_ml)
 
 
 def parse_match(text: str) -> dict[str, Any]:
@@ -80,14 +87,21 @@ def parse_match(text: str) -> dict[str, Any]:
     found = re.fullmatch(r"(\w+)\s*(>=?|≥)\s*([\d.e+-]+)", plain)
     if found is None:
         known = ", ".join(INSTANCE_CONVENTIONS)
+        # A shell takes what is behind > for the name of a file, and writes into it.
+        hint = f" (quoted, '{plain}>0.5', since shells have a meaning of their own for >)" if plain in CRITERIA else ""
         raise ValueError(
-            f"match: expected a rule such as 'iou>0.5' or 'dice>=0.1', or one of {CENTRE}, {known}; found {text!r}"
+            f"match: expected a rule such as 'iou>0.5' or 'dice>=0.1', or one of {CENTRE}, {known}; found {text!r}{hint}"
         )
     try:
         threshold = float(found[3])
     except ValueError:
         raise ValueError(f"match: expected a number after {found[2]!r}, found {found[3]!r}") from None
-    return {"criterion": one_of(found[1], "match", tuple(CRITERIA)), "strict": found[2] == ">", "threshold": threshold}
+    rule = {"criterion": one_of(found[1], "match", tuple(CRITERIA)), "strict": found[2] == ">", "threshold": threshold}
+    try:
+        MatchingRule().but(**rule)
+    except ValueError as error:  # a threshold that nothing exceeds
+        raise ValueError(f"match: {error}") from None
+    return rule
 
 
 def convention_of(name: Any) -> InstanceConvention:
@@ -95,6 +109,8 @@ def convention_of(name: Any) -> InstanceConvention:
     if name not in INSTANCE_CONVENTIONS:
         near = difflib.get_close_matches(str(name), INSTANCE_CONVENTIONS, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
+        if name in PAIR_CONVENTIONS:
+            hint = ", which is of metrics of partitions, such as fastseg.variation_of_information"
         raise ValueError(f"convention: expected one of {', '.join(INSTANCE_CONVENTIONS)}; found {name!r}{hint}")
     return INSTANCE_CONVENTIONS[name]
 

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.metrics.choice import known_metric
+from fastseg.runs.results.instances import INSTANCE_METRICS
 from fastseg.runs.results.numbers import RunNumbers
-from fastseg.runs.results.reasons import why_no_mean, why_not_scored
+from fastseg.runs.results.reasons import why_no_instance, why_no_mean, why_not_scored
 
 if TYPE_CHECKING:
     from fastseg.runs.results.statistics import Summary
@@ -52,7 +53,8 @@ def cases_csv(run: RunNumbers) -> bytes:
         Columns ``case``, ``class``, ``label``, ``metric``, ``value``, ``reason``: why the value is empty. Metrics of all
         classes together, and those of files of probabilities, have the class "all" and no label. A case that failed or has
         no prediction has a row with nothing but the reason, in the place of its numbers or, where it was scored as the worst
-        possible, before them. Where metrics of surfaces are among them, ``unit`` follows: "mm", or nothing.
+        possible, before them. Where metrics of surfaces are among them, ``unit`` follows: "mm", or nothing. Where instances
+        were matched, their numbers are last, with the region as the class.
     """
     header = _HEADER if run.settings.surfaces is None else (*_HEADER, "unit")
     return (csv_row(header) + "".join(_case_lines(run))).encode("utf-8")
@@ -74,26 +76,38 @@ def classes_csv(run: RunNumbers, summaries: Sequence[Summary] | None = None) -> 
         Columns ``metric``, ``class``, ``label``, the fields of a summary from ``mean`` to ``cases``, and ``over``. The run's
         one number has the class "mean" and no label, and ``over`` says what it is the mean over. Metrics of all classes
         together, and those of files of probabilities, have the class "all" and no label. Where metrics of surfaces are among
-        them, ``unit`` and ``infinite`` follow: how many values no mean is over, since one of two surfaces is missing.
+        them, ``unit`` and ``infinite`` follow: how many values no mean is over, since one of two surfaces is missing. Where
+        instances were matched, their summaries are last, and ``pooled`` follows: the number of the instances of all cases
+        together, which table and gates have.
     """
     if summaries is None:
         from fastseg.runs.results.statistics import summarise
 
         summaries = summarise(run)
-    cells, more = _of_surfaces(run), () if run.settings.surfaces is None else ("unit", "infinite")
-    none = [""] * len(more)
-    rows = (
+    more: tuple[str, ...] = () if run.settings.surfaces is None else ("unit", "infinite")
+    cells, none = _of_surfaces(run), [""] * len(more)
+    rows = [
         [
-            text_cell(each.metric),
-            text_cell(each.name),
-            label_cell(each.key),
-            *(number_cell(getattr(each, name)) for name in _NUMBERS),
+            *_summary_cells(each),
             run.over(each.metric) if (each.key, each.name) == (None, "mean") else "",
             *cells.get((each.metric, each.key), none),
         ]
         for each in summaries
-    )
+    ]
+    if run.instances is not None:
+        from fastseg.runs.results.instance_statistics import instance_summaries, pooled_instances
+
+        rows = [[*row, ""] for row in rows]
+        for each, pooled in zip(instance_summaries(run), pooled_instances(run), strict=True):
+            over = "cases of means over regions" if (each.key, each.name) == (None, "mean") else ""
+            rows.append([*_summary_cells(each), over, *none, number_cell(pooled)])
+        more = (*more, "pooled")
     return csv_table(("metric", "class", "label", *_NUMBERS, "over", *more), rows)
+
+
+def _summary_cells(summary: Summary) -> list[str]:
+    numbers = (number_cell(getattr(summary, name)) for name in _NUMBERS)
+    return [text_cell(summary.metric), text_cell(summary.name), label_cell(summary.key), *numbers]
 
 
 def _of_surfaces(run: RunNumbers) -> dict[tuple[str, Any], list[str]]:
@@ -127,7 +141,7 @@ def _case_lines(run: RunNumbers) -> Iterator[str]:
             lines.append(f"{_CASE},{head.replace('%', '%%')},%s,%s{last(name)}\n")
             columns.add(k, values[name][:, k], _NO_SURFACE if each.key == 0 and run.infinite(name) is not None else "")
     template, rows = "".join(lines), columns.rows()
-    place = 0
+    place, instances = 0, _instance_lines(run)
     for record in run.records:
         case, trouble = csv_row([text_cell(record.id)])[:-1], why_not_scored(record)
         if trouble is not None:
@@ -140,7 +154,30 @@ def _case_lines(run: RunNumbers) -> Iterator[str]:
             cell = number_cell(score)
             reason = "" if cell else why_no_mean(run) if name in together else "undefined"
             yield f"{case},{csv_row([_ALL, '', text_cell(name), cell, reason])[:-1]}{last()}\n"
+        for line in instances[place]:
+            yield f"{case},{line}{last()}\n"
         place += 1
+
+
+def _instance_lines(run: RunNumbers) -> list[list[str]]:
+    """Return of each counted case the lines of its instances, without the cell of the case; none where none were matched."""
+    found = run.instances
+    if found is None:
+        return [[] for _ in run.counted]
+    from fastseg.runs.results.instance_statistics import instance_classes
+
+    classes, values = instance_classes(run), {name: found.values(name) for name in INSTANCE_METRICS}
+    lines = []
+    for place, sums in enumerate(found.sums):
+        own = []
+        for k, region in enumerate(classes):
+            for name, entry in INSTANCE_METRICS.items():
+                value = values[name][place, k]
+                cell = f"{value:.0f}" if entry.counts else number_cell(value)
+                reason = "" if cell else why_no_instance(*sums[k, :3])
+                own.append(csv_row([text_cell(region.name), label_cell(region.key), name, cell, reason])[:-1])
+        lines.append(own)
+    return lines
 
 
 class _Columns:

@@ -68,6 +68,7 @@ from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
 from fastseg.runs.outputs.confusion_npz import Confusion
 from fastseg.runs.outputs.instances_csv import INSTANCES_FILE
 from fastseg.runs.outputs.surfaces_npz import Surfaces, with_surfaces
+from fastseg.runs.results.instance_statistics import instance_summaries
 from fastseg.runs.results.numbers import NO_CONFUSION, RunNumbers
 from fastseg.runs.results.reasons import why_no_mean
 from fastseg.runs.results.statistics import summarise
@@ -119,7 +120,8 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 def run_to_dict(run: RunNumbers) -> dict[str, Any]:
     """Return what ``run.json`` says of a run, and the rows of ``classes.csv`` as ``classes``; JSON can hold it."""
     cases = [_plain(_case(record)) for record in run.records]
-    return {**_run_plain(run), "cases": cases, "classes": [_plain(each._asdict()) for each in summarise(run)]}
+    summaries = [*summarise(run), *instance_summaries(run)]
+    return {**_run_plain(run), "cases": cases, "classes": [_plain(each._asdict()) for each in summaries]}
 
 
 def _run_plain(run: RunNumbers) -> dict[str, Any]:

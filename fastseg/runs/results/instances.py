@@ -41,6 +41,8 @@ class InstanceMetric(NamedTuple):
     of: Callable[[Tally], npt.NDArray[Any]]
     better: Literal["higher", "lower"] = "higher"
     range: tuple[float, float] = (0.0, 1.0)
+    counts: bool = False
+    """Whether it is a number of instances: over regions its sum is told, and no mean."""
 
     @property
     def overall(self) -> None:
@@ -59,8 +61,9 @@ INSTANCE_METRICS: dict[str, InstanceMetric] = {
         InstanceMetric("recognition_quality", METRICS["recognition_quality"]),
         InstanceMetric("instance_dice", METRICS["instance_dice"]),
         InstanceMetric("instance_iou", METRICS["instance_iou"]),
-        InstanceMetric("missed", lambda tally: tally.fn, "lower", (0.0, math.inf)),
-        InstanceMetric("invented", lambda tally: tally.fp, "lower", (0.0, math.inf)),
+        InstanceMetric("matched", lambda tally: tally.tp, "higher", (0.0, math.inf), counts=True),
+        InstanceMetric("missed", lambda tally: tally.fn, "lower", (0.0, math.inf), counts=True),
+        InstanceMetric("invented", lambda tally: tally.fp, "lower", (0.0, math.inf), counts=True),
     )
 }
 _ALIASES = {
@@ -112,7 +115,7 @@ class InstanceNumbers:
         known = convention_of(self.settings.convention)
         tally = self._tally(sums)
         values = np.asarray(entry.of(tally), np.float64)
-        return values if entry.better == "lower" else np.where(tally.any, values, known.nothing)
+        return values if entry.counts else np.where(tally.any, values, known.nothing)
 
     def _tally(self, sums: Floats) -> Tally:
         known = convention_of(self.settings.convention)
@@ -136,7 +139,7 @@ class InstanceNumbers:
     def mean(self, metric: str) -> float:
         """Return the mean over regions of what `pooled` has; of counts the sum."""
         values, entry = self.pooled(metric), instance_metric(metric)
-        return float(values.sum() if entry is not None and entry.better == "lower" else nan_mean(values, 0))
+        return float(values.sum() if entry is not None and entry.counts else nan_mean(values, 0))
 
     def scores(self, region: str) -> dict[str, Any]:
         """Return the numbers of a region, of the instances of all cases together."""

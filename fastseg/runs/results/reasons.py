@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.scoring.records import CaseRecord
 
-__all__ = ["why_no_mean", "why_not_scored"]
+__all__ = ["why_no_instance", "why_no_mean", "why_not_scored"]
 
 
 def why_not_scored(record: CaseRecord) -> str | None:
@@ -23,3 +23,9 @@ def why_no_mean(run: RunNumbers, metric: str | None = None) -> str:
     if metric is not None and run.infinite(metric):
         return "infinite wherever it is defined, since surfaces are missing"
     return f"undefined under convention {run.settings.convention}" if run.counted else "no case was scored"
+
+
+def why_no_instance(found: float, invented: float, missed: float) -> str:
+    """Return why a number of the instances of a case is undefined."""
+    there = {"reference": found + missed, "prediction": found + invented}
+    return f"no instance in {' and '.join(name for name, number in there.items() if not number)}"

@@ -19,7 +19,7 @@ from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["Summary", "at_once", "summarise"]
+__all__ = ["Summary", "at_once", "spread_of", "summarise"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -150,7 +150,7 @@ def summarise(run: RunNumbers, metrics: Sequence[str] | None = None) -> list[Sum
                 mean = run.mean(part.metric) if known else mean
                 if run.convention.pooled and known:  # no mean over the cases, so their sums say nothing of its interval
                     ends = NAN, NAN
-            spread = _spread(values[~np.isnan(values)], *ends)
+            spread = spread_of(values[~np.isnan(values)], *ends)
             rows.append(Summary(part.metric, key, name, mean, *spread, number, len(run.counted)))
     return rows
 
@@ -179,7 +179,9 @@ def _parts(run: RunNumbers, metrics: Sequence[str], scores: Mapping[str, Floats]
     return parts, np.concatenate([np.zeros((len(run.counted), 0)), *blocks.values()], 1)
 
 
-def _spread(defined: Floats, low: float, high: float) -> tuple[float, float, float, float, float, float, float, float]:
+def spread_of(
+    defined: Floats, low: float, high: float
+) -> tuple[float, float, float, float, float, float, float, float]:
     """Return what a Summary says of a column's defined values, from the median to the interval."""
     several = defined.size > 1
     q0, q1, q2, q3, q4 = np.quantile(defined, [0, 0.25, 0.5, 0.75, 1]).tolist() if defined.size else [NAN] * 5

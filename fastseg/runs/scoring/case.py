@@ -14,14 +14,17 @@ import numpy as np
 from fastseg.api.instance_files import match_label_maps
 from fastseg.api.mask_files import count_chosen_masks, surfaces_of_chosen_masks
 from fastseg.api.own_tables import by_own_tables
+from fastseg.arrays.instances import least_voxels
 from fastseg.counting.files import count_with_facts
 from fastseg.counting.pair_files import count_pairs_with_facts
 from fastseg.counting.threads import sharing
 from fastseg.counting.whole_maps import label_maps_of
 from fastseg.counts import BinaryCounts, LabelCounts, PairCounts, SurfaceDistances
 from fastseg.labels.choices import LabelChoices
+from fastseg.metrics.instances import match_pairs
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.case_instances import CaseInstances
+from fastseg.runs.scoring.instance_options import IDS
 from fastseg.runs.scoring.keys import CaseFiles, Hashing
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
@@ -174,7 +177,19 @@ def _counted_pairs(
             warn=warned.append,
         )
     notes = tuple(text for text in warned if settings.geometry != "warn" or text != facts["geometry"])
-    return _with(record, counts, facts, voxel_ml, status="scored", notes=notes)
+    instances = _instances_of_ids(counts, settings, voxel_ml)
+    return _with(record, counts, facts, voxel_ml, status="scored", notes=notes, instances=instances)
+
+
+def _instances_of_ids(counts: PairCounts, settings: Settings, voxel_ml: float | None) -> dict[str, CaseInstances]:
+    """Return the instances that labels are the ids of, matched by the pairs that were counted."""
+    if settings.instances is None:
+        return {}
+    options = settings.instances.options
+    del options["connectivity"], options["dilation"]
+    volume = _finite(voxel_ml)
+    least = least_voxels(options.pop("min_voxels"), options.pop("min_ml"), volume)
+    return {IDS: CaseInstances.of(match_pairs(counts, min_voxels=least, voxel_ml=volume, **options))}
 
 
 def _surfaces(keep: list[Kept] | None, counts: LabelCounts, settings: Settings) -> SurfaceDistances | None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastseg.arrays.arguments import finite_number, integer
 from fastseg.arrays.instances import CONNECTIVITIES
 from fastseg.labels.choices import LabelChoices
 from fastseg.labels.names import shown
-from fastseg.metrics.instances import parse_match
+from fastseg.metrics.instances import CENTRE, convention_of, parse_match
 from fastseg.runs.scoring.settings import InstanceSettings
 
-__all__ = ["instance_settings"]
+__all__ = ["IDS", "METRICS_OF_IDS", "instance_settings", "of_ids"]
+
+#: The instances that need no components: labels are their ids.
+IDS = "ids"
+#: What is scored of such labels where no metrics are named.
+METRICS_OF_IDS = ("variation_of_information", "adjusted_rand_error")
 
 
 def instance_settings(
@@ -23,17 +29,20 @@ def instance_settings(
     dilation: int | None,
     min_voxels: int,
     min_ml: float | None,
+    partitions: bool = False,
 ) -> InstanceSettings | None:
     """Return which instances are matched, and how; None where none are asked for.
 
     Parameters
     ----------
     instances
-        Labels, their names, or names of regions, in a sequence or separated by commas.
+        Labels, their names, or names of regions, in a sequence or separated by commas; "ids": labels are ids of instances.
     chosen
         What was said of labels.
     match
         "iou>0.5", "dice>=0.1", "overlap>0", "centre", or the name of a convention such as "brats".
+    partitions
+        Whether labels are scored as segments that mean nothing but "the same", which those of "ids" are.
     connectivity, dilation, min_voxels, min_ml
         As in `fastseg.match_instances`.
 
@@ -52,6 +61,12 @@ def instance_settings(
         return None
     if match is not None:
         parse_match(match)
+    if of_ids(instances) and not partitions:
+        raise ValueError(
+            f"instances: expected metrics of partitions beside {IDS!r}, which are no classes; found others"
+        )
+    if partitions:
+        return _settings_of_ids(match, connectivity, dilation, min_voxels, min_ml)
     if connectivity is not None and integer(connectivity, "connectivity") not in CONNECTIVITIES:
         known = ", ".join(map(str, CONNECTIVITIES))
         raise ValueError(f"connectivity: expected one of {known}, found {connectivity}")
@@ -63,6 +78,27 @@ def instance_settings(
         integer(min_voxels, "min_voxels", least=0),
         None if min_ml is None else finite_number(min_ml, "min_ml"),
     )
+
+
+def of_ids(instances: Any) -> bool:
+    """Tell whether labels are the ids of instances, so that there is nothing to take apart."""
+    return instances == IDS or (isinstance(instances, list | tuple) and [*instances] == [IDS])
+
+
+def _settings_of_ids(
+    match: str | None, connectivity: int | None, dilation: int | None, min_voxels: int, min_ml: float | None
+) -> InstanceSettings:
+    """Return the settings of instances that labels are the ids of; ValueError where something is said of components."""
+    rule = {} if match is None else parse_match(match)
+    for name, value in {"connectivity": connectivity, "dilation": dilation or None}.items():
+        if value is not None:
+            raise ValueError(f"{name}: of components, and {IDS!r} are taken as they are; found {value}")
+    if rule.get("criterion") == CENTRE or convention_of(rule.get("convention", "fastseg")).of_masks:
+        raise ValueError(
+            f"match: expected a rule of overlaps, or a convention of maps of ids, beside {IDS!r}; found {match!r}"
+        )
+    least = None if min_ml is None else finite_number(min_ml, "min_ml")
+    return InstanceSettings({IDS: ()}, match, None, None, integer(min_voxels, "min_voxels", least=0), least)
 
 
 def _regions(instances: str | Sequence[str | int], chosen: LabelChoices) -> dict[str, tuple[int, ...]]:

@@ -16,7 +16,7 @@ from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
 from fastseg.metrics.pair_numbers import numbers_of
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
-from fastseg.runs.scoring.instance_options import instance_settings
+from fastseg.runs.scoring.instance_options import instance_settings, of_ids
 from fastseg.runs.scoring.partition_options import check_partitions
 from fastseg.runs.scoring.settings import Settings
 from fastseg.runs.scoring.surface_options import surface_settings
@@ -93,7 +93,7 @@ def read_settings(
     convention = one_of(convention, "convention", tuple(dict.fromkeys(_CONVENTIONS)))
     check_partitions(
         names, convention, chosen, unknown=unknown, missing=missing, background=background, activation=activation,
-        channel_axis=channel_axis, instances=instances,
+        channel_axis=channel_axis, instances=None if of_ids(instances) else instances,
     )  # fmt: skip
     return Settings(
         labels=chosen.declared,
@@ -127,6 +127,7 @@ def read_settings(
             dilation=dilation,
             min_voxels=min_voxels,
             min_ml=min_ml,
+            partitions=bool(of_partitions(names)),
         ),
     )
 

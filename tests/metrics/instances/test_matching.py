@@ -278,6 +278,22 @@ def test_sizes() -> None:
     assert (small.tp, small.fn, small.graph.true.ids.tolist()) == (2, 1, [2, 3, 4])
 
 
+def test_sizes_in_millilitres() -> None:
+    true = np.repeat([1, 2, 0], [3, 7, 2]).reshape(1, 3, 4)
+    pred = np.where(true == 1, 5, 0)
+    found = match_instances(true, pred, spacing=(1, 1, 0.1))
+    recall, instances = found.sensitivity_by_size(
+        [0, 0.0003, 0.0007, 1], unit="ml"
+    )  # 3 and 7 times 0.0001: bounds belong above
+    assert (recall.tolist()[1:], instances.tolist()) == ([1.0, 0.0], [0, 1, 1])
+    with pytest.raises(ValueError, match="unit: expected 'voxels' where nobody says how large one is"):
+        match_instances(true, pred).sensitivity_by_size([0, 1], unit="ml")
+    pairs = match_pairs(count_pairs(true, pred), min_voxels=4, voxel_ml=0.5)
+    assert (pairs.tp, pairs.fn, pairs.fp, pairs.false_negative_ml) == (0, 1, 0, 3.5)
+    with pytest.raises(ValueError, match="'cremi', which is of metrics of partitions"):
+        match_instances(true, pred, convention="cremi")
+
+
 # ---- Optimal matching of large graphs
 def drawn_graph(seed: int, size: int, edges: int, levels: int) -> tuple[Map, Map, Map]:
     draw = np.random.default_rng(seed)
