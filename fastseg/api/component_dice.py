@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.api.pairs import count_pairs
-from fastseg.arrays.instances import checked_connectivity, component_map, require_in_memory
+from fastseg.arrays.instances import checked_connectivity, component_map, maps_in_memory
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import explained
 from fastseg.counting.instances import region_maps
@@ -64,13 +64,9 @@ def component_dice(
     0.5
     """
     given = label_inputs(y_true, y_pred, sample_axis=sample_axis)
-    for name, array in (("y_true", given.y_true), ("y_pred", given.y_pred)):
-        require_in_memory(array, name)
+    maps = maps_in_memory(given)
     axis, axes = given.sample_axis, given.y_true.ndim - (given.sample_axis is not None)
-    true, pred = (
-        component_map(array, name, None, region, axes) != 0
-        for name, array in (("y_true", given.y_true), ("y_pred", given.y_pred))
-    )
+    true, pred = (component_map(array, name, None, region, axes) != 0 for name, array in maps.items())
     regions = region_maps(true, axis, checked_connectivity(connectivity, "connectivity", axes))
     values = region_dice(count_pairs(2 * regions.astype(np.int64) + true, pred, sample_axis=axis))
     return float(values[0]) if axis is None else values

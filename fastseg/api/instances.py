@@ -18,9 +18,9 @@ from fastseg.arrays.instances import (
     checked_ids,
     component_map,
     least_voxels,
+    maps_in_memory,
     one_mask,
     places,
-    require_in_memory,
     voxel_spacing,
 )
 from fastseg.arrays.labels import label_inputs
@@ -69,7 +69,7 @@ def match_instances(
     true_classes: ClassesOf = None,
     pred_classes: ClassesOf = None,
     stuff: Sequence[int] | int | None = None,
-    crowd: Sequence[int] | int | None = None,
+    crowd: Sequence[int] | Sequence[Sequence[int]] | int | None = None,
     void: Sequence[int] | int | None = None,
     pred_void: Sequence[int] | int | None = None,
     sample_axis: int | None = None,
@@ -117,8 +117,8 @@ def match_instances(
     stuff
         Classes of which all is one instance, whatever its ids are.
     crowd
-        True ids of groups: nothing matches them, and a prediction that lies in those of its class by more than half is no
-        false alarm.
+        True ids of groups, or some for each sample: nothing matches them, and a prediction that lies in those of its class by
+        more than half is no false alarm.
     void, pred_void
         Ids of what is no instance and in no union, on either side; a prediction that lies in it by more than half is no false
         alarm (and a true instance no miss).
@@ -219,28 +219,30 @@ def match_placed(
     known = convention_of(convention)
     rule = rule_of(known, threshold, criterion, matching, strict, objective)
     given = label_inputs(y_true, y_pred, sample_axis=sample_axis)
-    for name, array in (("y_true", given.y_true), ("y_pred", given.y_pred)):
-        require_in_memory(array, name)
+    whole = maps_in_memory(given)
     axis, axes = given.sample_axis, given.y_true.ndim - (given.sample_axis is not None)
     where = where or places(y_true, axes, voxel_spacing(spacing, axes))
     steps = integer(known.dilation if dilation is None else dilation, "dilation", least=0)
     classes = true_classes is not None or pred_classes is not None
-    whole = {"y_true": given.y_true, "y_pred": given.y_pred}
     masks = known.of_masks or any(option is not None for option in (connectivity, labels, region))
-    masks = masks or bool in (given.y_true.dtype, given.y_pred.dtype)
+    masks = masks or bool in (whole["y_true"].dtype, whole["y_pred"].dtype)
     if masks:  # before anything is said of their neighbours: what they are components of
         whole = {name: component_map(array, name, labels, region, axes) for name, array in whole.items()}
         connectivity = known.connectivity.get(axes) if connectivity is None else connectivity
     if masks and classes:
         raise ValueError("true_classes, pred_classes: expected maps of ids beside them, found masks or connectivity=")
+    for name, ids in (("crowd", crowd), ("void", void), ("pred_void", pred_void)):
+        if masks and ids is not None:
+            raise ValueError(
+                f"{name}: expected maps of ids beside it, found masks or connectivity=, whose components are new"
+            )
     if steps and not masks:
         raise ValueError(
             "dilation: expected masks, or connectivity= beside maps of a class, whose components are grown"
         )
-    sets = checked_ids(stuff, "stuff"), checked_ids(crowd, "crowd")
-    voids = tuple(
-        None if ids is None else checked_ids(ids, name) for ids, name in ((void, "void"), (pred_void, "pred_void"))
-    )
+    united_classes = checked_ids(stuff, "stuff")
+    if steps and united_classes:
+        raise ValueError("stuff: expected no stuff= beside lesions that are grown (dilation=), which are of one class")
     if masks:
         neighbours = checked_connectivity(connectivity, "connectivity", axes)
     if steps:
@@ -251,12 +253,12 @@ def match_placed(
         else:
             sides = MapSegments(whole["y_true"], axis), MapSegments(whole["y_pred"], axis)
             pairs = count_pairs(*whole.values(), sample_axis=axis)
-        graph = graph_of_pairs(pairs, known, true_classes, pred_classes, *sets, *voids)
+        graph = graph_of_pairs(pairs, known, true_classes, pred_classes, stuff, crowd, void, pred_void)
     graph = without_small(graph, least_voxels(min_voxels, min_ml, where.voxel_ml))
     if known.uncounted_mm3 >= 0:
         graph = small_uncounted(graph, known.uncounted_mm3 / (where.voxel_ml * 1000 if where.voxel_ml else 1.0))
     centre = rule.criterion == CENTRE
-    if centre and sets[0]:
+    if centre and united_classes:
         raise ValueError("stuff: expected no stuff= beside criterion='centre'")
     if not axes and centroids:
         raise ValueError(f"y_true: expected a map with at least one axis, found shape {given.y_true.shape}")
@@ -268,7 +270,7 @@ def match_placed(
     placed = {}
     if centroids and lie is not None:
         for (middle, boxes), own in zip(lie, (graph.true, graph.pred), strict=True):
-            united = np.isin(own.classes, sets[0])  # of many ids, one of which stands for all
+            united = np.isin(own.classes, united_classes)  # of many ids, one of which stands for all
             middle[united], boxes[united] = np.nan, 0
         placed = {"centroids": (where.of(lie[0][0]), where.of(lie[1][0])), "boxes": (lie[0][1], lie[1][1])}
     found = matching_of(graph, rule, convention=known, voxel_ml=where.voxel_ml, **placed)
@@ -276,7 +278,7 @@ def match_placed(
     if surface is None:
         return found
     apart = where.spacing or ((1.0,) * axes if known.uncounted_mm3 >= 0 else None)
-    if apart is None or sets[0]:
+    if apart is None or united_classes:
         wanted = "spacing= beside surface=, or images that know it" if apart is None else "no stuff= beside surface="
         raise ValueError(f"{'spacing' if apart is None else 'stuff'}: expected {wanted}")
     return replace(found, surfaces=surfaces_of_groups(sides, found.groups, apart, surface))

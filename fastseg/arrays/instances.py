@@ -15,7 +15,7 @@ from fastseg.arrays.arguments import finite_number, integer, integers
 from fastseg.arrays.array_likes import float32_of_bits
 from fastseg.arrays.blocked import is_blocked, refuse_blocks
 from fastseg.arrays.convert import label_map_or_bits
-from fastseg.arrays.labels import whole_numbers
+from fastseg.arrays.labels import LabelInputs, whole_numbers
 from fastseg.kernels.protocols.device import DeviceArray
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "checked_ids",
     "component_map",
     "least_voxels",
+    "maps_in_memory",
     "one_mask",
     "placed_by",
     "places",
@@ -62,6 +63,15 @@ def require_in_memory(value: Any, name: str) -> None:
         raise refuse_blocks(name)
     if isinstance(value, DeviceArray):
         raise TypeError(f"{name}: expected an array in the memory of the CPU, found one on a GPU")
+
+
+def maps_in_memory(given: LabelInputs) -> dict[str, Array]:
+    """Return `y_true` and `y_pred` by name, bfloat16 as floats; TypeError for arrays of Dask or of a GPU."""
+    found = {}
+    for name, array, bits in zip(("y_true", "y_pred"), (given.y_true, given.y_pred), given.bfloat16, strict=True):
+        require_in_memory(array, name)
+        found[name] = float32_of_bits(array) if bits else array
+    return found
 
 
 def component_map(value: Any, name: str, labels: Any, region: Any, axes: int | None = None) -> Array:

@@ -131,6 +131,18 @@ def test_ids_beyond_what_floats_hold() -> None:
     assert found.surfaces.elements[:, 0].tolist() == [[1, 1], [2, 2]]
 
 
+@pytest.mark.torch
+def test_bfloat16_is_read_as_numbers() -> None:
+    import torch
+
+    true, pred = torch.tensor([[3, 3, 0, 5, 5]]).bfloat16(), torch.tensor([[2, 2, 0, 0, 5]]).bfloat16()
+    found = match_instances(true, pred, strict=False)
+    assert (found.pairs.true.tolist(), found.pairs.pred.tolist()) == ([3, 5], [2, 5])
+    assert match_instances(true, pred, region=[2, 5], strict=False).tp == 1
+    assert match_instances(true, pred, connectivity=4, strict=False).classes.tolist() == [2, 3, 5]
+    assert fastseg.component_dice(true, pred, region=5) == pytest.approx(2 / 3)
+
+
 def test_stuff_lies_nowhere() -> None:
     classes = {1: 1, 2: 1, 3: 2}
     found = match_instances([[1, 2, 3]], [[1, 2, 0]], true_classes=classes, pred_classes=classes, stuff=1)
@@ -163,10 +175,21 @@ def _placed(image: SimpleITK.Image) -> SimpleITK.Image:
         ({"threshold": 50}, "threshold: expected at most 1, which no iou exceeds, found 50"),
         ({"region": []}, "region: expected at least one label, found none"),
         ({"convention": "pq"}, "convention: expected one of fastseg, panoptica"),
+        ({"void": 2, "connectivity": 4}, "void: expected maps of ids beside it, found masks or connectivity="),
+        ({"crowd": 2, "region": 1}, "crowd: expected maps of ids beside it"),
+        ({"stuff": 1, "region": 1, "dilation": 1}, "stuff: expected no stuff= beside lesions that are grown"),
+        ({"crowd": [[1], [2]]}, r"crowd: expected ids of each of 1 case\(s\), found 2"),
+        ({"crowd": [[1.5]]}, "crowd: expected an integer, found 1.5"),
+        ({"convention": ["brats"]}, r"convention: expected one of .* found \['brats'\]"),
+        ({"pred_classes": [{1: 1}] * 2}, r"pred_classes: expected a mapping for each of 1 case\(s\), found 2"),
+        (
+            {"true_classes": 5},
+            "true_classes: expected a mapping from ids, or a sequence of one for each case, found int",
+        ),
     ],
 )
 def test_what_is_refused(options: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         match_instances([[1, 2]], [[1, 0]], **options)
     with pytest.raises(ValueError, match="y_pred: expected the shape of y_true"):
         match_instances([[1, 2]], [[1, 0, 0]])

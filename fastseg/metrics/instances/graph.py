@@ -18,6 +18,7 @@ __all__ = [
     "Segments",
     "centred_graph",
     "grown_graph",
+    "of_each_case",
     "overlap_graph",
     "small_uncounted",
     "without_small",
@@ -134,6 +135,10 @@ def overlap_graph(
     ValueError
         If an id has no class.
     """
+    true_classes, pred_classes = (
+        None if given is None else of_each_case(given, name, cases)
+        for given, name in ((true_classes, "true_classes"), (pred_classes, "pred_classes"))
+    )
     left, left_rows = _segments(case, true, counts, true_classes, "true_classes", stuff, void)
     right, right_rows = _segments(case, pred, counts, pred_classes, "pred_classes", stuff, pred_void)
     excluded = _crowds(left, crowd)
@@ -223,6 +228,19 @@ def centred_graph(graph: OverlapGraph, hit: Array, case: Ints) -> OverlapGraph:
 def small_uncounted(graph: OverlapGraph, most: float) -> OverlapGraph:
     """Return the graph with true segments of at most so many voxels as what is neither found nor missed."""
     return replace(graph, true=replace(graph.true, uncounted=graph.true.voxels <= most * (1 + 1e-12)))
+
+
+def of_each_case(given: Any, name: str, cases: int) -> Any:
+    """Return a mapping, or a sequence of one for each case; TypeError or ValueError where it is neither."""
+    if isinstance(given, Mapping):
+        return given
+    if not isinstance(given, Sequence) or not all(isinstance(each, Mapping) for each in given):
+        raise TypeError(
+            f"{name}: expected a mapping from ids, or a sequence of one for each case, found {type(given).__name__}"
+        )
+    if len(given) != cases:
+        raise ValueError(f"{name}: expected a mapping for each of {cases} case(s), found {len(given)}")
+    return given
 
 
 def _selected(segments: Segments, which: Bools) -> Segments:

@@ -296,7 +296,7 @@ class InstanceMatching(ClassMeans):
         All classes together. Predictions of what is not counted, and false alarms that are more than half void, are left out.
         """
         graph = self.graph
-        given = confidences_of(graph.pred, confidences)
+        given = confidences_of(graph.pred, confidences, graph.cases)
         if rematch:
             scores = scores_of(graph, self.rule)
             edges = edges_by_confidence(graph, scores, qualifying(scores, self.rule), given)

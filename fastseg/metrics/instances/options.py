@@ -7,7 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fastseg.arrays.arguments import integer, one_of
+from fastseg.arrays.instances import checked_ids
 from fastseg.counts import PairCounts
 from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
 from fastseg.metrics.instances.graph import ClassesOf, OverlapGraph, overlap_graph, without_small
@@ -28,10 +31,10 @@ def match_pairs(
     objective: str | None = None,
     true_classes: ClassesOf = None,
     pred_classes: ClassesOf = None,
-    stuff: Sequence[int] = (),
-    crowd: Sequence[int] | Sequence[Sequence[int]] = (),
-    void: Sequence[int] | None = None,
-    pred_void: Sequence[int] | None = None,
+    stuff: Sequence[int] | int | None = None,
+    crowd: Sequence[int] | Sequence[Sequence[int]] | int | None = None,
+    void: Sequence[int] | int | None = None,
+    pred_void: Sequence[int] | int | None = None,
     min_voxels: int = 0,
     voxel_ml: float | None = None,
     convention: str = "fastseg",
@@ -106,10 +109,10 @@ def parse_match(text: str) -> dict[str, Any]:
 
 def convention_of(name: Any) -> InstanceConvention:
     """Return the convention of that name; ValueError if there is none."""
-    if name not in INSTANCE_CONVENTIONS:
+    if not isinstance(name, str) or name not in INSTANCE_CONVENTIONS:
         near = difflib.get_close_matches(str(name), INSTANCE_CONVENTIONS, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        if name in PAIR_CONVENTIONS:
+        if str(name) in PAIR_CONVENTIONS:
             hint = ", which is of metrics of partitions, such as fastseg.variation_of_information"
         raise ValueError(f"convention: expected one of {', '.join(INSTANCE_CONVENTIONS)}; found {name!r}{hint}")
     return INSTANCE_CONVENTIONS[name]
@@ -129,12 +132,16 @@ def graph_of_pairs(
     convention: InstanceConvention,
     true_classes: ClassesOf,
     pred_classes: ClassesOf,
-    stuff: Sequence[int],
-    crowd: Sequence[int] | Sequence[Sequence[int]],
-    void: Sequence[int] | None,
-    pred_void: Sequence[int] | None,
+    stuff: Sequence[int] | int | None,
+    crowd: Sequence[int] | Sequence[Sequence[int]] | int | None,
+    void: Sequence[int] | int | None,
+    pred_void: Sequence[int] | int | None,
 ) -> OverlapGraph:
-    """Return the graph of pairs that were counted."""
+    """Return the graph of pairs that were counted; TypeError or ValueError where options are no ids."""
+    left_out = [
+        given if ids is None else checked_ids(ids, name)
+        for ids, name, given in ((void, "void", convention.void), (pred_void, "pred_void", convention.pred_void))
+    ]
     return overlap_graph(
         pairs.case,
         pairs.true,
@@ -143,8 +150,17 @@ def graph_of_pairs(
         cases=pairs.num_cases,
         true_classes=true_classes,
         pred_classes=pred_classes,
-        stuff=stuff,
-        crowd=crowd,
-        void=convention.void if void is None else void,
-        pred_void=convention.pred_void if pred_void is None else pred_void,
+        stuff=checked_ids(stuff, "stuff"),
+        crowd=_crowds(crowd, pairs.num_cases),
+        void=left_out[0],
+        pred_void=left_out[1],
     )
+
+
+def _crowds(crowd: Any, cases: int) -> Any:
+    """Return ids of all cases alike, or some for each."""
+    if not isinstance(crowd, Sequence) or all(isinstance(each, int | np.integer) for each in crowd):
+        return checked_ids(crowd, "crowd")
+    if len(crowd) != cases:
+        raise ValueError(f"crowd: expected ids of each of {cases} case(s), found {len(crowd)}")
+    return [checked_ids(each, "crowd") for each in crowd]

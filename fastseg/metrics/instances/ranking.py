@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastseg.arrays.arguments import checked_number, finite_number
 from fastseg.metrics.arithmetic import NAN, ratio
-from fastseg.metrics.instances.graph import OverlapGraph, Segments
+from fastseg.metrics.instances.graph import OverlapGraph, Segments, of_each_case
 
 __all__ = ["ConfidencesOf", "DetectionCurve", "confidences_of", "curve_of", "edges_by_confidence"]
 
@@ -84,8 +84,9 @@ class DetectionCurve:
         return float(np.mean([self.sensitivity_at(budget) for budget in budgets]))
 
 
-def confidences_of(pred: Segments, confidences: ConfidencesOf) -> Floats:
+def confidences_of(pred: Segments, confidences: ConfidencesOf, cases: int) -> Floats:
     """Return the confidence of each predicted segment, (P,); TypeError or ValueError where one has none that is a number."""
+    of_each_case(confidences, "confidences", cases)
     found = np.empty(len(pred))
     for k, (case, label) in enumerate(zip(pred.case.tolist(), pred.ids.tolist(), strict=True)):
         mapping = confidences if isinstance(confidences, Mapping) else confidences[case]

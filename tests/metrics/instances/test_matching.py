@@ -258,6 +258,14 @@ def test_classes_crowds_and_stuff() -> None:
     assert found.panoptic_quality == 0.5
 
 
+def test_crowds_of_each_sample() -> None:
+    maps = np.array([[1, 1, 2, 2], [1, 1, 2, 2]])
+    found = match_instances(maps, maps * 0, sample_axis=0, crowd=[[], [1, 2]])
+    assert found.misses.case.tolist() == [0, 0]
+    assert match_pairs(count_pairs(maps, maps * 0, sample_axis=0), crowd=2).fn == 2
+    assert match_pairs(count_pairs(maps[0], maps[0] * 0), crowd={1}, void=2).fn == 0
+
+
 def test_what_is_void_is_in_no_union_and_no_false_alarm() -> None:
     true, pred = [255, 255, 255, 1, 1, 2, 255], [3, 3, 0, 4, 4, 0, 4]
     found = match_instances(true, pred, void=255)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -81,10 +83,12 @@ def test_exacta(maps: np.ndarray, seed: int) -> None:
     [
         ({1: 0.5}, "confidences: expected one for each predicted id, found none for 2 of case 0"),
         ({1: 0.5, 2: np.nan}, "confidences: expected numbers, found NaN for 2"),
+        ([0.5, 0.7], "confidences: expected a mapping from ids, or a sequence of one for each case, found list"),
+        ([{1: 0.5, 2: 0.5}] * 2, r"confidences: expected a mapping for each of 1 case\(s\), found 2"),
     ],
 )
-def test_what_is_refused(confidences: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_what_is_refused(confidences: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
         match_instances([1, 2], [1, 2]).ranked(confidences)
 
 
