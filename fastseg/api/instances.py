@@ -25,7 +25,13 @@ from fastseg.arrays.instances import (
 )
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import explained
-from fastseg.counting.instances import component_segments, grown_pairs, grown_segments, pairs_of_segments
+from fastseg.counting.instances import (
+    component_segments,
+    grown_pairs,
+    grown_segments,
+    pairs_of_segments,
+    require_room,
+)
 from fastseg.counting.segments import MapSegments, SideSegments
 from fastseg.counts import PairCounts
 from fastseg.metrics.instances import (
@@ -253,6 +259,7 @@ def match_placed(
         else:
             sides = MapSegments(whole["y_true"], axis), MapSegments(whole["y_pred"], axis)
             pairs = count_pairs(*whole.values(), sample_axis=axis)
+        require_room(pairs)
         graph = graph_of_pairs(pairs, known, true_classes, pred_classes, stuff, crowd, void, pred_void)
     graph = without_small(graph, least_voxels(min_voxels, min_ml, where.voxel_ml))
     if known.uncounted_mm3 >= 0:

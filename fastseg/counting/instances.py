@@ -8,16 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counting.components import grown_runs, label_map_components, nearest_component, runs_of
+from fastseg.counting.memory import available_memory
 from fastseg.counting.segments import RunSegments, samples
 from fastseg.counts import PairCounts
 from fastseg.kernels import counter_of
 
-__all__ = ["component_segments", "grown_pairs", "grown_segments", "pairs_of_segments", "region_maps"]
+__all__ = ["component_segments", "grown_pairs", "grown_segments", "pairs_of_segments", "region_maps", "require_room"]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Columns = tuple[Ints, Ints, Ints]
+
+#: What each segment and each pair takes while they are matched; of fewer pairs nobody asks what there is.
+_BYTES, _FEW = 180, 100_000
 
 
 def component_segments(
@@ -81,6 +85,21 @@ def grown_pairs(true: RunSegments, grown: RunSegments, pred: RunSegments) -> tup
         counts[~before] -= np.where(known[place] == keys[~before], counts[before][place], 0)
     kept = counts > 0
     return case[kept], ids[kept], before[kept], labels[kept], counts[kept]
+
+
+def require_room(pairs: PairCounts) -> None:
+    """Raise ValueError where to match the segments of these pairs would take more memory than there is."""
+    number = len(pairs.counts)
+    free = available_memory() if number > _FEW else None
+    if free is None:
+        return
+    changes = (pairs.true[1:] != pairs.true[:-1]) | (pairs.case[1:] != pairs.case[:-1])
+    needed = _BYTES * (2 * number + int(changes.sum()) + 1)  # each pair may have a predicted segment of its own
+    if needed > free:
+        raise ValueError(
+            f"y_true, y_pred: expected instances that the free memory, {free / 2**30:,.2f} GiB, has room for, found {number:,} "
+            f"pairs of them, which take up to {needed / 2**30:,.2f} GiB to match: is it noise?"
+        )
 
 
 def region_maps(mask: Array, axis: int | None, neighbours: int) -> Array:

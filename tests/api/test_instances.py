@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 import fastseg
 from fastseg import label_components, match_instances
-from fastseg.counting import centroids
+from fastseg.counting import centroids, instances
 
 
 def test_masks_are_taken_apart() -> None:
@@ -255,6 +255,18 @@ def test_surfaces_of_nothing_and_without_being_asked_for() -> None:
         match_instances(some, some, surface="object")
     with pytest.raises(ValueError, match="stuff: expected no stuff= beside surface="):
         match_instances([[1]], [[1]], stuff=1, surface="voxel", spacing=1)
+
+
+def test_more_instances_than_there_is_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every voxel its own segment."""
+    ids = np.arange(1, 50**3 + 1).reshape(50, 50, 50)
+    monkeypatch.setattr(instances, "available_memory", lambda: 2**26)
+    with pytest.raises(ValueError, match=r"memory, 0\.06 GiB, has room for, found 125,000 pairs"):
+        match_instances(ids, ids)
+    with pytest.raises(ValueError, match="y_true, y_pred: expected instances that the free memory"):
+        match_instances(np.indices((64, 64, 64)).sum(0) % 2 > 0, np.ones((64, 64, 64), bool), connectivity=6)
+    monkeypatch.setattr(instances, "available_memory", lambda: None)
+    assert match_instances(ids, ids, centroids=False).tp == 50**3
 
 
 def test_dask_arrays_are_refused_by_name() -> None:
