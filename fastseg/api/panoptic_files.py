@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,8 @@ def match_panoptic_files(
     LabelTableError
         If a JSON file cannot be read or is none of this kind.
     VolumeError
-        If a picture cannot be read, is not there, or has ids that the JSON lacks, or the other way round.
+        If a picture cannot be read, is not there, or has ids that the JSON lacks, or the other way round; if a segment is of a
+        category that is not among the ``categories`` of the reference, where it lists some.
 
     Examples
     --------
@@ -90,6 +92,7 @@ def match_panoptic_files(
         pairs = count_pairs(*maps)
         for side, image, folder in zip((pairs.true, pairs.pred), images, folders, strict=True):
             _require_same_ids(side, image, folder)
+            _require_known(image, tables[0].names, folder)
         counted.append(pairs)
         classes.append([image.classes for image in images])
         crowds.append(images[0].crowds)
@@ -102,6 +105,17 @@ def match_panoptic_files(
 
 def _ids(folder: str, image: PanopticImage) -> Any:
     return read_panoptic_png(os.path.join(folder, image.file_name))
+
+
+def _require_known(image: PanopticImage, names: Mapping[int, str], folder: str) -> None:
+    """Raise VolumeError where a segment is of a category that the reference does not list, if it lists any."""
+    unknown = {label: category for label, category in image.classes.items() if names and category not in names}
+    if unknown:
+        label, category = next(iter(unknown.items()))
+        name = os.path.join(folder, image.file_name)
+        raise VolumeError(
+            f"{name}: expected segments of the categories of the reference's JSON, found segment {label} of category {category}"
+        )
 
 
 def _require_same_ids(found: Any, image: PanopticImage, folder: str) -> None:

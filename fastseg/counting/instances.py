@@ -97,8 +97,8 @@ def require_room(pairs: PairCounts) -> None:
     needed = _BYTES * (2 * number + int(changes.sum()) + 1)  # each pair may have a predicted segment of its own
     if needed > free:
         raise ValueError(
-            f"y_true, y_pred: expected instances that the free memory, {free / 2**30:,.2f} GiB, has room for, found {number:,} "
-            f"pairs of them, which take up to {needed / 2**30:,.2f} GiB to match: is it noise?"
+            f"y_true, y_pred: expected instances that the free memory, {free / 2**30:,.2f} GiB, has room for, found "
+            f"{number:,} pairs of them, which take up to {needed / 2**30:,.2f} GiB to match: is it noise?"
         )
 
 

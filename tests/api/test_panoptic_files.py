@@ -110,6 +110,8 @@ def damaged(info: dict[str, Any], how: str) -> dict[str, Any]:
         first["segments_info"].append({"id": 77, "category_id": 1})
     elif how == "JSON":
         del first["segments_info"][0]
+    elif how == "category":
+        first["segments_info"][0]["category_id"] = 99
     elif how == "image":
         del info["annotations"][2]
     else:
@@ -122,6 +124,7 @@ def damaged(info: dict[str, Any], how: str) -> dict[str, Any]:
     [
         ("picture", r"0\.png: expected the same segments .* its picture lacks \[77\]"),
         ("JSON", r"0\.png: expected the same segments .* its JSON lacks \["),
+        ("category", r"0\.png: expected segments of the categories .*, found segment \d+ of category 99"),
         ("image", r"expected the picture 2 of the reference, found none"),
         ("key", r"expected the annotations and segments_info of a panoptic JSON, found KeyError\('segments_info'\)"),
     ],
