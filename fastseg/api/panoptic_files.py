@@ -114,7 +114,8 @@ def _require_known(image: PanopticImage, names: Mapping[int, str], folder: str) 
         label, category = next(iter(unknown.items()))
         name = os.path.join(folder, image.file_name)
         raise VolumeError(
-            f"{name}: expected segments of the categories of the reference's JSON, found segment {label} of category {category}"
+            f"{name}: expected segments of the categories of the reference's JSON, found segment {label} of category "
+            f"{category}"
         )
 
 
