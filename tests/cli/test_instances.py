@@ -199,6 +199,8 @@ def test_gates(lesion_pair: Any, capsys: Any, monkeypatch: Any) -> None:
         "2:pq=0.01": True,
         "pq=0.99": False,
         f"2:missed={wanted.fn}": True,
+        f"matched={wanted.tp}": True,
+        f"matched={wanted.tp + 1}": False,
         f"invented={wanted.fp - 1}": False,
         "lesion_dice<=0.1": None,
     }.items():
