@@ -9,7 +9,7 @@ from typing import Any, Literal
 from fastseg.api.mask_files import are_masks, evaluate_mask_files, said_of_masks, side_name, with_channels
 from fastseg.api.own_tables import by_own_tables
 from fastseg.api.same_file import same_file_note
-from fastseg.api.surface_files import surfaces_of_files
+from fastseg.api.surface_files import FileSurfaces
 from fastseg.api.table import Scores
 from fastseg.arrays.arguments import integers
 from fastseg.arrays.classes import label_classes
@@ -21,7 +21,6 @@ from fastseg.labels.mapping import read_mapping
 from fastseg.labels.tables import LabelTable
 from fastseg.metrics.choice import known_metric, of_surfaces, refuse_partitions
 from fastseg.volumes.geometry import TOLERANCE
-from fastseg.volumes.kept import Kept
 from fastseg.volumes.masks import Place, names_of
 from fastseg.volumes.paths import Path, named
 from fastseg.volumes.sources import holds_scores
@@ -250,25 +249,22 @@ def evaluate_files(
             reference, prediction, chosen, metrics=metrics, zero_division=zero_division, activation=activation,
             channel_axis=channel_axis, **options,
         )  # fmt: skip
-    keep: list[Kept] | None = [] if of_surfaces(metrics) else None
+    surfaces = None
+    if of_surfaces(metrics):
+        surfaces = FileSurfaces(chosen, spacing=spacing, surface=surface, border=border)
     counts, files, voxel_ml = count_with_facts(
         reference,
         prediction,
-        keep=keep,
+        watch=None if surfaces is None else surfaces.watch,
         classes=label_classes(None, chosen.declared, chosen.ignore or None),
         map_prediction=chosen.map_prediction or None,
         **options,
     )
-    surfaces = None
-    if keep is not None:
-        surfaces = surfaces_of_files(keep, counts, chosen, spacing=spacing, surface=surface, border=border)
-        for volume in keep:
-            volume.let_go()
     in_file = files.pop("names", None)
     return Scores(
         counts,
         metrics=metrics,
-        surfaces=surfaces,
+        surfaces=None if surfaces is None else surfaces.measure(counts),
         tolerance=tolerance,
         names=chosen.names or in_file,
         zero_division=zero_division,

@@ -87,12 +87,14 @@ def count_volumes(
     warn: Callable[[str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     keep: list[Kept] | None = None,
+    watch: Callable[[list[Volume], Classes], list[Volume]] | None = None,
     counter: Counter | None = None,
 ) -> tuple[T, dict[str, Any], float]:
     """Add two volumes to totals of one case, which are made when the classes are known, by a counter.
 
     Returns what the totals come to, what is known of the files, and the volume of a voxel in ml.
-    A prediction that was opened already is closed afterwards. To `keep` the volumes are appended, with all of their voxels.
+    A prediction that was opened already is closed afterwards. To `keep` the volumes are appended, with all of their voxels;
+    `watch` returns what is read instead of them.
     """
     if not isinstance(reorient, bool):
         raise TypeError(f"reorient: expected True or False, found {reorient!r}")
@@ -105,8 +107,10 @@ def count_volumes(
         if keep is not None:
             keep += map(Kept, volumes)
             volumes = [*keep]
+        classes, nodata = ignoring(volumes[0], classes)
+        if watch is not None:
+            volumes = watch(volumes, classes)
         true, pred = volumes[:2]
-        classes, nodata = ignoring(true, classes)
         for text in (*true.notes, *pred.notes, note, nodata):
             warn_caller(text, warn)
         shape = true.geometry.shape

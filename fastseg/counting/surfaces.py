@@ -26,12 +26,22 @@ from fastseg.kernels.protocols.surfaces import (
     Layer,
     SampleDistances,
     Stage,
+    SurfaceMeasurer,
     SurfaceTask,
     no_distances,
     rows_together,
 )
 
-__all__ = ["checked_members", "disjoint_parts", "label_layers", "mask_layers", "measure_surface_inputs"]
+__all__ = [
+    "Members",
+    "checked_members",
+    "collected",
+    "disjoint_parts",
+    "label_layers",
+    "mask_layers",
+    "measure_surface_inputs",
+    "run_stages",
+]
 
 Array = npt.NDArray[Any]
 Members = tuple[tuple[str | int, npt.NDArray[np.int64]], ...]
@@ -57,9 +67,7 @@ def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> Su
         measurer = module.SurfaceMeasurer(
             SurfaceTask(layers, excluded, len(members), given.spacing, given.surface, given.border, given.max_distance)
         )
-        for stage in measurer.stages():
-            _run(stage, voxels)
-        return [measurer.result()]
+        return [run_stages(measurer, voxels)]
 
     found: list[SampleDistances] = []
     if samples > 1 and voxels <= SMALL:  # a job for each; their stages are not worth others
@@ -67,7 +75,7 @@ def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> Su
     else:
         for n in range(samples):
             found += measure(n)
-    return _collected(found, given, [name for name, _ in members])
+    return collected(found, given, [name for name, _ in members])
 
 
 def checked_members(given: SurfaceInputs, backend: str) -> Members:
@@ -151,6 +159,13 @@ class _Doer:
         return []
 
 
+def run_stages(measurer: SurfaceMeasurer, voxels: int) -> SampleDistances:
+    """Run the stages of a measurer of maps of so many voxels, and return what it has measured."""
+    for stage in measurer.stages():
+        _run(stage, voxels)
+    return measurer.result()
+
+
 def _run(stage: Stage, voxels: int) -> None:
     """Do the jobs of a stage; their results stay with the measurer."""
     count, job = stage
@@ -166,7 +181,7 @@ def _run(stage: Stage, voxels: int) -> None:
     run_jobs(count, lambda: nullcontext(_Doer(do)), lambda _: None, alone=voxels <= jobs.SMALL)
 
 
-def _collected(found: Sequence[SampleDistances], given: SurfaceInputs, names: Sequence[str | int]) -> SurfaceDistances:
+def collected(found: Sequence[SampleDistances], given: SurfaceInputs, names: Sequence[str | int]) -> SurfaceDistances:
     """Put the samples together, having checked that no element is lost."""
     samples, axes = len(found), len(given.spacing)
     one = found[0] if samples == 1 else _joined(found, given)

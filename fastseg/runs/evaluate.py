@@ -102,7 +102,7 @@ def evaluate_folder(
     """Score a folder of predicted segmentations against a folder of references.
 
     Each case is read once, as it is decompressed. Memory does not depend on the size of the volumes or on how many they
-    are; only surfaces and instances hold the two volumes of a case.
+    are; only instances, and surfaces of volumes that do not stream side by side, hold the two of a case.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def evaluate_folder(
         a number, or a dict of one for each class by name or label (None: of all others). `surface` and `border` are those of
         `fastseg.surface_distances`; by default the convention says them. `spacing` stands for that of the references' files.
         Another tolerance later measures nothing again. Both volumes of a case are in memory then, in the types that they are
-        stored in.
+        stored in, unless they are large and stream side by side.
     instances, match
         Labels or regions, by name or number, whose connected components are matched too, such as lesions; and when a true and
         a predicted one match: "iou>0.5" (by default), "dice>=0.1", "overlap>0", "centre", or a convention such as "brats".

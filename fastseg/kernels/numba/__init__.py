@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from fastseg.kernels.numba.masks import MaskCounter
     from fastseg.kernels.numba.pair_counter import merge_runs, sparse_counter
     from fastseg.kernels.numba.score_counter import ScoreCounter
+    from fastseg.kernels.numba.surface_streams import ElementMeasurer, ElementScan
     from fastseg.kernels.numba.surfaces import SurfaceMeasurer
     from fastseg.kernels.numba.transpose import transpose_into
     from fastseg.kernels.numba.wide_counter import DeclaredCounter
 
 __all__ = [
     "DeclaredCounter",
+    "ElementMeasurer",
+    "ElementScan",
     "GradientWriter",
     "MaskCounter",
     "PairCounter",
@@ -36,6 +39,8 @@ __all__ = [
 
 _HOMES = {
     "DeclaredCounter": "wide_counter",
+    "ElementMeasurer": "surface_streams",
+    "ElementScan": "surface_streams",
     "GradientWriter": "gradients",
     "MaskCounter": "masks",
     "PairCounter": "label_counter",

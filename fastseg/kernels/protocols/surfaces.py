@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 __all__ = [
     "SMALL",
+    "FoundElements",
     "Layer",
     "RowDistances",
     "SampleDistances",
@@ -54,6 +55,17 @@ class SurfaceTask(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         """Voxels along each axis: two or three."""
         return self.layers[0].y_true.shape
+
+
+class FoundElements(NamedTuple):
+    """The elements of one map, found before they are measured."""
+
+    slabs: tuple[tuple[Array, Array], ...]
+    """Of some planes after the others: elements, and how many each class has there, and where, as a backend writes both."""
+    shape: tuple[int, int, int]
+    """Planes, rows and columns of the map."""
+    shifts: npt.NDArray[np.int64]
+    """Where the coordinates of an element are."""
 
 
 class RowDistances(NamedTuple):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from fastseg.runs.scoring.settings import Settings
 from fastseg.volumes import open_volume, sources
 from fastseg.volumes.kept import Kept
 from fastseg.volumes.masks import Said, renumbered
+
+if TYPE_CHECKING:
+    from fastseg.api.surface_files import FileSurfaces
 
 __all__ = ["CancelledError", "score_case", "takes_scores"]
 
@@ -124,14 +127,16 @@ def _counted(
     scores: dict[str, float] = {}
     said: dict[str, Any] = {"activation": settings.activation, "channel_axis": settings.channel_axis}
     options.update(unknown=settings.unknown, roi=record.roi, reorient=settings.reorient, axes=settings.axes)
-    keep: list[Kept] | None = None if settings.surfaces is None and settings.instances is None else []
-    surfaces, instances = None, {}
+    keep: list[Kept] | None = None if settings.instances is None else []
+    watching = _watching(settings, chosen)
+    surfaces: SurfaceDistances | None = None
+    instances: dict[str, CaseInstances] = {}
     with ExitStack() as stack:
         labels = sources.open_labels(stack, record.reference, record.prediction, **said)
         if labels is None:
             from fastseg.api.score_files import score_files
 
-            if keep is not None:
+            if keep is not None or watching is not None:
                 what = "metrics of surfaces" if settings.surfaces is not None else "instances"
                 raise ValueError(f"{record.prediction}: expected a label map for {what}, found scores")
             chosen = LabelChoices(settings.labels, settings.ignore, {}, {}, settings.map_prediction, ())
@@ -146,11 +151,14 @@ def _counted(
                 classes=settings.classes,
                 map_prediction=chosen.map_prediction or None,
                 keep=keep,
+                watch=None if watching is None or keep is not None else watching.watch,
                 **options,
             )
             by_names = replace(settings, map_prediction=chosen.map_prediction)
             with sharing(threads):
-                surfaces, instances = _surfaces(keep, counts, by_names), _instances(keep, by_names)
+                if watching is not None:
+                    surfaces = _there(watching.measure(counts, keep or ()))
+                instances = _instances(keep, by_names)
             for volume in keep or ():
                 volume.let_go()
     known = {name: _finite(value) for name, value in scores.items()}
@@ -192,14 +200,14 @@ def _instances_of_ids(counts: PairCounts, settings: Settings, voxel_ml: float | 
     return {IDS: CaseInstances.of(match_pairs(counts, min_voxels=least, voxel_ml=volume, **options))}
 
 
-def _surfaces(keep: list[Kept] | None, counts: LabelCounts, settings: Settings) -> SurfaceDistances | None:
-    """Return the distances of the classes that have a surface, of the voxels that were kept; None where none were."""
-    if keep is None or settings.surfaces is None:
+def _watching(settings: Settings, chosen: LabelChoices) -> FileSurfaces | None:
+    """Return what finds the surfaces of a case while its files are read; None where none are asked for."""
+    if settings.surfaces is None:
         return None
-    from fastseg.api.surface_files import surfaces_of_files
+    from fastseg.api.surface_files import FileSurfaces
 
-    chosen = LabelChoices(settings.labels, settings.ignore, {}, settings.regions, settings.map_prediction, ())
-    return _there(surfaces_of_files(keep, counts, chosen, **settings.surfaces.measuring))
+    own = LabelChoices(settings.labels, settings.ignore, {}, settings.regions, chosen.map_prediction, ())
+    return FileSurfaces(own, **settings.surfaces.measuring)
 
 
 def _there(found: SurfaceDistances) -> SurfaceDistances:
