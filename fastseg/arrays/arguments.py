@@ -97,6 +97,6 @@ def finite_number(value: Any, name: str, *, positive: bool = False) -> float:
 
 def one_of(value: Any, name: str, known: Sequence[Any]) -> Any:
     """Return the value, which has to be one of those known; ValueError if it is none."""
-    if not any(value is k or (isinstance(value, str) and value == k) for k in known):
+    if (value not in known) if isinstance(value, str) else not any(value is k for k in known):
         raise ValueError(f"{name}: expected {', '.join(map(repr, known[:-1]))} or {known[-1]!r}, found {value!r}")
     return value

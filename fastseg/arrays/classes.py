@@ -56,6 +56,8 @@ def label_classes(num_classes: Any, labels: Any, ignore_index: Any) -> Classes:
     """Check `num_classes`, `labels` and `ignore_index`."""
     if labels is None and ignore_index is None and type(num_classes) is int:
         return _first_classes(num_classes)
+    if labels is None and ignore_index is None and num_classes is None:
+        return _ANY
     if num_classes is not None and labels is not None:
         raise ValueError("labels: expected either num_classes or labels, found both")
     declared = None
@@ -83,3 +85,4 @@ def _first_classes(count: int) -> Classes:
 
 
 _NOTHING = np.empty(0, np.int64)
+_ANY = Classes(None, _NOTHING)

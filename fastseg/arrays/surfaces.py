@@ -65,8 +65,8 @@ def surface_inputs(
         raise ValueError(f"max_distance: expected a distance that is not negative, found {max_distance!r}")
     if spacing is None:
         spacing = _image_spacing(y_true=y_true, y_pred=y_pred)
-    given = {"num_classes": num_classes, "labels": labels, "regions": regions}
-    said = [name for name, value in given.items() if value is not None]
+    given = (("num_classes", num_classes), ("labels", labels), ("regions", regions))
+    said = [name for name, value in given if value is not None]
     if len(said) > 1:
         raise ValueError(f"{said[-1]}: expected one of num_classes, labels and regions, found {' and '.join(said)}")
     maps: LabelInputs | MaskInputs
@@ -126,7 +126,7 @@ def checked_spacing(spacing: Any, axes: int) -> tuple[float, ...]:
         raise TypeError(f"spacing: expected {wanted}; found None (distances in voxels: spacing=1)")
     if isinstance(spacing, str) or not (isinstance(spacing, Iterable) or hasattr(spacing, "__float__")):
         raise TypeError(f"spacing: expected {wanted}; found {spacing!r}")
-    several: Any = spacing if np.ndim(spacing) else [spacing] * axes
+    several: Any = spacing if isinstance(spacing, (tuple, list)) or np.ndim(spacing) else [spacing] * axes
     values = [checked_number(value, "spacing") for value in several]
     if len(values) != axes or not all(0 < value < math.inf for value in values):
         raise ValueError(f"spacing: expected {wanted}; found {spacing!r}")

@@ -48,6 +48,8 @@ Members = tuple[tuple[str | int, npt.NDArray[np.int64]], ...]
 #: Values, and the class of each.
 Part = tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]
 _OPEN = Classes(None, np.empty(0, np.int64))
+#: Voxels of samples that one thread measures one after the other: most of it is Python, for which others would wait.
+_TINY = 1 << 16
 
 
 def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> SurfaceDistances:
@@ -70,7 +72,7 @@ def measure_surface_inputs(given: SurfaceInputs, *, backend: str = "auto") -> Su
         return [run_stages(measurer, voxels)]
 
     found: list[SampleDistances] = []
-    if samples > 1 and voxels <= SMALL:  # a job for each; their stages are not worth others
+    if samples > 1 and _TINY < voxels <= SMALL:  # a job for each; their stages are not worth others
         run_jobs(samples, lambda: nullcontext(_Doer(measure)), found.extend, alone=voxels * samples <= SMALL)
     else:
         for n in range(samples):

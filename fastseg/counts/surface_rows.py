@@ -14,7 +14,10 @@ __all__ = ["joined_rows", "row_sums"]
 def row_sums(weights: Numbers, starts: Ints) -> Numbers:
     """Return the sum of the numbers of each row; row r has those from starts[r] to starts[r + 1] − 1."""
     if weights.dtype.kind == "i":
-        return np.diff(np.concatenate([[0], np.cumsum(weights)])[starts])
+        upto = np.zeros(weights.size + 1, np.int64)
+        weights.cumsum(out=upto[1:])
+        ends = upto[starts]
+        return ends[1:] - ends[:-1]
     sums = np.zeros(starts.size - 1, weights.dtype)
     np.add.at(sums, np.repeat(np.arange(starts.size - 1), np.diff(starts)), weights)
     return sums

@@ -233,7 +233,9 @@ def _within(surfaces: SurfaceDistances, tolerance: Tolerance) -> Floats:
     limits = _tolerances(tolerance, surfaces.classes)
     inside, measures = [], surfaces.measures
     if limits.ndim == 1:
-        each = np.repeat(np.tile(np.repeat(limits, 2), surfaces.num_cases), np.diff(surfaces.starts))
+        rows = np.empty(surfaces.elements.shape)
+        rows[:] = limits[:, None]
+        each = rows.reshape(-1).repeat(surfaces.starts[1:] - surfaces.starts[:-1])
         there = row_sums(np.where(surfaces.distances <= each, measures, 0), surfaces.starts)
         return there.astype(np.float64).reshape(surfaces.elements.shape)
     for row, (a, b) in enumerate(pairwise(surfaces.starts.tolist())):
@@ -251,8 +253,9 @@ def _tolerances(tolerance: Tolerance, classes: Sequence[str | int]) -> Floats:
             raise ValueError(f"tolerance: expected one for each class, found none for {missing}")
         tolerance = [tolerance.get(name, others) for name in classes]
     if isinstance(tolerance, str) or np.ndim(tolerance) == 0:
-        tolerance = [checked_number(tolerance, "tolerance")] * len(classes)
-    given = np.array(tolerance, object)
+        given: npt.NDArray[Any] = np.full(len(classes), checked_number(tolerance, "tolerance"))
+    else:
+        given = np.array(tolerance, object)
     if given.ndim == 2 and given.shape[1] == 1:
         given = np.repeat(given, len(classes), 1)
     if given.ndim > 2 or given.shape[-1] != len(classes):
@@ -260,7 +263,9 @@ def _tolerances(tolerance: Tolerance, classes: Sequence[str | int]) -> Floats:
         raise ValueError(
             f"tolerance: expected {wanted}; found {given.shape[-1]} (a curve is rows of one, or of {len(classes)})"
         )
-    limits = np.array([checked_number(each, "tolerance") for each in given.flat]).reshape(given.shape)
+    if given.dtype == object:
+        given = np.array([checked_number(each, "tolerance") for each in given.flat]).reshape(given.shape)
+    limits = given
     if not (limits >= 0).all():
         raise ValueError(f"tolerance: expected distances that are not negative, found {tolerance!r}")
     return limits.T
