@@ -112,11 +112,10 @@ class FileSurfaces:
         mask = [each.voxels() != 0 for each in roi]
         if place.turned:
             arrays, mask = [each.T for each in arrays], [each.T for each in mask]
-        classes: dict[str, Any] = {"regions": self._chosen.regions} if self._chosen.regions else {"labels": labels}
         measure: Any = surface_distances
         return place, measure(
-            *arrays, spacing=place.spacing, ignore_index=ignored or None, mask=mask[0] if mask else None, **classes,
-            **self._how,
+            *arrays, spacing=place.spacing, ignore_index=ignored or None, mask=mask[0] if mask else None,
+            **_classes(self._chosen, labels), **self._how,
         )  # fmt: skip
 
 
@@ -132,10 +131,13 @@ class _Place:
     def inputs(self, chosen: LabelChoices, labels: list[int], ignored: list[int], how: dict[str, Any]) -> SurfaceInputs:
         """Return what is measured of maps that are not at hand."""
         nothing = np.broadcast_to(np.zeros((), np.uint8), self.shape)
-        classes: dict[str, Any] = {"regions": chosen.regions} if chosen.regions else {"labels": labels}
-        return surface_inputs(
-            nothing, nothing, spacing=self.spacing, ignore_index=ignored or None, **classes, **how
-        )  # fmt: skip
+        classes = _classes(chosen, labels)
+        return surface_inputs(nothing, nothing, spacing=self.spacing, ignore_index=ignored or None, **classes, **how)
+
+
+def _classes(chosen: LabelChoices, labels: list[int]) -> dict[str, Any]:
+    """Return what is measured, as `surface_distances` takes it."""
+    return {"regions": chosen.regions} if chosen.regions else {"labels": labels}
 
 
 def _labels(volume: Kept, mapping: dict[int, int]) -> npt.NDArray[Any]:
