@@ -47,7 +47,6 @@ Array = npt.NDArray[Any]
 Members = tuple[tuple[str | int, npt.NDArray[np.int64]], ...]
 #: Values, and the class of each.
 Part = tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]]
-_OPEN = Classes(None, np.empty(0, np.int64))
 #: Voxels of samples that one thread measures one after the other: most of it is Python, for which others would wait.
 _TINY = 1 << 16
 
@@ -94,7 +93,7 @@ def checked_members(given: SurfaceInputs, backend: str) -> Members:
         count_label_inputs(maps, backend=backend)
     elif given.members is None or not whole:
         ignored = maps.classes.ignored
-        counts = count_label_inputs(replace(maps, classes=replace(_OPEN, ignored=ignored)), backend=backend)
+        counts = count_label_inputs(replace(maps, classes=Classes(None, ignored)), backend=backend)
         if given.members is None:
             occurring = np.setdiff1d(counts.labels, [0, *ignored.tolist()])
             return tuple((label, np.array([label])) for label in occurring.tolist())

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.saved_pairs import saved_pairs
 
 from fastseg import Run, count_pairs, evaluate_files, evaluate_folder, merge_runs, metrics
 from fastseg.report import write_report
@@ -30,12 +31,9 @@ def maps(seed: int) -> tuple[Any, Any]:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    for seed in range(3):
-        for name, labels in zip(("true", "pred"), maps(seed), strict=True):
-            (tmp_path / name).mkdir(exist_ok=True)
-            np.save(tmp_path / name / f"{seed}.npy", labels)
+    both = saved_pairs(tmp_path, maps)
     (tmp_path / "true" / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "cell": 1}}))
-    return tmp_path / "true", tmp_path / "pred"
+    return both
 
 
 def table(path: Path) -> list[dict[str, str]]:

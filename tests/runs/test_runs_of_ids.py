@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.command_line import call
+from support.saved_pairs import saved_pairs
 
 from fastseg import Run, count_pairs, evaluate_folder, match_instances, merge_runs
 from fastseg.metrics.instances import match_pairs
@@ -27,11 +28,7 @@ def cells(seed: int) -> tuple[Any, Any]:
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    for seed in range(3):
-        for name, labels in zip(("true", "pred"), cells(seed), strict=True):
-            (tmp_path / name).mkdir(exist_ok=True)
-            np.save(tmp_path / name / f"{seed}.npy", labels)
-    return tmp_path / "true", tmp_path / "pred"
+    return saved_pairs(tmp_path, cells)
 
 
 def test_cells_of_folders(folders: Any, tmp_path: Path, counted: list[str]) -> None:
