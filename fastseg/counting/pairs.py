@@ -30,6 +30,8 @@ Array = npt.NDArray[Any]
 MOST_PAIRS = 1 << 26
 #: What each takes at most, while runs are merged and when counts are made of them.
 BYTES_PER_PAIR = 72
+#: Pairs for which nobody asks how much memory there is, which takes longer than to count a small picture: a mebibyte.
+_CERTAIN = 1 << 14
 
 
 class PairTotals:
@@ -134,9 +136,13 @@ def count_pair_inputs(
 
 
 def room_for_pairs() -> Room:
-    """Return how many pairs may be kept, by the memory that there is."""
+    """Return room for as many pairs as the memory that there is has."""
+    return Room(_most_pairs, _CERTAIN)
+
+
+def _most_pairs() -> int:
     free = available_memory()
-    return Room(MOST_PAIRS if free is None else min(MOST_PAIRS, max(1, free // BYTES_PER_PAIR)))
+    return MOST_PAIRS if free is None else min(MOST_PAIRS, max(1, free // BYTES_PER_PAIR))
 
 
 def _signed(array: Array) -> Array:

@@ -48,7 +48,9 @@ def pairs_of(module: Any, true: Any, pred: Any, mask: Any, rows: int, length: in
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize(("rows", "length"), [(1, 3000), (7, 129), (40, 64), (9, 13), (1, 1)])
+@pytest.mark.parametrize(
+    ("rows", "length"), [(1, 3000), (7, 129), (40, 64), (5, 65), (3, 513), (2, 577), (9, 13), (1, 1)]
+)
 @pytest.mark.parametrize("dtype", ["i4", "u8", "i8"])
 def test_spans_of_every_shape(dtype: str, rows: int, length: int, masked: bool) -> None:
     values = (
@@ -81,6 +83,17 @@ def test_tables_that_grow_and_are_emptied(labels: int) -> None:
     codes, times = np.unique(np.stack([true, pred.astype(np.uint64)]), axis=1, return_counts=True)
     assert np.array_equal([found.true, found.pred], codes)
     assert np.array_equal(found.times, times)
+
+
+def test_runs_that_go_on_where_the_table_is_full() -> None:
+    lengths = RNG.choice([1, 3, 900], 6000)
+    true, pred = (np.repeat(labels, lengths) for labels in (np.arange(6000, dtype=np.uint64), np.arange(6000)))
+    with NUMBA.sparse_counter(true.dtype, pred.dtype, False, Room(1 << 30)) as counter:
+        for _ in range(2):
+            counter.update(Span((true, pred, None, None), 1, true.size, (0,) * 4))
+        found = counter.take()
+    assert found.true.tolist() == found.pred.tolist() == [*range(6000)]
+    assert np.array_equal(found.times, 2 * lengths)
 
 
 def test_what_is_kept_has_room_altogether() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,17 +27,31 @@ class TooManyPairs(Exception):  # noqa: N818 - a signal within the package, neve
 
 
 class Room:
-    """How many pairs may be kept by all who count at the same time."""
+    """How many pairs may be kept by all who count at the same time.
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    Parameters
+    ----------
+    most
+        So many, or what tells: it is asked once, when there are more than those that there is certainly room for.
+    certain
+        How many these are.
+    """
+
+    def __init__(self, most: int | Callable[[], int], certain: int = 0) -> None:
+        self._most, self._certain = most, certain
         self._kept: dict[int, int] = {}
 
     def keep(self, owner: object, pairs: int) -> None:
         """Note how many pairs somebody keeps; raise `TooManyPairs` where they are too many altogether."""
         self._kept[id(owner)] = pairs
-        if sum(list(self._kept.values())) > self.most:  # a list: others may come while it is added up
+        kept = sum(list(self._kept.values()))  # a list: others may come while it is added up
+        if kept > self._certain and kept > self.most:
             raise TooManyPairs
+
+    @functools.cached_property
+    def most(self) -> int:
+        """How many may be kept."""
+        return self._most if isinstance(self._most, int) else self._most()
 
 
 class RunStack:
