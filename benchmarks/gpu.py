@@ -15,11 +15,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
-#: Seconds of all, and of a part that then is taken for one that hangs.
-LIMIT, PART_LIMIT = 295, 110
+#: Seconds of all, and those in which a process comes to its first part unless it hangs; a part says how long it may take.
+LIMIT, BEGIN_LIMIT = 295, 60
 #: What a process ends with whose last line says already why it cannot go on, or that there is no GPU.
 SAID, NO_GPU = 3, 4
 
@@ -29,7 +29,7 @@ def command(file: Path, part: int, begun: float) -> list[str]:
     return [sys.executable, str(HERE / "gpu_parts.py"), str(file), "--part", str(part), "--begun", str(begun)]
 
 
-def supervise(file: Path, limit: float = LIMIT, part_limit: float = PART_LIMIT) -> None:
+def supervise(file: Path, limit: float = LIMIT, begin_limit: float = BEGIN_LIMIT) -> None:
     """Have all parts asked, whatever happens at one of them."""
     begun, part, marker = time.time(), 0, file.with_suffix(".part")
     roots = [str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH")]
@@ -40,39 +40,48 @@ def supervise(file: Path, limit: float = LIMIT, part_limit: float = PART_LIMIT) 
         errors = file.with_suffix(".errors")
         with errors.open("w") as said:
             child = subprocess.Popen(command(file, part, begun), env=environment, stderr=said, process_group=0)
-            code = watched(child, marker, begun + limit, part_limit)
+            code = watched(child, marker, begun + limit, begin_limit)
         end = errors.read_text(errors="replace")[-600:]
         errors.unlink()
         if code in (0, NO_GPU):
             break
         if code != SAID:
-            add(file, f"part {reached(marker, part)[0]}", begun, failed=f"ended with {code}", said=end)
-        part = reached(marker, part)[0] + 1
+            add(file, f"part {reached(marker, part).number}", begun, failed=f"ended with {code}", said=end)
+        part = reached(marker, part).number + 1
         if time.time() - begun > limit or not marker.exists():  # no time, or it did not come as far as a part
             break
     marker.unlink(missing_ok=True)
 
 
-def watched(child: Any, marker: Path, deadline: float, part_limit: float) -> int | str:
+def watched(child: Any, marker: Path, deadline: float, begin_limit: float) -> int | str:
     """Return how a process has ended; it is stopped where a part takes too long, or all of them."""
+    part = Reached(0, time.time(), begin_limit)
     while child.poll() is None:
-        since = reached(marker, 0)[1]
-        slow = since is not None and time.time() - since > part_limit
+        part = reached(marker, part.number, part)
+        slow = time.time() - part.since > part.limit
         if slow or time.time() > deadline:
             os.killpg(child.pid, signal.SIGKILL)  # and the programs that it has started
             child.wait()
-            return f"no result within {part_limit} seconds" if slow else "no time left"
+            return f"no result within {part.limit:g} seconds" if slow else "no time left"
         time.sleep(0.1)
     return int(child.returncode)
 
 
-def reached(marker: Path, part: int) -> tuple[int, float | None]:
-    """Return the number of the part that was begun last, and when that was."""
+class Reached(NamedTuple):
+    """The part that was begun last, when that was, and how many seconds it may take."""
+
+    number: int
+    since: float
+    limit: float
+
+
+def reached(marker: Path, part: int, otherwise: Reached | None = None) -> Reached:
+    """Return what the file says in which parts are noted down; a part of which nothing is known where it says nothing."""
     try:
-        number, since = marker.read_text().split()
-        return int(number), float(since)
+        number, since, limit = marker.read_text().split()
+        return Reached(int(number), float(since), float(limit))
     except (OSError, ValueError):  # not there yet, or not whole
-        return part, None
+        return otherwise or Reached(part, time.time(), BEGIN_LIMIT)
 
 
 def add(file: Path, what: str, begun: float, **more: Any) -> None:

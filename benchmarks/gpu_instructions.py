@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from fastseg.kernels.cuda.compiler import Specialisation, compiled
@@ -64,7 +65,7 @@ def rows() -> list[Row]:
             size = channels * SIZES[kind] + 1
             found.append(Row(f"sums of {channels} logits, {kind}", sums_kernel(scores, True), 1, size))
             if channels == 14:
-                written = scores._replace(out=lying(kind))
+                written = replace(scores, out=lying(kind))
                 found.append(Row(f"gradient of {channels} logits, {kind}", gradient_kernel(written), 1, 2 * size - 1))
     return found
 

@@ -26,14 +26,16 @@ import torch
 from gpu_timing import Report, device_seconds, kernel_seconds, on_device, rotated, whole_seconds
 
 import fastseg
+from fastseg.kernels.cuda.compiler import compiler_version
 from fastseg.phantom import phantom_pair
 
 ROOT = Path(__file__).parents[1]
 #: Bytes that are copied for the ceiling, voxels of maps of bytes and of eight bytes, and of a channel of masks.
 CEILING, NARROW, WIDE, MASK_VOXELS = 1 << 29, 1 << 27, 1 << 24, 1 << 21
 SHAPES = ((256, 256), (128, 128, 128))
-#: Seconds after which no part is begun any more, and no program goes on.
+#: Seconds after which no part is begun any more, and no program goes on; and how long parts may take, most of them and others.
 LATEST, LAST = 250, 290
+USUAL_LIMIT, LIMITS = 40, {"tests": 110, "small_cases": 70, "compiled": 90}
 #: What a process ends with that has no GPU, as in `gpu.py`.
 NO_GPU = 4
 
@@ -52,9 +54,9 @@ def pair(kind: str, classes: int, voxels: int, dtype: Any) -> tuple[Any, Any]:
 
 def machine(report: Report) -> None:
     """Say where this is."""
-    names = ("torch", "cupy-cuda13x", "cuda-core", "cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12")
+    names = ("torch", "triton", "cupy-cuda13x", "cupy-cuda12x", "cuda-core", "cuda-bindings", "nvidia-cuda-nvrtc")
     versions = {}
-    for name in (*names, "torchmetrics", "monai", "exacta", "numpy", "numba"):
+    for name in (*names, "nvidia-cuda-nvrtc-cu12", "torchmetrics", "monai", "exacta", "numpy", "numba"):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -68,9 +70,18 @@ def machine(report: Report) -> None:
         memory_gib=round(properties.total_memory / 2**30),
         driver=driver_version(),
         cuda=torch.version.cuda,
+        compiler=compiler(),
         python=sys.version.split()[0],
         **versions,
     )
+
+
+def compiler() -> str:
+    """Return the version of NVRTC, or why it cannot be asked."""
+    try:
+        return compiler_version()
+    except RuntimeError as error:
+        return str(error)[:200]
 
 
 def driver_version() -> str:
@@ -100,17 +111,30 @@ def labels(report: Report, kind: str, classes: int, dtype: Any, voxels: int) -> 
     expected = torch.bincount(wide[0][0] * classes + wide[0][1], minlength=classes**2).cpu().numpy()
     ours = kernel_seconds([partial(fastseg.count_labels, *both, num_classes=classes) for both in pairs])
     others = {"torch.bincount": device_seconds([partial(bincount, *both, classes) for both in pairs])}
+    unequal = []
     with report.guarded("torchmetrics"):
         from torchmetrics.functional.classification import multiclass_confusion_matrix
 
         calls = [partial(multiclass_confusion_matrix, p, t, num_classes=classes) for t, p in wide]
         others["torchmetrics"] = device_seconds(calls)
+        unequal += [] if np.array_equal(calls[0]().cpu().tolist(), counts.matrix[0]) else ["torchmetrics"]
+    if importlib.util.find_spec("exacta"):
+        with report.guarded("exacta"):
+            from exacta.functional import dice
+
+            side = round(voxels ** (1 / 3))
+            cubes = [tuple(each.reshape(1, side, side, side) for each in both) for both in pairs]
+            dices = [partial(dice, p, t, num_classes=classes) for t, p in cubes]
+            others["exacta, Dice"] = device_seconds(dices)
+            same = np.allclose(dices[0]().cpu().tolist(), fastseg.metrics.dice(counts), equal_nan=True)
+            unequal += [] if same else ["exacta"]
     report.add(
         "labels",
         kind=kind,
         classes=classes,
         dtype=str(dtype),
         equal=bool((expected.reshape(classes, classes) == counts.matrix[0]).all()),
+        unequal_others=unequal,
         microseconds=round(ours * 1e6, 1),
         share_of_copy=report.share(true.nbytes + pred.nbytes, ours),
         others={name: round(seconds / ours, 1) for name, seconds in others.items()},
@@ -219,12 +243,12 @@ def memory(report: Report) -> None:
     report.add("memory", most_of_torch_gib=round(torch.cuda.max_memory_allocated() / 2**30, 2))
 
 
-def ask(report: Report, first: int, begin: Callable[[int], Any]) -> None:
-    """Ask the parts from one on; `begin` is told of each."""
+def ask(report: Report, first: int, begin: Callable[[int, float], Any]) -> None:
+    """Ask the parts from one on; `begin` is told of each, and how long it may take."""
     for number, (part, *arguments) in enumerate(parts()):
         if number < first:
             continue
-        begin(number)
+        begin(number, LIMITS.get(part.__name__, USUAL_LIMIT))
         name = " ".join(map(str, (part.__name__, *arguments)))
         if report.after(LATEST):
             report.add(name, failed="left out: no time")
@@ -245,10 +269,10 @@ def main() -> None:
         report.add("machine", failed="PyTorch finds no GPU of NVIDIA's that it can use")
         raise SystemExit(NO_GPU)
 
-    def begin(number: int) -> None:
+    def begin(number: int, limit: float) -> None:
         if os.getppid() != parent:
             raise SystemExit("whoever asked is gone")
-        marker.write_text(f"{number} {time.time()}\n")
+        marker.write_text(f"{number} {time.time()} {limit}\n")
 
     ask(report, given.part, begin)
 

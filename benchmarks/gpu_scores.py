@@ -75,7 +75,7 @@ def sums(report: Report, channels: int, dtype: Any) -> None:
         relative_error=max(away),
         microseconds=round(ours * 1e6, 1),
         share_of_copy=report.share(labels.nbytes + logits.nbytes, ours),
-        others={"torch, eager": round(theirs / ours, 1), **_others(copies, ours, with_gradient=False)},
+        **_beside({"torch, eager": round(theirs / ours, 1)}, copies, ours, with_gradient=False),
     )
 
 
@@ -99,7 +99,7 @@ def gradient(report: Report, channels: int) -> None:
         share_of_copy=report.share(2 * (labels.nbytes + logits.nbytes) + out.nbytes, ours),
         peak_mib=round(peak_bytes(partial(dice_cross_entropy_with_gradient, *copies[0], channel_axis=1)) / 2**20, 1),
         peak_mib_of_torch=round(peak_bytes(partial(with_backward, eager, *copies[0])) / 2**20, 1),
-        others={"torch, eager": round(theirs / ours, 1), **_others(copies, ours, with_gradient=True)},
+        **_beside({"torch, eager": round(theirs / ours, 1)}, copies, ours, with_gradient=True),
     )
 
 
@@ -118,21 +118,22 @@ def compiled(report: Report) -> None:
     )
 
 
-def _others(copies: list[tuple[Any, ...]], ours: float, with_gradient: bool) -> dict[str, float | str]:
-    """Return how many times longer packages take that are there."""
-    found: dict[str, float | str] = {}
+def _beside(
+    others: dict[str, float | str], copies: list[tuple[Any, ...]], ours: float, with_gradient: bool
+) -> dict[str, Any]:
+    """Return how many times longer others take, packages that are there among them, and how far their losses are away."""
+    away: dict[str, float] = {}
+    wanted = float(eager(*copies[0]))
     for name, make in (("monai", _monai), ("exacta", _exacta)):
         try:
             loss = make()
-            if with_gradient:
-                calls = [partial(with_backward, loss, *each) for each in copies]
-                found[name] = round(device_seconds(calls) / ours, 1)
-            else:
-                with torch.no_grad():
-                    found[name] = round(device_seconds([partial(loss, *each) for each in copies]) / ours, 1)
+            away[name] = abs(float(loss(*copies[0])) / wanted - 1)
+            calls = [partial(with_backward, loss, *each) if with_gradient else partial(loss, *each) for each in copies]
+            with torch.set_grad_enabled(with_gradient):
+                others[name] = round(device_seconds(calls) / ours, 1)
         except Exception as error:  # not installed, or not for these shapes
-            found[name] = f"{type(error).__name__}: {error}"[:100]
-    return found
+            others[name] = f"{type(error).__name__}: {error}"[:100]
+    return {"others": others, "losses_away": away}
 
 
 def _monai() -> Callable[..., Any]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastseg.arrays import array_likes, image_objects
 from fastseg.arrays.array_likes import bfloat16_bits
 from fastseg.arrays.blocked import blocked_array, is_blocked, refuse_blocks
-from fastseg.arrays.device import device_array
+from fastseg.arrays.device import device_array, tensor_on_device
 from fastseg.kernels.protocols.device import DeviceArray
 
 __all__ = ["as_array", "checked_mask", "checked_weight", "label_map_or_bits", "same_shape", "score_array"]
@@ -84,12 +84,19 @@ def as_array(value: Any, name: str, on_device: bool = False, in_blocks: bool = F
 
 def label_map_or_bits(value: Any, name: str, on_device: bool = False) -> tuple[Any, bool]:
     """Return `as_array` of labels, and whether it holds the bit patterns of bfloat16; TypeError where it cannot be labels."""
-    bits = bfloat16_bits(value)
-    array = as_array(value if bits is None else bits, name, on_device, in_blocks=True)
-    dtype = array.dtype
+    found = _array_or_bits(value, name, on_device)
+    dtype = found[0].dtype
     if dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise TypeError(f"{name}: expected bool, integers, or floats that hold whole numbers; found dtype {dtype}")
-    return array, bits is not None
+    return found
+
+
+def _array_or_bits(value: Any, name: str, on_device: bool) -> tuple[Any, bool]:
+    """Return `as_array` of a value, and whether it holds the bit patterns of bfloat16, as int16."""
+    if on_device and (found := tensor_on_device(value, name)) is not None:
+        return found
+    bits = bfloat16_bits(value)
+    return as_array(value if bits is None else bits, name, on_device, in_blocks=True), bits is not None
 
 
 def checked_mask(value: Any, shape: tuple[int, ...], on_device: bool = False) -> Any:
@@ -128,10 +135,8 @@ def same_shape(a: Array, name_a: str, b: Array, name_b: str, note: str = "") -> 
 
 def score_array(value: Any, name: str, on_device: bool = False) -> tuple[Any, bool]:
     """Return an array of scores, and whether it holds the bit patterns of bfloat16 as int16."""
-    bits = bfloat16_bits(value)
-    if bits is not None:
-        return as_array(bits, name, on_device, in_blocks=True), True
-    array = as_array(value, name, on_device, in_blocks=True)
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise TypeError(f"{name}: expected real numbers, found dtype {array.dtype}")
-    return array, False
+    found = _array_or_bits(value, name, on_device)
+    dtype = found[0].dtype
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise TypeError(f"{name}: expected real numbers, found dtype {dtype}")
+    return found

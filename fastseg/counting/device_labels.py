@@ -25,9 +25,10 @@ def count_on_device(given: LabelInputs, count_unknown: bool, backend: str) -> Ca
     module: Any = device_backend(backend, str(given.device))
     if not given.y_true.size:
         return lambda _: None
-    maps = maps_on_device(given, [(given.sample_axis, None)] * 3, given.num_samples, 1, module)
-    labels = _told_apart(given, maps, module)
-    counted = module.count_pairs(maps, labels, given.device)
+    axes = (given.sample_axis, None)
+    maps, bases = maps_on_device(given, (axes, axes, axes), given.num_samples, 1, module)
+    labels = _told_apart(given, maps, bases, module)
+    counted = module.count_pairs(maps, bases, labels, given.device)
 
     def finish(add: Add) -> None:
         table, values = counted(), np.append(labels, _other_than(labels))
@@ -46,7 +47,7 @@ def count_on_device(given: LabelInputs, count_unknown: bool, backend: str) -> Ca
     return finish
 
 
-def _told_apart(given: LabelInputs, maps: Any, module: Any) -> npt.NDArray[np.int64]:
+def _told_apart(given: LabelInputs, maps: Any, bases: tuple[int, ...], module: Any) -> npt.NDArray[np.int64]:
     """Return the labels that are told apart from each other and from all else, sorted."""
     declared = given.classes.labels
     if declared is not None and given.classes.consecutive and not given.classes.ignored.size:
@@ -57,7 +58,7 @@ def _told_apart(given: LabelInputs, maps: Any, module: Any) -> npt.NDArray[np.in
             ranges = [_range_of(array.dtype) for array in arrays]
             declared = np.arange(min(low for low, _ in ranges), max(high for _, high in ranges) + 1)
         else:
-            declared, more = module.distinct_labels(maps, given.device)
+            declared, more = module.distinct_labels(maps, bases, given.device)
             if more or declared.size > MAX_CLASSES + given.classes.ignored.size:
                 raise ValueError(
                     f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "

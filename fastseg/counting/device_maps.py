@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -15,34 +14,60 @@ from fastseg.arrays.label_spans import in_memory_order
 from fastseg.arrays.labels import LabelInputs
 from fastseg.arrays.masks import MaskInputs
 from fastseg.arrays.scores import ScoreInputs
-from fastseg.kernels.protocols.device import DeviceArray
+from fastseg.kernels.protocols.device import DeviceArray, Order
 
-__all__ = ["copied_to_host", "lying_on_device", "maps_on_device"]
+__all__ = ["Axes", "bases_of", "copied_to_host", "maps_on_device", "orders_of", "places_on_device"]
 
 Given = TypeVar("Given", LabelInputs, MaskInputs, ScoreInputs)
 #: Of an array: the axes of samples and of channels, None for those that it has not.
 Axes = tuple[int | None, int | None]
+#: Bytes that are read at once at most, and how many ways in which arrays lie are remembered: the same come again and again.
+_ALIGNED, _MOST_KEPT = 16, 1024
 
 
 def maps_on_device(
-    given: LabelInputs | MaskInputs, axes: Sequence[Axes], samples: int, channels: int, module: Any
+    given: LabelInputs | MaskInputs, axes: tuple[Axes, Axes, Axes], samples: int, channels: int, module: Any
+) -> tuple[Any, tuple[int, ...]]:
+    """Return a truth, a prediction, a mask and weights as the backend's kernels walk through them, and their bases."""
+    arrays = (given.y_true, given.y_pred, given.mask, given.weight)
+    return _maps(*orders_of(arrays), (*axes, axes[2]), given.bfloat16, samples, channels, module), bases_of(arrays)
+
+
+@functools.lru_cache(maxsize=_MOST_KEPT)
+def _maps(
+    orders: tuple[Order | None, ...],
+    begins: tuple[int, ...],
+    axes: tuple[Axes, ...],
+    bfloat16: tuple[bool, bool],
+    samples: int,
+    channels: int,
+    module: Any,
 ) -> Any:
-    """Return a truth, a prediction, a mask and weights as the backend's kernels walk through them."""
-    rows = list(
-        zip(
-            (given.y_true, given.y_pred, given.mask, given.weight), (*axes, axes[-1]), (*given.bfloat16, False, False),
-            strict=True,
-        )
-    )  # fmt: skip
-    arrays, present, bits = zip(*(row for row in rows if row[0] is not None), strict=True)
-    lying, sizes = lying_on_device(arrays, present, bits, "y_true, y_pred, mask, sample_weight", module)
-    places = iter(lying)
-    true, pred, mask, weight = (None if row[0] is None else next(places) for row in rows)
+    names = "y_true, y_pred, mask, sample_weight"
+    (true, pred, mask, weight), sizes = places_on_device(orders, begins, axes, (*bfloat16, False, False), names, module)
     return module.Maps(true, pred, mask, sizes, samples, channels, weight)
 
 
-def lying_on_device(
-    arrays: Sequence[Any], axes: Sequence[Axes], bfloat16: Sequence[bool], names: str, module: Any
+def orders_of(arrays: tuple[Any, ...]) -> tuple[tuple[Order | None, ...], tuple[int, ...]]:
+    """Return how some arrays lie, None of those that are not there, and where they begin, beyond their bases."""
+    return (
+        tuple([None if array is None else array.order for array in arrays]),
+        tuple([0 if array is None else array.pointer % _ALIGNED for array in arrays]),
+    )
+
+
+def bases_of(arrays: tuple[Any, ...]) -> tuple[int, ...]:
+    """Return the multiples of the widest reads that arrays lie behind."""
+    return tuple([0 if array is None else array.pointer // _ALIGNED * _ALIGNED for array in arrays])
+
+
+def places_on_device(
+    orders: tuple[Order | None, ...],
+    begins: tuple[int, ...],
+    axes: tuple[Axes, ...],
+    bfloat16: tuple[bool, ...],
+    names: str,
+    module: Any,
 ) -> tuple[list[Any], tuple[int, ...]]:
     """Return arrays as the backend's kernels walk through them, and the sizes of the axes: in the order of memory, merged.
 
@@ -51,40 +76,42 @@ def lying_on_device(
     ValueError
         If too many axes are left, or numbers do not lie at multiples of their size.
     """
-    described = tuple((array.shape, array.strides, array.dtype) for array in arrays)
-    views, sizes = _views(described, tuple(axes))
+    present = [place for place, order in enumerate(orders) if order is not None]
+    found: list[Any] = [None] * len(orders)
+    views, sizes = _views([orders[place] for place in present], [axes[place] for place in present])
     if len(sizes) > module.MOST_AXES:
         raise ValueError(
             f"{names}: expected at most {module.MOST_AXES} axes that do not lie in one line on a GPU, found {len(sizes)}"
         )
-    lying = []
-    for array, (begin, steps, between), bits in zip(arrays, views, bfloat16, strict=True):
-        if steps is None or array.pointer % array.itemsize:
-            raise ValueError(f"{names}: expected numbers at multiples of their size on a GPU, found {array}")
-        lying.append(module.Lying.of(array, array.pointer + begin, steps, between, bits))
-    return lying, sizes
+    for place, (begin, steps, between) in zip(present, views, strict=True):
+        order: Any = orders[place]
+        if steps is None or begins[place] % order.itemsize:
+            raise ValueError(
+                f"{names}: expected numbers at multiples of their size on a GPU, found {order.dtype} with strides "
+                f"{order.strides} at an address of {begins[place]} modulo {_ALIGNED}"
+            )
+        found[place] = module.Lying.of(order, begins[place] + begin, steps, between, bfloat16[place])
+    return found, sizes
 
 
-@functools.lru_cache(maxsize=1024)
 def _views(
-    arrays: tuple[tuple[tuple[int, ...], tuple[int, ...], np.dtype[Any]], ...], axes: tuple[Axes, ...]
+    orders: list[Any], axes: list[Axes]
 ) -> tuple[list[tuple[int, tuple[int, ...] | None, tuple[int, ...]]], tuple[int, ...]]:
     """Return where the views of arrays of some shapes, steps and types begin, and their steps, in numbers; and their sizes.
 
-    The steps are None where they are no multiples of the size of a number. It takes longer than a call should, and the same
-    arrays come again and again.
+    The steps are None where they are no multiples of the size of a number.
     """
     # Arrays of the same steps in the memory of the CPU, which nobody reads: NumPy's views are then views of the others.
-    shadows = [as_strided(np.empty(1, dtype), shape, strides) for shape, strides, dtype in arrays]
+    shadows = [as_strided(np.empty(1, order.dtype), order.shape, order.strides) for order in orders]
     views = in_memory_order([_first(shadow, own) for shadow, own in zip(shadows, axes, strict=True)])
     found: list[tuple[int, tuple[int, ...] | None, tuple[int, ...]]] = []
-    for (_, strides, dtype), shadow, view, own in zip(arrays, shadows, views, axes, strict=True):
-        if any(stride % dtype.itemsize for stride in strides):
+    for order, shadow, view, own in zip(orders, shadows, views, axes, strict=True):
+        size = order.itemsize
+        if any(stride % size for stride in order.strides):
             found.append((0, None, ()))
             continue
-        between = tuple(0 if axis is None else strides[axis] // dtype.itemsize for axis in own)
-        steps = tuple(stride // dtype.itemsize for stride in view.strides)
-        found.append((_address(view) - _address(shadow), steps, between))
+        between = tuple(0 if axis is None else order.strides[axis] // size for axis in own)
+        found.append((_address(view) - _address(shadow), tuple(stride // size for stride in view.strides), between))
     return found, views[0].shape
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,11 @@ from fastseg.arrays.convert import as_array
 from fastseg.arrays.device import device_of, empty_like
 from fastseg.arrays.diagnosis import explain_scores
 from fastseg.arrays.scores import ScoreInputs
-from fastseg.counting.device_maps import copied_to_host, lying_on_device
+from fastseg.counting.device_maps import Axes, bases_of, copied_to_host, orders_of, places_on_device
 from fastseg.kernels import device_backend
-from fastseg.kernels.protocols.device import DeviceArray
+from fastseg.kernels.protocols.device import DeviceArray, Order
 from fastseg.kernels.protocols.labels import Pairs, Square
-from fastseg.kernels.protocols.scores import GradientTerms, ScoreTally
+from fastseg.kernels.protocols.scores import GradientTerms, ScoreOptions, ScoreTally
 
 __all__ = ["room_on_device", "sum_on_device", "write_gradient_on_device"]
 
@@ -27,10 +28,10 @@ def sum_on_device(given: ScoreInputs, backend: str) -> Callable[[Any], None]:
     missing = sorted(options.quantities - module.SCORE_QUANTITIES)
     if missing:
         raise ValueError(f"quantities: expected some of {sorted(module.SCORE_QUANTITIES)} on a GPU, found {missing}")
-    scores = _on_device(given, module, None)
+    scores, bases = _on_device(given, module, None)
     if not given.y_score.size:
         return lambda _: None
-    summed = module.sum_scores(scores, given.device)
+    summed = module.sum_scores(scores, bases, given.device)
 
     def finish(add: Any) -> None:
         found = summed()
@@ -96,7 +97,8 @@ def room_on_device(given: ScoreInputs, wanted: np.dtype[Any], any_type: bool, ou
 def write_gradient_on_device(given: ScoreInputs, terms: list[GradientTerms], gradient: Any, backend: str) -> None:
     """Write the gradient of the scores to an array on their GPU, without waiting for it."""
     module: Any = device_backend(backend, str(given.device))
-    module.write_gradient(_on_device(given, module, as_array(gradient, "out", on_device=True)), terms, given.device)
+    scores, bases = _on_device(given, module, as_array(gradient, "out", on_device=True))
+    module.write_gradient(scores, bases, terms, given.device)
 
 
 def _extent(array: Any) -> tuple[int, int]:
@@ -106,8 +108,8 @@ def _extent(array: Any) -> tuple[int, int]:
     return begin, array.pointer + sum(max(0, each) for each in spread) + array.itemsize if array.size else begin
 
 
-def _on_device(given: ScoreInputs, module: Any, out: DeviceArray | None) -> Any:
-    """Return scores, their truth, a mask and room for a gradient as the backend's kernels walk through them."""
+def _on_device(given: ScoreInputs, module: Any, out: DeviceArray | None) -> tuple[Any, tuple[int, ...]]:
+    """Return scores, their truth, a mask and room for a gradient as the backend's kernels walk through them; their bases."""
     options, score = given.options, given.y_score
     if score.itemsize > (4 if score.dtype.kind == "f" else 2):  # of which a float32 does not hold each
         raise TypeError(
@@ -117,17 +119,24 @@ def _on_device(given: ScoreInputs, module: Any, out: DeviceArray | None) -> Any:
     if options.channels > module.MOST_CHANNELS:
         raise ValueError(f"y_score: expected at most {module.MOST_CHANNELS} classes on a GPU, found {options.channels}")
     channel, sample = given.channel_axis, given.sample_axis
-    full = (sample, channel)
-    plain = (None if sample is None else sample - (channel is not None and channel < sample), None)
-    rows = [
-        (score, full, options.score_bfloat16),
-        (given.y_true, full if options.soft else plain, options.true_bfloat16),
-        (given.mask, plain, False),
-        (out, full, False),
-        (given.weight, plain, False),
-    ]
-    arrays, axes, bits = zip(*(row for row in rows if row[0] is not None), strict=True)
-    lying, sizes = lying_on_device(arrays, axes, bits, "y_true, y_score, mask, out, sample_weight", module)
-    places = iter(lying)
-    *found, weight = (None if row[0] is None else next(places) for row in rows)
-    return module.Scores(*found, sizes, given.num_samples, options, weight, given.scale)
+    full: Axes = (sample, channel)
+    plain: Axes = (None if sample is None else sample - (channel is not None and channel < sample), None)
+    arrays = (score, given.y_true, given.mask, out, given.weight)
+    axes = (full, full if options.soft else plain, plain, full, plain)
+    return _scores(*orders_of(arrays), axes, given.num_samples, options, given.scale, module), bases_of(arrays)
+
+
+@functools.lru_cache(maxsize=1024)
+def _scores(
+    orders: tuple[Order | None, ...],
+    begins: tuple[int, ...],
+    axes: tuple[Axes, ...],
+    samples: int,
+    options: ScoreOptions,
+    scale: float | None,
+    module: Any,
+) -> Any:
+    bits = (options.score_bfloat16, options.true_bfloat16, False, False, False)
+    names = "y_true, y_score, mask, out, sample_weight"
+    (score, truth, mask, out, weight), sizes = places_on_device(orders, begins, axes, bits, names, module)
+    return module.Scores(score, truth, mask, out, sizes, samples, options, weight, scale)

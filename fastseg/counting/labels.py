@@ -257,15 +257,8 @@ def count_label_inputs(
     given: LabelInputs, *, unknown: str = "raise", backend: str = "auto", compute: bool = True
 ) -> LabelCounts:
     """Count a pair of label maps; the inputs are checked already. Of Dask arrays, with ``compute=False``, a `Delayed`."""
-    if given.in_blocks:
-        from fastseg.counting.dask_blocks import count_in_blocks
-
-        counts: LabelCounts = count_in_blocks(
-            given, partial(count_label_inputs, unknown=unknown, backend=backend), compute=compute
-        )
-        return counts
-    check_compute(compute)
     if given.device is not None:
+        check_compute(compute)
         count = count_on_device(given, _counts_unknown(unknown), backend)
 
         def make() -> LabelCounts:
@@ -274,6 +267,14 @@ def count_label_inputs(
             return totals.finish(_voxels(given))
 
         return late(LabelCounts, make)
+    if given.in_blocks:
+        from fastseg.counting.dask_blocks import count_in_blocks
+
+        counts: LabelCounts = count_in_blocks(
+            given, partial(count_label_inputs, unknown=unknown, backend=backend), compute=compute
+        )
+        return counts
+    check_compute(compute)
     return _count(given, unknown, backend).finish(_voxels(given))
 
 

@@ -128,8 +128,9 @@ def _count_on_device(given: MaskInputs, module: Any) -> Callable[[Any], None]:
     if not given.y_true.size:
         return lambda _: None
     samples, channels = given.shape
-    maps = maps_on_device(given, [given.axes(position) for position in range(3)], samples, channels, module)
-    counted = module.count_masks(maps, given.device)
+    axes = (given.axes(0), given.axes(1), given.axes(2))
+    maps, bases = maps_on_device(given, axes, samples, channels, module)
+    counted = module.count_masks(maps, bases, given.device)
 
     def finish(fold: Any) -> None:
         found = counted()

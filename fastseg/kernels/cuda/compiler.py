@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from fastseg.kernels.protocols.device import NoDevice
 
-__all__ = ["SOURCES", "Compiled", "Specialisation", "compiled", "sources"]
+__all__ = ["SOURCES", "Compiled", "Specialisation", "compiled", "compiler_version", "sources"]
 
 SOURCES = Path(__file__).parent / "sources"
 #: Where kernels are kept, if not in the user's folder for caches.
@@ -80,6 +80,11 @@ def compiled(what: Specialisation, architecture: str, keep: bool = True) -> Comp
     if file is not None:
         _write(file, code)
     return Compiled(code, log.decode(errors="replace"))
+
+
+def compiler_version() -> str:
+    """Return the version of NVRTC, such as "13.0"."""
+    return ".".join(map(str, _nvrtc()[1]))
 
 
 def _nvrtc() -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -12,8 +13,8 @@ import numpy.typing as npt
 
 from fastseg.kernels.cuda.compiler import Specialisation
 from fastseg.kernels.cuda.driver import Driver, driver
-from fastseg.kernels.cuda.maps import Maps
-from fastseg.kernels.protocols.device import Device
+from fastseg.kernels.cuda.maps import PLANS, Maps
+from fastseg.kernels.protocols.device import Device, Limits
 
 __all__ = [
     "WORDS",
@@ -36,6 +37,7 @@ _RESERVED = 2 << 10
 
 #: The end of `Job` in joint_histogram.cuh, behind the maps: labels, table, outside, bad; others, first, copies.
 _JOB = struct.Struct("<4Q3i4x")
+_TABLES = struct.Struct("<4Q")
 #: That in label_weights.cuh, behind the maps and the weights (labels, largest, bad, sums; others, first), and words of a sum.
 _WEIGHTS_JOB = struct.Struct("<4Q2i")
 WORDS = 3
@@ -59,38 +61,57 @@ class Table(NamedTuple):
     """(N,) weights within the mask that are negative, infinite or NaN."""
 
 
-def count_pairs(maps: Maps, labels: npt.NDArray[np.int64], device: Device) -> Callable[[], Table]:
+class _Plan(NamedTuple):
+    """How pairs of maps that lie alike are counted, of so many labels: all that is the same whenever that is asked for."""
+
+    what: Specialisation
+    grid: tuple[int, int]
+    shared: int
+    """Bytes of shared memory of a block."""
+    codes: bytes
+    """The end of the job, without what lies anywhere."""
+    places: tuple[int, ...]
+    """Where the tables begin: pairs, outside, bad, bad weights, sums of weights, the largest weight."""
+    ends: tuple[int, ...]
+    """Where they end, in numbers of 64 bits."""
+
+
+@functools.lru_cache(maxsize=PLANS)
+def _plan(maps: Maps, others: int, first: int, limits: Limits) -> _Plan:
+    samples, cells = maps.samples, (others + 1) ** 2
+    shared, copies = _shared(cells, limits.shared_bytes)
+    words = 0 if maps.weight is None else cells * WORDS
+    sizes = [samples * cells, samples, samples, samples, samples * words, 1]
+    what = maps.specialised("joint_histogram", _SHARED if copies else _GLOBAL)
+    codes = _JOB.pack(0, 0, 0, 0, others, first, max(1, copies))
+    return _Plan(what, maps.grid(limits), shared, codes, tuple(places_of(0, sizes)), tuple(accumulate(sizes)))
+
+
+def count_pairs(
+    maps: Maps, bases: tuple[int, ...], labels: npt.NDArray[np.int64], device: Device
+) -> Callable[[], Table]:
     """Count the pairs of labels, of which those given (sorted) are told apart, and sum their weights if there are any.
 
     Returns a function that waits for the table.
     """
     found = driver()
-    with found.at(device):
-        return _count_pairs(found, maps, labels, device)
-
-
-def _count_pairs(found: Driver, maps: Maps, labels: npt.NDArray[np.int64], device: Device) -> Callable[[], Table]:
-    samples, width, limits = maps.samples, labels.size + 1, found.limits(device)
-    cells = width * width
-    shared, copies = _shared(cells, limits.shared_bytes)
-    words = 0 if maps.weight is None else cells * WORDS
-    sizes = [samples * cells, samples, samples, samples, samples * words, 1]  # and the largest weight
-    ends = [*accumulate(sizes)]
-    pointer = found.zeros(ends[-1] * 8, device)
-    table, outside, bad, bad_weights, sums, largest = places_of(pointer, sizes)
     first, others = _begin(labels), labels.size
-    room = found.upload(labels, device) if first < others else 0
-    job = maps.packed() + _JOB.pack(room, table, outside, bad, others, first, max(1, copies))
-    found.launch(
-        maps.specialised("joint_histogram", _SHARED if copies else _GLOBAL), device, maps.grid(limits), shared, job
-    )
-    if maps.weight is not None:
-        weigh(found, maps, device, told_of_weights(room, largest, bad_weights, sums, others, first))
-    fetched = found.fetch(pointer, ends[-1] * 8, device)
+    with found.at(device):
+        plan = _plan(maps, others, first, found.limits(device))
+        size = plan.ends[-1] * 8
+        pointer = found.zeros(size, device)
+        room = found.upload(labels, device) if first < others else 0
+        table, outside, bad, bad_weights, sums, largest = [pointer + place for place in plan.places]
+        job = maps.packed(bases, plan.codes)
+        _TABLES.pack_into(job, len(job) - _JOB.size, room, table, outside, bad)
+        found.launch(plan.what, device, plan.grid, plan.shared, job)
+        if maps.weight is not None:
+            weigh(found, maps, bases, device, told_of_weights(room, largest, bad_weights, sums, others, first))
+        fetched = found.fetch(pointer, size, device)
 
     def finish() -> Table:
-        result = np.frombuffer(fetched.wait(), np.int64)
-        counts, out, wrong, wrong_weights, summed, most = np.split(result, ends[:-1])
+        samples, width, result = maps.samples, others + 1, np.frombuffer(fetched.wait(), np.int64)
+        counts, out, wrong, wrong_weights, summed, most = np.split(result, plan.ends[:-1])
         weights = None
         if maps.weight is not None:
             weights = weights_of(summed.reshape(samples, width, width, WORDS), most)
@@ -99,10 +120,17 @@ def _count_pairs(found: Driver, maps: Maps, labels: npt.NDArray[np.int64], devic
     return finish
 
 
-def weigh(found: Driver, maps: Maps, device: Device, told: bytes, steps: tuple[str, ...] = ("LARGEST", "SUMS")) -> None:
+def weigh(
+    found: Driver,
+    maps: Maps,
+    bases: tuple[int, ...],
+    device: Device,
+    told: bytes,
+    steps: tuple[str, ...] = ("LARGEST", "SUMS"),
+) -> None:
     """Find the largest weight, and sum the weights of each pair of codes, in words that are zero before."""
     assert maps.weight is not None
-    job = maps.packed() + maps.weight.packed() + told
+    job = maps.packed(bases, maps.weight.packed(bases[3] + maps.weight.pointer) + told)
     for step in steps:
         found.launch(weights_kernel(maps, step), device, maps.grid(found.limits(device)), 0, job)
 
@@ -137,12 +165,12 @@ def weights_of(words: npt.NDArray[np.int64], largest: npt.NDArray[np.int64]) -> 
     return np.asarray(np.ldexp(high + (middle + low * 2.0**-32) * 2.0**-32, -exponent))
 
 
-def distinct_labels(maps: Maps, device: Device) -> tuple[npt.NDArray[np.int64], bool]:
+def distinct_labels(maps: Maps, bases: tuple[int, ...], device: Device) -> tuple[npt.NDArray[np.int64], bool]:
     """Return the labels that occur in either map, sorted, and whether there are more than fit."""
     found = driver()
     with found.at(device):
         pointer = found.zeros((_SLOTS + 2) * 8, device)
-        job = maps.packed() + _DISTINCT_JOB.pack(pointer, pointer + _SLOTS * 8)
+        job = maps.packed(bases) + _DISTINCT_JOB.pack(pointer, pointer + _SLOTS * 8)
         found.launch(distinct_kernel(maps), device, maps.grid(found.limits(device)), 0, job)
         result = np.frombuffer(found.download(pointer, (_SLOTS + 2) * 8, device), np.uint64)
     slots, (special, full) = result[:_SLOTS], result[_SLOTS:]

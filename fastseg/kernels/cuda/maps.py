@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
@@ -12,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.kernels.cuda.compiler import Specialisation
-from fastseg.kernels.cuda.driver import Limits, driver
-from fastseg.kernels.protocols.device import DeviceArray
+from fastseg.kernels.cuda.driver import driver
+from fastseg.kernels.protocols.device import DeviceArray, Limits, Order
 
-__all__ = ["ARRAY", "MOST_AXES", "THREADS", "Lying", "Maps", "on_host", "packed", "padded"]
+__all__ = [
+    "ADDRESS", "ARRAY", "MOST_AXES", "PLANS", "THREADS", "Lying", "Maps", "on_host", "packed", "padded",
+]  # fmt: skip
 
 #: Axes that kernels know, as in common.cuh.
 MOST_AXES = 6
@@ -27,6 +30,8 @@ _BLOCKS, _FEWER_BLOCKS = 4, 3
 _MOST_VOXELS = 1 << 31
 #: Most blocks along the second axis of a grid.
 _MOST_ROWS = 65535
+#: How many ways of launching a kernel are remembered.
+PLANS = 1024
 
 _TYPES = {
     "b1": "boolean", "u1": "u8", "i1": "i8", "u2": "u16", "i2": "i16", "u4": "u32", "i4": "i32", "u8": "u64", "i8": "i64",
@@ -34,6 +39,7 @@ _TYPES = {
 }  # fmt: skip
 #: `Array` in common.cuh: where it begins, its steps, and those between samples and channels.
 ARRAY = struct.Struct(f"<Q{MOST_AXES + 2}q")
+ADDRESS = struct.Struct("<Q")
 _NO_ARRAY = bytes(ARRAY.size)
 #: The end of `Maps` in maps.cuh: sizes of the axes, voxels, samples, channels and how many axes there are.
 _SIZES = struct.Struct(f"<{MOST_AXES + 4}q")
@@ -43,6 +49,7 @@ class Lying(NamedTuple):
     """An array as a kernel walks through it."""
 
     pointer: int
+    """The address of the first voxel that is looked at, beyond that of a base which is a multiple of 16."""
     type: str
     """The kernel's name of its type."""
     itemsize: int
@@ -53,21 +60,19 @@ class Lying(NamedTuple):
     """Numbers between samples, and between channels."""
 
     @classmethod
-    def of(
-        cls, array: DeviceArray, pointer: int, steps: Sequence[int], between: tuple[int, int], bfloat16: bool
-    ) -> Lying:
+    def of(cls, order: Order, pointer: int, steps: Sequence[int], between: tuple[int, int], bfloat16: bool) -> Lying:
         """Return an array of that type, which is seen from another place with other axes."""
-        kind = "bfloat16" if bfloat16 else _TYPES[array.dtype.str[1:]]
-        return cls(pointer, kind, array.itemsize, tuple(steps), *between)
+        kind = "bfloat16" if bfloat16 else _TYPES[order.dtype.str[1:]]
+        return cls(pointer, kind, order.itemsize, tuple(steps), *between)
 
-    def packed(self) -> bytes:
-        """Return the structure that kernels read."""
-        return ARRAY.pack(self.pointer, *padded(self.steps), self.sample_step, self.channel_step)
+    def packed(self, address: int) -> bytes:
+        """Return the structure that kernels read, of an array whose first voxel lies there."""
+        return ARRAY.pack(address, *padded(self.steps), self.sample_step, self.channel_step)
 
 
 def packed(array: Lying | None) -> bytes:
-    """Return the structure of an array that may not be there."""
-    return _NO_ARRAY if array is None else array.packed()
+    """Return the structure of an array that may not be there, or whose address is written into it later."""
+    return _NO_ARRAY if array is None else array.packed(0)
 
 
 def padded(numbers: tuple[int, ...]) -> tuple[int, ...]:
@@ -75,8 +80,9 @@ def padded(numbers: tuple[int, ...]) -> tuple[int, ...]:
     return numbers + (0,) * (MOST_AXES - len(numbers))
 
 
-class Maps(NamedTuple):
-    """Maps of N samples and C channels, whose voxels lie alike."""
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """Maps of N samples and C channels, whose voxels lie alike: one object for all that lie as these do, from other bases."""
 
     true: Lying
     pred: Lying
@@ -87,17 +93,27 @@ class Maps(NamedTuple):
     channels: int = 1
     weight: Lying | None = None
 
-    @property
+    @functools.cached_property
     def voxels(self) -> int:
         """Voxels of a channel of a sample."""
         return prod(self.sizes)
 
-    def packed(self) -> bytes:
-        """Return the structure that kernels read."""
+    @functools.cached_property
+    def _packed(self) -> bytes:
+        """The structure that kernels read, without addresses."""
         sizes = _SIZES.pack(*padded(self.sizes), self.voxels, self.samples, self.channels, len(self.sizes))
-        return self.true.packed() + self.pred.packed() + packed(self.mask) + sizes
+        return packed(self.true) + packed(self.pred) + packed(self.mask) + sizes
 
-    @property
+    def packed(self, bases: tuple[int, ...], more: bytes = b"") -> bytearray:
+        """Return the structure that kernels read, of arrays that begin there: truth, prediction and mask; and what follows."""
+        job = bytearray(self._packed + more)
+        ADDRESS.pack_into(job, 0, bases[0] + self.true.pointer)
+        ADDRESS.pack_into(job, ARRAY.size, bases[1] + self.pred.pointer)
+        if self.mask is not None:
+            ADDRESS.pack_into(job, 2 * ARRAY.size, bases[2] + self.mask.pointer)
+        return job
+
+    @functools.cached_property
     def vector(self) -> int:
         """How many voxels are read at once; 0 where each array must be walked through by its steps."""
         present = [self.true, self.pred] if self.mask is None else [self.true, self.pred, self.mask]
@@ -114,8 +130,15 @@ class Maps(NamedTuple):
 
     def specialised(self, kernel: str, *macros: tuple[str, str | int]) -> Specialisation:
         """Return a kernel for arrays of these types that lie so."""
-        mask = "" if self.mask is None else self.mask.type
-        return _specialised(kernel, self.true.type, self.pred.type, mask, self.vector, macros)
+        vector, mask = self.vector, self.mask
+        return Specialisation(
+            kernel,
+            (
+                ("TRUTH", self.true.type), ("PRED", self.pred.type), ("VECTOR", vector), ("MASKED", int(mask is not None)),
+                ("MASK", "u8" if mask is None else mask.type), ("THREADS", THREADS),
+                ("BLOCKS", _BLOCKS if vector > 4 and mask is None else _FEWER_BLOCKS), *macros,
+            ),
+        )  # fmt: skip
 
     def grid(self, limits: Limits) -> tuple[int, int]:
         """Return how many blocks look at each channel of a sample, and how many channels of samples are looked at at once."""
@@ -123,19 +146,6 @@ class Maps(NamedTuple):
         useful = -(-self.voxels // (THREADS * max(1, self.vector)))
         wanted = max(-(-limits.multiprocessors * _BLOCKS // rows), -(-self.voxels // _MOST_VOXELS))
         return max(1, min(useful, wanted)), rows
-
-
-@functools.lru_cache(maxsize=1024)
-def _specialised(
-    kernel: str, true: str, pred: str, mask: str, vector: int, macros: tuple[tuple[str, str | int], ...]
-) -> Specialisation:
-    return Specialisation(
-        kernel,
-        (
-            ("TRUTH", true), ("PRED", pred), ("VECTOR", vector), ("MASKED", int(bool(mask))), ("MASK", mask or "u8"),
-            ("THREADS", THREADS), ("BLOCKS", _BLOCKS if vector > 4 and not mask else _FEWER_BLOCKS), *macros,
-        ),
-    )  # fmt: skip
 
 
 def on_host(array: DeviceArray) -> npt.NDArray[Any]:

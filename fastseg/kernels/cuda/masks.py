@@ -37,7 +37,7 @@ class MaskSums(NamedTuple):
     """(N, C, 2, 2) summed weights, rows true; None without."""
 
 
-def count_masks(maps: Maps, device: Device) -> Callable[[], MaskSums]:
+def count_masks(maps: Maps, bases: tuple[int, ...], device: Device) -> Callable[[], MaskSums]:
     """Count each channel of each sample; return a function that waits for the sums."""
     found = driver()
     units, weighted = maps.samples * maps.channels, maps.weight is not None
@@ -45,11 +45,11 @@ def count_masks(maps: Maps, device: Device) -> Callable[[], MaskSums]:
     ends = [*accumulate(sizes)]
     with found.at(device):
         pointer = found.zeros(ends[-1] * 8, device)
-        job = maps.packed() + _JOB.pack(pointer)
+        job = maps.packed(bases, _JOB.pack(pointer))
         found.launch(maps.specialised("masks"), device, maps.grid(found.limits(device)), 0, job)
         if weighted:
             _, sums, bad, largest = places_of(pointer, sizes)
-            weigh(found, maps, device, told_of_weights(0, largest, bad, sums, 2, 2))
+            weigh(found, maps, bases, device, told_of_weights(0, largest, bad, sums, 2, 2))
         fetched = found.fetch(pointer, ends[-1] * 8, device)
 
     def finish() -> MaskSums:

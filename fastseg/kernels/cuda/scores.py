@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
 from typing import NamedTuple
@@ -14,8 +16,8 @@ import numpy.typing as npt
 from fastseg.kernels.cuda.compiler import Specialisation
 from fastseg.kernels.cuda.driver import Driver, driver
 from fastseg.kernels.cuda.labels import WORDS, places_of, told_of_weights, weigh, weights_of
-from fastseg.kernels.cuda.maps import MOST_AXES, Lying, Maps, packed, padded
-from fastseg.kernels.protocols.device import Device
+from fastseg.kernels.cuda.maps import ADDRESS, ARRAY, MOST_AXES, PLANS, Lying, Maps, packed, padded
+from fastseg.kernels.protocols.device import Device, Limits
 from fastseg.kernels.protocols.scores import GradientTerms, ScoreOptions
 
 __all__ = ["MOST_CHANNELS", "SCORE_QUANTITIES", "ScoreSums", "Scores", "sum_scores", "write_gradient"]
@@ -42,6 +44,8 @@ _ACTIVATIONS = {None: "PROBABILITIES", "softmax": "SOFTMAX", "sigmoid": "SIGMOID
 #: The end of `Scores` in scores.cuh, behind five arrays: sizes of the axes, voxels, samples, axes, ignored labels and how many
 #: they are; tolerance, scale.
 _SCORES = struct.Struct(f"<{MOST_AXES + 3}qQq2f")
+#: Where the address of the ignored labels is in there.
+_IGNORED = 5 * ARRAY.size + (MOST_AXES + 3) * 8
 #: Those of `Job`, behind the scores: in score_sums.cuh parts, voxels of a part, partial, table, numbers, largest, weights and
 #: gamma; in score_gradient.cuh terms and gamma. All of it in fold_sums.cuh.
 _SUMS_JOB, _GRADIENT_JOB, _FOLD_JOB = struct.Struct("<2q5Qf4x"), struct.Struct("<Qf4x"), struct.Struct("<2Q3q")
@@ -49,8 +53,9 @@ _SUMS_JOB, _GRADIENT_JOB, _FOLD_JOB = struct.Struct("<2q5Qf4x"), struct.Struct("
 FOLD = Specialisation("fold_sums", (("THREADS", 256), ("BLOCKS", _BLOCKS)))
 
 
-class Scores(NamedTuple):
-    """Scores of N samples, whose voxels lie as those of their truth."""
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of N samples, whose voxels lie as those of their truth: one object for all that lie so, from other bases."""
 
     scores: Lying
     truth: Lying
@@ -65,26 +70,41 @@ class Scores(NamedTuple):
     scale: float | None = None
     """What scores are divided by."""
 
-    @property
+    @functools.cached_property
     def voxels(self) -> int:
         """Voxels of a sample."""
         return prod(self.sizes)
 
-    def packed(self, found: Driver, device: Device) -> bytes:
-        """Return the structure that kernels read."""
-        ignored, tolerance, sizes = self.options.ignored, self.options.sum_tolerance, self.sizes
+    @property
+    def arrays(self) -> tuple[Lying | None, ...]:
+        """The arrays in the order of the structure that kernels read, which is that of their bases."""
+        return self.scores, self.truth, self.mask, self.out, self.weight
+
+    @functools.cached_property
+    def _packed(self) -> bytes:
+        """The structure that kernels read, without addresses."""
+        tolerance, sizes = self.options.sum_tolerance, self.sizes
         end = _SCORES.pack(
             *padded(sizes),
             self.voxels,
             self.samples,
             len(sizes),
-            found.upload(np.array(ignored, np.int64), device) if ignored else 0,
-            len(ignored),
+            0,
+            len(self.options.ignored),
             -1 if tolerance is None else tolerance,
             1 if self.scale is None else self.scale,
         )
-        arrays = (self.scores, self.truth, self.mask, self.out, self.weight)
-        return b"".join([*map(packed, arrays), end])
+        return b"".join([*map(packed, self.arrays), end])
+
+    def packed(self, found: Driver, bases: tuple[int, ...], device: Device, more: bytes) -> bytearray:
+        """Return the structure that kernels read, of arrays that begin there; and what follows."""
+        job = bytearray(self._packed + more)
+        for place, (array, base) in enumerate(zip(self.arrays, bases, strict=True)):
+            if array is not None:
+                ADDRESS.pack_into(job, place * ARRAY.size, base + array.pointer)
+        if self.options.ignored:
+            ADDRESS.pack_into(job, _IGNORED, found.upload(np.array(self.options.ignored, np.int64), device))
+        return job
 
     def specialised(self, kernel: str, *macros: tuple[str, str | int], blocks: int = _BLOCKS) -> Specialisation:
         """Return a kernel for arrays of these types that lie so."""
@@ -100,14 +120,14 @@ class Scores(NamedTuple):
             ),
         )  # fmt: skip
 
-    @property
+    @functools.cached_property
     def parts(self) -> tuple[int, int]:
         """Return in how many parts a sample is summed, and voxels of each: the same on every GPU."""
         most = max(1, min(_MOST_PARTS, _MOST_BYTES // (8 * max(1, self.columns))) // self.samples)
         voxels = -(-self.voxels // (most * _TILE)) * _TILE
         return -(-self.voxels // voxels), voxels
 
-    @property
+    @functools.cached_property
     def rows(self) -> tuple[str, ...]:
         """What is summed of each class, in the order of score_sums.cuh: names of `ScoreTally`."""
         wanted, soft = self.options.quantities, self.options.soft
@@ -143,41 +163,57 @@ class ScoreSums(NamedTuple):
     """(N, L, L) their summed weights, None without."""
 
 
-def sum_scores(scores: Scores, device: Device) -> Callable[[], ScoreSums]:
+class _Plan(NamedTuple):
+    """How scores that lie alike are summed: all that is the same whenever that is asked for."""
+
+    what: Specialisation
+    blocks: int
+    shared: int
+    """Bytes of shared memory of a block."""
+    places: tuple[int, ...]
+    """Where sums, table, numbers, words of weights, bad weights and the largest one begin."""
+    ends: tuple[int, ...]
+    """Where they end, in numbers of 64 bits; the parts' own sums come behind."""
+
+
+@functools.lru_cache(maxsize=PLANS)
+def _plan(scores: Scores, limits: Limits) -> _Plan:
+    samples, cells = scores.samples, scores.options.labels**2
+    words = 0 if scores.weight is None else samples * cells * WORDS
+    sizes = [samples * scores.columns, samples * cells, samples * 4, words, samples, 1]
+    shared = 0 if _usual(scores) or cells * 4 > limits.shared_bytes - _RESERVED else cells * 4
+    blocks = max(1, min(samples * scores.parts[0], limits.multiprocessors * _BLOCKS))
+    what = sums_kernel(scores, bool(shared))
+    return _Plan(what, blocks, shared, tuple(places_of(0, sizes)), tuple(accumulate(sizes)))
+
+
+def sum_scores(scores: Scores, bases: tuple[int, ...], device: Device) -> Callable[[], ScoreSums]:
     """Sum the scores of each sample; return a function that waits for the sums."""
     found = driver()
-    with found.at(device):
-        return _sum_scores(found, scores, device)
-
-
-def _sum_scores(found: Driver, scores: Scores, device: Device) -> Callable[[], ScoreSums]:
     options, samples, rows, columns = scores.options, scores.samples, scores.rows, scores.columns
-    labels, limits = options.labels, found.limits(device)
-    cells = labels * labels
-    parts, part_voxels = scores.parts
-    words = 0 if scores.weight is None else samples * cells * WORDS
-    sizes = [samples * columns, samples * cells, samples * 4, words, samples, 1]  # and bad weights, and the largest
-    ends = [*accumulate(sizes)]
-    head = ends[-1] * 8
-    pointer = found.zeros(head, device, beyond=samples * parts * columns * 8)
-    (sums, table, numbers, weights, bad, largest), partial = places_of(pointer, sizes), pointer + head
-    if scores.weight is not None:
-        # Of voxels within the mask, whether they are looked at or not; which weights are not allowed is found there.
-        line = Maps(scores.weight, scores.weight, scores.mask, scores.sizes, samples, 1, scores.weight)
-        weigh(found, line, device, told_of_weights(0, largest, bad, 0, 0, 0), ("LARGEST",))
-    gamma = options.focal_gamma
-    told = _SUMS_JOB.pack(parts, part_voxels, partial, table, numbers, largest, weights, gamma)
-    shared = 0 if _usual(scores) or cells * 4 > limits.shared_bytes - _RESERVED else cells * 4
-    blocks = max(1, min(samples * parts, limits.multiprocessors * _BLOCKS))
-    found.launch(sums_kernel(scores, bool(shared)), device, (blocks, 1), shared, scores.packed(found, device) + told)
-    if columns:
-        _fold(found, device, (partial, sums, samples, parts, columns))
-    fetched = found.fetch(pointer, head, device)
+    labels, (parts, part_voxels) = options.labels, scores.parts
+    with found.at(device):
+        plan = _plan(scores, found.limits(device))
+        head = plan.ends[-1] * 8
+        pointer = found.zeros(head, device, beyond=samples * parts * columns * 8)
+        sums, table, numbers, weights, bad, largest = [pointer + place for place in plan.places]
+        partial = pointer + head
+        if scores.weight is not None:
+            # Of voxels within the mask, whether they are looked at or not; which weights are not allowed is found there.
+            line = Maps(scores.weight, scores.weight, scores.mask, scores.sizes, samples, 1, scores.weight)
+            own = (bases[4], bases[4], bases[2], bases[4])
+            weigh(found, line, own, device, told_of_weights(0, largest, bad, 0, 0, 0), ("LARGEST",))
+        told = _SUMS_JOB.pack(parts, part_voxels, partial, table, numbers, largest, weights, options.focal_gamma)
+        job = scores.packed(found, bases, device, told)
+        found.launch(plan.what, device, (plan.blocks, 1), plan.shared, job)
+        if columns:
+            _fold(found, device, (partial, sums, samples, parts, columns))
+        fetched = found.fetch(pointer, head, device)
 
     def finish() -> ScoreSums:
         content = fetched.wait()
         folded = np.frombuffer(content, np.float64, samples * columns).reshape(samples, len(rows), options.channels)
-        _, counts, numbers, words, _, largest = np.split(np.frombuffer(content, np.int64), ends[:-1])
+        _, counts, numbers, words, _, largest = np.split(np.frombuffer(content, np.int64), plan.ends[:-1])
         square = (samples, labels, labels)
         counted, ignored, outside, wrong = numbers.reshape(samples, 4).T
         return ScoreSums(
@@ -236,7 +272,7 @@ def _fold(found: Driver, device: Device, what: tuple[int, ...]) -> None:
     found.launch(FOLD, device, (-(-columns // 8), min(samples, _MOST_ROWS)), 0, _FOLD_JOB.pack(*what))
 
 
-def write_gradient(scores: Scores, terms: list[GradientTerms], device: Device) -> None:
+def write_gradient(scores: Scores, bases: tuple[int, ...], terms: list[GradientTerms], device: Device) -> None:
     """Write the derivatives of a loss by all scores, without waiting for them; `terms` are those of each sample."""
     assert scores.out is not None
     found = driver()
@@ -246,7 +282,7 @@ def write_gradient(scores: Scores, terms: list[GradientTerms], device: Device) -
     with found.at(device):
         pointer = found.zeros(0, device, beyond=table.nbytes)
         found.write(pointer, table.tobytes(), device)
-        job = scores.packed(found, device) + _GRADIENT_JOB.pack(pointer, scores.options.focal_gamma)
+        job = scores.packed(found, bases, device, _GRADIENT_JOB.pack(pointer, scores.options.focal_gamma))
         rows = min(scores.samples, _MOST_ROWS)
         wanted = -(-found.limits(device).multiprocessors * _BLOCKS * 4 // rows)
         blocks = max(1, min(-(-scores.voxels // _THREADS), wanted))

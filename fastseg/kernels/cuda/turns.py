@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fastseg.kernels.protocols.device import Device
 
-__all__ = ["Copy", "Pinned", "Turn"]
+__all__ = ["Copy", "Lane", "Pinned", "Turn"]
 
 
 class Turn:
@@ -48,12 +49,34 @@ class Pinned(NamedTuple):
     written: Any
 
 
+@dataclass(eq=False, slots=True)
+class Lane:
+    """What a stream has of its own."""
+
+    pointer: int = 0
+    """Work space of `room` bytes, for the kernels of one call after the other."""
+    room: int = 0
+    free: dict[int, list[Pinned]] = field(default_factory=dict)
+    """Memory of the CPU that waits to be written to again, by its size."""
+    capturing: bool = False
+    """Whether the stream's work goes into a graph, as of the last call."""
+    gone: bool = False
+    """Whether it was forgotten."""
+
+
 class Copy:
     """Bytes on their way to memory of the CPU, which is given back once they are read."""
 
-    def __init__(self, owner: Any, host: Pinned, size: int, device: Device, in_graph: bool) -> None:
-        self.owner, self.host, self.size, self.device, self.in_graph = owner, host, size, device, in_graph
+    __slots__ = ("content", "device", "host", "in_graph", "lane", "owner", "size")
+
+    def __init__(self, owner: Any, host: Pinned, size: int, device: Device, lane: Lane, in_graph: bool) -> None:
+        self.owner, self.host, self.size, self.device = owner, host, size, device
+        self.lane, self.in_graph = lane, in_graph
         self.content: bytes | None = None
+
+    def keep(self) -> None:
+        """Let the memory be written to again, in the order of the same stream."""
+        self.lane.free.setdefault(self.host.room, []).append(self.host)
 
     def wait(self) -> bytes:
         """Return them once all work on their stream that came before is done; the same each time."""
@@ -68,4 +91,4 @@ class Copy:
 
     def __del__(self) -> None:
         if self.content is None and not self.in_graph:
-            self.owner.pinned(self).append(self.host)  # what comes next is written in the order of the same stream
+            self.keep()

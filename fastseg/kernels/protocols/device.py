@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Device", "DeviceArray", "NoDevice"]
+__all__ = ["Device", "DeviceArray", "Limits", "NoDevice", "Order"]
 
 
 class NoDevice(RuntimeError):  # noqa: N818 - it says what is missing, not what went wrong
@@ -29,32 +29,65 @@ class Device:
         return f"GPU {self.index}"
 
 
-@dataclass(frozen=True, eq=False)
+class Limits(NamedTuple):
+    """What a GPU has."""
+
+    multiprocessors: int
+    shared_bytes: int
+    """Most shared memory of a block that asks for much."""
+
+
+class Order:
+    """Shape, steps and type of arrays: one object for all that lie alike, by which is kept what was found out of them."""
+
+    __slots__ = ("dtype", "itemsize", "ndim", "shape", "size", "strides")
+
+    def __init__(self, shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape, self.strides, self.dtype = shape, strides, dtype
+        self.ndim, self.size, self.itemsize = len(shape), prod(shape), dtype.itemsize
+
+
+@dataclass(eq=False, slots=True)
 class DeviceArray:
     """An array in the memory of a GPU."""
 
     pointer: int
     """The address of the first number."""
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    """Bytes between neighbours along each axis, as NumPy's."""
-    dtype: np.dtype[Any]
+    order: Order
     device: Device
     owner: Any = field(default=None, repr=False)
     """What keeps the memory alive."""
     writeable: bool = True
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Numbers along each axis."""
+        return self.order.shape
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Bytes between neighbours along each axis, as NumPy's."""
+        return self.order.strides
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of its numbers."""
+        return self.order.dtype
+
+    @property
     def ndim(self) -> int:
         """The number of axes."""
-        return len(self.shape)
+        return self.order.ndim
 
     @property
     def size(self) -> int:
         """The number of numbers."""
-        return prod(self.shape)
+        return self.order.size
 
     @property
     def itemsize(self) -> int:
         """Bytes of a number."""
-        return self.dtype.itemsize
+        return self.order.itemsize
+
+    def __repr__(self) -> str:
+        return f"an array of {self.dtype} of shape {self.shape} and strides {self.strides} on {self.device}"

@@ -110,7 +110,7 @@ import json, os, sys, time
 file, part = sys.argv[1], int(sys.argv[3])
 lines = json.loads(open(file).read()) if os.path.exists(file) else []
 for number in range(part, 4):
-    open(file.replace(".json", ".part"), "w").write(f"{number} {time.time()}")
+    open(file.replace(".json", ".part"), "w").write(f"{number} {time.time()} 1.5")
     if number == 1:
         os.abort()
     if number == 2:
@@ -128,7 +128,7 @@ def test_a_part_that_ends_the_process_or_hangs_is_left_behind(tmp_path: Path, mo
     monkeypatch.setattr(
         gpu, "command", lambda file, part, begun: [sys.executable, str(script), str(file), "--part", str(part)]
     )
-    gpu.supervise(file, part_limit=1.5)
+    gpu.supervise(file)
     lines = json.loads(file.read_text())
     assert [line["what"] for line in lines] == [f"part {number}" for number in range(4)]
     assert lines[1]["failed"] == "ended with -6"
@@ -143,6 +143,15 @@ def test_a_process_that_cannot_begin_is_not_begun_again(tmp_path: Path, monkeypa
     gpu.supervise(tmp_path / "gpu.json")
     (line,) = json.loads((tmp_path / "gpu.json").read_text())
     assert "there_is_no_such_module" in line["said"]
+
+
+def test_a_process_that_hangs_before_its_first_part_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu
+
+    monkeypatch.setattr(gpu, "command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"])
+    gpu.supervise(tmp_path / "gpu.json", begin_limit=0.5)
+    (line,) = json.loads((tmp_path / "gpu.json").read_text())
+    assert line["failed"] == "ended with no result within 0.5 seconds"
 
 
 def test_the_table_of_the_readme() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_registers_of_scores_without_spills(way: tuple[Any, ...], architecture: 
     mask = lying("u8", steps) if masked else None
     sizes = (99,) * len(steps)
     scores = Scores(lying(score, steps), lying(truth, steps), mask, None, sizes, 2, options)
-    written = scores._replace(out=lying("float" if score == "float" else "half", steps))
+    written = replace(scores, out=lying("float" if score == "float" else "half", steps))
     for what in (sums_kernel(scores, channels < 200), gradient_kernel(written), FOLD):
         check_registers(what, compiled(what, architecture, keep=False).log)
 
@@ -99,7 +100,7 @@ def test_registers_of_weights_and_focal_losses(
     scores = Scores(
         *arrays, None, (99,) * len(steps), 2, options, lying("double", steps), 255.0 if channels == 40 else None
     )
-    for what in (sums_kernel(scores, True), gradient_kernel(scores._replace(out=lying("float", steps)))):
+    for what in (sums_kernel(scores, True), gradient_kernel(replace(scores, out=lying("float", steps)))):
         check_registers(what, compiled(what, architecture, keep=False).log)
 
 

@@ -12,7 +12,7 @@ typedef int Result;
 typedef uint64_t Pointer;
 enum { SUCCESS = 0, INVALID = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, INVALID_CONTEXT = 201, NOT_FOUND = 500, CAPTURED = 907 };
 
-static int initialised, depth, capturing, relaxed, full;
+static int initialised, depth, capturing, relaxed, full, old;
 static char context, stream_memory;
 
 static void tell(const char *what) {
@@ -143,6 +143,7 @@ Result cuEventDestroy(void *event) {
 }
 Result cuModuleLoadData(void **made, const void *image) {
   ALLOCATES("cuModuleLoadData");
+  if (old) return 209;  // no binary for this GPU
   *made = dlopen(image, RTLD_NOW | RTLD_LOCAL);
   return *made ? SUCCESS : 200;
 }
@@ -173,6 +174,7 @@ Result cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsign
 // What tests do to it.
 void fake_capture(int on) { capturing = on; }
 void fake_full(int on) { full = on; }
+void fake_old(int on) { old = on; }
 
 Result cuGetProcAddress_v2(const char *name, void **place, int version, uint64_t flags, int *status) {
   (void)version;

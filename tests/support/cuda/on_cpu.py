@@ -17,8 +17,7 @@ import pytest
 
 from fastseg.kernels.cuda import driver
 from fastseg.kernels.cuda.compiler import SOURCES, Specialisation
-from fastseg.kernels.cuda.driver import Limits
-from fastseg.kernels.protocols.device import Device
+from fastseg.kernels.protocols.device import Device, Limits
 
 __all__ = ["Cpu", "Tensor"]
 
@@ -64,10 +63,10 @@ class Cpu:
         return 0
 
     def launch(
-        self, what: Specialisation, device: Device, grid: tuple[int, int], shared_bytes: int, job: bytes
+        self, what: Specialisation, device: Device, grid: tuple[int, int], shared_bytes: int, job: bytes | bytearray
     ) -> None:
         self.launched.append(what)
-        library(what).run(job, *grid, dict(what.macros)["THREADS"], shared_bytes)
+        library(what).run(bytes(job), *grid, dict(what.macros)["THREADS"], shared_bytes)
 
     def zeros(self, size: int, device: Device, beyond: int = 0) -> int:
         room = np.full((size + beyond) // 8 + 1, -0x21524110, np.int64)

@@ -7,6 +7,8 @@ import gc
 import os
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 from support.cuda.on_cpu import Tensor, built
 
 from fastseg import count_labels
-from fastseg.kernels.cuda import driver
+from fastseg.kernels.cuda import driver, nvidia
 from fastseg.kernels.cuda.compiler import Compiled
 from fastseg.kernels.protocols.device import Device, NoDevice
 
@@ -29,10 +31,20 @@ def calls(log: Path) -> list[str]:
     return found
 
 
+def refused(call: Callable[[], Any], said: str) -> None:
+    try:
+        call()
+    except RuntimeError as error:
+        assert said in str(error), error
+    else:
+        raise AssertionError(said)
+
+
 def main(log: Path, fake: Any) -> None:
     assert gpu_small.main() == 0
     assert driver.index_of(12345) == 1
     found, true = driver.driver(), Tensor(TRUE, stream=7)
+    wide = Tensor(np.arange(3000).reshape(1, 3000), stream=7)
     assert isinstance(found, driver.Nvidia)
     _ = calls(log)
     assert count_labels(true, true, num_classes=2).matrix.sum() == 6
@@ -40,9 +52,8 @@ def main(log: Path, fake: Any) -> None:
     again = count_labels(true, true, num_classes=2)
     second = calls(log)
     assert {"cuMemAlloc", "cuMemAllocHost", "cuEventCreate"} <= set(first)
-    assert not {"cuMemAlloc", "cuMemAllocHost", "cuEventCreate", "cuEventSynchronize", "cuStreamSynchronize"} & set(
-        second
-    )
+    work = ["cuMemsetD8Async", "cuLaunchKernel", "cuMemcpyDtoHAsync", "cuEventRecord"]
+    assert second == ["cuStreamIsCapturing", *work]
     assert again.matrix.sum() == 6
     assert calls(log) == ["cuEventSynchronize"]
 
@@ -54,25 +65,42 @@ def main(log: Path, fake: Any) -> None:
     count_labels(other, other, num_classes=2)
     assert "cuStreamWaitEvent" not in calls(log)
 
-    # Into a graph: also what was never called before on that stream, as this thread allows itself to allocate.
+    # Into a graph: also what was never called before on that stream, as this thread may allocate, and load a kernel.
     gc.collect()
     fake.fake_capture(1)
     other.stream = 11
     captured = count_labels(other, other, num_classes=2)
     assert "cuEventRecord" not in calls(log)
+    refused(lambda: captured.matrix, "while the CUDA graph that counts it is captured")
+    refused(lambda: count_labels(wide, wide), "declare the labels")
+    mask = Tensor(TRUE.astype("i2"), stream=11)
+    loaded = count_labels(other, other, mask=mask, num_classes=2)
+    assert "cuModuleLoadData" in calls(log)
     fake.fake_capture(0)
+    assert loaded.matrix.sum() == 4
+    assert calls(log) == ["cuStreamIsCapturing", "cuCtxSynchronize"]
     assert captured.matrix.sum() == 6
-    assert calls(log) == ["cuCtxSynchronize"]
+    count_labels(other, other, num_classes=2)
+    assert "cuMemAlloc" in calls(log)  # what the graphs work with is theirs
+
+    # The stream of each thread is another one for each.
+    other.stream = 2
+    before = len(found._lanes)
+    for _ in range(2):
+        thread = threading.Thread(target=count_labels, args=(other, other), kwargs={"num_classes": 2})
+        thread.start()
+        thread.join()
+    count_labels(other, other, num_classes=2)
+    assert len(found._lanes) >= before + 2
 
     # Work space of many streams is not kept for ever.
     for stream in range(100, 150):
         other.stream = stream
         count_labels(other, other, num_classes=2)
     assert calls(log).count("cuMemFree") >= 15
-    assert len(found._room) <= 35
+    assert len(found._lanes) <= 35
 
     # Large memory of the CPU is not kept.
-    wide = Tensor(np.arange(3000).reshape(1, 3000), stream=7)
     assert count_labels(wide, wide, num_classes=3000).matrix.trace(axis1=1, axis2=2) == 3000
     assert "cuMemFreeHost" in calls(log)
 
@@ -86,6 +114,20 @@ def main(log: Path, fake: Any) -> None:
         raise AssertionError("counted without memory")
     fake.fake_full(0)
     assert count_labels(other, other, num_classes=2).matrix.sum() == 6
+
+    fake.fake_old(1)
+    refused(
+        lambda: count_labels(other, Tensor(TRUE.astype("i4"), stream=200), num_classes=2),
+        "for a driver of CUDA 13.0: install",
+    )
+    fake.fake_old(0)
+
+    # What is uploaded is not kept for ever.
+    _ = calls(log)
+    for label in range(1100):
+        count_labels(true, true, labels=[0, 1, 10 + label])
+    assert calls(log).count("cuMemFree") >= 80
+    assert len(found._uploads) == 1024
 
     if os.fork() == 0:
         try:
@@ -101,7 +143,7 @@ def main(log: Path, fake: Any) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        driver.compiled = lambda what, architecture: Compiled(  # type: ignore[assignment]
+        nvidia.compiled = lambda what, architecture: Compiled(  # type: ignore[assignment]
             os.fsencode(built(what, folder)) + b"\0", architecture
         )
         main(Path(os.environ["FAKE_DRIVER_LOG"]), ctypes.CDLL(sys.argv[1]))
