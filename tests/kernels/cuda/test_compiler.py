@@ -64,6 +64,7 @@ WAYS = [  # classes, activation, soft, types of scores and truth, masked, steps,
     (32, "softmax", False, "half", "i64", True, (1,), USUAL),
     (105, "softmax", False, "bfloat16", "u8", False, (1,), USUAL), (8, "softmax", True, "float", "float", True, (9, 2), ALL),
     (32, "softmax", True, "half", "half", True, (9, 2), ALL), (256, None, True, "float", "u8", False, (1,), ALL),
+    (4, "softmax", False, "float", "u8", False, (1,), ("argmax",)),
     (1, "sigmoid", False, "float", "boolean", False, (1,), USUAL), (20, "sigmoid", True, "half", "float", True, (9, 2), ALL),
 ]  # fmt: skip
 

@@ -25,6 +25,7 @@ struct Job {
 constexpr int TILE = 4 * THREADS, WARPS = THREADS / 32;
 constexpr bool LOGS = CROSS_ENTROPY || FOCAL || SMOOTHING;
 
+#if ROWS  // none where only the most probable classes are asked for
 // What a voxel adds to the sums of a class.
 struct Terms {
   float values[ROWS];
@@ -69,6 +70,7 @@ __device__ inline Terms terms_of(const Job &job, const Chance &chance, float t) 
 #endif
   return terms;
 }
+#endif
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const Job job) {
   __shared__ double sums[ROWS * CHANNELS + 1];
