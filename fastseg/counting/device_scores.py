@@ -28,8 +28,8 @@ def sum_on_device(given: ScoreInputs, backend: str) -> Callable[[Any], None]:
     missing = sorted(options.quantities - module.SCORE_QUANTITIES)
     if missing:
         raise ValueError(
-            f"quantities: expected some of {sorted(module.SCORE_QUANTITIES)} on a GPU, found {missing}; pass .cpu() arrays for "
-            "these"
+            f"quantities: expected some of {sorted(module.SCORE_QUANTITIES)} on a GPU, found {missing}; pass .cpu() arrays "
+            "for these"
         )
     scores, bases = _on_device(given, module, None)
     if not given.y_score.size:
