@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.kernels.numba.surface_close import close_offsets, count_close
 from fastseg.kernels.numba.surface_elements import (
     KIND_SHIFT,
     LEAST,
@@ -223,6 +224,11 @@ class SurfaceMeasurer:
     def _search(self, job: _Job) -> None:
         """Keep the distances of a piece, and their numbers, in any order of pieces."""
         grid, kinds, reach = self._grid, self._parts, self._grid.reach
+        if kinds == 1:
+            left = self._search_close(job)
+            if not left.size:
+                return
+            job = job._replace(elements=left)
         scratch = grid.scratch()
         height, width = job.box[4:6].tolist()
         number = search_near()(
@@ -242,6 +248,20 @@ class SurfaceMeasurer:
         if missed:
             self._search_far(job.row, job.elements[scratch.missed[1 : missed + 1]], job.others, job.box)
         grid.give_back(scratch)
+
+    def _search_close(self, job: _Job) -> Array:
+        """Keep the distances of those elements that others are very near to; return the rest."""
+        close = close_offsets(self._grid, self._task.max_distance)
+        counts, left = np.zeros(close.roots.size, np.int64), np.empty(job.elements.size, np.uint64)
+        first = np.zeros(2, np.uint64)
+        number = count_close()(
+            job.elements, self._grid.shifts, job.box, job.bits, close.offsets, close.roots, counts, left, first
+        )
+        there = counts.nonzero()[0]
+        if there.size:
+            self._farthest[job.row].append((-float(close.roots[first[1]]), self._place(first[0])))
+            self._found[job.row].append(_Found(close.roots[there], counts[there], np.zeros(there.size, np.int16)))
+        return left[:number]
 
     def _search_far(self, row: int, elements: Array, others: Array, box: Array) -> None:
         """Keep the distances of elements of whom no other is near by."""
