@@ -137,7 +137,7 @@ def count_pair_inputs(
 
 def room_for_pairs() -> Room:
     """Return room for as many pairs as the memory that there is has."""
-    return Room(_most_pairs, _CERTAIN)
+    return Room(_most_pairs, min(_CERTAIN, MOST_PAIRS))
 
 
 def _most_pairs() -> int:
