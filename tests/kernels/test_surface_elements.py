@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.surface_paths import both_ways
+from support.surface_paths import all_ways
 
 from fastseg import surface_distances
 from fastseg.kernels.numba import surface_slabs
@@ -24,8 +24,8 @@ def test_all_ways_to_scan_find_the_same(monkeypatch: pytest.MonkeyPatch, shape: 
         true.flags.writeable = False
         options: Any = {"spacing": 1, "num_classes": 4, "border": border}
         expected = surface_distances(true, pred, backend="numpy", **options)
-        assert both_ways(true, pred, **options) == expected
-        assert both_ways(np.asfortranarray(true), pred, **options) == expected
+        assert all_ways(true, pred, **options) == expected
+        assert all_ways(np.asfortranarray(true), pred, **options) == expected
         for surface in ("object", "surfel"):
             one, other = (
                 surface_distances(true, pred, surface=surface, backend=backend, **options)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from support.surface_oracle import elements
-from support.surface_paths import both_ways
+from support.surface_paths import all_ways
 
 from fastseg import surface_distances
 from fastseg.kernels import BACKENDS
@@ -30,7 +30,7 @@ def test_what_is_beyond_a_limit_is_infinite(seed: int, share: float, limit: floa
     true, pred = (random.random((2, *shape)) < share) & (random.random(shape) < 0.5)
     options: Any = {"spacing": SPACING[-len(shape) :], "labels": [1]}
     whole = surface_distances(true, pred, backend="numpy", **options)
-    found = both_ways(true, pred, max_distance=limit, **options)
+    found = all_ways(true, pred, max_distance=limit, **options)
     assert found == surface_distances(true, pred, max_distance=limit, backend="numpy", **options)
     for direction in ("true_to_pred", "pred_to_true"):
         every = np.repeat(*whole.row(0, 1, direction))

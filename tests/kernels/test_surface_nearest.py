@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.surface_paths import both_ways
+from support.surface_paths import all_ways
 
 from fastseg import surface_distances
 from fastseg.kernels.numba import surface_nearest
@@ -17,7 +17,7 @@ from fastseg.kernels.numba.surface_nearest import reach_of
 def same(true: Any, pred: Any, **options: Any) -> None:
     """Raise AssertionError where the backends differ."""
     expected = surface_distances(true, pred, backend="numpy", **options)
-    assert both_ways(true, pred, **options) == expected
+    assert all_ways(true, pred, **options) == expected
 
 
 def test_room_for_masks_may_run_out(monkeypatch: pytest.MonkeyPatch) -> None:

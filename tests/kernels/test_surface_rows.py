@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from support.surface_paths import both_ways
+from support.surface_paths import all_ways
 
 from fastseg import surface_distances
 from fastseg.kernels.numba.surface_rows import sort_distances
@@ -40,7 +40,7 @@ def test_one_call_and_stages_agree(
     }
     if masked:
         options["mask"] = random.random(shape) < 0.95
-    both_ways(true.astype(dtype), pred.astype(dtype), **options)
+    all_ways(true.astype(dtype), pred.astype(dtype), **options)
 
 
 @pytest.mark.parametrize("surface", ["voxel", "surfel", "object"])
@@ -48,19 +48,19 @@ def test_more_elements_than_are_searched_together(surface: str) -> None:
     random = np.random.default_rng(3)
     true, pred = (random.random((32, 33, 34)) < share for share in (0.6, 0.002))
     pred[20:] = False
-    found = both_ways(true, pred, spacing=(0.7, 1, 1), surface=surface)
+    found = all_ways(true, pred, spacing=(0.7, 1, 1), surface=surface)
     assert found.elements[0, 0, 0] > 1 << 14
-    both_ways(true, np.zeros_like(pred), spacing=1, surface=surface)
+    all_ways(true, np.zeros_like(pred), spacing=1, surface=surface)
 
 
 def test_regions_that_overlap_and_channels_are_measured_together() -> None:
     true, pred = np.random.default_rng(1).integers(0, 4, (2, 3, 20, 30))
     regions = {"a": [1, 2], "b": [2, 3], "all": [1, 2, 3], "none": 9}
-    found = both_ways(true, pred, spacing=(1, 0.5), regions=regions, sample_axis=0)
+    found = all_ways(true, pred, spacing=(1, 0.5), regions=regions, sample_axis=0)
     for name, labels in (("a", [1, 2]), ("b", [2, 3]), ("all", [1, 2, 3])):
         masks = [np.isin(each, labels) for each in (true, pred)]
-        assert found.select([name]).rename({name: 1}) == both_ways(*masks, spacing=(1, 0.5), sample_axis=0)
-    channels = both_ways(true == 1, pred == 1, spacing=(1, 0.5), channel_axis=0)
+        assert found.select([name]).rename({name: 1}) == all_ways(*masks, spacing=(1, 0.5), sample_axis=0)
+    channels = all_ways(true == 1, pred == 1, spacing=(1, 0.5), channel_axis=0)
     assert channels.elements.shape == (1, 3, 2)
     for k in range(3):
         alone = surface_distances(true[k] == 1, pred[k] == 1, spacing=(1, 0.5))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from support.surface_paths import both_ways
+from support.surface_paths import all_ways
 from support.surface_peers import blobs
 
 import fastseg
@@ -79,7 +79,7 @@ def maps(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
 def test_backends_agree(drawn: tuple[np.ndarray, np.ndarray, dict[str, Any]]) -> None:
     true, pred, options = drawn
     numpy = surface_distances(true, pred, backend="numpy", **options)
-    assert both_ways(true, pred, **options) == numpy
+    assert all_ways(true, pred, **options) == numpy
 
 
 @settings(max_examples=60)

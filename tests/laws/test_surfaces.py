@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from support.layouts import arrange
 from support.surface_oracle import distances, elements
-from support.surface_paths import both_ways
+from support.surface_paths import all_ways
 
 from fastseg import SurfaceDistances, surface_distances
 from fastseg.kernels import BACKENDS
@@ -88,7 +89,7 @@ def test_backends_agree_to_the_last_bit(pair: Any, data: Any) -> None:
     )
     before = true.copy(), pred.copy()
     expected = surface_distances(true, pred, spacing=spacing, backend="numpy", **options)
-    assert both_ways(true, pred, spacing=spacing, **options) == expected
+    assert all_ways(true, pred, spacing=spacing, **options) == expected
     assert (true == before[0]).all()
     assert (pred == before[1]).all()
 
@@ -102,7 +103,7 @@ def test_what_lies_far_apart_is_found(shape: tuple[int, ...], seed: int) -> None
     spacing = tuple(random.choice(SPACINGS, len(shape)).tolist())
     true, pred = (random.random(shape) < share for share in (0.02, 3 / np.prod(shape)))
     true.flat[0] = pred.flat[-1] = True
-    assert both_ways(true, pred, spacing=spacing) == surface_distances(true, pred, spacing=spacing, backend="numpy")
+    assert all_ways(true, pred, spacing=spacing) == surface_distances(true, pred, spacing=spacing, backend="numpy")
 
 
 def test_thin_sheets_and_balls_within_balls() -> None:
@@ -113,7 +114,7 @@ def test_thin_sheets_and_balls_within_balls() -> None:
     balls = np.stack([squares <= 18**2, squares <= 5**2])
     for true, pred in (sheets, balls):
         for spacing in (1, (0.3, 0.3, 5)):
-            assert both_ways(true, pred, spacing=spacing) == surface_distances(
+            assert all_ways(true, pred, spacing=spacing) == surface_distances(
                 true, pred, spacing=spacing, backend="numpy"
             )
 
@@ -199,7 +200,8 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(surface_slabs, "_VOXELS", 5000)
     monkeypatch.setattr(surfaces, "PIECE", 300)
     monkeypatch.setattr(surfaces, "_MOST_WORDS", 9000)
-    for threads in (1, 3):
+    for threads, few in itertools.product((1, 3), (-1, surfaces._FEW)):
+        monkeypatch.setattr(surfaces, "_FEW", few)
         fastseg.set_num_threads(threads)
         try:
             assert surface_distances(true, pred, **options) == whole

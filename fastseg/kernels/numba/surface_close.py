@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import types
 
 from fastseg.kernels.numba.jit import device, kernel
 from fastseg.kernels.numba.simd.lanes import popcount, trailing_zeros
-from fastseg.kernels.numba.stages import own
+from fastseg.kernels.numba.stages import own, stage_of
 from fastseg.kernels.numba.surface_elements import place_in_box
 from fastseg.kernels.numba.surface_grid import Grid
 
-__all__ = ["Close", "close_offsets", "count_close"]
+__all__ = ["Close", "close", "close_offsets", "count_close"]
 
 Array = npt.NDArray[Any]
 U = np.uint64
@@ -136,8 +137,13 @@ def close_words(
     return number
 
 
+_LISTS, _INTS = own(np.uint64, 1), own(np.int64, 1)
+_CLOSE = (_LISTS, _INTS, _INTS, _LISTS, own(np.int64, 2), own(np.float64, 1), _INTS, _LISTS, _LISTS)
+#: `close_words`, as another kernel calls it.
+close = stage_of(close_words, types.int64, *_CLOSE)
+
+
 @functools.cache
 def count_close() -> Any:
     """Return the compiled `close_words`."""
-    words, ints = own(np.uint64, 1), own(np.int64, 1)
-    return close_words.specialise(words, ints, ints, words, own(np.int64, 2), own(np.float64, 1), ints, words, words)
+    return close_words.specialise(*_CLOSE)

@@ -1,4 +1,4 @@
-"""Searches, counts and sorts the distances of all surfaces of a small image in one call, as calls cost more than they do."""
+"""Searches, counts and sorts the distances of all surfaces in one call, where they are few: calls cost more than they do."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numba import types
 
 from fastseg.kernels.numba.jit import device, kernel
 from fastseg.kernels.numba.stages import own
+from fastseg.kernels.numba.surface_close import Close, close
 from fastseg.kernels.numba.surface_elements import KIND_SHIFT, NUMBER, group_words
 from fastseg.kernels.numba.surface_grid import Grid
 from fastseg.kernels.numba.surface_nearest import Scratch, fill_words, near, set_box
@@ -69,19 +70,21 @@ def count_alone(elements: Any, nowhere: Any, kinds: Any, counts: Any, touched: A
 
 @kernel
 def row_words(
-    near_address: Any, true: Any, pred: Any, tallies: Any, axes: Any, scanned: Any, shifts: Any, along_z: Any, along_y: Any,
-    along_x: Any, reach: Any, limit: Any, closed: Any, levels: Any, squares: Any, kinds: Any, arena: Any, tables: Any,
-    known: Any, recent: Any, counts: Any, touched: Any, missed: Any, farthest: Any, cursors: Any, grouped: Any, boxes: Any,
-    bits: Any, starts: Any, distances: Any, weights: Any, kinds_of: Any, places: Any, far: Any, far_starts: Any,
+    near_address: Any, close_address: Any, true: Any, pred: Any, tallies: Any, axes: Any, scanned: Any, shifts: Any,
+    along_z: Any, along_y: Any, along_x: Any, reach: Any, limit: Any, closed: Any, levels: Any, squares: Any, kinds: Any,
+    arena: Any, tables: Any, known: Any, recent: Any, counts: Any, touched: Any, missed: Any, farthest: Any, offsets: Any,
+    roots: Any, hits: Any, left: Any, close_farthest: Any, cursors: Any, grouped: Any, boxes: Any, bits: Any, starts: Any,
+    distances: Any, weights: Any, kinds_of: Any, places: Any, far: Any, far_starts: Any,
 ) -> None:  # fmt: skip
     """Write the distances of each surface to the other one, increasing, and how many elements of which kind have each.
 
     Row 2 k + which is the surface of class k in the truth (0) or the prediction (1); its distances begin at starts[row].
     `true` and `pred` are the elements as scans find them, with z and y shifted by `scanned`; tallies[which] says what there is
     of each class; axes[a] is the axis of the scan that is axis a of the search. `grouped` becomes the elements of the truth,
-    class by class, then those of the prediction; those of a class end at cursors[which, k]. What `near_words` misses is copied
-    to `far`, from far_starts[row] on, and is in no distance. places[row] becomes where the first of the elements with the
-    largest distance is in the scan, −1 of none.
+    class by class, then those of the prediction; those of a class end at cursors[which, k]. Of elements of one kind those are
+    counted first that others are close to, with room for their `hits` and for what is `left`. What `near_words` misses is
+    copied to `far`, from far_starts[row] on, and is in no distance. places[row] becomes where the first of the elements with
+    the largest distance is in the scan, −1 of none.
     """
     classes = tallies.shape[1]
     end = np.int64(0)
@@ -111,10 +114,20 @@ def row_words(
             begin = stop - tallies[which, k, NUMBER]
             box, there = boxes[1 - which], bits[(1 - which) * half : (2 - which) * half]
             allowance = max(np.int64(4096), box[4] * box[5] // 4)
-            most = -1.0
+            most, element = -1.0, U(0)
             while begin < stop:
                 piece = grouped[begin : min(begin + touched.size, stop)]
                 begin += piece.size
+                if both and kinds == 1:
+                    size = close(close_address, piece, shifts, box, there, offsets, roots, hits, left, close_farthest)
+                    for i in range(roots.size):
+                        if hits[U(i)] != 0:
+                            distances[U(last)], weights[U(last)], kinds_of[U(last)] = roots[U(i)], hits[U(i)], 0
+                            hits[U(i)] = 0
+                            last += 1
+                    if size < piece.size and roots[U(close_farthest[1])] > most:
+                        most, element = roots[U(close_farthest[1])], close_farthest[0]
+                    piece = left[:size]
                 if both:
                     number = near(
                         near_address, piece, shifts, box, there, along_z, along_y, along_x, reach, limit, closed, allowance,
@@ -123,12 +136,10 @@ def row_words(
                     for i in range(missed[0]):
                         far[U(beyond)] = piece[U(missed[U(i + 1)])]
                         beyond += 1
-                    if farthest[0] > most:
-                        most = farthest[0]
-                        element = piece[U(farthest[1])] & _COORDINATES
-                        places[row, 0] = element >> U(scanned[0])
-                        places[row, 1] = (element >> U(scanned[1])) & ((_ONE << U(scanned[0] - scanned[1])) - _ONE)
-                        places[row, 2] = element & ((_ONE << U(scanned[1])) - _ONE)
+                    if farthest[0] >= 0:
+                        one = piece[U(farthest[1])] & _COORDINATES
+                        if farthest[0] > most or (farthest[0] == most and one < element):
+                            most, element = farthest[0], one
                 else:
                     number = count_alone(piece, squares.size - 1, kinds, counts, touched)
                 for i in range(number):
@@ -137,6 +148,10 @@ def row_words(
                     kinds_of[U(last)] = place % kinds
                     counts[U(place)] = 0
                     last += 1
+            if most >= 0:
+                places[row, 0] = element >> U(scanned[0])
+                places[row, 1] = (element >> U(scanned[1])) & ((_ONE << U(scanned[0] - scanned[1])) - _ONE)
+                places[row, 2] = element & ((_ONE << U(scanned[1])) - _ONE)
             at = sort_distances(distances, weights, kinds_of, at, last)
     starts[2 * classes], far_starts[2 * classes] = at, beyond
 
@@ -161,14 +176,20 @@ def _rows() -> Any:
         own(np.uint64, 1), own(np.float64, 1), own(np.int64, 1), own(np.int32, 1), types.int64
     )  # fmt: skip
     return row_words.specialise(
-        number, words, words, own(np.int64, 3), ints, ints, ints, floats, floats, floats, ints, types.float64, number, floats,
-        floats, number, words, shorts, own(np.uint64, 2), words, shorts, ints, shorts, floats, own(np.int64, 2), words,
-        own(np.int64, 2), words, ints, floats, ints, own(np.int16, 1), own(np.int64, 2), words, ints,
+        number, number, words, words, own(np.int64, 3), ints, ints, ints, floats, floats, floats, ints, types.float64, number,
+        floats, floats, number, words, shorts, own(np.uint64, 2), words, shorts, ints, shorts, floats, own(np.int64, 2),
+        floats, ints, words, words, own(np.int64, 2), words, own(np.int64, 2), words, ints, floats, ints, own(np.int16, 1),
+        own(np.int64, 2), words, ints,
     )  # fmt: skip
 
 
-def measure_rows(grid: Grid, scratch: Scratch, true: Array, pred: Array, tallies: Array) -> Rows:
-    """Return the distances of all classes, given the elements of both maps, whose kinds are fewer than the grid's."""
+def measure_rows(
+    grid: Grid, scratch: Scratch, offsets: Close, true: Array, pred: Array, tallies: Array, map_words: int
+) -> Rows:
+    """Return the distances of all classes, given the elements of both maps, whose kinds are fewer than the grid's.
+
+    The bit map of a class takes up to `map_words`.
+    """
     count, size, reach = tallies.shape[1], true.size + pred.size, grid.reach
     rows = Rows(
         starts=np.empty(2 * count + 1, np.int64),
@@ -182,10 +203,11 @@ def measure_rows(grid: Grid, scratch: Scratch, true: Array, pred: Array, tallies
         ends=np.empty((2, count), np.int64),
     )
     _rows()(
-        near.address(), true, pred, tallies, grid.axes, grid.scanned, grid.shifts, *grid.searched, reach.offsets, reach.limit,
-        int(reach.closed), reach.levels, reach.squares, grid.kinds, scratch.arena, scratch.tables, scratch.known,
-        scratch.recent, scratch.counts, scratch.touched, scratch.missed, scratch.farthest, rows.ends, rows.grouped,
-        np.empty((2, 8), np.int64), np.empty(2 * grid.words, np.uint64), rows.starts, rows.distances, rows.weights, rows.kinds,
-        rows.places, rows.far, rows.far_starts,
+        near.address(), close.address(), true, pred, tallies, grid.axes, grid.scanned, grid.shifts, *grid.searched,
+        reach.offsets, reach.limit, int(reach.closed), reach.levels, reach.squares, grid.kinds, scratch.arena, scratch.tables,
+        scratch.known, scratch.recent, scratch.counts, scratch.touched, scratch.missed, scratch.farthest, offsets.offsets,
+        offsets.roots, np.zeros(offsets.roots.size, np.int64), np.empty(scratch.touched.size, np.uint64),
+        np.empty(2, np.uint64), rows.ends, rows.grouped, np.empty((2, 8), np.int64), np.empty(2 * map_words, np.uint64),
+        rows.starts, rows.distances, rows.weights, rows.kinds, rows.places, rows.far, rows.far_starts,
     )  # fmt: skip
     return rows

@@ -49,6 +49,8 @@ Array = npt.NDArray[Any]
 
 #: Words of a bit map of a small image, up to which all is done in one call.
 _SMALL_MAP = 1 << 17
+#: Elements up to which all are searched in one call: two threads are as fast where these are twice as many.
+_FEW = 1 << 17
 #: Words of the bit maps that are there at the same time.
 _MOST_WORDS = 1 << 21
 _NO_WORDS, _NO_KINDS = np.empty(0, np.uint64), np.empty(0, np.int64)
@@ -73,7 +75,7 @@ class _Found(NamedTuple):
 
 
 class SurfaceMeasurer:
-    """Measures layer by layer: a small image all in one call, others in stages."""
+    """Measures layer by layer: a small image all in one call, few elements too once they are found, others in stages."""
 
     def __init__(self, task: SurfaceTask) -> None:
         self._task = task
@@ -108,6 +110,9 @@ class SurfaceMeasurer:
 
             yield len(found), find
             number = slabs.number
+            if len(self._task.layers) == 1 and sum(each.size for each in found) <= _FEW:
+                yield 1, lambda _: self._measure_slabs(found, tallies)  # noqa: B023 - done before there are others
+                return
             maps = [_Elements(found[at : at + number], tallies[at : at + number]) for at in (0, number)]
             found.clear()
 
@@ -151,8 +156,26 @@ class SurfaceMeasurer:
             found[0].append(true)
             found[1].append(pred)
         true, pred = (each[0] if len(each) == 1 else np.concatenate(each) for each in found)
+        self._measure_few(true, pred, tallies, grid.words)
+
+    def _measure_slabs(self, found: list[Array], tallies: Array) -> None:
+        """Measure the elements of the slabs of one map, then of the other, of which there are few altogether."""
+        number = len(found) // 2
+        true, pred = (np.concatenate(each) for each in (found[:number], found[number:]))
+        slabs = tallies.reshape(2, number, *tallies.shape[1:])
+        whole = np.concatenate(
+            [slabs[..., :LEAST].sum(1), slabs[..., LEAST:MOST].min(1), slabs[..., MOST:].max(1)], axis=-1
+        )
+        boxes = (
+            _box(tally[LEAST:MOST], tally[MOST:], self._grid.axes) for each in whole for tally in each if tally[NUMBER]
+        )
+        self._measure_few(true, pred, whole, max(map(_size, boxes), default=0))
+
+    def _measure_few(self, true: Array, pred: Array, tallies: Array, map_words: int) -> None:
+        """Measure the elements of both maps in one call, with room for the bit map of a class."""
+        task, grid = self._task, self._grid
         scratch = grid.scratch()
-        rows = measure_rows(grid, scratch, true, pred, tallies)
+        rows = measure_rows(grid, scratch, close_offsets(grid, task.max_distance), true, pred, tallies, map_words)
         grid.give_back(scratch)
         end, axes, far = rows.starts[-1], len(task.spacing), rows.far_starts.tolist()
         if not far[-1]:
