@@ -26,9 +26,11 @@ __all__ = [
     "Conversion",
     "Layout",
     "Pieces",
+    "Slabs",
     "in_memory_order",
     "layout_of",
     "rows_of_samples",
+    "slabs_of",
     "trailing_block",
 ]
 
@@ -48,6 +50,8 @@ BLOCK_BYTES = 1 << 18
 _LEAST_ROW = 256
 #: Axes shorter than this are not worth a transposition.
 _LEAST_PLANE = 8
+#: Rows of a slab, bytes of the widest array up to which it has all planes, and from which a volume is cut into such.
+_SLAB_ROWS, _SLAB_BYTES, _LEAST_VOLUME = 32, 1 << 26, 1 << 25
 
 
 class Conversion(NamedTuple):
@@ -164,6 +168,42 @@ class Pieces:
             piece = slice(job * self.length, (job + 1) * self.length)
             arrays = [None if a is None else a[piece] for a in arrays]
         return (Span(tuple(arrays), 1, arrays[0].size, (0, 0, 0, 0)),)
+
+
+class Slabs:
+    """A way to walk through contiguous volumes (Z, Y, X), and a mask: each job is some rows of many planes, where they lie.
+
+    What is near to each other is walked through together: of many segments few are met in a job, but these again and again.
+    """
+
+    def __init__(self, arrays: Sequence[Any]) -> None:
+        self.shape = planes, rows, columns = arrays[0].shape
+        self.flat = [None if a is None else a.reshape(-1) for a in arrays]
+        one = max(a.itemsize for a in arrays if a is not None) * _SLAB_ROWS * columns
+        self.planes = min(planes, max(_SLAB_ROWS, _SLAB_BYTES // one))
+        self.across = -(-rows // _SLAB_ROWS)
+        self.jobs = -(-planes // self.planes) * self.across
+
+    def spans(self, job: int) -> tuple[Span]:
+        """Return the span of a job."""
+        planes, rows, columns = self.shape
+        first, row = (a * b for a, b in zip(divmod(job, self.across), (self.planes, _SLAB_ROWS), strict=True))
+        start, step = (first * rows + row) * columns, rows * columns
+        arrays = (*(None if a is None else a[start:] for a in self.flat), None)
+        steps = tuple(0 if a is None else step for a in arrays)
+        return (Span(arrays, min(self.planes, planes - first), min(_SLAB_ROWS, rows - row) * columns, steps),)  # type: ignore[arg-type]
+
+
+def slabs_of(arrays: Sequence[Array | None], conversions: Sequence[Conversion | None]) -> Slabs | None:
+    """Return the way to walk through two large contiguous volumes of many labels, and a mask; None for others."""
+    if any(conversions) or arrays[0] is None or arrays[0].ndim != 3:
+        return None
+    for views in (arrays, [None if a is None else a.T for a in arrays]):
+        if all(a is None or a.flags.c_contiguous for a in views):
+            first: Any = views[0]
+            worth = first.shape[0] >= _LEAST_PLANE and first.shape[1] >= 2 * _SLAB_ROWS
+            return Slabs(views) if worth and first.nbytes >= _LEAST_VOLUME else None
+    return None
 
 
 def layout_of(

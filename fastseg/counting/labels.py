@@ -15,7 +15,7 @@ from fastseg.arrays import labels as inputs
 from fastseg.arrays.array_likes import float32_of_bits
 from fastseg.arrays.classes import MAX_CLASSES, Classes
 from fastseg.arrays.diagnosis import Rejected, explain_labels
-from fastseg.arrays.label_spans import Layout, Pieces, layout_of, rows_of_samples
+from fastseg.arrays.label_spans import Layout, Pieces, Slabs, layout_of, rows_of_samples, slabs_of
 from fastseg.arrays.labels import LabelInputs
 from fastseg.counting.device_labels import count_on_device
 from fastseg.counting.jobs import check_compute, check_sums, mask_conversion, run_layouts, weight_conversion
@@ -354,8 +354,9 @@ def count_into(
     counter: Callable[[], AbstractContextManager[Any]],
     transpose: Callable[..., None],
     declared: Declared | None = None,
+    many: bool = False,
 ) -> None:
-    """Count a pair of label maps in the memory of the CPU by counters of a backend; `add` each part to a sample.
+    """Count a pair of maps, of few or `many` labels, in the memory of the CPU by counters of a backend; `add` parts.
 
     Raises
     ------
@@ -370,10 +371,12 @@ def count_into(
     arrays = (given.y_true, given.y_pred, given.mask, given.weight)
     rows = rows_of_samples(arrays, conversions) if given.sample_axis == 0 else None
 
-    def layout(n: int) -> Layout | Pieces:
+    def layout(n: int) -> Layout | Pieces | Slabs:
         if rows is not None:
             return Pieces([None if row is None else row[n] for row in rows], given.num_samples)
-        return layout_of(given.sample(n), conversions, transpose, samples=given.num_samples)
+        sample = given.sample(n)
+        slabs = slabs_of(sample[:3], conversions) if many and given.weight is None else None
+        return slabs or layout_of(sample, conversions, transpose, samples=given.num_samples)
 
     def fold(results: list[tuple[int, Pairs | Square | None]]) -> None:
         for sample, pairs in results:

@@ -125,7 +125,8 @@ def count_pair_inputs(
     totals = PairTotals(given.num_samples, ignored, weighted=weighted, module=module, room=room)
     dtypes = (given.y_true.dtype, given.y_pred.dtype)
     try:
-        count_into(totals.add, given, lambda: module.sparse_counter(*dtypes, weighted, room), module.transpose_into)
+        counter = partial(module.sparse_counter, *dtypes, weighted, room)
+        count_into(totals.add, given, counter, module.transpose_into, many=True)
     except Rejected:
         # Seen as signed numbers all integers are labels, of the same bits.
         signed = {name: _signed(getattr(given, name)) for name in ("y_true", "y_pred")}

@@ -11,6 +11,7 @@ from support.layouts import arrange
 
 import fastseg
 from fastseg import PairCounts, count_labels, count_pairs
+from fastseg.arrays import label_spans
 
 RNG = np.random.default_rng(20)
 SHAPE = (5, 13, 70)
@@ -76,6 +77,30 @@ def test_samples_are_cases(axis: int) -> None:
 def test_memory_orders(order: str) -> None:
     t, p = arrange(TRUE, order), PRED.astype(np.uint64)
     assert count_pairs(t, p) == count_pairs(np.ascontiguousarray(t), p)
+
+
+@pytest.mark.parametrize("shape", [(40, 70, 33), (9, 64, 5), (33, 97, 1), (100, 65, 70)])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_large_volumes_are_counted_in_slabs(
+    shape: tuple[int, ...], order: Any, masked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    spans = label_spans.Slabs.spans
+    monkeypatch.setattr(label_spans.Slabs, "spans", lambda self, job: asked.append(job) or spans(self, job))
+    monkeypatch.setattr(label_spans, "_LEAST_VOLUME", 1)
+    monkeypatch.setattr(label_spans, "_SLAB_BYTES", 1 << 18)
+    random = np.random.default_rng(3)
+    sizes = shape[::-1] if order == "F" else shape
+    t, p = (np.asarray(random.integers(0, 50, sizes), "u8", order=order) for _ in range(2))
+    mask = np.asarray(random.random(sizes) < 0.7, order=order) if masked else None
+    pairs = count_pairs(t, p, mask=mask)
+    seen = Counter(zip(*(a[... if mask is None else mask].ravel().tolist() for a in (t, p)), strict=True))
+    assert (
+        asked
+        and dict(zip(zip(pairs.true.tolist(), pairs.pred.tolist(), strict=True), pairs.counts.tolist(), strict=True))
+        == seen
+    )
 
 
 def test_what_is_ignored_and_what_is_outside() -> None:
