@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastseg.arrays.arguments import checked_number, finite_number, integer, one_of
 from fastseg.arrays.array_likes import are_bool
 from fastseg.arrays.option_names import explained
-from fastseg.arrays.surfaces import SurfaceInputs, surface_inputs
+from fastseg.arrays.surfaces import SurfaceInputs, image_spacing, surface_inputs
 from fastseg.counting.boundaries import count_bands, count_skeletons
 from fastseg.counts import BoundaryCounts, CenterlineCounts
 from fastseg.kernels.numpy.boundaries import chebyshev_band, euclidean_band
@@ -42,7 +42,7 @@ def count_boundaries(
     *,
     distance: float | None = None,
     band: Band = "chebyshev",
-    spacing: float | Sequence[float] = 1.0,
+    spacing: float | Sequence[float] | None = None,
     num_classes: int | None = None,
     labels: Sequence[int] | npt.NDArray[Any] | None = None,
     regions: Regions | None = None,
@@ -64,7 +64,8 @@ def count_boundaries(
         is not in the image. "euclidean": those whose centres are *less* than `distance` from a voxel of the object with a face
         neighbour outside.
     spacing
-        The distance of neighbouring voxels along each axis, for ``band="euclidean"``.
+        The distance of neighbouring voxels along each axis, for ``band="euclidean"``; steps are of voxels. None: that of
+        images which know theirs, else 1, so that distances are in voxels.
     num_classes, labels, regions, sample_axis, channel_axis
         As in `surface_distances`.
 
@@ -87,10 +88,12 @@ def count_boundaries(
     (20, 6, 8)
     """
     one_of(band, "band", ("chebyshev", "euclidean"))
+    if spacing is None:
+        spacing = image_spacing(y_true=y_true, y_pred=y_pred) if band == "euclidean" else None
     given = surface_inputs(
         y_true,
         y_pred,
-        spacing=spacing,
+        spacing=1.0 if spacing is None else spacing,
         num_classes=num_classes,
         labels=labels,
         regions=regions,
@@ -124,7 +127,7 @@ def boundary_iou(
     distance: float | None = None,
     band: Band | None = None,
     convention: Literal["boundary-iou-api", "metrics-reloaded"] | None = None,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: float | Sequence[float] | None = None,
     num_classes: int | None = None,
     labels: Sequence[int] | npt.NDArray[Any] | None = None,
     regions: Regions | None = None,
@@ -147,7 +150,7 @@ def boundary_iou(
         What is near, as in `count_boundaries`. None: as there, or what the convention says.
     convention
         "boundary-iou-api": that of the authors: steps, 2% of the diagonal, and 0 of nothing. "metrics-reloaded": voxels nearer
-        than 1, and 1 of nothing; MetricsReloaded knows no spacing.
+        than 1, and 1 of nothing; MetricsReloaded knows no spacing, so that it is 1 unless another is given.
     spacing, num_classes, labels, regions, sample_axis, channel_axis
         As in `count_boundaries`.
 
@@ -176,6 +179,7 @@ def boundary_iou(
     usual: tuple[Band, float | None, float] = ("chebyshev", None, math.nan)
     if convention is not None:
         usual = _CONVENTIONS[one_of(convention, "convention", (*_CONVENTIONS,))]
+        spacing = 1.0 if spacing is None else spacing
     counts = count_boundaries(
         y_true,
         y_pred,

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.api.labels import count_each_label, count_labels
-from fastseg.api.later import then
+from fastseg.api.later import require_alone, require_second, then
 from fastseg.api.masks import count_masks
 from fastseg.api.pairs import function_of_pairs
 from fastseg.api.scores import sum_scores
 from fastseg.api.surface_calls import SURFACE_TEXT, function_of_surfaces
 from fastseg.arrays.arguments import keyword_options
 from fastseg.arrays.option_names import check_options
-from fastseg.counts import ScoreSums
+from fastseg.counts import BinaryCounts, LabelCounts, ScoreSums
 from fastseg.metrics import registry
 from fastseg.metrics.choice import score_functions, surface_metrics
 from fastseg.metrics.pairs import PAIR_METRICS, PairMetric
@@ -55,12 +55,12 @@ def function_of(name: str) -> Callable[..., Any]:
         raise ValueError(f"expected the name of a metric or loss, found {name!r}")
     if isinstance(entry, Metric):
         function, signature = _of_labels(name, entry)
-        text = _docstring(entry, _LABELS, {}, _LABELS_RETURNS)
+        text = _docstring(name, entry, _LABELS, {}, _LABELS_RETURNS)
     elif isinstance(entry, SurfaceMetric):
         function, signature = function_of_surfaces(name, entry)
         said = {"worst": f"{entry.worst:g}", "unit": "In the unit of the spacing" if entry.unit else "From 0 to 1"}
         said["conventions"] = ", ".join(f'"{each}"' for each in SURFACE_CONVENTIONS)
-        text = _docstring(entry, SURFACE_TEXT, said, "")
+        text = _docstring(name, entry, SURFACE_TEXT, said, "")
     elif isinstance(entry, PairMetric):
         function, signature, text = function_of_pairs(name, entry)
     else:
@@ -69,7 +69,7 @@ def function_of(name: str) -> Callable[..., Any]:
         sample_axis = signature.parameters["sample_axis"].default
         note = "" if sample_axis is None else f"; `sample_axis` is {sample_axis} unless given (None: a single case)"
         said = {"scores": entry.scores, "defaults": note, "needs": ", ".join(map(repr, entry.needs))}
-        text = _docstring(entry, _SCORES, said, entry.returns or _SCORES_RETURNS.format(*entry.range))
+        text = _docstring(name, entry, _SCORES, said, entry.returns or _SCORES_RETURNS.format(*entry.range))
     function.__name__ = function.__qualname__ = name
     function.__module__ = "fastseg"
     function.__signature__ = signature  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ def _of_labels(name: str, metric: Metric) -> tuple[Callable[..., Any], inspect.S
 
     def call(
         y_true: Any,
-        y_pred: Any,
+        y_pred: Any = None,
         *,
         average: registry.Average = None,
         zero_division: float = float("nan"),
@@ -92,13 +92,17 @@ def _of_labels(name: str, metric: Metric) -> tuple[Callable[..., Any], inspect.S
         **options: Any,
     ) -> npt.NDArray[np.float64] | float:
         chosen = {p.name: options.pop(p.name, p.default) for p in own}
+        given = {"average": average, "zero_division": zero_division, "include_background": include_background, **chosen}
+        if isinstance(y_true, LabelCounts | BinaryCounts):
+            asked = options if channel_axis is None else {"channel_axis": channel_axis, **options}
+            require_alone(name, y_true, "y_pred", y_pred, asked)
+            return metric(y_true, **given)
+        check_options(name, options, parameters if channel_axis is None else parameters_for_masks)
+        require_second(name, "y_pred", y_pred)
         if channel_axis is None:
-            check_options(name, options, parameters)
             counts = count(y_true, y_pred, **options)
         else:
-            check_options(name, options, parameters_for_masks)
             counts = count_masks(y_true, y_pred, channel_axis=channel_axis, **options)
-        given = {"average": average, "zero_division": zero_division, "include_background": include_background, **chosen}
         samples = options.get("sample_axis") is not None
         values: npt.NDArray[np.float64] | float = then(counts, functools.partial(_values, name, given, samples))
         return values
@@ -137,10 +141,9 @@ def _of_scores(name: str, entry: ScoreFunction) -> tuple[Callable[..., Any], ins
         first, second = given.pop("y_true"), given.pop(entry.scores, None)
         mine = {p.name: given.pop(p.name) for p in own if p.name in given}
         if isinstance(first, ScoreSums):
-            _check_alone(name, entry.scores, second, given)
+            require_alone(name, first, entry.scores, second, given)
             return entry(first, **mine)
-        if second is None:
-            raise TypeError(f"{name}() missing a required argument: '{entry.scores}'")
+        require_second(name, entry.scores, second)
         kept = {key: value for key in _KEPT_IN_SUMS & mine.keys() if (value := mine.pop(key)) is not None}
         asked = {**entry.defaults, **(entry.summing(mine) if entry.summing else {}), **given, **kept}
         return then(sum_scores(first, second, quantities=entry.needs, **asked), functools.partial(_value, name, mine))
@@ -160,20 +163,13 @@ def _value(name: str, given: Options, sums: ScoreSums) -> Any:
     return score_functions(curves=True)[name](sums, **given)
 
 
-def _check_alone(name: str, scores: str, second: Any, options: Options) -> None:
-    """Check that nothing is given beside sums that only arrays can be asked."""
-    if second is not None:
-        raise TypeError(f"{name}() of ScoreSums takes no {scores}: the sums have seen it (pass parameters by keyword)")
-    for option in options:
-        raise TypeError(f"{name}() of ScoreSums got an unexpected keyword argument {option!r}: it is for arrays")
-
-
 _LABELS = """{summary}
 
 Parameters
 ----------
 y_true, y_pred : array_like
-    True and predicted labels, as in `count_labels`; or with `channel_axis` masks, as in `count_masks`.
+    True and predicted labels, as in `count_labels`; or with `channel_axis` masks, as in `count_masks`. Or y_true is their
+    `LabelCounts` or `BinaryCounts`; then neither y_pred nor the options are given.
 average : {{None, "macro", "micro", "weighted"}}
     None: a value for each of the K classes. "macro": their mean. "micro": one ratio of their summed counts. "weighted":
     their mean, weighted by the classes' true counts. Means are over defined values.
@@ -203,7 +199,7 @@ Notes
 
 _LABELS_RETURNS = """value : float64 array of shape (K,), or float
     An array for ``average=None``; a float for an average, and for a metric that is one number for all classes together. With
-    ``sample_axis`` (N, K) or (N,) float64: a row or a number for each of the N samples along that axis."""
+    ``sample_axis``, and of counts, (N, K) or (N,) float64: a row or a number for each of the N samples or cases."""
 
 _SCORES = """{summary}
 
@@ -236,7 +232,7 @@ _SCORES_RETURNS = """value : float
     From {0:g} to {1:g}; float64 arrays where the parameters above say so."""
 
 
-def _docstring(entry: Entry, template: str, said: Options, returns: str) -> str:
+def _docstring(name: str, entry: Entry, template: str, said: Options, returns: str) -> str:
     """Return the docstring of a function of arrays, made of what is known of the entry."""
     text, title, examples = inspect.cleandoc(entry.function.__doc__ or "").partition("\nExamples\n--------\n")
     summary, _, notes = text.strip().partition("\n\n")
@@ -246,7 +242,7 @@ def _docstring(entry: Entry, template: str, said: Options, returns: str) -> str:
             f"{p.name}\n{textwrap.indent(textwrap.fill(entry.parameters[p.name], 116), '    ')}\n" for p in entry.own
         ),
         returns=returns,
-        source=textwrap.fill(f"{entry.formula}. Reference: {entry.reference}.", 120),
+        source=textwrap.fill(f"{entry.formula}. Reference: {entry.reference}.{entry.also_called(name)}", 120),
         notes=f"\n\n{notes}" if notes else "",
         examples=f"{title}>>> import fastseg\n{examples}\n" if examples else "",
         **said,

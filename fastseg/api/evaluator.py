@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastseg.api.batches import LabelBatches, ScoreBatches
+from fastseg.api.labels import checked_regions
 from fastseg.api.surface_batches import SurfaceBatches
 from fastseg.api.table import Scores
 from fastseg.arrays.classes import label_classes
@@ -18,35 +19,39 @@ __all__ = ["Evaluator"]
 
 
 class Evaluator:
-    """Adds up counts over batches, and computes scores of all of them at any time.
+    """Adds up counts over batches, and computes the scores of all of them at any time.
+
+    The batches are label maps; with ``scores=True`` probabilities or logits. With ``surfaces=True`` surfaces are measured too.
 
     Parameters
     ----------
     num_classes, labels, ignore_index, unknown, backend
-        As in `fastseg.count_labels`; with `scores`, `num_classes` is optional and checked, and `labels` and `unknown` are
-        not allowed.
+        As in `fastseg.count_labels`. With `scores`, `num_classes` may be left out, and `labels` and `unknown` must be.
     scores
-        True: the batches are probabilities or logits, and what is added up are their sums (`sums`).
+        True: the batches are probabilities or logits. Their sums are added up (`sums`).
     channel_axis, activation, class_weight, label_smoothing, quantities, bins, focal_gamma, scale
-        As in `fastseg.sum_scores`; only with `scores`. Without `quantities`, they are what the metrics need that are asked
-        for by name, else the default ones.
+        As in `fastseg.sum_scores`; only with `scores`. Without `quantities`, what is summed is what the `metrics` need, or the
+        default where no metrics are named.
     surfaces
-        True: surfaces are measured, too (of label maps, whose classes are declared), and metrics of these can be asked for.
-        Each update, or each of its samples, is a case then, as with `per_case`.
+        True: surfaces are measured too, of label maps whose classes are declared. `metrics` may then name those of surfaces.
+        Each update is a case of its own, as with `per_case`.
     spacing, surface, border
         As in `fastseg.surface_distances`; only with `surfaces`. `update` can be given another spacing.
     tolerance
         As in `fastseg.evaluate`; only with `surfaces`.
     per_case
-        True keeps a row for each update (for each sample, where `update` is given a sample axis) instead of adding all up;
-        scores are then means over the cases.
+        False: all updates are parts of one case. True: each update is a case, or each sample of it where `update` is given a
+        `sample_axis`. Scores are then means over the cases.
     metrics, names, zero_division
         As in `fastseg.evaluate`, or with `scores` as in `fastseg.evaluate_scores`.
+    regions
+        Unions of labels that are scored instead of the labels, as in `fastseg.evaluate`; not with `scores`.
 
     Notes
     -----
-    Soft Dice and the losses like it are means over cases. Without `per_case` all updates are parts of one case: soft Dice
-    is then that of all voxels pooled. For the mean over volumes, as V-Net has it, pass ``per_case=True``.
+    The soft Dice loss, and losses like it, are means over cases. Without `per_case` all updates are one case, whose loss is
+    that of all voxels together. V-Net's mean over volumes, which `fastseg.soft_dice_loss` takes, needs ``per_case=True``, and
+    ``update(..., sample_axis=0)`` where an update has several volumes.
 
     Examples
     --------
@@ -92,10 +97,13 @@ class Evaluator:
         metrics: str | Sequence[str] | None = None,
         names: Mapping[int, str] | None = None,
         zero_division: float = float("nan"),
+        regions: Mapping[str, int | Sequence[int]] | None = None,
         backend: str = "auto",
     ) -> None:
         self.per_case = per_case or surfaces
         self._scoring: dict[str, Any] = {"metrics": metrics, "names": names, "zero_division": zero_division}
+        united = None if regions is None else checked_regions(regions)
+        self._scoring["regions"] = united
         self._surfaces: SurfaceBatches | None = None
         if surfaces:
             if scores or (num_classes is None and labels is None):
@@ -103,7 +111,7 @@ class Evaluator:
                     "surfaces: expected declared classes of label maps (num_classes or labels); found none"
                 )
             self._surfaces = SurfaceBatches(
-                label_classes(num_classes, labels, ignore_index), spacing, surface, border, backend
+                label_classes(num_classes, labels, ignore_index), spacing, surface, border, backend, united
             )
             self._scoring["tolerance"] = tolerance
         elif spacing is not None or tolerance is not None or (surface, border) != ("voxel", "background"):

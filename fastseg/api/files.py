@@ -13,7 +13,7 @@ from fastseg.api.surface_files import FileSurfaces
 from fastseg.api.table import Scores
 from fastseg.arrays.arguments import integers
 from fastseg.arrays.classes import label_classes
-from fastseg.arrays.option_names import check_options
+from fastseg.arrays.option_names import check_options, explained
 from fastseg.counting.files import count_with_facts, warn_caller
 from fastseg.counts import LabelCounts
 from fastseg.labels.choices import choose_labels
@@ -28,6 +28,7 @@ from fastseg.volumes.sources import holds_scores
 __all__ = ["count_files", "evaluate_files"]
 
 
+@explained
 def count_files(
     reference: Path,
     prediction: Path,
@@ -215,7 +216,8 @@ def evaluate_files(
         for name, value in of_surfaces_only.items():
             if value is not None:
                 for each in [metrics] if isinstance(metrics, str) else metrics or ():
-                    known_metric(each)  # one that there is not is said first
+                    if each != "all":
+                        known_metric(each)  # one that there is not is said first
                 raise ValueError(
                     f"{name}: of metrics of surfaces (hd95, assd, nsd, ...), found none of them and {value!r}"
                 )

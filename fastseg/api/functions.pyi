@@ -16,7 +16,7 @@ from fastseg.metrics.surfaces import Combine, Direction, Tolerance
 
 def accuracy(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -34,7 +34,7 @@ def accuracy(
 ) -> npt.NDArray[np.float64] | float: ...
 def adapted_rand_error(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -46,7 +46,7 @@ def adapted_rand_error(
 ) -> AdjustedRandError: ...
 def adjusted_rand_error(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -58,7 +58,7 @@ def adjusted_rand_error(
 ) -> AdjustedRandError: ...
 def adjusted_rand_index(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -70,7 +70,7 @@ def adjusted_rand_index(
 ) -> float | npt.NDArray[np.float64]: ...
 def adjusted_rand_score(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -174,7 +174,7 @@ def average_symmetric_surface_distance(
 ) -> npt.NDArray[np.float64] | float: ...
 def balanced_accuracy(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -207,7 +207,7 @@ def brier_score(
 ) -> float | npt.NDArray[np.float64]: ...
 def cohen_kappa(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -225,7 +225,7 @@ def cohen_kappa(
 ) -> npt.NDArray[np.float64] | float: ...
 def completeness(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -237,7 +237,7 @@ def completeness(
 ) -> float | npt.NDArray[np.float64]: ...
 def completeness_score(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -266,7 +266,7 @@ def cross_entropy(
 ) -> float | npt.NDArray[np.float64]: ...
 def dice(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -323,7 +323,7 @@ def expected_calibration_error(
 ) -> float | npt.NDArray[np.float64]: ...
 def f1(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -341,7 +341,7 @@ def f1(
 ) -> npt.NDArray[np.float64] | float: ...
 def fall_out(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -359,7 +359,7 @@ def fall_out(
 ) -> npt.NDArray[np.float64] | float: ...
 def false_negative_rate(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -377,7 +377,7 @@ def false_negative_rate(
 ) -> npt.NDArray[np.float64] | float: ...
 def false_positive_rate(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -395,7 +395,7 @@ def false_positive_rate(
 ) -> npt.NDArray[np.float64] | float: ...
 def fbeta(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -453,7 +453,7 @@ def focal_tversky_loss(
 ) -> float | npt.NDArray[np.float64]: ...
 def fowlkes_mallows(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -465,7 +465,7 @@ def fowlkes_mallows(
 ) -> float | npt.NDArray[np.float64]: ...
 def fowlkes_mallows_score(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -477,7 +477,7 @@ def fowlkes_mallows_score(
 ) -> float | npt.NDArray[np.float64]: ...
 def frequency_weighted_iou(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -587,7 +587,7 @@ def hd95(
 ) -> npt.NDArray[np.float64] | float: ...
 def homogeneity(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -599,7 +599,7 @@ def homogeneity(
 ) -> float | npt.NDArray[np.float64]: ...
 def homogeneity_score(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -611,7 +611,7 @@ def homogeneity_score(
 ) -> float | npt.NDArray[np.float64]: ...
 def iou(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -629,7 +629,7 @@ def iou(
 ) -> npt.NDArray[np.float64] | float: ...
 def jaccard(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -707,7 +707,7 @@ def masd(
 ) -> npt.NDArray[np.float64] | float: ...
 def matthews_corrcoef(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -743,7 +743,7 @@ def maximum_calibration_error(
 ) -> float | npt.NDArray[np.float64]: ...
 def mcc(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -783,7 +783,7 @@ def mean_average_surface_distance(
 ) -> npt.NDArray[np.float64] | float: ...
 def miss_rate(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -801,7 +801,7 @@ def miss_rate(
 ) -> npt.NDArray[np.float64] | float: ...
 def mutual_info_score(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -813,7 +813,7 @@ def mutual_info_score(
 ) -> float | npt.NDArray[np.float64]: ...
 def mutual_information(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -840,7 +840,7 @@ def negative_log_likelihood(
 ) -> float | npt.NDArray[np.float64]: ...
 def negative_predictive_value(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -858,7 +858,7 @@ def negative_predictive_value(
 ) -> npt.NDArray[np.float64] | float: ...
 def normalized_mutual_info_score(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -870,7 +870,7 @@ def normalized_mutual_info_score(
 ) -> float | npt.NDArray[np.float64]: ...
 def normalized_mutual_information(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -930,7 +930,7 @@ def nsd(
 ) -> npt.NDArray[np.float64] | float: ...
 def positive_predictive_value(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -948,7 +948,7 @@ def positive_predictive_value(
 ) -> npt.NDArray[np.float64] | float: ...
 def precision(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -966,7 +966,7 @@ def precision(
 ) -> npt.NDArray[np.float64] | float: ...
 def prevalence(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -984,7 +984,7 @@ def prevalence(
 ) -> npt.NDArray[np.float64] | float: ...
 def rand_index(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -996,7 +996,7 @@ def rand_index(
 ) -> float | npt.NDArray[np.float64]: ...
 def rand_score(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -1008,7 +1008,7 @@ def rand_score(
 ) -> float | npt.NDArray[np.float64]: ...
 def recall(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -1026,7 +1026,7 @@ def recall(
 ) -> npt.NDArray[np.float64] | float: ...
 def relative_volume_difference(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -1044,7 +1044,7 @@ def relative_volume_difference(
 ) -> npt.NDArray[np.float64] | float: ...
 def sensitivity(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -1100,7 +1100,7 @@ def soft_iou_loss(
 ) -> float | npt.NDArray[np.float64]: ...
 def specificity(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -1118,7 +1118,7 @@ def specificity(
 ) -> npt.NDArray[np.float64] | float: ...
 def support(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -1191,7 +1191,7 @@ def top_k_accuracy(
 ) -> float | npt.NDArray[np.float64]: ...
 def true_negative_rate(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -1209,7 +1209,7 @@ def true_negative_rate(
 ) -> npt.NDArray[np.float64] | float: ...
 def true_positive_rate(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -1227,7 +1227,7 @@ def true_positive_rate(
 ) -> npt.NDArray[np.float64] | float: ...
 def tversky(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,
@@ -1267,7 +1267,7 @@ def tversky_loss(
 ) -> float | npt.NDArray[np.float64]: ...
 def v_measure(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     beta: float = ...,
@@ -1280,7 +1280,7 @@ def v_measure(
 ) -> float | npt.NDArray[np.float64]: ...
 def v_measure_score(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     beta: float = ...,
@@ -1293,7 +1293,7 @@ def v_measure_score(
 ) -> float | npt.NDArray[np.float64]: ...
 def variation_of_information(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     convention: str | None = ...,
     ignore_index: int | Sequence[int] | Any | None = ...,
@@ -1305,7 +1305,7 @@ def variation_of_information(
 ) -> VariationOfInformation: ...
 def volume_similarity(
     y_true: Any,
-    y_pred: Any,
+    y_pred: Any = ...,
     *,
     average: Average = ...,
     zero_division: float = ...,

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.api.later import then
+from fastseg.api.masks import count_masks
 from fastseg.api.surfaces import surfaces_of
 from fastseg.api.table import Scores
 from fastseg.arrays import image_objects
-from fastseg.arrays.arguments import keyword_options
+from fastseg.arrays.arguments import integers, keyword_options
 from fastseg.arrays.blocked import require_no_blocks
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import check_options, explained
@@ -22,7 +23,15 @@ from fastseg.counting.labels import count_classes, count_label_inputs
 from fastseg.counts import BinaryCounts, LabelCounts
 from fastseg.metrics.choice import of_surfaces, refuse_partitions
 
-__all__ = ["confusion_matrix", "count_each_label", "count_labels", "counting_keywords", "evaluate", "voxel_ml"]
+__all__ = [
+    "checked_regions",
+    "confusion_matrix",
+    "count_each_label",
+    "count_labels",
+    "counting_keywords",
+    "evaluate",
+    "voxel_ml",
+]
 
 
 @explained
@@ -199,32 +208,40 @@ def evaluate(
     metrics: str | Sequence[str] | None = None,
     names: dict[int, str] | None = None,
     zero_division: float = float("nan"),
+    regions: Mapping[str, int | Sequence[int]] | None = None,
+    channel_axis: int | None = None,
     spacing: float | Sequence[float] | None = None,
     surface: Literal["voxel", "surfel", "object"] = "voxel",
     border: Literal["background", "extend"] = "background",
     tolerance: float | Mapping[Any, float] | None = None,
     **options: Any,
 ) -> Scores:
-    """Compute several metrics of two label maps from one pass over them.
+    """Compute several metrics of two label maps, or of masks, from one pass over them.
 
     Parameters
     ----------
     y_true, y_pred : array_like
-        Label maps, as in `count_labels`.
+        Label maps, as in `count_labels`; with `channel_axis` masks, as in `count_masks`.
     metrics
-        Names from `fastseg.metrics.REGISTRY`, or "all" of them; default Dice, IoU, precision and recall. Those from
-        `fastseg.metrics.SURFACE_METRICS` need `spacing`; they are of all classes but 0.
+        Names from `fastseg.metrics.REGISTRY`; default Dice, IoU, precision and recall. "all" is each of them once: without
+        `fbeta` and `tversky`, which are Dice unless they are given parameters. Those from `fastseg.metrics.SURFACE_METRICS`
+        are asked for by name and need `spacing`; they are of all labels but 0, of all regions, or of all masks.
     names
         Names of labels, for tables and reports.
     zero_division
         The value of an undefined score; NaN leaves it out of the means.
+    regions
+        Unions of labels that are scored instead of the labels, by name: ``{"whole tumour": [1, 2, 3]}``. Metrics that are one
+        number for all classes together stay those of the labels.
+    channel_axis
+        The axis of the channels of masks, which are the classes. None: the arrays are label maps.
     spacing, surface, border
         As in `surface_distances`, where metrics of surfaces are asked for.
     tolerance
         What NSD and surface overlap need: a distance, or a dict of them by label or name (None: of all others).
     **options
-        The other arguments of `count_labels`. With `sample_axis` each sample is a case of its own, and means over classes are
-        of the classes' means over the cases.
+        The other arguments of `count_labels`, or of `count_masks` with `channel_axis`. With `sample_axis`
+        each sample is a case of its own, and means over classes are of the classes' means over the cases.
 
     Returns
     -------
@@ -243,25 +260,49 @@ def evaluate(
     >>> scores["dice"].round(3).tolist(), round(scores.mean["dice"], 3)
     ([0.667, 0.8], 0.733)
     """
-    check_options("evaluate", options, keyword_options(evaluate) | counting_keywords())
+    counting = counting_keywords() if channel_axis is None else keyword_options(count_masks)
+    check_options("evaluate", options, keyword_options(evaluate) | counting)
     refuse_partitions(metrics)
-    if of_surfaces(metrics):  # which see the whole
+    regions = None if regions is None else checked_regions(regions)
+    measuring = bool(of_surfaces(metrics))
+    if measuring:  # which sees the whole
         require_no_blocks(y_true=y_true, y_pred=y_pred, mask=options.get("mask"))
-    counts = count_labels(y_true, y_pred, **options)
+    counts: LabelCounts | BinaryCounts
+    if channel_axis is None:
+        counts = count_labels(y_true, y_pred, **options)
+    elif regions is not None:
+        raise ValueError(f"regions: unions of labels, which masks with a channel_axis have not, found {regions!r}")
+    else:
+        counts = count_masks(y_true, y_pred, channel_axis=channel_axis, **options)
     surfaces = None
-    if of_surfaces(metrics):
-        surfaces = surfaces_of(counts, y_true, y_pred, options, spacing=spacing, surface=surface, border=border)
+    if measuring:
+        how = {
+            "spacing": spacing,
+            "surface": surface,
+            "border": border,
+            "channel_axis": channel_axis,
+            "regions": regions,
+        }
+        surfaces = surfaces_of(counts, y_true, y_pred, options, **how)
     table = partial(
         Scores,
         metrics=metrics,
         names=names,
         zero_division=zero_division,
         voxel_ml=voxel_ml(y_true, y_pred, options),
+        regions=regions,
         surfaces=surfaces,
         tolerance=tolerance,
     )
     scores: Scores = then(counts, table)
     return scores
+
+
+def checked_regions(regions: Any) -> dict[str, list[int]]:
+    """Return unions of labels by name; TypeError or ValueError where they are none."""
+    if not isinstance(regions, Mapping) or not regions:
+        raise TypeError(f"regions: expected a dict of names and labels, found {regions!r}")
+    return {name: integers(labels, f"regions[{name!r}]").tolist() for name, labels in regions.items()}
 
 
 def voxel_ml(y_true: Any, y_pred: Any, options: Mapping[str, Any]) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from fastseg.api.mask_surfaces import surfaces_of_masks
 from fastseg.api.table import Scores
 from fastseg.arrays.arguments import checked_number, one_of
+from fastseg.arrays.option_names import explained
 from fastseg.counting.mask_files import count_mask_sources
 from fastseg.counts import BinaryCounts, SurfaceDistances
 from fastseg.labels.choices import LabelChoices, choose_labels
@@ -34,6 +35,7 @@ __all__ = [
 Members = Mapping[str, tuple[int, ...]]
 
 
+@explained
 def count_mask_files(
     reference: Place,
     prediction: Place,

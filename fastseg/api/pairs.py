@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
-from fastseg.api.later import then
+from fastseg.api.later import require_alone, require_second, then
 from fastseg.arrays.arguments import integer, keyword_options
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import check_options, explained
@@ -81,6 +81,7 @@ def count_pairs(
     return count_pair_inputs(given, ignored_labels(ignore_index), backend=backend, compute=compute)
 
 
+@explained
 def count_pair_files(
     reference: Path,
     prediction: Path,
@@ -157,9 +158,13 @@ def function_of_pairs(name: str, metric: PairMetric) -> tuple[Callable[..., Any]
     """Return the function of arrays of a metric of pairs, its signature and its docstring."""
     own = [p.replace(kind=p.KEYWORD_ONLY) for p in metric.own]
 
-    def call(y_true: Any, y_pred: Any, *, convention: str | None = None, **options: Any) -> Any:
-        check_options(name, options, parameters)
+    def call(y_true: Any, y_pred: Any = None, *, convention: str | None = None, **options: Any) -> Any:
         chosen = {p.name: options.pop(p.name) for p in own if p.name in options}
+        if isinstance(y_true, PairCounts):
+            require_alone(name, y_true, "y_pred", y_pred, options)
+            return metric(y_true, convention=convention, **chosen)
+        check_options(name, options, parameters)
+        require_second(name, "y_pred", y_pred)
         samples = options.get("sample_axis") is not None
         worth = partial(_value, metric.name, samples, convention=convention, **chosen)
         return then(count_pairs(y_true, y_pred, **options), worth)
@@ -168,7 +173,7 @@ def function_of_pairs(name: str, metric: PairMetric) -> tuple[Callable[..., Any]
     returns = "float | Floats" if metric.result is float else metric.result.__name__
     signature = inspect.Signature([*fixed, *own, *keyword_options(count_pairs).values()], return_annotation=returns)
     parameters = signature.parameters
-    return call, signature, _docstring(metric)
+    return call, signature, _docstring(name, metric)
 
 
 def _value(name: str, samples: bool, counts: PairCounts, **options: Any) -> Any:
@@ -180,7 +185,7 @@ def _value(name: str, samples: bool, counts: PairCounts, **options: Any) -> Any:
     return float(values[0]) if metric.result is float else metric.result(*(float(each[0]) for each in values))
 
 
-def _docstring(metric: PairMetric) -> str:
+def _docstring(name: str, metric: PairMetric) -> str:
     text, title, examples = inspect.cleandoc(metric.function.__doc__ or "").partition("\nExamples\n--------\n")
     summary, _, notes = text.strip().partition("\n\n")
     kind = "float" if metric.result is float else f"named tuple of {', '.join(metric.result._fields)}"
@@ -191,7 +196,7 @@ def _docstring(metric: PairMetric) -> str:
             f"{p.name}\n{textwrap.indent(textwrap.fill(metric.parameters[p.name], 116), '    ')}\n" for p in metric.own
         ),
         kind=kind,
-        source=textwrap.fill(f"{metric.formula}. Reference: {metric.reference}.", 120),
+        source=textwrap.fill(f"{metric.formula}. Reference: {metric.reference}.{metric.also_called(name)}", 120),
         notes=f"\n\n{notes}" if notes else "",
         examples=f"{title}>>> import fastseg\n{examples}\n",
     )
@@ -202,7 +207,8 @@ _DOCSTRING = """{summary}
 Parameters
 ----------
 y_true, y_pred : array_like
-    True and predicted labels, of any number, as in `count_pairs`; which label a segment has means nothing.
+    True and predicted labels, of any number, as in `count_pairs`; which label a segment has means nothing. Or
+    y_true is their `PairCounts`; then neither y_pred nor the options are given.
 convention : str or None
     Whose definition: {conventions}. None is "fastseg".
 {own}**options
@@ -211,7 +217,7 @@ convention : str or None
 Returns
 -------
 value : {kind}
-    NaN where no voxel is counted. With ``sample_axis`` (N,) float64 instead of each float.
+    NaN where no voxel is counted. With ``sample_axis``, and of `PairCounts`, (N,) float64 instead of each float.
 
 Raises
 ------

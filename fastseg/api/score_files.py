@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastseg.api.table import Scores
 from fastseg.arrays.arguments import integers
-from fastseg.arrays.option_names import check_options
+from fastseg.arrays.option_names import check_options, explained
 from fastseg.counting.score_files import sum_pair
 from fastseg.counts import LabelCounts, ScoreSums
 from fastseg.labels.choices import LabelChoices, choose_labels
@@ -27,6 +27,7 @@ __all__ = ["evaluate_score_files", "score_files", "sum_files"]
 Array = npt.NDArray[Any]
 
 
+@explained
 def sum_files(
     reference: Path,
     prediction: Path,

@@ -44,7 +44,8 @@ def evaluate_scores(
         The value of an undefined score; NaN leaves it out of the means.
     **options
         The keyword options of `sum_scores`. Without `quantities`, what is summed is what the metrics need that are asked
-        for by name, else the default.
+        for by name, else the default. Without `sample_axis` all voxels are one case, also for losses such as
+        `soft_dice_loss`, whose own function takes axis 0 for the samples.
 
     Returns
     -------

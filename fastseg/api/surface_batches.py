@@ -14,10 +14,11 @@ from fastseg.counts import LabelCounts, SurfaceDistances
 __all__ = ["SurfaceBatches"]
 
 Spacing = float | Sequence[float] | None
+Regions = Mapping[str, Sequence[int]]
 
 
 class SurfaceBatches:
-    """Measures batches, all with the same options (those of `surface_distances`): the declared classes but 0.
+    """Measures batches, all with the same options (those of `surface_distances`): the declared classes but 0, or regions.
 
     Attributes
     ----------
@@ -27,7 +28,15 @@ class SurfaceBatches:
         Those of a case without any surface.
     """
 
-    def __init__(self, classes: Classes, spacing: Spacing, surface: str, border: str, backend: str) -> None:
+    def __init__(
+        self,
+        classes: Classes,
+        spacing: Spacing,
+        surface: str,
+        border: str,
+        backend: str,
+        regions: Regions | None = None,
+    ) -> None:
         assert classes.labels is not None
         self._ignored = classes.ignored.tolist()
         self._spacing, self._backend = spacing, backend
@@ -36,7 +45,11 @@ class SurfaceBatches:
         axes = len(spacing) if isinstance(spacing, Sequence) else 3
         point = np.zeros((1,) * axes, np.uint8)
         surface_distances(point, point, spacing=1 if spacing is None else spacing, labels=[1], **self._how)
-        self._classes = [label for label in classes.labels.tolist() if label != 0]
+        self._regions = regions
+        if regions is not None:
+            self.options["regions"] = {str(name): labels for name, labels in regions.items()}
+        labels: list[str | int] = [label for label in classes.labels.tolist() if label != 0]
+        self._classes = labels if regions is None else list(regions)
         self.empty = SurfaceDistances.zeros(self._classes, **self._how)  # a wrong option fails here, not in the loop
 
     def measure(
@@ -45,8 +58,9 @@ class SurfaceBatches:
         """Return the distances of a batch that was counted."""
         options = {**batch, "ignore_index": self._ignored or None, "backend": self._backend}
         return surfaces_of(
-            counts, y_true, y_pred, options, spacing=self._spacing if spacing is None else spacing, **self._how
-        )
+            counts, y_true, y_pred, options, spacing=self._spacing if spacing is None else spacing, regions=self._regions,
+            **self._how,
+        )  # fmt: skip
 
     def restore(self, plain: Any, cases: int) -> SurfaceDistances:
         """Return distances from their `to_dict`; ValueError if they are of others than these cases and classes."""

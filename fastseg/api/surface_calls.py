@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.api.later import require_alone, require_second
 from fastseg.api.surfaces import surface_distances
 from fastseg.arrays.arguments import keyword_options
 from fastseg.arrays.array_likes import are_bool
@@ -51,13 +52,9 @@ def function_of_surfaces(name: str, metric: SurfaceMetric) -> tuple[Callable[...
             if p.default is p.empty and p.name not in chosen:
                 raise TypeError(f"{name}() missing a required keyword argument: {p.name!r}")
         if isinstance(y_true, SurfaceDistances):
-            if y_pred is not None or options:
-                raise TypeError(
-                    f"{name}() of SurfaceDistances takes no arrays and none of their options: it has seen them"
-                )
+            require_alone(name, y_true, "y_pred", y_pred, options)
             return metric(y_true, **result, **chosen)
-        if y_pred is None:
-            raise TypeError(f"{name}() missing a required argument: 'y_pred'")
+        require_second(name, "y_pred", y_pred)
         if convention is not None:
             package = surface_convention(convention)
             options = {"surface": package.surfaces_for(metric.name)[0], "border": package.border, **options}

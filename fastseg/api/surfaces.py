@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from fastseg.arrays.option_names import explained
 from fastseg.arrays.surfaces import surface_inputs
 from fastseg.counting.surfaces import measure_surface_inputs
-from fastseg.counts import LabelCounts, SurfaceDistances
+from fastseg.counts import BinaryCounts, LabelCounts, SurfaceDistances
 
 __all__ = ["surface_distances", "surfaces_of"]
 
@@ -110,9 +111,9 @@ def surface_distances(
 
 
 def surfaces_of(
-    counts: LabelCounts, y_true: Any, y_pred: Any, options: Mapping[str, Any], **measuring: Any
+    counts: LabelCounts | BinaryCounts, y_true: Any, y_pred: Any, options: Mapping[str, Any], **measuring: Any
 ) -> SurfaceDistances:
-    """Measure the surfaces of maps that were counted with these options of `count_labels`: of all classes but 0.
+    """Measure the surfaces of maps or masks that were counted with these options: of all labels but 0, all regions, all masks.
 
     What labels may be was checked when they were counted.
 
@@ -121,13 +122,18 @@ def surfaces_of(
     ValueError
         If voxels were weighted, or were not told apart in what they are counted as.
     """
-    if not isinstance(counts, LabelCounts):
+    if not isinstance(counts, LabelCounts | BinaryCounts):
         raise ValueError(
             "compute: expected True where metrics of surfaces are asked for, which see the whole, found False"
         )
     if options.get("sample_weight") is not None:
         raise ValueError("sample_weight: surfaces have no weights of voxels; found some, and metrics of surfaces")
     passed = {name: options[name] for name in ("ignore_index", "mask", "sample_axis", "backend") if name in options}
+    if isinstance(counts, BinaryCounts):
+        return replace(surface_distances(y_true, y_pred, **measuring, **passed), classes=counts.classes)
+    if measuring.get("regions") is not None:
+        return surface_distances(y_true, y_pred, **measuring, **passed)
+    measuring.pop("regions", None)
     labels = [label for label in counts.labels.tolist() if label != 0]
     if not labels:
         return surface_distances(y_true, y_pred, regions={"": [1]}, **measuring, **passed).select([])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -64,6 +66,11 @@ def label_classes(num_classes: Any, labels: Any, ignore_index: Any) -> Classes:
     if num_classes is not None:
         declared = _first_classes(integer(num_classes, "num_classes")).labels
     elif labels is not None:
+        if isinstance(labels, Mapping | str | PathLike):
+            raise TypeError(
+                f"labels: expected the classes as integers, found {type(labels).__name__} (names= names "
+                "them; a table of names is for evaluate_files and evaluate_folder)"
+            )
         declared = integers(labels, "labels")
         if not 1 <= declared.size <= MAX_CLASSES:
             raise ValueError(f"labels: expected 1 to {MAX_CLASSES} labels, found {declared.size}")

@@ -36,6 +36,14 @@ _ALSO_CALLED = {
     "weight": "sample_weight",
     "weights": "sample_weight",
 }
+#: What one thing is called in functions of labels, of scores, of files, and in other libraries: the first that is there is
+#: meant.
+_ONE_THING = (
+    ("y_true", "reference", "ground_truth", "gt", "target", "targets"),
+    ("y_pred", "y_score", "prediction", "input", "logits", "pred", "predictions", "preds", "probabilities", "y_prob"),
+    ("ignore_index", "ignore"),
+    ("warn", "note"),
+)
 _METRIC = "metrics such as fastseg.dice have it, and those of fastseg.metrics, which take counts"
 _SUMS = "sum_scores, evaluate_scores and Evaluator(scores=True) have it, for probabilities or logits"
 _FILES = "evaluate_files has it"
@@ -50,7 +58,7 @@ _AT_HOME = {
     "beta": "fastseg.fbeta and fastseg.tversky have it",
     "bins": _SUMS,
     "channel_axis": (
-        "of masks or one-hot maps count_masks and metrics such as fastseg.dice have it; of probabilities or logits "
+        "of masks or one-hot maps count_masks, evaluate and metrics such as fastseg.dice have it; of probabilities or logits "
         "sum_scores and evaluate_scores have it; label maps have no channels"
     ),
     "class_weight": f"{_SUMS}; so have losses",
@@ -65,18 +73,18 @@ _AT_HOME = {
     "label_smoothing": f"{_SUMS}; so have losses",
     "labels": "functions of label maps have it, such as count_labels and evaluate; channels of masks are named by classes=",
     "map_prediction": f"{_FILES}; of counts of arrays LabelCounts.rename gives labels other values",
-    "mask": "functions of arrays have it, such as count_labels and sum_scores, and Evaluator.update; of files it is roi=",
+    "mask": "functions of arrays have it, such as count_labels and sum_scores, and Evaluator.update; of files roi=, a path",
     "metrics": "evaluate and evaluate_scores have it",
-    "names": "evaluate and evaluate_scores have it",
+    "names": "evaluate and evaluate_scores have it; of files labels= is a table of names",
     "num_classes": (
         "functions of label maps have it, such as count_labels and evaluate; masks and scores have as many classes as channels"
     ),
     "num_threads": "it is of the whole process: fastseg.set_num_threads",
     "per_case": "Evaluator has it; of arrays sample_axis= keeps samples apart",
     "quantities": _SUMS,
-    "regions": "evaluate_files has it; of counts LabelCounts.regions makes unions of labels",
+    "regions": "evaluate, evaluate_files and surface_distances have it; of counts LabelCounts.regions makes unions of labels",
     "reorient": _FILES,
-    "roi": "functions of files have it; of arrays it is mask=",
+    "roi": "functions of files have it, for a path; of arrays it is mask=, an array",
     "sample_axis": "functions of arrays have it, and Evaluator.update; a file is one case, and evaluate_folder scores many",
     "sample_weight": "functions of arrays have it, such as count_labels and sum_scores, and Evaluator.update",
     "scale": _SUMS,
@@ -111,6 +119,9 @@ def _hint(option: str, allowed: Collection[str]) -> str:
     meant = _ALSO_CALLED.get(option, option)
     if meant in allowed:
         return f"did you mean {meant!r}?"
+    for called in _ONE_THING:
+        if option in called and (there := next((name for name in called if name in allowed), None)):
+            return f"did you mean {there!r}?"
     if option in _AT_HOME:
         return _AT_HOME[option]
     near = difflib.get_close_matches(option, sorted(allowed), 1, 0.7)

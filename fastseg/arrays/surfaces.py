@@ -16,7 +16,7 @@ from fastseg.arrays.blocked import require_no_blocks
 from fastseg.arrays.labels import LabelInputs, label_inputs
 from fastseg.arrays.masks import MaskInputs, mask_inputs
 
-__all__ = ["BORDERS", "SURFACES", "SurfaceInputs", "surface_inputs"]
+__all__ = ["BORDERS", "SURFACES", "SurfaceInputs", "image_spacing", "surface_inputs"]
 
 #: What the elements of a surface are, and what lies outside of the image.
 SURFACES = ("voxel", "surfel", "object")
@@ -64,7 +64,7 @@ def surface_inputs(
     if max_distance is not None and not (farthest := checked_number(max_distance, "max_distance")) >= 0:
         raise ValueError(f"max_distance: expected a distance that is not negative, found {max_distance!r}")
     if spacing is None:
-        spacing = _image_spacing(y_true=y_true, y_pred=y_pred)
+        spacing = image_spacing(y_true=y_true, y_pred=y_pred)
     given = (("num_classes", num_classes), ("labels", labels), ("regions", regions))
     said = [name for name, value in given if value is not None]
     if len(said) > 1:
@@ -103,7 +103,7 @@ def surface_inputs(
     )
 
 
-def _image_spacing(**images: Any) -> tuple[float, ...] | None:
+def image_spacing(**images: Any) -> tuple[float, ...] | None:
     """Return the spacing of the first that is an image and says it, along the axes of its array; None where none does."""
     for name, value in images.items():
         image = image_objects.opened(value, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,7 +99,7 @@ def choose_labels(
     united = _regions(regions, declared, known) if regions is not None else ({} if table is None else regions_of(table))
     if ignore is None and table is not None:
         ignore = table.ignore
-    ignored = () if ignore is None else tuple(np.unique(integers(ignore, "ignore")).tolist())
+    ignored = () if ignore is None else tuple(np.unique(integers(ignore, "ignore_index")).tolist())
     theirs = _table(prediction_labels, "prediction_labels") if prediction_labels is not None else None
     mapping, names = choose_mapping(map_prediction, theirs, ours, declared)
     others = [] if theirs is None else [name for code, name in theirs.names.items() if code != 0]
@@ -139,7 +139,7 @@ def _has_labels(path: str) -> bool:
         return "labels" in load_json(name, text)
 
 
-def only_predicted(true: Any, pred: Any, names: Mapping[int, str]) -> str | None:
+def only_predicted(true: Any, pred: Any, names: Mapping[int, str], ignored: Iterable[int] = ()) -> str | None:
     """Say which labels without a name occur in predictions only, which is what codes that differ look like.
 
     Parameters
@@ -148,6 +148,8 @@ def only_predicted(true: Any, pred: Any, names: Mapping[int, str]) -> str | None
         The labels that occur.
     names : dict of int to str
         Of labels; those are no surprise.
+    ignored : iterable of int
+        True labels that were not counted, so that only predictions of them are; they are no surprise, either.
 
     Returns
     -------
@@ -155,7 +157,7 @@ def only_predicted(true: Any, pred: Any, names: Mapping[int, str]) -> str | None
         None where there are none; the background, 0, does not count.
     """
     there, found = set(np.unique(true).tolist()), set(np.unique(pred).tolist())
-    strange, missed = sorted(found - there - names.keys() - {0}), sorted(there - found - {0})
+    strange, missed = sorted(found - there - names.keys() - {0, *ignored}), sorted(there - found - {0})
     if not strange:
         return None
     text = f"labels in predictions only: {_listed(strange)}"

@@ -24,6 +24,7 @@ __all__ = [
     "chosen_metrics",
     "classes_of",
     "known_metric",
+    "not_in_all",
     "of_partitions",
     "of_surfaces",
     "quantities_of",
@@ -72,14 +73,9 @@ def chosen_metrics(
         )
     if not isinstance(metrics, Sequence):
         raise TypeError(f"metrics: expected names, or 'all', found {metrics!r}")
-    if metrics == "all":
-        names = dict.fromkeys(metric.name for metric in registry.REGISTRY.values())
-        if sums is None:
-            return tuple(names)
-        summed = set(sums.quantities)
-        names |= dict.fromkeys(["soft_dice", *(function.name for function in score_functions().values())])
-        return tuple(name for name in names if summed.issuperset(_needs(name)))
-    names = dict.fromkeys([metrics] if isinstance(metrics, str) else metrics)
+    names: dict[str, None] = {}
+    for name in [metrics] if isinstance(metrics, str) else metrics:
+        names |= dict.fromkeys(_every(sums) if name == "all" else [name])
     if sums is None:
         for name in names:
             if name not in registry.REGISTRY and of_surfaces([name]):
@@ -96,11 +92,31 @@ def chosen_metrics(
     return tuple(names)
 
 
+def _every(sums: ScoreSums | None) -> tuple[str, ...]:
+    """Return what "all" stands for: all metrics of counts, or all that the sums have the quantities for."""
+    names = registry.all_metrics()
+    if sums is None:
+        return names
+    summed = set(sums.quantities)
+    names += ("soft_dice", *(function.name for function in score_functions().values()))
+    return tuple(name for name in dict.fromkeys(names) if summed.issuperset(_needs(name)))
+
+
+def not_in_all() -> str:
+    """Return a sentence about the metrics that "all" leaves out."""
+    equal = {metric.name: metric.equals for metric in registry.REGISTRY.values() if metric.equals is not None}
+    names, same = " and ".join(equal), " and ".join(dict.fromkeys(equal.values()))
+    return (
+        f"all is every metric of counts, each once: without {names}, which are {same} unless they have parameters, and "
+        "without those of surfaces (hd95, ...) and partitions, which are asked for by name"
+    )
+
+
 def quantities_of(metrics: str | Sequence[str] | None) -> tuple[str, ...] | None:
     """Return which quantities of `sum_scores` metrics need, given by name; None where any will do."""
-    if metrics is None or metrics == "all":
-        return None
     names = [metrics] if isinstance(metrics, str) else metrics
+    if names is None or "all" in names:
+        return None
     return tuple(dict.fromkeys(quantity for name in names for quantity in _needs(name)))
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "Fraction",
     "Metric",
     "ScoreFunction",
+    "all_metrics",
     "foreground",
     "get",
     "register",
@@ -50,6 +51,11 @@ class Entry:
     aliases: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     """What its own parameters mean, by name, for docstrings; others may be among them."""
+
+    def also_called(self, name: str) -> str:
+        """Return a sentence with its names but for this one, for docstrings; nothing where there is no other."""
+        others = [f"`{each}`" for each in (self.name, *self.aliases) if each != name]
+        return f" Also called {', '.join(others)}." if others else ""
 
     @property
     def own(self) -> list[inspect.Parameter]:
@@ -93,6 +99,8 @@ class Metric(Entry):
     """Whether exchanging truth and prediction leaves it as it is, for all values of its own parameters."""
     overall: Callable[..., Fraction] | None = None
     """For a LabelCounts: numerator and denominator, (N,), of the one number for all classes together, if it is that kind."""
+    equals: str | None = None
+    """The metric that it is unless its own parameters are given; then "all" has that one only."""
 
     def __call__(
         self,
@@ -243,6 +251,11 @@ def get(name: str) -> Metric:
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(f"metrics: expected some of {', '.join(sorted(REGISTRY))}; found {name!r}{hint}")
     return REGISTRY[name]
+
+
+def all_metrics() -> tuple[str, ...]:
+    """Return what "all" stands for: every metric of counts once, without those that equal another one as they are."""
+    return tuple(dict.fromkeys(metric.name for metric in REGISTRY.values() if metric.equals is None))
 
 
 def foreground(counts: LabelCounts | BinaryCounts, include_background: bool) -> BinaryCounts:

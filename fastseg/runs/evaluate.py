@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, Literal
@@ -15,7 +15,8 @@ import numpy as np
 
 from fastseg.api.mask_files import are_masks, classes_of_labels, said_of_masks, with_channels
 from fastseg.api.same_file import same_file_note
-from fastseg.arrays.arguments import integer
+from fastseg.arrays.arguments import integer, integers
+from fastseg.arrays.option_names import explained
 from fastseg.counting.threads import checked_threads, get_num_threads
 from fastseg.labels.choices import LabelChoices, choose_labels, find_dataset_json, only_predicted
 from fastseg.labels.names import shown
@@ -31,12 +32,11 @@ from fastseg.runs.results.surfaces import check_tolerances
 from fastseg.runs.run import Run
 from fastseg.runs.scoring.instance_options import METRICS_OF_IDS, of_ids
 from fastseg.runs.scoring.journal import Journal
-from fastseg.runs.scoring.keys import CaseFiles, Hashing, has_hashes, place_of
+from fastseg.runs.scoring.keys import Hashing, place_of, still_true
 from fastseg.runs.scoring.options import metric_names, of_masks, read_settings
 from fastseg.runs.scoring.records import CaseRecord, triples
-from fastseg.runs.scoring.settings import Settings
 from fastseg.runs.scoring.threads import Progress, run_cases
-from fastseg.volumes import VolumeError, named
+from fastseg.volumes import named
 from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.masks import Said
 
@@ -46,6 +46,7 @@ Path = str | os.PathLike[str]
 Notes = Callable[[str], None]
 
 
+@explained
 def evaluate_folder(
     reference: Path | None = None,
     prediction: Path | None = None,
@@ -59,6 +60,7 @@ def evaluate_folder(
     num_classes: int | None = None,
     prediction_labels: Any = None,
     regions: Any = None,
+    ignore_index: int | Sequence[int] | None = None,
     ignore: int | Sequence[int] | None = None,
     map_prediction: Mapping[int, int] | Path | None = None,
     unknown: Literal["raise", "count"] = "raise",
@@ -106,13 +108,11 @@ def evaluate_folder(
 
     Parameters
     ----------
+    — Which cases —
     reference, prediction : path
         Two folders of volumes, paired by the names of their files without suffix; or two volumes, which are one case. Each
         class of a case may have a file of its own (`masks`), also on one side only. A file of COCO's JSON stands for a folder,
         whose cases are its pictures.
-    output : path, optional
-        A folder for the results; it is made. What is in it of an earlier call goes on (`resume`); results of other
-        predictions in it are an error.
     pairs : path, optional
         A CSV file with the columns ``reference`` and ``prediction``, and perhaps ``case`` and ``roi``, instead of folders.
     pattern : str or sequence of str, optional
@@ -124,23 +124,29 @@ def evaluate_folder(
     missing
         What a missing prediction does: "error" scores nothing, "skip" leaves the case out, "worst" gives it the worst value of
         every metric.
+    — Labels —
     labels, num_classes, prediction_labels, regions
         What is scored, as in `fastseg.evaluate_files`. Where neither `labels` nor `num_classes` is given, it is what nnU-Net's
         ``dataset.json`` in the folder of references (or of `pairs`) or beside it says, if there is one.
+    ignore_index
+        True labels that are not scored, as in `fastseg.count_labels`. Default: the ignore label of nnU-Net's table. An empty
+        sequence: none.
     ignore
-        True labels that are not scored, as `ignore_index` of `fastseg.count_labels`. Default: the ignore label of nnU-Net's
-        table. An empty sequence: none.
-    map_prediction, unknown, geometry, geometry_tolerance, reorient, axes
+        The same by its older name.
+    map_prediction, unknown
         As in `fastseg.count_files`. What is an error there fails its case.
+    — Metrics —
     metrics
-        Names, in a sequence or separated by commas, or "all"; default: Dice, IoU, precision and recall.
+        Names, in a sequence or separated by commas; default: Dice, IoU, precision and recall. "all" is every metric of counts,
+        each once, as in `fastseg.evaluate`.
     convention
         Whose rules for empty classes and for means: "fastseg", "monai", "torchmetrics", "nnunet", "sklearn",
         "totalsegmentator", or one of surfaces or partitions.
     background : bool, optional
         Whether means over classes include label 0. Default: what the convention does.
-    activation, channel_axis
-        For files of scores, as in `fastseg.sum_files`. Naming an activation, also "none", says that predictions hold scores.
+    resamples, confidence, seed
+        For the intervals of means, which are bootstraps over cases: how many samples, the part of them that lies within, and
+        the seed.
     tolerance, surface, border, spacing
         For metrics of surfaces of labels or masks. `tolerance` is how far NSD and surface overlap let surfaces be apart in mm:
         a number, or a dict of one for each class by name or label (None: of all others). `surface` and `border` are those of
@@ -154,9 +160,11 @@ def evaluate_folder(
         of any number; metrics are those of partitions then.
     connectivity, dilation, min_voxels, min_ml
         What these components are, as in `fastseg.match_instances`.
-    resamples, confidence, seed
-        For the intervals of means, which are bootstraps over cases: how many samples, the part of them that lies within, and
-        the seed.
+    — How files are read —
+    geometry, geometry_tolerance, reorient, axes
+        As in `fastseg.count_files`. What is an error there fails its case.
+    activation, channel_axis
+        For files of scores, as in `fastseg.sum_files`. Naming an activation, also "none", says that predictions hold scores.
     masks : bool
         Whether folders hold masks that may overlap, one file for each class of a case (``case/liver.nii.gz`` or
         ``liver/case.nii.gz``), where neither their layout nor the pattern says so. A label map is compared with masks by the
@@ -166,6 +174,22 @@ def evaluate_folder(
     missing_mask
         What to do where only one side of a case has a mask of a class: "error" refuses it, "empty" takes the missing mask for
         an empty one, "skip" leaves the class out of that case.
+    — Results —
+    output : path, optional
+        A folder for the results; it is made. What is in it of an earlier call goes on (`resume`); results of other
+        predictions in it are an error.
+    resume : bool
+        Whether cases that are in `output`, of the same files and counted in the same way, are not counted again. Cases that
+        failed are tried again. False gives up all that is in `output`.
+    hashing : {"auto", "always", "never"}
+        Whether the results have the SHA-256 of the files: "auto" of those up to 64 MiB ("never" keeps those that an earlier
+        call has computed). With "always" files are told apart by it instead of by their times.
+    gates
+        Bounds on numbers of the run, such as "liver:dice=0.9" or, of probabilities, "cross_entropy=0.3": at least that, or at
+        most, where lower is better. ``run.facts["gates"]`` says what became of them.
+    images : path, optional
+        A folder of what was segmented, which `fastseg report` draws under the labels then; nothing is read of it.
+    — How the work is done —
     threads : int, optional
         How many cases at once; where there are fewer cases, they use several each. Default `fastseg.get_num_threads`.
     shard : (int, int), optional
@@ -177,22 +201,10 @@ def evaluate_folder(
     retries
         With a client: how often a case is handed out again after Dask has given it up because its workers died (which is
         after ``distributed.scheduler.allowed-failures`` of them). Then the case has failed.
-    resume : bool
-        Whether cases that are in `output`, of the same files and counted in the same way, are not counted again. Cases that
-        failed are tried again. False gives up all that is in `output`.
-    hashing : {"auto", "always", "never"}
-        Whether the results have the SHA-256 of the files: "auto" of those up to 64 MiB ("never" keeps those that an earlier
-        call has computed). With "always" files are told apart
-        by it instead of by their times.
-    gates
-        Bounds on numbers of the run, such as "liver:dice=0.9" or, of probabilities, "cross_entropy=0.3": at least that, or at
-        most, where lower is better. ``run.facts["gates"]`` says what became of them.
-    images : path, optional
-        A folder of what was segmented, which `fastseg report` draws under the labels then; nothing is read of it.
     progress
         Called ten times a second.
     note
-        Receives sentences for people, such as where the labels come from.
+        Receives sentences for people, such as where the labels come from; default: nobody does.
 
     Returns
     -------
@@ -231,7 +243,8 @@ def evaluate_folder(
     if named and labels is None and num_classes is None and (labels := find_dataset_json(beside)) is not None:
         say(f"labels from {shown(labels)}")
     chosen = choose_labels(
-        labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions, ignore=ignore,
+        labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions,
+        ignore=_ignored(ignore_index, ignore),
         map_prediction=map_prediction,
     )  # fmt: skip
     settings = read_settings(
@@ -287,7 +300,7 @@ def evaluate_folder(
         journal = None if output is None else stack.enter_context(Journal(output, resume=resume))
         if journal is not None:
             require_own(journal, {place_of(case) for case in cases})
-        records = {} if journal is None else _known(cases, settings, hashing, journal.records)
+        records = {} if journal is None else still_true(cases, settings, hashing, journal.records)
         todo = [case for case in cases if case.id not in records]
 
         def keep(record: CaseRecord) -> None:
@@ -347,6 +360,15 @@ def _are_masks(first: Case | None, chosen: LabelChoices, said: Said) -> bool:
     return first is not None and are_masks(first.reference, first.prediction, chosen, said)
 
 
+def _ignored(ignore_index: Any, ignore: Any) -> Any:
+    """Return the labels that are not scored, by whichever of two names they were given."""
+    if ignore is None:
+        return ignore_index
+    if ignore_index is not None:
+        raise TypeError(f"ignore: expected either ignore_index or ignore, which are the same, found both, {ignore!r}")
+    return integers(ignore, "ignore")
+
+
 def _text(path: Path | None) -> str | None:
     return None if path is None else named(os.fsdecode(path))
 
@@ -368,18 +390,4 @@ def _unlike_labels(run: Run) -> str | None:
         return None
     pairs, unknown = triples(run.counted)
     true, pred = np.concatenate([pairs[:, 1], unknown[:, 1]]), pairs[:, 2]
-    return only_predicted(true, pred, how.names)
-
-
-def _known(
-    cases: Sequence[Case], settings: Settings, hashing: Hashing, records: Mapping[str, CaseRecord]
-) -> dict[str, CaseRecord]:
-    """Return the records that are still true: of the same files, by the paths given now, counted in the same way."""
-    known = {}
-    for case in cases:
-        record = records.get(case.id)
-        if record is not None and (hashing == "never" or has_hashes(record)):
-            with suppress(OSError, VolumeError):  # the case will fail, with its reason
-                if record.key == CaseFiles(case).key(settings, hashing):
-                    known[case.id] = replace(record, reference=case.reference, prediction=case.prediction, roi=case.roi)
-    return known
+    return only_predicted(true, pred, how.names, how.ignore)

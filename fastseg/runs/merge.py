@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from fastseg.arrays.option_names import explained
 from fastseg.labels.names import shown
 from fastseg.runs.cases.find import CasesError
 from fastseg.runs.cases.shard import digest_of
@@ -25,6 +26,7 @@ Path = str | os.PathLike[str]
 _OF_ITS_OWN = ("shard", "gates", "times", "machine", "working_folder")
 
 
+@explained
 def merge_runs(shards: Sequence[Path], output: Path | None = None, *, note: Callable[[str], None] | None = None) -> Run:
     """Make one run of the shards that several machines have scored.
 

@@ -6,11 +6,16 @@ import os
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+
 from fastseg.runs.outputs.folder import read_run, write_outputs
 from fastseg.runs.outputs.text import run_table
 from fastseg.runs.results.numbers import RunNumbers
 
 __all__ = ["Run"]
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,6 +37,10 @@ class Run(RunNumbers):
 
     N is the number of cases that have counts (`counted`), C the number of reported classes (`classes`).
 
+    What `Scores` of a single pair holds in dicts, a run computes when it is asked: ``run["dice"]`` or ``run.values("dice")``
+    is (N, C), ``run.class_values("dice")`` (C,), and ``run.mean("dice")`` the one number. `Scores` has two means, `mean` with
+    class 0 and `foreground_mean` without; a run has the one that its convention takes (`mean_title` says which).
+
     Examples
     --------
     >>> import tempfile
@@ -49,6 +58,10 @@ class Run(RunNumbers):
     >>> again.pooled().matrix.tolist()
     [[[2, 0], [1, 3]]]
     """
+
+    def __getitem__(self, metric: str) -> Floats:
+        """Return a metric of each case and class, (N, C), as `Scores` has it by its name: `values`."""
+        return self.values(metric)
 
     def __str__(self) -> str:
         return run_table(self)

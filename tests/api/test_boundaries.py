@@ -174,3 +174,17 @@ def test_without_scikit_image_it_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "skimage.morphology", None)
     with pytest.raises(ImportError, match=r"pip install 'fastseg-metrics\[skeleton\]'"):
         centerline_dice(np.eye(6, dtype=bool), np.eye(6, dtype=bool))
+
+
+def test_without_a_spacing_it_is_that_of_the_images_else_one() -> None:
+    nibabel = pytest.importorskip("nibabel")
+    true, pred = blobs(4, (12, 14))
+    options: Any = {"band": "euclidean", "distance": 0.9}
+    assert boundary_iou(true, pred, **options) == boundary_iou(true, pred, spacing=1, **options)
+    volumes = [np.stack([each] * 5).astype(np.uint8) for each in (true, pred)]
+    images = [nibabel.Nifti1Image(each, np.diag([3.0, 0.5, 0.5, 1])) for each in volumes]
+    found = boundary_iou(*images, labels=[1], **options)
+    assert found == boundary_iou(*volumes, labels=[1], spacing=(3, 0.5, 0.5), **options)
+    assert found != boundary_iou(*volumes, labels=[1], **options)
+    steps = boundary_iou(*images, labels=[1], distance=1)
+    assert steps == boundary_iou(*volumes, labels=[1], distance=1)

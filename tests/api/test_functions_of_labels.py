@@ -84,3 +84,34 @@ def test_there_is_no_matrix_for_each_sample() -> None:
         assert tracemalloc.get_traced_memory()[1] < 16 * 2000**2  # an eighth of the matrices
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_of_counts_that_somebody_has(name: str) -> None:
+    function, metric = function_of(name), metrics.get(name)
+    counts = fastseg.count_labels(TRUE, PRED, sample_axis=0)
+    for each in (counts, counts.one_vs_rest()):
+        same(function(each), metric(each))
+    if metric.overall is None:
+        options: dict[str, Any] = {"average": "macro", "include_background": False, "zero_division": 0.5}
+        same(function(counts, **options), metric(counts, **options))
+
+
+def test_counts_take_nothing_that_is_for_arrays() -> None:
+    counts = fastseg.count_labels(TRUE, PRED)
+    with pytest.raises(TypeError, match=r"^dice\(\) of LabelCounts takes no y_pred, which it has seen"):
+        fastseg.dice(counts, PRED)
+    for option in ("num_classes", "channel_axis", "mask"):
+        with pytest.raises(TypeError, match=rf"of LabelCounts got an unexpected keyword argument '{option}'"):
+            fastseg.dice(counts, **{option: 1})
+    with pytest.raises(TypeError, match=r"^dice\(\) missing a required argument: 'y_pred'$"):
+        fastseg.dice(TRUE)
+    pairs = fastseg.count_pairs(TRUE, PRED)
+    same(fastseg.rand_index(pairs), metrics.rand_index(pairs))
+    with pytest.raises(TypeError, match=r"^rand_index\(\) of PairCounts takes no y_pred"):
+        fastseg.rand_index(pairs, PRED)
+
+
+@pytest.mark.parametrize(("name", "others"), [("dice", "`f1`"), ("f1", "`dice`"), ("hd", "`hausdorff_distance`")])
+def test_help_has_the_other_names(name: str, others: str) -> None:
+    assert f"Also called {others}." in " ".join(str(getattr(fastseg, name).__doc__).split())

@@ -72,7 +72,13 @@ def files(**options: Any) -> Any:
 
 
 CALLS: list[tuple[Callable[..., Any], str, str]] = [
-    (lambda **o: fastseg.evaluate(Y, Y, **o), "channel_axis", "count_masks and metrics such as fastseg.dice have it"),
+    (lambda **o: fastseg.recall(Y, Y, **o), "ignore", "did you mean 'ignore_index'?"),
+    (lambda **o: fastseg.recall(Y, Y, **o), "y_score", "did you mean 'y_pred'?"),
+    (lambda **o: fastseg.sum_scores(Y, Z, **o), "y_pred", "did you mean 'y_score'?"),
+    (lambda **o: fastseg.evaluate(Y, Z, channel_axis=1, **o), "num_classes", "as many classes as channels"),
+    (lambda **o: fastseg.evaluate_folder("a", "b", **o), "warn", "did you mean 'note'?"),
+    (lambda **o: fastseg.evaluate_folder("a", "b", **o), "mask", "roi="),
+    (lambda **o: fastseg.count_files("a", "b", **o), "note", "did you mean 'warn'?"),
     (lambda **o: fastseg.confusion_matrix(Y, Y, **o), "channel_axis", "evaluate_scores"),
     (lambda **o: fastseg.count_labels(Y, Y, **o), "channel_axis", "count_masks"),
     (lambda **o: fastseg.iou(Y, Y, **o), "axis", "did you mean 'channel_axis'?"),
@@ -102,6 +108,7 @@ CALLS: list[tuple[Callable[..., Any], str, str]] = [
     (lambda **o: fastseg.Evaluator(**o), "sample_weight", "Evaluator.update"),
     (lambda **o: fastseg.Evaluator().update(Y, Y, **o), "channel_axis", "sum_scores"),
     (files, "mask", "roi="),
+    (files, "names", "labels="),
     (files, "sample_axis", "evaluate_folder"),
     (files, "num_threads", "did you mean 'threads'?"),
     (lambda **o: fastseg.count_labels(Y, Y, **o), "num_threads", "fastseg.set_num_threads"),

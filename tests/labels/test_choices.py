@@ -168,6 +168,7 @@ def test_what_is_wrong_with_regions_of_a_file(tmp_path: Path, content: str, expe
 
 def test_metrics() -> None:
     everything = tuple(dict.fromkeys(metric.name for metric in REGISTRY.values()))
+    everything = tuple(name for name in everything if name not in ("fbeta", "tversky"))  # which are Dice
     assert read(metrics="all").metrics == read(metrics=["all"]).metrics == everything
     assert read(metrics=" f1, jaccard,dice,").metrics == ("dice", "iou")
     assert read(metrics=["mcc", "recall", "sensitivity"]).metrics == ("matthews_corrcoef", "recall")
@@ -277,8 +278,8 @@ def test_other_values_are_kept() -> None:
             LabelTableError,
             "regions: 'a=', members: expected a label that is a 64-bit integer, found ''",
         ),
-        ({"ignore": 1.5}, TypeError, "ignore: expected an integer, found 1.5"),
-        ({"ignore": "1"}, TypeError, "ignore: expected integers, found str"),
+        ({"ignore": 1.5}, TypeError, "ignore_index: expected an integer, found 1.5"),
+        ({"ignore": "1"}, TypeError, "ignore_index: expected integers, found str"),
         ({"metrics": "dice,nonsense"}, ValueError, "metrics: expected some of"),
         ({"metrics": ""}, ValueError, "metrics: expected at least one name, found ''"),
         ({"metrics": []}, ValueError, "metrics: expected at least one name, found []"),

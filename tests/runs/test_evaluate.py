@@ -215,7 +215,19 @@ def test_codes_that_differ_are_said(two: Any) -> None:
         "warning: labels in predictions only: 255; where codes differ, map_prediction (--map-prediction)"
     )
     fastseg.evaluate_folder(*two, labels={255: "new"}, note=notes.append)
+    fastseg.evaluate_folder(*two, ignore=255, note=notes.append)  # of which only predictions are counted
     assert len(notes) == 1
+
+
+def test_what_is_not_scored_has_two_names(two: Any) -> None:
+    runs = [evaluate_folder(*two, **{name: [1, 2]}) for name in ("ignore_index", "ignore")]
+    assert runs[0].settings.ignore == runs[1].settings.ignore == (1, 2)
+    assert str(runs[0]) == str(runs[1])
+    for name in ("ignore_index", "ignore"):
+        with pytest.raises(TypeError, match=rf"^{name}: expected an integer, found 1\.5"):
+            evaluate_folder(*two, **{name: 1.5})
+    with pytest.raises(TypeError, match="^ignore: expected either ignore_index or ignore"):
+        evaluate_folder(*two, ignore=1, ignore_index=1)
 
 
 def test_gates_as_text(two: Any) -> None:

@@ -33,6 +33,7 @@ def test_probabilities_as_nnunet_and_nifti_write_them(two: Any, tmp_path: Path) 
     run = evaluate_folder(*two, tmp_path / "out", num_classes=4)
     assert run.failed == ()
     np.testing.assert_array_equal(run.values("dice"), expected(8))
+    assert run["dice"] is run.values("dice")
     for record in run.records:
         assert set(record.scores) == {"soft_dice", "cross_entropy", "brier_score"}
         assert 0 < float(record.scores["brier_score"] or 0) < 1

@@ -229,7 +229,7 @@ def test_surfaces_of_masks_are_measured_kept_and_read_back(tmp_path: Path, count
 def test_what_only_label_maps_have_is_refused(tmp_path: Path) -> None:
     two = folders(tmp_path, SEGMENTATIONS, 1)
     for name, value in {
-        "metrics": "dice,accuracy", "ignore": 1, "activation": "softmax", "unknown": "count", "masks": "yes",
+        "metrics": "dice,accuracy", "ignore_index": 1, "activation": "softmax", "unknown": "count", "masks": "yes",
         "missing_mask": "no",
     }.items():  # fmt: skip
         with pytest.raises((ValueError, TypeError), match=f"^{name}: "):

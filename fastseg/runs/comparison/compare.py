@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fastseg import metrics as registry
 from fastseg.arrays.arguments import checked_number
+from fastseg.arrays.option_names import explained
 from fastseg.counts import BinaryCounts, LabelCounts, positions
 from fastseg.metrics.arithmetic import nan_mean
 from fastseg.metrics.choice import known_metric, of_surfaces
@@ -40,6 +41,7 @@ Entry: TypeAlias = "registry.Metric | SurfaceMetric | PairNumber"
 _DECIMALS = 12
 
 
+@explained
 def compare_runs(
     a: Source,
     b: Source,

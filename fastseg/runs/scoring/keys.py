@@ -9,8 +9,9 @@ import math
 import os
 import stat
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Literal
 
 from fastseg.runs.cases.find import Case
@@ -21,7 +22,7 @@ from fastseg.volumes.formats.itk import files_of
 from fastseg.volumes.paths import Url
 from fastseg.volumes.remote import Stored, stored_at
 
-__all__ = ["CaseFiles", "Hashing", "has_hashes", "place_of", "size_of"]
+__all__ = ["CaseFiles", "Hashing", "has_hashes", "place_of", "size_of", "still_true"]
 
 Hashing = Literal["auto", "always", "never"]
 
@@ -203,3 +204,17 @@ def _sha256(pieces: Iterator[bytes], progress: Callable[[int, int], None] | None
         if progress is not None:
             progress(0, 0)
     return state.hexdigest()
+
+
+def still_true(
+    cases: Sequence[Case], settings: Settings, hashing: Hashing, records: Mapping[str, CaseRecord]
+) -> dict[str, CaseRecord]:
+    """Return the records that are still true: of the same files, by the paths given now, counted in the same way."""
+    known = {}
+    for case in cases:
+        record = records.get(case.id)
+        if record is not None and (hashing == "never" or has_hashes(record)):
+            with suppress(OSError, VolumeError):  # the case will fail, with its reason
+                if record.key == CaseFiles(case).key(settings, hashing):
+                    known[case.id] = replace(record, reference=case.reference, prediction=case.prediction, roi=case.roi)
+    return known

@@ -15,6 +15,7 @@ from fastseg.metrics.choice import known_metric, of_partitions, of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
 from fastseg.metrics.pair_numbers import numbers_of
+from fastseg.metrics.registry import all_metrics
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
 from fastseg.runs.scoring.instance_options import instance_settings, of_ids
 from fastseg.runs.scoring.partition_options import check_partitions
@@ -64,9 +65,9 @@ def read_settings(
     chosen
         What was said of labels (`fastseg.labels.choices.choose_labels`).
     metrics
-        Names, in a sequence or separated by commas, or "all"; default: Dice, IoU, precision and recall. Those of surfaces
-        keep the name that they are asked for by, which "all" does not do; those of partitions that are several numbers stand
-        for all of them.
+        Names, in a sequence or separated by commas; default: Dice, IoU, precision and recall. "all" is every metric of counts,
+        each once. Those of surfaces keep the name that they are asked for by; those of partitions that are several numbers
+        stand for all of them.
     axes
         What the axes of files are that do not name them, such as "zyx".
     resamples
@@ -144,7 +145,7 @@ def of_masks(settings: Settings, classes: Sequence[str], said: Said, metrics: An
         if value is not None:
             raise ValueError(f"{name}: for files of scores, not for masks, found {value!r}")
     if settings.ignore:
-        raise ValueError(f"ignore: for label maps, not for masks, found {list(settings.ignore)}")
+        raise ValueError(f"ignore_index: for label maps, not for masks, found {list(settings.ignore)}")
     if settings.unknown != "raise":
         raise ValueError("unknown: for label maps, not for masks, of which none is unknown")
     if settings.instances is not None:
@@ -190,7 +191,6 @@ def _metrics(given: Any) -> tuple[str, ...]:
     if given is None:
         return Settings.metrics
     wanted = metric_names(given)
-    everything = [metric.name for metric in registry.REGISTRY.values()]
     surfaces = {name: known_metric(name).name for name in of_surfaces(wanted)}
     partitions = of_partitions(wanted)
     asked: dict[str, str] = {}  # by what each is, so that none is there twice
@@ -198,7 +198,7 @@ def _metrics(given: Any) -> tuple[str, ...]:
         if name in partitions:
             asked |= {each: each for each in numbers_of([name])}
             continue
-        for each in everything if name == "all" else [surfaces.get(name) or registry.get(name).name]:
+        for each in all_metrics() if name == "all" else [surfaces.get(name) or registry.get(name).name]:
             asked.setdefault(each, name if name in surfaces else each)
     if not asked:
         raise ValueError(f"metrics: expected at least one name, found {given!r}")
