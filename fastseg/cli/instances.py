@@ -15,23 +15,29 @@ def instance_options(command: Any) -> Any:
     """Give a command the options of instances."""
     for option in (
         click.option(
-            "--min-ml", type=click.FloatRange(min=0), metavar="ML", help="The same by volume, in millilitres."
+            "--min-ml",
+            type=click.FloatRange(min=0),
+            metavar="ML",
+            help="The same by volume in millilitres, such as 0.1 (default: 0).",
         ),
         click.option(
-            "--min-voxels", type=click.IntRange(min=0), metavar="N", help="Smaller components are no instances."
+            "--min-voxels",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Components of fewer voxels, such as 3, are no instances (default: 0).",
         ),
         click.option(
             "--dilation",
             type=click.IntRange(min=0),
             metavar="N",
-            help="By how many voxels true components are grown before they are told apart (default: 0, or that of the "
-            "convention).",
+            help="By how many voxels, such as 1, true components are grown before they are told apart (default: 0, "
+            "or that of the convention).",
         ),
         click.option(
             "--match",
             metavar="RULE",
-            help="When a true and a predicted instance match: 'iou>0.5' (default), 'dice>=0.1', 'overlap>0', centre, or a "
-            "convention: panoptica, brats, autopet, isles, stardist and others.",
+            help="When a true and a predicted instance match: 'iou>0.5' (default), 'dice>=0.1', 'overlap>0', centre, "
+            "or a convention: panoptica, brats, autopet, isles, stardist and others.",
         ),
         click.option(
             "--connectivity",
@@ -41,9 +47,9 @@ def instance_options(command: Any) -> Any:
         click.option(
             "--instances",
             metavar="NAMES",
-            help="Also count the connected components of these labels or regions, such as lesions, as found, missed and "
-            "invented; with -o each of them is a line of instances.csv. ids: labels are ids of instances, such as cells, "
-            "and no classes.",
+            help="Also count the connected components of these labels or regions, such as lesion or 1,2, as found, "
+            "missed and invented; with -o each of them is a line of instances.csv. ids: labels are ids of instances, such as "
+            "cells, and no classes (default: none).",
         ),
     ):
         command = option(command)

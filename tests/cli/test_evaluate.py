@@ -154,6 +154,7 @@ def test_codes_that_differ_are_said(pair: Any, capsys: Any, monkeypatch: Any, tm
         )
         code, _, err = call(capsys, monkeypatch, "evaluate", pair[0], other, *more, "--map-prediction", "255=3")
         assert (code, err) == (0, "")
+        assert call(capsys, monkeypatch, "evaluate", pair[0], other, *more, "--ignore", "255")[2] == ""
         err = call(capsys, monkeypatch, "evaluate", pair[0], pair[1], *more, "--unknown", "count")[2]
         assert err == "fastseg: warning: unknown='count' (--unknown count) does nothing where no labels are declared\n"
     options = ["--labels", tmp_path / "ours.txt", "--prediction-labels", tmp_path / "theirs.txt"]
