@@ -80,6 +80,13 @@ def test_a_guide_says_what_each_option_is_for(command: str) -> None:
             assert any(re.search(rf"(?<![\w-]){option}(?![\w-])", guide) for option in options), options
 
 
+def test_the_readme_has_every_public_name() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("\n## Every name\n")[2].partition("\n## ")[0]
+    names = set(re.findall(r"`(\w+)`", table.partition("| --- |")[2].partition("\n\n")[0]))
+    assert names - {"fastseg"} == {name for name in dir(fastseg) if name != "__version__"}
+
+
 def test_every_format_stands_in_the_table_with_its_suffixes_and_what_it_needs() -> None:
     text = page("guide/files.md")
     table = text[text.index("## Formats") :].partition("\n### ")[0]
