@@ -98,7 +98,7 @@ def _of_labels(name: str, metric: Metric) -> tuple[Callable[..., Any], inspect.S
             require_alone(name, y_true, "y_pred", y_pred, asked)
             return metric(y_true, **given)
         check_options(name, options, parameters if channel_axis is None else parameters_for_masks)
-        require_second(name, "y_pred", y_pred)
+        require_second(name, "y_pred", y_pred, y_true, LabelCounts, BinaryCounts)
         if channel_axis is None:
             counts = count(y_true, y_pred, **options)
         else:
@@ -143,7 +143,7 @@ def _of_scores(name: str, entry: ScoreFunction) -> tuple[Callable[..., Any], ins
         if isinstance(first, ScoreSums):
             require_alone(name, first, entry.scores, second, given)
             return entry(first, **mine)
-        require_second(name, entry.scores, second)
+        require_second(name, entry.scores, second, first, ScoreSums)
         kept = {key: value for key in _KEPT_IN_SUMS & mine.keys() if (value := mine.pop(key)) is not None}
         asked = {**entry.defaults, **(entry.summing(mine) if entry.summing else {}), **given, **kept}
         return then(sum_scores(first, second, quantities=entry.needs, **asked), functools.partial(_value, name, mine))

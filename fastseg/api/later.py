@@ -11,7 +11,7 @@ __all__ = ["require_alone", "require_second", "then"]
 
 
 def then(counts: Any, function: Callable[[Any], Any]) -> Any:
-    """Return `function` of counts; of a `dask.delayed.Delayed` (``compute=False``) another that makes it."""
+    """Return what a function makes of counts, or where they are Delayed one of it, which is no step of Dask's (`pure`)."""
     if isinstance(counts, LabelCounts | BinaryCounts | PairCounts | ScoreSums):
         return function(counts)
     from dask.delayed import delayed
@@ -28,7 +28,11 @@ def require_alone(name: str, statistic: Any, argument: str, second: Any, options
         raise TypeError(f"{name}() of {kind} got an unexpected keyword argument {option!r}: it is for arrays")
 
 
-def require_second(name: str, argument: str, second: Any) -> None:
-    """Raise TypeError where a function of arrays is given only the first of two."""
-    if second is None:
-        raise TypeError(f"{name}() missing a required argument: {argument!r}")
+def require_second(name: str, argument: str, second: Any, first: Any, *kinds: type) -> None:
+    """Raise TypeError where a function of arrays is given only the first of two, or a statistic of none of its kinds."""
+    if second is not None:
+        return
+    if type(first).__module__.startswith("fastseg.counts."):
+        wanted = " or ".join(each.__name__ for each in kinds)
+        raise TypeError(f"y_true: {name}() takes two arrays, or {wanted}; found {type(first).__name__}")
+    raise TypeError(f"{name}() missing a required argument: {argument!r}")

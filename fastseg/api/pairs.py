@@ -164,7 +164,7 @@ def function_of_pairs(name: str, metric: PairMetric) -> tuple[Callable[..., Any]
             require_alone(name, y_true, "y_pred", y_pred, options)
             return metric(y_true, convention=convention, **chosen)
         check_options(name, options, parameters)
-        require_second(name, "y_pred", y_pred)
+        require_second(name, "y_pred", y_pred, y_true, PairCounts)
         samples = options.get("sample_axis") is not None
         worth = partial(_value, metric.name, samples, convention=convention, **chosen)
         return then(count_pairs(y_true, y_pred, **options), worth)

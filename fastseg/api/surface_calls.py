@@ -54,7 +54,7 @@ def function_of_surfaces(name: str, metric: SurfaceMetric) -> tuple[Callable[...
         if isinstance(y_true, SurfaceDistances):
             require_alone(name, y_true, "y_pred", y_pred, options)
             return metric(y_true, **result, **chosen)
-        require_second(name, "y_pred", y_pred)
+        require_second(name, "y_pred", y_pred, y_true, SurfaceDistances)
         if convention is not None:
             package = surface_convention(convention)
             options = {"surface": package.surfaces_for(metric.name)[0], "border": package.border, **options}

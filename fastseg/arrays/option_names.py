@@ -42,6 +42,7 @@ _ONE_THING = (
     ("y_true", "reference", "ground_truth", "gt", "target", "targets"),
     ("y_pred", "y_score", "prediction", "input", "logits", "pred", "predictions", "preds", "probabilities", "y_prob"),
     ("ignore_index", "ignore"),
+    ("include_background", "background"),
     ("warn", "note"),
 )
 _METRIC = "metrics such as fastseg.dice have it, and those of fastseg.metrics, which take counts"
@@ -93,7 +94,7 @@ _AT_HOME = {
     "threads": "of arrays it is for the whole process: fastseg.set_num_threads",
     "tolerance": "fastseg.nsd and fastseg.surface_overlap have it, and evaluate and Evaluator, where these are asked for",
     "unknown": "count_labels has it, and what counts label maps, such as evaluate",
-    "zero_division": f"{_METRIC}; so have evaluate and Evaluator",
+    "zero_division": f"{_METRIC}; so have evaluate and Evaluator; of folders convention= says it",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from typing import Any
 
@@ -110,6 +111,19 @@ def test_counts_take_nothing_that_is_for_arrays() -> None:
     same(fastseg.rand_index(pairs), metrics.rand_index(pairs))
     with pytest.raises(TypeError, match=r"^rand_index\(\) of PairCounts takes no y_pred"):
         fastseg.rand_index(pairs, PRED)
+
+
+def test_counts_of_another_kind_are_refused_by_name() -> None:
+    counts, pairs = fastseg.count_labels(TRUE, PRED), fastseg.count_pairs(TRUE, PRED)
+    calls: list[tuple[Any, Any, str]] = [
+        (fastseg.dice, pairs, "dice() takes two arrays, or LabelCounts or BinaryCounts; found PairCounts"),
+        (fastseg.rand_index, counts, "rand_index() takes two arrays, or PairCounts; found LabelCounts"),
+        (fastseg.hd95, counts, "hd95() takes two arrays, or SurfaceDistances; found LabelCounts"),
+        (fastseg.cross_entropy, counts, "cross_entropy() takes two arrays, or ScoreSums; found LabelCounts"),
+    ]
+    for function, given, text in calls:
+        with pytest.raises(TypeError, match=f"^{re.escape(f'y_true: {text}')}$"):
+            function(given)
 
 
 @pytest.mark.parametrize(("name", "others"), [("dice", "`f1`"), ("f1", "`dice`"), ("hd", "`hausdorff_distance`")])
