@@ -120,6 +120,13 @@ def test_in_a_browser(tmp_path: Path, volumes: dict[str, Any], chromium: str) ->
             assert tab.locator("article:target .plane svg image").count() == 9
             tab.set_viewport_size({"width": 360, "height": 700})
             assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+
+            # A plot that is alone is as wide as one of two
+            tab.set_viewport_size({"width": 1280, "height": 900})
+            widths = [tab.evaluate("document.querySelector('.panels figure').offsetWidth")]
+            tab.evaluate("document.querySelectorAll('.panels figure')[1].remove()")
+            widths.append(tab.evaluate("document.querySelector('.panels figure').offsetWidth"))
+            assert widths[0] == widths[1] < 600
             tab.emulate_media(media="print", color_scheme="dark")
             assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
             assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
