@@ -93,11 +93,11 @@ def _of_labels(name: str, metric: Metric) -> tuple[Callable[..., Any], inspect.S
     ) -> npt.NDArray[np.float64] | float:
         chosen = {p.name: options.pop(p.name, p.default) for p in own}
         given = {"average": average, "zero_division": zero_division, "include_background": include_background, **chosen}
+        check_options(name, options, parameters if channel_axis is None else parameters_for_masks)
         if isinstance(y_true, LabelCounts | BinaryCounts):
             asked = options if channel_axis is None else {"channel_axis": channel_axis, **options}
             require_alone(name, y_true, "y_pred", y_pred, asked)
             return metric(y_true, **given)
-        check_options(name, options, parameters if channel_axis is None else parameters_for_masks)
         require_second(name, "y_pred", y_pred, y_true, LabelCounts, BinaryCounts)
         if channel_axis is None:
             counts = count(y_true, y_pred, **options)

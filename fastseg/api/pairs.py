@@ -160,10 +160,10 @@ def function_of_pairs(name: str, metric: PairMetric) -> tuple[Callable[..., Any]
 
     def call(y_true: Any, y_pred: Any = None, *, convention: str | None = None, **options: Any) -> Any:
         chosen = {p.name: options.pop(p.name) for p in own if p.name in options}
+        check_options(name, options, parameters)
         if isinstance(y_true, PairCounts):
             require_alone(name, y_true, "y_pred", y_pred, options)
             return metric(y_true, convention=convention, **chosen)
-        check_options(name, options, parameters)
         require_second(name, "y_pred", y_pred, y_true, PairCounts)
         samples = options.get("sample_axis") is not None
         worth = partial(_value, metric.name, samples, convention=convention, **chosen)

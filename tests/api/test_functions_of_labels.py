@@ -105,6 +105,8 @@ def test_counts_take_nothing_that_is_for_arrays() -> None:
     for option in ("num_classes", "channel_axis", "mask"):
         with pytest.raises(TypeError, match=rf"of LabelCounts got an unexpected keyword argument '{option}'"):
             fastseg.dice(counts, **{option: 1})
+    with pytest.raises(TypeError, match=r"^fbeta\(\) got an unexpected keyword argument 'alpha' \(fastseg.tversky"):
+        fastseg.fbeta(counts, alpha=1)  # type: ignore[call-overload]
     with pytest.raises(TypeError, match=r"^dice\(\) missing a required argument: 'y_pred'$"):
         fastseg.dice(TRUE)
     pairs = fastseg.count_pairs(TRUE, PRED)
