@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 from collections.abc import Mapping, Sequence
@@ -86,7 +87,7 @@ def chosen_metrics(
                     )
                 continue
             refuse_partitions(name)
-            registry.get(name)
+            known_metric(name)
     else:
         sums.require(*dict.fromkeys(quantity for name in names for quantity in _needs(name)))
     return tuple(names)
@@ -154,7 +155,15 @@ def known_metric(name: str) -> Metric | SurfaceMetric | PairNumber:
     """Return the metric of that name or alias, of counts, surfaces or partitions; ValueError if there is none."""
     if name in registry.REGISTRY:
         return registry.REGISTRY[name]
-    return surface_metrics().get(name) or PAIR_NUMBERS.get(name) or registry.get(name)
+    if (found := surface_metrics().get(name) or PAIR_NUMBERS.get(name)) is not None:
+        return found
+    kinds = [sorted(names) for names in (registry.REGISTRY, surface_metrics(), PAIR_NUMBERS)]
+    near = difflib.get_close_matches(str(name), [each for names in kinds for each in names], 1)
+    counts, surfaces, partitions = map(", ".join, kinds)
+    raise ValueError(
+        f"metrics: expected some of {counts}; of surfaces {surfaces}; of partitions {partitions}; found {name!r}"
+        + (f" (did you mean {near[0]!r}?)" if near else "")
+    )
 
 
 def tolerance_by_class(

@@ -18,6 +18,16 @@ def test_a_metric_that_there_is_none_of_is_refused_before_anything_is_counted() 
         chosen_metrics("dise", COUNTS)
 
 
+@pytest.mark.parametrize(("wrong", "meant"), [("dise", "dice"), ("hd59", "hd95"), ("rand_indx", "rand_index")])
+def test_a_wrong_name_is_answered_with_a_near_one_of_any_kind(wrong: str, meant: str) -> None:
+    text = rf"^metrics: expected some of accuracy, .*; of surfaces .*; of partitions .*; found '{wrong}' "
+    text += rf"\(did you mean '{meant}'\?\)$"
+    with pytest.raises(ValueError, match=text):
+        chosen_metrics(wrong, COUNTS)
+    with pytest.raises(ValueError, match=text):
+        fastseg.evaluate_folder("a", "b", metrics=wrong)
+
+
 def test_names_are_names() -> None:
     with pytest.raises(TypeError, match="metrics: expected names, or 'all', found 3"):
         chosen_metrics(3, COUNTS)  # type: ignore[arg-type]

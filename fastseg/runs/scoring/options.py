@@ -198,7 +198,7 @@ def _metrics(given: Any) -> tuple[str, ...]:
         if name in partitions:
             asked |= {each: each for each in numbers_of([name])}
             continue
-        for each in all_metrics() if name == "all" else [surfaces.get(name) or registry.get(name).name]:
+        for each in all_metrics() if name == "all" else [surfaces.get(name) or known_metric(name).name]:
             asked.setdefault(each, name if name in surfaces else each)
     if not asked:
         raise ValueError(f"metrics: expected at least one name, found {given!r}")
