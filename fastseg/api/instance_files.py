@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -13,9 +14,10 @@ from fastseg.arrays.option_names import check_options
 from fastseg.counting.files import warn_caller
 from fastseg.counting.whole_maps import LabelMaps, read_label_maps
 from fastseg.labels.mapping import read_mapping
-from fastseg.metrics.instances import InstanceMatching
+from fastseg.metrics.instances import InstanceMatching, convention_of
 from fastseg.volumes.geometry import TOLERANCE, Geometry
 from fastseg.volumes.paths import Path
+from fastseg.volumes.spacing import right_angled_spacing
 
 __all__ = ["match_instance_files", "match_label_maps"]
 
@@ -32,6 +34,7 @@ def match_instance_files(
     geometry_tolerance: float = TOLERANCE,
     reorient: bool = False,
     axes: str | None = None,
+    spacing: Sequence[float] | float | None = None,
     warn: Callable[[str], None] | None = None,
     **options: Any,
 ) -> InstanceMatching:
@@ -44,8 +47,10 @@ def match_instance_files(
     threshold, region
         As in `match_instances`; with `region` or `connectivity` the components of masks are the instances, else labels are
         ids.
+    spacing
+        Distances of voxels along each axis of the reference in mm, for `surface`, instead of what its file says.
     **options
-        The other options of `match_instances` but `sample_axis` and `spacing`.
+        The other options of `match_instances` but `sample_axis`.
 
     Returns
     -------
@@ -77,12 +82,32 @@ def match_instance_files(
         geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes,
     )  # fmt: skip
     warn_caller(maps.note, warn)
-    return match_label_maps(maps, threshold=threshold, region=region, **options)
+    return match_label_maps(maps, reference, threshold=threshold, region=region, spacing=spacing, **options)
 
 
-def match_label_maps(maps: LabelMaps, **options: Any) -> InstanceMatching:
-    """Match the instances of maps that were read, with the options of `match_instances`."""
-    return match_placed(maps.true, maps.pred, where=_places(maps.geometry), **options)
+def match_label_maps(maps: LabelMaps, path: Path, *, spacing: Any = None, **options: Any) -> InstanceMatching:
+    """Match the instances of maps that were read, with the options of `match_instances`.
+
+    Parameters
+    ----------
+    maps
+        What was read.
+    path
+        Of the truth, for messages.
+    spacing
+        That of surfaces, where they are measured; None: as the file says.
+
+    Raises
+    ------
+    VolumeError
+        If surfaces are to be measured of a file that is sheared, or of which neither it nor the convention says the spacing.
+    """
+    if options.get("surface") is not None and spacing is None:
+        stated = maps.geometry.affine is not None or not all(map(math.isnan, maps.geometry.spacing))
+        known = convention_of(options.get("convention", "fastseg")).uncounted_mm3 >= 0  # BraTS: 1 mm where nobody says
+        if stated or not known:
+            spacing = right_angled_spacing(maps.geometry, os.fspath(path))
+    return match_placed(maps.true, maps.pred, where=_places(maps.geometry), spacing=spacing, **options)
 
 
 def _places(geometry: Geometry) -> Places | None:

@@ -227,7 +227,8 @@ def match_placed(
     given = label_inputs(y_true, y_pred, sample_axis=sample_axis)
     whole = maps_in_memory(given)
     axis, axes = given.sample_axis, given.y_true.ndim - (given.sample_axis is not None)
-    where = where or places(y_true, axes, voxel_spacing(spacing, axes))
+    steps_mm = voxel_spacing(spacing, axes)
+    where = where or places(y_true, axes, steps_mm)
     steps = integer(known.dilation if dilation is None else dilation, "dilation", least=0)
     classes = true_classes is not None or pred_classes is not None
     masks = known.of_masks or any(option is not None for option in (connectivity, labels, region))
@@ -284,7 +285,7 @@ def match_placed(
     one_of(surface, "surface", ("voxel", "surfel", None))
     if surface is None:
         return found
-    apart = where.spacing or ((1.0,) * axes if known.uncounted_mm3 >= 0 else None)
+    apart = steps_mm or where.spacing or ((1.0,) * axes if known.uncounted_mm3 >= 0 else None)
     if apart is None or united_classes:
         wanted = "spacing= beside surface=, or images that know it" if apart is None else "no stuff= beside surface="
         raise ValueError(f"{'spacing' if apart is None else 'stuff'}: expected {wanted}")

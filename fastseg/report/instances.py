@@ -20,7 +20,7 @@ _LISTED, _PLOTS = 200, 12
 _COUNTS = {"matched": "Found", "missed": "Missed", "invented": "Invented"}
 _SCORES = {
     "recall": "Recall", "precision": "Precision", "f1": "F1", "segmentation_quality": "SQ", "panoptic_quality": "PQ",
-    "instance_dice": "Mean Dice",
+    "instance_dice": "Mean Dice", "instance_hd95": "Mean HD95 (mm)", "instance_nsd": "Mean NSD",
 }  # fmt: skip
 _CRITERIA = {"iou": "IoU", "dice": "Dice", "overlap": "voxels in common"}
 
@@ -53,11 +53,12 @@ def instances_section(run: Run) -> dict[str, Any] | None:
         {**found[k]._asdict(), "size": f"{sizes[k]:.4g}" if in_ml else f"{sizes[k]:,.0f}"} for k in unmatched[:_LISTED]
     ]
     unit = "ml" if in_ml else "voxels"
+    titles = {name: title for name, title in _SCORES.items() if all(name in of for of in told["scores"].values())}
     return {
         "rule": _in_words(told["rule"]),
-        "header": ["Instances of", *_COUNTS.values(), *_SCORES.values()],
+        "header": ["Instances of", *_COUNTS.values(), *titles.values()],
         "scores": [
-            (name, [scores[each] for each in _COUNTS], [scores[each] for each in _SCORES])
+            (name, [scores[each] for each in _COUNTS], [scores[each] for each in titles])
             for name, scores in told["scores"].items()
         ],
         "apology": apology,

@@ -138,21 +138,23 @@ def evaluate_folder(
     — Metrics —
     metrics
         Names, in a sequence or separated by commas; default: Dice, IoU, precision and recall. "all" is every metric of counts,
-        each once, as in `fastseg.evaluate`.
+        each once, as in `fastseg.evaluate`. Beside `instances` "instance_hd95" and "instance_nsd" (or "lesion_hd95",
+        "lesion_nsd") measure their surfaces, too.
     convention
         Whose rules for empty classes and for means: "fastseg", "monai", "torchmetrics", "nnunet", "sklearn",
-        "totalsegmentator", or one of surfaces or partitions.
+        "totalsegmentator", or one of surfaces or partitions. "brats" and others that are of instances as well say how these
+        match, too.
     background : bool, optional
         Whether means over classes include label 0. Default: what the convention does.
     resamples, confidence, seed
         For the intervals of means, which are bootstraps over cases: how many samples, the part of them that lies within, and
         the seed.
     tolerance, surface, border, spacing
-        For metrics of surfaces of labels or masks. `tolerance` is how far NSD and surface overlap let surfaces be apart in mm:
-        a number, or a dict of one for each class by name or label (None: of all others). `surface` and `border` are those of
-        `fastseg.surface_distances`; by default the convention says them. `spacing` stands for that of the references' files.
-        Another tolerance later measures nothing again. Both volumes of a case are in memory then, in the types that they are
-        stored in, unless they are large and stream side by side.
+        For metrics of surfaces of labels, masks or instances. `tolerance` is how far NSD and surface overlap let surfaces be
+        apart in mm: a number, or a dict of one for each class by name or label (None: of all others). `surface` and `border`
+        are those of `fastseg.surface_distances`; by default the convention says them. `spacing` stands for that of the
+        references' files. Another tolerance later measures nothing again (of instances it does). Both volumes of a case are in
+        memory then, in the types that they are stored in, unless they are large and stream side by side.
     instances, match
         Labels or regions, by name or number, whose connected components are matched too, such as lesions; and when a true and
         a predicted one match: "iou>0.5" (by default), "dice>=0.1", "overlap>0", "centre", or a convention such as "brats".

@@ -45,6 +45,12 @@ class InstanceConvention:
     """What a metric is where there is no instance at all."""
     distance_of_nothing: float = NAN
     """What a distance of surfaces is there."""
+    surface: str = ""
+    """What the surfaces of instances are made of, where the package says; no surface of its own otherwise."""
+
+    def nothing_of(self, better: str) -> float:
+        """Return what a metric of surfaces is where there is no instance at all, by which of its values are better."""
+        return self.nothing if better == "higher" else self.distance_of_nothing
 
 
 #: Every convention by its name.
@@ -81,6 +87,7 @@ INSTANCE_CONVENTIONS: dict[str, InstanceConvention] = {
             uncounted_mm3=50.0,
             nothing=1.0,
             distance_of_nothing=0.0,
+            surface="surfel",
         ),
         InstanceConvention(
             "brats-met",
@@ -92,6 +99,7 @@ INSTANCE_CONVENTIONS: dict[str, InstanceConvention] = {
             uncounted_mm3=2.0,
             nothing=1.0,
             distance_of_nothing=0.0,
+            surface="surfel",
         ),
         InstanceConvention(
             "coco-panoptic",

@@ -271,7 +271,7 @@ class InstanceMatching(ClassMeans):
             )
         lost = self.fp + self.fn
         if not self.tp + lost:
-            return self.convention.distance_of_nothing
+            return self.convention.nothing_of((metric or hd95).better)
         values = (metric or hd95)(self.surfaces, **options)[:, 0]
         return float((np.where(np.isfinite(values), values, missed).sum() + lost * missed) / (self.tp + lost))
 

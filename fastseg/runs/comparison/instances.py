@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,10 @@ from fastseg.metrics.choice import of_surfaces
 from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.results.instances import InstanceMetric, InstanceNumbers, instance_metric
 from fastseg.runs.results.numbers import RunNumbers
+from fastseg.runs.scoring.instance_metrics import SURFACES_OF_INSTANCES
+from fastseg.runs.scoring.settings import InstanceSettings
 
-__all__ = ["InstancePool", "Regions", "compared_instances", "paired_instances"]
+__all__ = ["InstancePool", "Regions", "compared_instances", "matched_alike", "paired_instances"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,11 +76,13 @@ def compared_instances(
         If metrics of instances are named that the runs have not, or not both in the same way.
     """
     how = [run.settings.instances for run in runs]
-    alike = how[0] is not None and how[0] == how[1]
+    alike = how[0] is not None and matched_alike(*how)
+    measured = [None if each is None else each.surfaces for each in how]
+    surfaces = [*measured[0].metrics] if alike and measured[0] is not None and measured[0] == measured[1] else []
     if metrics is None:
-        measured = all(run.settings.surfaces is not None for run in runs)
-        names = [name for run in runs for name in run.settings.metrics if measured or not of_surfaces([name])]
-        return names, {name: _known(name) for name in _DEFAULT} if alike else {}
+        both = all(run.settings.surfaces is not None for run in runs)
+        names = [name for run in runs for name in run.settings.metrics if both or not of_surfaces([name])]
+        return names, {name: _known(name) for name in (*_DEFAULT, *surfaces)} if alike else {}
     found = {name: _known(name) for name in metrics if instance_metric(name) is not None}
     if found and not alike:
         first = next(iter(found))
@@ -86,7 +90,20 @@ def compared_instances(
             f"metrics: {first!r} is of instances, which both runs must have matched in the same way; "
             f"found {how[0]} and {how[1]}"
         )
+    for name, entry in found.items():
+        if entry.name in SURFACES_OF_INSTANCES and entry.name not in surfaces:
+            raise ValueError(
+                f"metrics: {name!r} is made of surfaces of instances, which both runs must have measured in the same way; "
+                f"found {measured[0]} and {measured[1]}"
+            )
     return [name for name in metrics if name not in found], found
+
+
+def matched_alike(a: InstanceSettings | None, b: InstanceSettings | None) -> bool:
+    """Tell whether two runs have matched instances by the same rule, whatever they measured of their surfaces."""
+    if a is None or b is None:
+        return a is b
+    return replace(a, surfaces=None) == replace(b, surfaces=None)
 
 
 def _known(name: str) -> InstanceMetric:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.counts import positions
+from fastseg.runs.comparison.instances import matched_alike
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.scoring.records import triples
 from fastseg.runs.scoring.settings import Settings
@@ -100,9 +101,11 @@ def alike(a: RunNumbers, b: RunNumbers) -> bool:
 
 def _unlike_instances(a: RunNumbers, b: RunNumbers) -> bool:
     """Tell whether instances that both have matched in the same way differ."""
-    if a.instances is None or b.instances is None or a.settings.instances != b.settings.instances:
+    if a.instances is None or b.instances is None or not matched_alike(a.settings.instances, b.settings.instances):
         return False
-    return not np.array_equal(a.instances.sums, b.instances.sums)
+    same = a.settings.instances == b.settings.instances
+    one, other = (each.sums if same else each.sums[..., :5] for each in (a.instances, b.instances))
+    return not np.array_equal(one, other)
 
 
 def _check_references(a: RunNumbers, b: RunNumbers, labels: Ints) -> None:

@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.metrics.choice import known_metric
-from fastseg.runs.results.instances import INSTANCE_METRICS
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_instance, why_no_mean, why_not_scored
 
@@ -53,10 +52,10 @@ def cases_csv(run: RunNumbers) -> bytes:
         Columns ``case``, ``class``, ``label``, ``metric``, ``value``, ``reason``: why the value is empty. Metrics of all
         classes together, and those of files of probabilities, have the class "all" and no label. A case that failed or has
         no prediction has a row with nothing but the reason, in the place of its numbers or, where it was scored as the worst
-        possible, before them. Where metrics of surfaces are among them, ``unit`` follows: "mm", or nothing. Where instances
-        were matched, their numbers are last, with the region as the class.
+        possible, before them. Where metrics of surfaces are among them, of classes or of instances, ``unit`` follows: "mm",
+        or nothing. Where instances were matched, their numbers are last, with the region as the class.
     """
-    header = _HEADER if run.settings.surfaces is None else (*_HEADER, "unit")
+    header = (*_HEADER, "unit") if _has_units(run) else _HEADER
     return (csv_row(header) + "".join(_case_lines(run))).encode("utf-8")
 
 
@@ -84,7 +83,7 @@ def classes_csv(run: RunNumbers, summaries: Sequence[Summary] | None = None) -> 
         from fastseg.runs.results.statistics import summarise
 
         summaries = summarise(run)
-    more: tuple[str, ...] = () if run.settings.surfaces is None else ("unit", "infinite")
+    more: tuple[str, ...] = ("unit", "infinite") if _has_units(run) else ()
     cells, none = _of_surfaces(run), [""] * len(more)
     rows = [
         [
@@ -100,9 +99,16 @@ def classes_csv(run: RunNumbers, summaries: Sequence[Summary] | None = None) -> 
         rows = [[*row, ""] for row in rows]
         for each, pooled in zip(instance_summaries(run), pooled_instances(run), strict=True):
             over = "cases of means over regions" if (each.key, each.name) == (None, "mean") else ""
-            rows.append([*_summary_cells(each), over, *none, number_cell(pooled)])
+            units = [run.instances.metrics[each.metric].unit, ""] if more else []
+            rows.append([*_summary_cells(each), over, *units, number_cell(pooled)])
         more = (*more, "pooled")
     return csv_table(("metric", "class", "label", *_NUMBERS, "over", *more), rows)
+
+
+def _has_units(run: RunNumbers) -> bool:
+    """Tell whether a run has metrics of surfaces, of classes or of instances."""
+    how = run.settings.instances
+    return run.settings.surfaces is not None or (how is not None and how.surfaces is not None)
 
 
 def _summary_cells(summary: Summary) -> list[str]:
@@ -133,7 +139,7 @@ def _case_lines(run: RunNumbers) -> Iterator[str]:
     lines, columns, units = [], _Columns(run), run.units
 
     def last(name: str = "") -> str:
-        return "" if run.settings.surfaces is None else f",{units.get(name, '')}"
+        return f",{units.get(name, '')}" if _has_units(run) else ""
 
     for k, each in enumerate(run.classes):
         for name in single:
@@ -154,28 +160,29 @@ def _case_lines(run: RunNumbers) -> Iterator[str]:
             cell = number_cell(score)
             reason = "" if cell else why_no_mean(run) if name in together else "undefined"
             yield f"{case},{csv_row([_ALL, '', text_cell(name), cell, reason])[:-1]}{last()}\n"
-        for line in instances[place]:
-            yield f"{case},{line}{last()}\n"
+        for line, unit in instances[place]:
+            yield f"{case},{line}{f',{unit}' if _has_units(run) else ''}\n"
         place += 1
 
 
-def _instance_lines(run: RunNumbers) -> list[list[str]]:
-    """Return of each counted case the lines of its instances, without the cell of the case; none where none were matched."""
+def _instance_lines(run: RunNumbers) -> list[list[tuple[str, str]]]:
+    """Return of each counted case the lines of its instances, without the cell of the case, and the unit of each."""
     found = run.instances
     if found is None:
         return [[] for _ in run.counted]
     from fastseg.runs.results.instance_statistics import instance_classes
 
-    classes, values = instance_classes(run), {name: found.values(name) for name in INSTANCE_METRICS}
+    classes, values = instance_classes(run), {name: found.values(name) for name in found.metrics}
     lines = []
     for place, sums in enumerate(found.sums):
-        own = []
+        own: list[tuple[str, str]] = []
         for k, region in enumerate(classes):
-            for name, entry in INSTANCE_METRICS.items():
+            for name, entry in found.metrics.items():
                 value = values[name][place, k]
                 cell = f"{value:.0f}" if entry.counts else number_cell(value)
                 reason = "" if cell else why_no_instance(*sums[k, :3])
-                own.append(csv_row([text_cell(region.name), label_cell(region.key), name, cell, reason])[:-1])
+                line = csv_row([text_cell(region.name), label_cell(region.key), name, cell, reason])[:-1]
+                own.append((line, entry.unit))
         lines.append(own)
     return lines
 

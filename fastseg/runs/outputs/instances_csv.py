@@ -1,6 +1,7 @@
 """`instances.csv`: each instance of a run, matched, missed or invented, with its size and where it lies, as a row.
 
-Columns ``case``, ``region``, ``kind``, what `fastseg.InstanceMatching.rows` says of an instance, ``centroid_0`` and so on,
+Columns ``case``, ``region``, ``kind``, what `fastseg.InstanceMatching.rows` says of an instance, where surfaces
+were measured ``hd95_mm`` and ``nsd`` of what was found, ``centroid_0`` and so on,
 in mm where files say where they lie, else indices, and ``box_start_0``, ``box_stop_0`` and so on: along each axis of the
 reference's voxels the first index of the box that holds it, and the index after the last.
 """
@@ -18,13 +19,15 @@ from fastseg.runs.outputs.csv_tables import csv_table, number_cell, plain_text, 
 from fastseg.runs.results.instances import InstanceNumbers
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.scoring.case_instances import ROW
+from fastseg.runs.scoring.instance_metrics import SURFACES_OF_INSTANCES
 
 __all__ = ["INSTANCES_FILE", "instances_csv", "with_instances"]
 
 INSTANCES_FILE = "instances.csv"
 
 _NUMBERS = tuple(name for name in ROW if name not in ("kind", "centroid", "box"))
-_FLOATS = ("true_ml", "pred_ml", "iou", "dice")
+_SURFACES = tuple(entry.column for entry in SURFACES_OF_INSTANCES.values())
+_FLOATS = ("true_ml", "pred_ml", "iou", "dice", *_SURFACES)
 
 
 def instances_csv(found: InstanceNumbers) -> bytes:
@@ -32,17 +35,18 @@ def instances_csv(found: InstanceNumbers) -> bytes:
     rows = found.rows
     if rows is None:
         return b""
+    numbers = (*_NUMBERS, *(entry.column for entry in found.metrics.values() if entry.column))
     longest = max((len(row["centroid"] or ()) for row in rows), default=3)
     axes = [f"centroid_{k}" for k in range(longest)]
     ends = [f"box_{end}_{k}" for k in range(longest) for end in ("start", "stop")]
     table = []
     for row in rows:
-        cells = [number_cell(row[name]) for name in _NUMBERS]
+        cells = [number_cell(row[name]) for name in numbers]
         place = [number_cell(value) for value in row["centroid"] or ()]
         box = [number_cell(value) for side in row["box"] or () for value in side]
         lead = [text_cell(row["case"]), text_cell(row["region"]), row["kind"]]
         table.append([*lead, *cells, *_filled(place, longest), *_filled(box, 2 * longest)])
-    return csv_table(["case", "region", "kind", *_NUMBERS, *axes, *ends], table)
+    return csv_table(["case", "region", "kind", *numbers, *axes, *ends], table)
 
 
 def _filled(cells: list[str], number: int) -> list[str]:
@@ -68,6 +72,7 @@ def with_instances(run: RunNumbers, said: Any, table: bytes | None) -> RunNumber
     """
     if (run.settings.instances is None) != (said is None):
         raise ValueError(f"a run {'of no' if said is not None else 'without what is said of its'} instances")
+    _check_surfaces(run)
     if said is None or table is None or hashlib.sha256(table).hexdigest() != said["sha256"]:
         return run
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -85,9 +90,25 @@ def with_instances(run: RunNumbers, said: Any, table: bytes | None) -> RunNumber
     return replace(run, records=tuple(records))
 
 
+def _check_surfaces(run: RunNumbers) -> None:
+    """Raise ValueError where a case lacks what its run has measured."""
+    how = run.settings.instances
+    wanted = (
+        {SURFACES_OF_INSTANCES[name].column for name in how.surfaces.metrics}
+        if how is not None and how.surfaces
+        else set()
+    )
+    for record in run.records:
+        for name, own in record.instances.items():
+            if set(own.surfaces) != wanted:
+                raise ValueError(
+                    f"surfaces {sorted(own.surfaces)} of {name!r} in case {record.id!r}, of {sorted(wanted)}"
+                )
+
+
 def _row(cells: Mapping[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = {"kind": cells["kind"]}
-    for name in _NUMBERS:
+    for name in (*_NUMBERS, *(each for each in _SURFACES if each in cells)):
         row[name] = None if not cells[name] else float(cells[name]) if name in _FLOATS else int(cells[name])
     place = [float(cells[name]) for name in cells if name.startswith("centroid_") and cells[name]]
     starts = [int(cells[name]) for name in cells if name.startswith("box_start_") and cells[name]]

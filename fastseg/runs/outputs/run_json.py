@@ -34,7 +34,8 @@ machine, times : object
 instances : object
     Only where instances were matched (``evaluate --instances``): the ``rule``, the ``regions`` and by region its ``scores``,
     of all cases together; the ``file`` that lists all instances, and ``sha256`` of it. Each case has ``instances``, too: by
-    region how many were found (``tp``), invented and missed, and the sums of the IoU and the Dice of what was found.
+    region how many were found (``tp``), invented and missed, and the sums of the IoU and the Dice of what was found; where
+    their surfaces were measured also ``surfaces``, the sums of "hd95_mm" and "nsd".
 confusion : object
     ``file``, and ``sha256`` of what it holds (`Confusion.sha256`): a run of which another has overwritten a part is not read.
     Of masks, which have no confusion, both are null, and ``reason`` says so.

@@ -21,10 +21,10 @@ from fastseg.metrics.pair_numbers import PAIR_NUMBERS
 from fastseg.runs.cases.find import Case
 from fastseg.runs.results.classes import class_place
 from fastseg.runs.results.instance_gates import instance_number, is_of_instances, wrong_instance_gate
-from fastseg.runs.results.instances import INSTANCE_METRICS, instance_metric
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_mean, why_not_scored
 from fastseg.runs.scoring.case import takes_scores
+from fastseg.runs.scoring.instance_metrics import INSTANCE_METRICS, SURFACES_OF_INSTANCES, instance_metric
 from fastseg.runs.scoring.settings import Settings
 
 __all__ = ["Gate", "GateResult", "check_classes", "check_gates", "check_scores", "junit_xml", "parse_gate"]
@@ -115,7 +115,16 @@ def parse_gate(text: str) -> Gate:
     entry = _entry(metric.lower())
     if entry is None:
         known = ", ".join(
-            sorted({*registry.REGISTRY, *surface_metrics(), *PAIR_NUMBERS, *_OF_SCORES, *INSTANCE_METRICS})
+            sorted(
+                {
+                    *registry.REGISTRY,
+                    *surface_metrics(),
+                    *PAIR_NUMBERS,
+                    *_OF_SCORES,
+                    *INSTANCE_METRICS,
+                    *SURFACES_OF_INSTANCES,
+                }
+            )
         )
         raise ValueError(f"gate: expected one of the metrics {known}; found {metric!r} in {text!r}")
     metric = metric.lower()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from fastseg.runs.results.classes import ReportedClass, class_place
-from fastseg.runs.results.instances import instance_metric
 from fastseg.runs.results.numbers import RunNumbers
+from fastseg.runs.scoring.instance_metrics import SURFACES_OF_INSTANCES, instance_metric
 from fastseg.runs.scoring.settings import Settings
 
 __all__ = ["instance_number", "is_of_instances", "wrong_instance_gate"]
@@ -16,6 +16,13 @@ def wrong_instance_gate(metric: str, class_name: str | None, settings: Settings)
     """Say why a run of these settings has no such number of instances; "" where it has."""
     if settings.instances is None:
         return f"{metric} is of instances, which are matched where they are asked for (instances=, --instances)"
+    entry, measured = instance_metric(metric), settings.instances.surfaces
+    if (
+        entry is not None
+        and entry.name in SURFACES_OF_INSTANCES
+        and (measured is None or entry.name not in measured.metrics)
+    ):
+        return f"{metric} is made of surfaces of instances, and measured where metrics name it (metrics=, --metrics)"
     if class_name is None:
         return ""
     place = class_place(_classes(settings), class_name)

@@ -9,7 +9,7 @@ import numpy as np
 from fastseg.metrics.arithmetic import nan_mean
 from fastseg.runs.results.bootstrap import drawn, interval, summable
 from fastseg.runs.results.classes import ReportedClass
-from fastseg.runs.results.instances import INSTANCE_METRICS, Floats
+from fastseg.runs.results.instances import Floats
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.statistics import Summary, spread_of
 from fastseg.runs.scoring.settings import Settings
@@ -46,12 +46,12 @@ def instance_summaries(run: RunNumbers) -> list[Summary]:
     if len(regions) > 1:
         names.append((None, "mean"))
     columns = []
-    for metric in INSTANCE_METRICS:
+    for metric in found.metrics:
         values = found.values(metric)
         columns.append(np.concatenate([values, nan_mean(values, 1)[:, None]], 1)[:, : len(names)])
     low, high = _intervals(np.concatenate(columns, 1), run.settings)
     rows: list[Summary] = []
-    for metric, values in zip(INSTANCE_METRICS, columns, strict=True):
+    for metric, values in zip(found.metrics, columns, strict=True):
         for (key, name), column in zip(names, values.T, strict=True):
             defined = column[~np.isnan(column)]
             mean = float(defined.mean()) if defined.size else float("nan")
@@ -67,7 +67,7 @@ def pooled_instances(run: RunNumbers) -> list[float]:
         return []
     means = len(found.regions) > 1
     numbers: list[float] = []
-    for metric in INSTANCE_METRICS:
+    for metric in found.metrics:
         numbers += [*found.pooled(metric).tolist(), *([found.mean(metric)] if means else [])]
     return numbers
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,13 @@ from fastseg.api.text_table import table_in_blocks
 from fastseg.labels.names import shown
 from fastseg.metrics.arithmetic import nan_mean
 from fastseg.metrics.instances import METRICS, Tally, convention_of, rule_of
+from fastseg.runs.scoring.instance_metrics import (
+    INSTANCE_METRICS,
+    SURFACES_OF_INSTANCES,
+    InstanceMetric,
+    instance_metric,
+    mean_with_missed,
+)
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import InstanceSettings
 
@@ -31,50 +38,10 @@ _SHOWN = {
     "segmentation_quality": "SQ",
     "panoptic_quality": "PQ",
     "instance_dice": "lesion Dice",
+    "instance_hd95": "lesion HD95 mm",
+    "instance_nsd": "lesion NSD",
 }
-
-
-class InstanceMetric(NamedTuple):
-    """A number of the instances of a region."""
-
-    name: str
-    of: Callable[[Tally], npt.NDArray[Any]]
-    better: Literal["higher", "lower"] = "higher"
-    range: tuple[float, float] = (0.0, 1.0)
-    counts: bool = False
-    """Whether it is a number of instances: over regions its sum is told, and no mean."""
-
-    @property
-    def overall(self) -> None:
-        """It is of each region."""
-
-
-#: By the names that gates and comparisons have for them, which those of classes of voxels leave free.
-INSTANCE_METRICS: dict[str, InstanceMetric] = {
-    metric.name: metric
-    for metric in (
-        InstanceMetric("detection_f1", METRICS["f1"]),
-        InstanceMetric("detection_precision", METRICS["precision"]),
-        InstanceMetric("detection_recall", METRICS["recall"]),
-        InstanceMetric("panoptic_quality", METRICS["panoptic_quality"]),
-        InstanceMetric("segmentation_quality", METRICS["segmentation_quality"]),
-        InstanceMetric("recognition_quality", METRICS["recognition_quality"]),
-        InstanceMetric("instance_dice", METRICS["instance_dice"]),
-        InstanceMetric("instance_iou", METRICS["instance_iou"]),
-        InstanceMetric("matched", lambda tally: tally.tp, "higher", (0.0, math.inf), counts=True),
-        InstanceMetric("missed", lambda tally: tally.fn, "lower", (0.0, math.inf), counts=True),
-        InstanceMetric("invented", lambda tally: tally.fp, "lower", (0.0, math.inf), counts=True),
-    )
-}
-_ALIASES = {
-    "pq": "panoptic_quality", "sq": "segmentation_quality", "rq": "recognition_quality", "lesion_dice": "instance_dice",
-    "lesion_f1": "detection_f1", "lesion_precision": "detection_precision", "lesion_recall": "detection_recall",
-}  # fmt: skip
-
-
-def instance_metric(name: str) -> InstanceMetric | None:
-    """Return the metric of instances of that name or alias; None where it is none."""
-    return INSTANCE_METRICS.get(_ALIASES.get(name, name))
+_COUNTED = ("tp", "fp", "fn", "iou", "dice")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,24 +65,42 @@ class InstanceNumbers:
         return self.settings.regions
 
     @cached_property
+    def metrics(self) -> dict[str, InstanceMetric]:
+        """The metrics that there are, by name: those of surfaces where they were measured."""
+        how = self.settings.surfaces
+        return INSTANCE_METRICS | ({} if how is None else {name: SURFACES_OF_INSTANCES[name] for name in how.metrics})
+
+    @cached_property
     def sums(self) -> Floats:
-        """What is counted of each case and region, (N, R, 5): found, invented, missed, and the sums of IoU and Dice."""
+        """What is counted of each case and region, (N, R, 5 + S): found, invented, missed, and the sums of IoU and Dice.
+
+        Behind them are the sums of what was measured of surfaces, in the order of `metrics`.
+        """
+        columns = [each.column for each in self.metrics.values() if each.column]
+        width = len(_COUNTED) + len(columns)
         found = [
-            [[getattr(record.instances[name], each) for each in ("tp", "fp", "fn", "iou", "dice")]
-             if name in record.instances else [0.0] * 5 for name in self.regions]
+            [[*(getattr(own, each) for each in _COUNTED), *(own.surfaces[each] for each in columns)]
+             if (own := record.instances.get(name)) is not None else [0.0] * width for name in self.regions]
             for record in self.records
         ]  # fmt: skip
-        return np.array(found, np.float64).reshape(len(self.records), len(self.regions), 5)
+        return np.array(found, np.float64).reshape(len(self.records), len(self.regions), width)
 
     def of_sums(self, metric: str, sums: Floats) -> Floats:
-        """Return a metric of sums as `sums` has them, (…, 5): (…), as the convention has it where there is no instance."""
-        entry = instance_metric(metric)
-        if entry is None:
-            raise ValueError(f"metric: expected one of {', '.join(INSTANCE_METRICS)}, found {metric!r}")
-        known = convention_of(self.settings.convention)
-        tally = self._tally(sums)
+        """Return a metric of sums as `sums` has them, (…, 5 + S): (…), as the convention has it where there is no instance."""
+        entry = self._entry(metric)
+        known, tally = convention_of(self.settings.convention), self._tally(sums)
+        if entry.of is None:
+            place = len(_COUNTED) + self._of_surfaces.index(entry.name)
+            values = mean_with_missed(sums[..., place], tally, entry.missed)
+            return np.where(tally.any, values, known.nothing_of(entry.better))
         values = np.asarray(entry.of(tally), np.float64)
         return values if entry.counts else np.where(tally.any, values, known.nothing)
+
+    def _entry(self, metric: str) -> InstanceMetric:
+        entry = instance_metric(metric)
+        if entry is None or entry.name not in self.metrics:
+            raise ValueError(f"metric: expected one of {', '.join(self.metrics)}, found {metric!r}")
+        return entry
 
     def _tally(self, sums: Floats) -> Tally:
         known = convention_of(self.settings.convention)
@@ -138,8 +123,8 @@ class InstanceNumbers:
 
     def mean(self, metric: str) -> float:
         """Return the mean over regions of what `pooled` has; of counts the sum."""
-        values, entry = self.pooled(metric), instance_metric(metric)
-        return float(values.sum() if entry is not None and entry.counts else nan_mean(values, 0))
+        values, entry = self.pooled(metric), self._entry(metric)
+        return float(values.sum() if entry.counts else nan_mean(values, 0))
 
     def scores(self, region: str) -> dict[str, Any]:
         """Return the numbers of a region, of the instances of all cases together."""
@@ -148,7 +133,13 @@ class InstanceNumbers:
         tally, counts = self._tally(sums[None]), {name: int(sums[k]) for k, name in enumerate(("tp", "fp", "fn"))}
         known = convention_of(self.settings.convention)
         values = {name: float(of(tally)[0]) if tally.any[0] else known.nothing for name, of in METRICS.items()}
+        values |= {name: float(self.of_sums(name, sums)) for name in self._of_surfaces}
         return {"cases": int(self.known.sum()), **counts, **values}
+
+    @property
+    def _of_surfaces(self) -> list[str]:
+        """The names of the metrics of surfaces that were measured."""
+        return [name for name in self.metrics if name in SURFACES_OF_INSTANCES]
 
     @cached_property
     def rows(self) -> list[dict[str, Any]] | None:
@@ -171,19 +162,28 @@ class InstanceNumbers:
             "min_ml": own.min_ml,
             "dilation": convention_of(own.convention).dilation if own.dilation is None else own.dilation,
         }
+        if own.surfaces is not None:
+            rule["surfaces"] = {
+                **asdict(own.surfaces),
+                "missed": {n: e.missed for n, e in self.metrics.items() if e.column},
+            }
         scores = {}
         for region in self.regions:
             found = self.scores(region)
             counts = {"cases": found["cases"], "matched": found["tp"], "missed": found["fn"], "invented": found["fp"]}
-            scores[region] = counts | {name: found[name] for name in METRICS}
+            scores[region] = counts | {name: found[name] for name in (*METRICS, *self._of_surfaces)}
         return {
             "rule": rule,
             "regions": {name: list(members) for name, members in self.regions.items()},
             "scores": scores,
         }
 
+    @property
+    def _titles(self) -> dict[str, str]:
+        return {name: title for name, title in _SHOWN.items() if name in METRICS or name in self._of_surfaces}
+
     def __str__(self) -> str:
-        header = ["instances", "found", "missed", "invented", *_SHOWN.values()]
+        header = ["instances", "found", "missed", "invented", *self._titles.values()]
         return table_in_blocks(header, [self._line(region) for region in self.regions], left=1)
 
     def __repr__(self) -> str:
@@ -191,5 +191,5 @@ class InstanceNumbers:
 
     def _line(self, region: str) -> Sequence[str]:
         scores = self.scores(region)
-        numbers = ["-" if math.isnan(scores[name]) else f"{scores[name]:.4f}" for name in _SHOWN]
+        numbers = ["-" if math.isnan(scores[name]) else f"{scores[name]:.4f}" for name in self._titles]
         return [shown(region), *(str(scores[name]) for name in ("tp", "fn", "fp")), *numbers]

@@ -158,7 +158,7 @@ def _counted(
             with sharing(threads):
                 if watching is not None:
                     surfaces = _there(watching.measure(counts, keep or ()))
-                instances = _instances(keep, by_names)
+                instances = _instances(keep, record.reference, by_names)
             for volume in keep or ():
                 volume.let_go()
     known = {name: _finite(value) for name, value in scores.items()}
@@ -216,7 +216,9 @@ def _there(found: SurfaceDistances) -> SurfaceDistances:
     return found.select([name for name, one in zip(found.classes, there, strict=True) if one])
 
 
-def _instances(keep: list[Kept] | None, settings: Settings, *, predicted: bool = True) -> dict[str, CaseInstances]:
+def _instances(
+    keep: list[Kept] | None, path: str, settings: Settings, *, predicted: bool = True
+) -> dict[str, CaseInstances]:
     """Return the instances of each region, of the voxels that were kept, matched; without a prediction all are missed."""
     if keep is None or settings.instances is None:
         return {}
@@ -224,8 +226,11 @@ def _instances(keep: list[Kept] | None, settings: Settings, *, predicted: bool =
     if not predicted:
         maps = maps._replace(pred=np.zeros_like(maps.pred))
     how = settings.instances
+    measuring = {} if how.surfaces is None else how.surfaces.measuring
     return {
-        name: CaseInstances.of(match_label_maps(maps, region=members, **how.options))
+        name: CaseInstances.of(
+            match_label_maps(maps, path, region=members, **how.options, **measuring), how.surfaces, name
+        )
         for name, members in how.regions.items()
     }
 
@@ -323,7 +328,7 @@ def _missed(
     voxels = counts.voxels.copy()
     voxels[:, 3], voxels[:, 0] = voxels[:, 0], 0
     missed = replace(counts, matrix=np.zeros_like(counts.matrix), unknown=counts.matrix.sum(2), voxels=voxels)
-    instances = _instances(keep, replace(settings, map_prediction={}), predicted=False)
+    instances = _instances(keep, record.reference, replace(settings, map_prediction={}), predicted=False)
     return _with(
         record, missed, {**facts, "geometry": "no prediction"}, voxel_ml, status="missing", instances=instances
     )

@@ -13,11 +13,14 @@ from fastseg.counting.mask_plan import MISSING_MASKS
 from fastseg.labels.choices import LabelChoices
 from fastseg.metrics.choice import known_metric, of_partitions, of_surfaces
 from fastseg.metrics.conventions import CONVENTIONS
+from fastseg.metrics.instances import INSTANCE_CONVENTIONS
 from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
 from fastseg.metrics.pair_numbers import numbers_of
 from fastseg.metrics.registry import all_metrics
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
-from fastseg.runs.scoring.instance_options import instance_settings, of_ids
+from fastseg.runs.scoring.instance_metrics import of_instances
+from fastseg.runs.scoring.instance_options import METRICS_OF_IDS, instance_settings, of_ids
+from fastseg.runs.scoring.instance_surface_options import instance_surfaces
 from fastseg.runs.scoring.partition_options import check_partitions
 from fastseg.runs.scoring.settings import Settings
 from fastseg.runs.scoring.surface_options import surface_settings
@@ -90,12 +93,37 @@ def read_settings(
     """
     if not chosen.regions:
         _require_different(chosen)
-    names = _metrics(metrics)
+    wanted = metric_names(metrics)
+    lesions = of_instances(wanted)
+    if lesions and instances is None:
+        raise ValueError(
+            f"metrics: {lesions[0]!r} is of instances, which are matched where they are asked for (instances=, --instances)"
+        )
+    others = [name for name in wanted if name not in lesions] or (METRICS_OF_IDS if of_ids(instances) else None)
+    names = _metrics(others if lesions else metrics)
     convention = one_of(convention, "convention", tuple(dict.fromkeys(_CONVENTIONS)))
+    if match is None and convention in INSTANCE_CONVENTIONS and convention not in CONVENTIONS and instances is not None:
+        match = convention
     check_partitions(
         names, convention, chosen, unknown=unknown, missing=missing, background=background, activation=activation,
         channel_axis=channel_axis, instances=None if of_ids(instances) else instances,
     )  # fmt: skip
+    matched = instance_settings(
+        instances,
+        chosen,
+        match=match,
+        connectivity=connectivity,
+        dilation=dilation,
+        min_voxels=min_voxels,
+        min_ml=min_ml,
+        partitions=bool(of_partitions(names)),
+    )
+    measuring = {"tolerance": tolerance, "surface": surface, "spacing": spacing}
+    if matched is not None:
+        measured = instance_surfaces(
+            lesions, matched, convention, chosen.names, alone=not of_surfaces(names), **measuring
+        )
+        matched = replace(matched, surfaces=measured)
     return Settings(
         labels=chosen.declared,
         ignore=chosen.ignore,
@@ -117,19 +145,8 @@ def read_settings(
         resamples=integer(resamples, "resamples", least=1),
         confidence=_confidence(confidence),
         seed=integer(seed, "seed", least=0),
-        surfaces=surface_settings(
-            names, convention, tolerance=tolerance, surface=surface, border=border, spacing=spacing
-        ),
-        instances=instance_settings(
-            instances,
-            chosen,
-            match=match,
-            connectivity=connectivity,
-            dilation=dilation,
-            min_voxels=min_voxels,
-            min_ml=min_ml,
-            partitions=bool(of_partitions(names)),
-        ),
+        surfaces=surface_settings(names, convention, border=border, instances=matched, **measuring),
+        instances=matched,
     )
 
 

@@ -13,7 +13,7 @@ from fastseg.metrics.choice import of_partitions
 from fastseg.metrics.instances import parse_match
 from fastseg.volumes.geometry import TOLERANCE
 
-__all__ = ["COUNTING", "InstanceSettings", "Settings", "SurfaceSettings"]
+__all__ = ["COUNTING", "InstanceSettings", "InstanceSurfaces", "Settings", "SurfaceSettings"]
 
 #: What the counts of masks depend on besides.
 COUNTING_MASKS = ("missing_mask", "channels", "threshold", "names", "regions")
@@ -56,6 +56,37 @@ class SurfaceSettings:
 
 
 @dataclass(frozen=True)
+class InstanceSurfaces:
+    """Hold what is measured of the surfaces of instances that are found.
+
+    Attributes
+    ----------
+    metrics : tuple of str
+        "instance_hd95", "instance_nsd".
+    surface, spacing
+        As of `SurfaceSettings`.
+    convention : str
+        A name of `fastseg.metrics.surface_conventions.SURFACE_CONVENTIONS`.
+    tolerances : dict of str to float
+        In mm, of each region, for "instance_nsd".
+    """
+
+    metrics: tuple[str, ...]
+    surface: str = "voxel"
+    convention: str = "fastseg"
+    tolerances: dict[str, float] = field(default_factory=dict)
+    spacing: tuple[float, ...] | None = None
+
+    @property
+    def measuring(self) -> dict[str, Any]:
+        """What `fastseg.match_instances` takes of them."""
+        return {
+            "surface": self.surface,
+            "spacing": self.spacing and (self.spacing if self.spacing[1:] else self.spacing[0]),
+        }
+
+
+@dataclass(frozen=True)
 class InstanceSettings:
     """Hold which instances a run matches, and when they do.
 
@@ -67,6 +98,8 @@ class InstanceSettings:
         The rule, as `fastseg.metrics.instances.parse_match` reads it; None: IoU above 0.5.
     connectivity, dilation, min_voxels, min_ml
         As in `fastseg.match_instances`.
+    surfaces : InstanceSurfaces or None
+        What is measured of those that are found; None where nothing is.
     """
 
     regions: dict[str, tuple[int, ...]]
@@ -75,6 +108,7 @@ class InstanceSettings:
     dilation: int | None = None
     min_voxels: int = 0
     min_ml: float | None = None
+    surfaces: InstanceSurfaces | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -186,7 +220,12 @@ class Settings:
             plain["surfaces"] = {**given, "spacing": surfaces.spacing and list(surfaces.spacing)}
         if (instances := plain.pop("instances")) is not None:
             regions = {name: list(members) for name, members in instances.regions.items()}
-            plain["instances"] = {**asdict(instances), "regions": regions}
+            told = {**asdict(instances), "regions": regions}
+            if (measured := told.pop("surfaces")) is not None:
+                told["surfaces"] = {
+                    name: list(each) if isinstance(each, tuple) else each for name, each in measured.items()
+                }
+            plain["instances"] = told
         return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
 
     @classmethod
@@ -198,7 +237,13 @@ class Settings:
             values["surfaces"] = SurfaceSettings(**{**plain["surfaces"], "spacing": spacing and tuple(spacing)})
         if "instances" in plain:
             of = {name: tuple(members) for name, members in plain["instances"]["regions"].items()}
-            values["instances"] = InstanceSettings(**{**plain["instances"], "regions": of})
+            own = {**plain["instances"], "regions": of}
+            if "surfaces" in own:
+                listed: dict[str, Any] = {
+                    name: tuple(each) if isinstance(each, list) else each for name, each in own["surfaces"].items()
+                }
+                own["surfaces"] = InstanceSurfaces(**listed)
+            values["instances"] = InstanceSettings(**own)
         for name in ("map_prediction", "names"):
             values[name] = {int(key): value for key, value in values[name].items()}
         values["regions"] = {name: tuple(members) for name, members in values["regions"].items()}

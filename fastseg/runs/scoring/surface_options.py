@@ -10,13 +10,20 @@ from fastseg.arrays.surfaces import BORDERS, SURFACES
 from fastseg.metrics.choice import of_partitions, of_surfaces, surface_metrics
 from fastseg.metrics.conventions import CONVENTIONS
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS, SurfaceConvention
-from fastseg.runs.scoring.settings import SurfaceSettings
+from fastseg.runs.scoring.settings import InstanceSettings, SurfaceSettings
 
-__all__ = ["surface_settings"]
+__all__ = ["checked_spacing", "checked_tolerances", "surface_settings"]
 
 
 def surface_settings(
-    metrics: Sequence[str], convention: str, *, tolerance: Any, surface: str | None, border: str | None, spacing: Any
+    metrics: Sequence[str],
+    convention: str,
+    *,
+    tolerance: Any,
+    surface: str | None,
+    border: str | None,
+    spacing: Any,
+    instances: InstanceSettings | None = None,
 ) -> SurfaceSettings | None:
     """Return what is measured for these metrics under that convention, None where none is of surfaces.
 
@@ -32,6 +39,8 @@ def surface_settings(
         As in `fastseg.surface_distances`; None: what the convention does.
     spacing
         In mm, one number or one for each axis; None: as each file says.
+    instances
+        What is matched besides, of which surfaces may be measured, and a convention be.
 
     Raises
     ------
@@ -41,13 +50,22 @@ def surface_settings(
     """
     chosen = of_surfaces(metrics)
     if not chosen:
-        given = {"tolerance": tolerance, "surface": surface, "border": border, "spacing": spacing}
+        measured = instances is not None and instances.surfaces is not None
+        given = (
+            {"border": border}
+            if measured
+            else {"tolerance": tolerance, "surface": surface, "border": border, "spacing": spacing}
+        )
         for name, value in given.items():
             if value is not None:
                 raise ValueError(
                     f"{name}: of metrics of surfaces (hd95, assd, nsd, ...), found none of them and {value!r}"
                 )
-        if convention not in CONVENTIONS and not of_partitions(metrics):
+        matches = instances is not None and convention in (
+            instances.convention,
+            *(SURFACE_CONVENTIONS if measured else ()),
+        )
+        if convention not in CONVENTIONS and not of_partitions(metrics) and not matches:
             raise ValueError(
                 f"convention: {convention!r} is of metrics of surfaces (hd95, assd, nsd, ...), found {', '.join(metrics)}"
             )
@@ -59,7 +77,7 @@ def surface_settings(
         )
     one_of(surface, "surface", (*SURFACES, None))
     one_of(border, "border", (*BORDERS, None))
-    default, own = _tolerances(tolerance)
+    default, own = checked_tolerances(tolerance)
     needing = [name for name in chosen if any(p.name == "tolerance" for p in surface_metrics()[name].own)]
     if needing and default is None and not own:
         raise ValueError(f"tolerance: {needing[0]} needs one, a distance in mm; found None")
@@ -69,11 +87,7 @@ def surface_settings(
         raise ValueError(
             f"border: {known.name!r} takes what is outside of the image for {known.border!r}, found {border!r}"
         )
-    steps = None
-    if spacing is not None:
-        each = list(spacing) if isinstance(spacing, Iterable) and not isinstance(spacing, str) else [spacing]
-        steps = tuple(finite_number(step, "spacing", positive=True) for step in each)
-    return SurfaceSettings(kind, border or known.border, default, own, steps)
+    return SurfaceSettings(kind, border or known.border, default, own, checked_spacing(spacing))
 
 
 def _kind(known: SurfaceConvention, metrics: Sequence[str], surface: str | None) -> str:
@@ -87,7 +101,15 @@ def _kind(known: SurfaceConvention, metrics: Sequence[str], surface: str | None)
     raise ValueError(f"convention: {known.name!r} has no {wanted} for these: {found}")
 
 
-def _tolerances(given: Any) -> tuple[float | None, dict[str, float]]:
+def checked_spacing(given: Any) -> tuple[float, ...] | None:
+    """Return the distances of voxels, one for all axes or one for each; None where files say them."""
+    if given is None:
+        return None
+    each = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    return tuple(finite_number(step, "spacing", positive=True) for step in each)
+
+
+def checked_tolerances(given: Any) -> tuple[float | None, dict[str, float]]:
     """Return the tolerance of all classes, and those of single ones by name or label."""
     of = given if isinstance(given, Mapping) else {None: given}
     found = {name: finite_number(value, "tolerance") for name, value in of.items() if value is not None}
