@@ -25,6 +25,7 @@ from fastseg.arrays.instances import (
 )
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import explained
+from fastseg.arrays.surfaces import image_spacing
 from fastseg.counting.instances import (
     component_segments,
     grown_pairs,
@@ -285,7 +286,8 @@ def match_placed(
     one_of(surface, "surface", ("voxel", "surfel", None))
     if surface is None:
         return found
-    apart = steps_mm or where.spacing or ((1.0,) * axes if known.uncounted_mm3 >= 0 else None)
+    apart = steps_mm or image_spacing(y_true=y_true, y_pred=y_pred) or where.spacing
+    apart = apart or ((1.0,) * axes if known.uncounted_mm3 >= 0 else None)
     if apart is None or united_classes:
         wanted = "spacing= beside surface=, or images that know it" if apart is None else "no stuff= beside surface="
         raise ValueError(f"{'spacing' if apart is None else 'stuff'}: expected {wanted}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dask.array as dask_array
 import nibabel
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import SimpleITK
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
+from support.instance_cases import lesions
 
 import fastseg
 from fastseg import label_components, match_instances
@@ -277,3 +280,13 @@ def test_dask_arrays_are_refused_by_name() -> None:
             call(blocks, blocks)
     with pytest.raises(TypeError, match=f"mask_or_labels: {message}"):
         label_components(blocks)
+
+
+@pytest.mark.parametrize("options", [{"region": 1}, {"convention": "brats"}])
+def test_sheared_images_have_no_distances(options: dict[str, Any]) -> None:
+    sheared = np.eye(4)
+    sheared[0, 1] = 0.5
+    image = nibabel.Nifti1Image(lesions()[0], sheared)
+    with pytest.raises(ValueError, match="y_true: expected axes at right angles for distances of surfaces"):
+        match_instances(image, image, surface="voxel", **options)
+    assert match_instances(image, image, surface="voxel", spacing=1, **options).instance_distance() == 0
