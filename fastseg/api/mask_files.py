@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
+from fastseg.api.mask_instances import instances_of_masks
 from fastseg.api.mask_surfaces import surfaces_of_masks
 from fastseg.api.table import Scores
 from fastseg.arrays.arguments import checked_number, one_of
@@ -17,6 +18,7 @@ from fastseg.counts import BinaryCounts, SurfaceDistances
 from fastseg.labels.choices import LabelChoices, choose_labels
 from fastseg.labels.tables import LabelTable
 from fastseg.metrics.choice import of_surfaces
+from fastseg.metrics.instances import InstanceMatching
 from fastseg.volumes.geometry import TOLERANCE
 from fastseg.volumes.masks import MaskSource, Place, Said, check_here, is_channels, kind_of, open_masks, renumbered
 from fastseg.volumes.masks.dicom import is_dicom
@@ -28,6 +30,7 @@ __all__ = [
     "count_chosen_masks",
     "count_mask_files",
     "evaluate_mask_files",
+    "instances_of_chosen_masks",
     "side_name",
     "surfaces_of_chosen_masks",
 ]
@@ -264,6 +267,35 @@ def surfaces_of_chosen_masks(
     check = (lambda: None) if progress is None else lambda: progress(0, 0)
     with _opened((reference, prediction), classes_of_labels(chosen), chosen.map_prediction, said) as (true, pred):
         return surfaces_of_masks(true, pred, classes, roi=roi, reading=reading, check=check, **how)
+
+
+def instances_of_chosen_masks(
+    reference: Place,
+    prediction: Place,
+    chosen: LabelChoices,
+    said: Said,
+    classes: Sequence[str],
+    *,
+    roi: Path | None = None,
+    reorient: bool = False,
+    axes: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **how: Any,
+) -> dict[str, InstanceMatching]:
+    """Match the components of masks that were counted by `count_chosen_masks`: of these classes, where both sides have them.
+
+    Parameters
+    ----------
+    reference, prediction, chosen, said, classes, roi, reorient, axes, progress
+        As of `surfaces_of_chosen_masks`.
+    **how
+        Options of `fastseg.match_instances`; ``predicted=False`` where there is no prediction.
+    """
+    reading = {"geometry": "ignore", "reorient": reorient, "axes": axes}
+    check = (lambda: None) if progress is None else lambda: progress(0, 0)
+    with _opened((reference, prediction), classes_of_labels(chosen), chosen.map_prediction, said) as (true, pred):
+        there = [name for name in classes if name in true.names or name in pred.names]
+        return instances_of_masks(true, pred, there, roi=roi, reading=reading, check=check, **how)
 
 
 def classes_of_labels(chosen: LabelChoices) -> dict[str, tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ from fastseg.volumes.paths import Path
 from fastseg.volumes.side_by_side import in_boxes
 from fastseg.volumes.spacing import right_angled_spacing
 
-__all__ = ["surfaces_of_masks"]
+__all__ = ["edges_of_masks", "labels_of", "masks_of_edge", "surfaces_of_masks"]
 
 Array = npt.NDArray[Any]
 
@@ -61,14 +61,43 @@ def surfaces_of_masks(
         If the file does not say its spacing, or is sheared.
     """
     found: dict[str, SurfaceDistances] = {}
+    for edge, volumes in edges_of_masks(true, pred, classes, roi=roi, reading=reading, check=check):
+        found |= _of_edge(volumes, edge, spacing, surface, border)
+    return _beside([found[name] for name in classes if name in found]).with_classes(list(classes))
+
+
+def edges_of_masks(
+    true: MaskSource,
+    pred: MaskSource,
+    classes: Sequence[str],
+    *,
+    roi: Path | None,
+    reading: Mapping[str, Any],
+    check: Callable[[], object],
+) -> Iterator[tuple[Edge, Sequence[Volume]]]:
+    """Yield each pair of volumes that hold masks of these classes, and the region of interest: open, while it is asked for.
+
+    Parameters
+    ----------
+    true, pred, classes, roi, reading, check
+        As of `surfaces_of_masks`.
+    """
     for group in groups_of(true, pred, classes):
         for edge in group.edges:
             check()
             one = Group((group.true[edge.true],), (group.pred[edge.pred],), (edge._replace(true=0, pred=0),))
             with ExitStack() as stack:
                 volumes, _ = open_group(stack, true, pred, one, roi, reading)
-                found |= _of_edge(stack.enter_context(in_boxes(volumes)), edge, spacing, surface, border)
-    return _beside([found[name] for name in classes if name in found]).with_classes(list(classes))
+                yield edge, stack.enter_context(in_boxes(volumes))
+
+
+def masks_of_edge(edge: Edge, name: str, true: Array, pred: Array) -> tuple[Array, Array]:
+    """Return the masks of a class of two volumes whose labels were read."""
+    one, other = (
+        each != 0 if values is None else np.isin(each, values)
+        for each, values in ((true, edge.true_values[name]), (pred, edge.pred_values[name]))
+    )
+    return one, other
 
 
 def _of_edge(
@@ -77,7 +106,7 @@ def _of_edge(
     """Measure the classes that two volumes have in common."""
     geometry = volumes[0].geometry
     steps: Any = right_angled_spacing(geometry, volumes[0].path) if spacing is None else spacing
-    labels = [_labels(each) for each in volumes]
+    labels = [labels_of(each) for each in volumes]
     backwards = volumes[0].order == "F"  # as the files lie, where all lie so
     if backwards:
         labels = [each.T for each in labels]
@@ -85,10 +114,7 @@ def _of_edge(
     true, pred, *roi = labels
     found = {}
     for name in edge.classes:
-        masks = [
-            (each != 0 if values is None else np.isin(each, values)).view(np.uint8)
-            for each, values in ((true, edge.true_values[name]), (pred, edge.pred_values[name]))
-        ]
+        masks = [each.view(np.uint8) for each in masks_of_edge(edge, name, true, pred)]
         measure: Any = surface_distances
         measured = measure(
             *masks, labels=[1], spacing=steps, mask=roi[0] != 0 if roi else None, surface=surface, border=border
@@ -97,7 +123,7 @@ def _of_edge(
     return found
 
 
-def _labels(volume: Volume) -> Array:
+def labels_of(volume: Volume) -> Array:
     """Return all labels of a volume, which were found to be some when they were counted."""
     shape = volume.geometry.shape
     values = volume.read_block((0,) * len(shape), shape)

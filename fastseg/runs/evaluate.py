@@ -30,7 +30,7 @@ from fastseg.runs.keeping import keep_run, require_own
 from fastseg.runs.results.gates import Gate, check_classes, check_gates, check_scores, parse_gate
 from fastseg.runs.results.surfaces import check_tolerances
 from fastseg.runs.run import Run
-from fastseg.runs.scoring.instance_options import METRICS_OF_IDS, of_ids
+from fastseg.runs.scoring.instance_options import METRICS_OF_IDS, of_ids, require_labels
 from fastseg.runs.scoring.journal import Journal
 from fastseg.runs.scoring.keys import Hashing, place_of, still_true
 from fastseg.runs.scoring.options import metric_names, of_masks, read_settings
@@ -156,10 +156,10 @@ def evaluate_folder(
         references' files. Another tolerance later measures nothing again (of instances it does). Both volumes of a case are in
         memory then, in the types that they are stored in, unless they are large and stream side by side.
     instances, match
-        Labels or regions, by name or number, whose connected components are matched too, such as lesions; and when a true and
-        a predicted one match: "iou>0.5" (by default), "dice>=0.1", "overlap>0", "centre", or a convention such as "brats".
-        `Run.instances` has them. Both volumes of a case are in memory then. "ids": labels are ids of instances, such as cells,
-        of any number; metrics are those of partitions then.
+        Labels, regions or masks, by name or number, whose connected components are matched too, such as lesions; and when a
+        true and a predicted one match: "iou>0.5" (by default), "dice>=0.1", "overlap>0", "centre", or a convention such as
+        "brats". `Run.instances` has them. Both volumes of a case are in memory then. "ids": labels are ids of instances, such
+        as cells, of any number; metrics are those of partitions then.
     connectivity, dilation, min_voxels, min_ml
         What these components are, as in `fastseg.match_instances`.
     — How files are read —
@@ -288,6 +288,8 @@ def evaluate_folder(
     elif masks or channels is not None or threshold is not None:
         name = "masks" if masks else "channels" if channels is not None else "threshold"
         raise ValueError(f"{name}: expected masks that may overlap, found label maps")
+    if settings.masks is None:
+        require_labels(settings.instances, chosen)
     check_classes(bounds, settings)
     check_tolerances(Run(settings, ()).classes, settings)
     check_scores(bounds, found.cases, settings)

@@ -114,8 +114,9 @@ class InstanceNumbers:
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
-        """Whose instances were matched: (N, 1)."""
-        return np.array([bool(record.instances) for record in self.records], bool).reshape(-1, 1)
+        """Whose instances of which region were matched: (N, R)."""
+        found = [[name in record.instances for name in self.regions] for record in self.records]
+        return np.array(found, bool).reshape(len(self.records), len(self.regions))
 
     def pooled(self, metric: str) -> Floats:
         """Return a metric of each region, of the instances of all cases together: (R,)."""
@@ -134,7 +135,7 @@ class InstanceNumbers:
         known = convention_of(self.settings.convention)
         values = {name: float(of(tally)[0]) if tally.any[0] else known.nothing for name, of in METRICS.items()}
         values |= {name: float(self.of_sums(name, sums)) for name in self._of_surfaces}
-        return {"cases": int(self.known.sum()), **counts, **values}
+        return {"cases": int(self.known[:, place].sum()), **counts, **values}
 
     @property
     def _of_surfaces(self) -> list[str]:

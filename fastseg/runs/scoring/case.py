@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastseg.api.instance_files import match_label_maps
-from fastseg.api.mask_files import count_chosen_masks, surfaces_of_chosen_masks
+from fastseg.api.mask_files import count_chosen_masks, instances_of_chosen_masks, surfaces_of_chosen_masks
 from fastseg.api.own_tables import by_own_tables
 from fastseg.arrays.instances import least_voxels
 from fastseg.counting.files import count_with_facts
@@ -24,7 +24,7 @@ from fastseg.labels.choices import LabelChoices
 from fastseg.metrics.instances import match_pairs
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.case_instances import CaseInstances
-from fastseg.runs.scoring.instance_options import IDS
+from fastseg.runs.scoring.instance_options import IDS, require_masks
 from fastseg.runs.scoring.keys import CaseFiles, Hashing
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
@@ -226,10 +226,9 @@ def _instances(
     if not predicted:
         maps = maps._replace(pred=np.zeros_like(maps.pred))
     how = settings.instances
-    measuring = {} if how.surfaces is None else how.surfaces.measuring
     return {
         name: CaseInstances.of(
-            match_label_maps(maps, path, region=members, **how.options, **measuring), how.surfaces, name
+            match_label_maps(maps, path, region=members, **how.options, **how.measuring), how.surfaces, name
         )
         for name, members in how.regions.items()
     }
@@ -255,8 +254,37 @@ def _counted_masks(
             reference, prediction, chosen, said, names, **reading, **how, progress=progress
         )
         surfaces = _there(measured)
+    instances = _instances_of_masks(reference, prediction, chosen, said, counts, record, settings, progress)
     notes = tuple(text for text in warned if settings.geometry != "warn" or text not in facts["geometry"])
-    return _with(record, counts, facts, voxel_ml, status="scored", notes=notes, surfaces=surfaces)
+    return _with(record, counts, facts, voxel_ml, status="scored", notes=notes, surfaces=surfaces, instances=instances)
+
+
+def _instances_of_masks(
+    reference: Any,
+    prediction: Any,
+    chosen: LabelChoices,
+    said: Said,
+    counts: BinaryCounts,
+    record: CaseRecord,
+    settings: Settings,
+    progress: Callable[[int, int], None] | None,
+    **more: Any,
+) -> dict[str, CaseInstances]:
+    """Return the instances of each mask that was counted and is asked for, matched."""
+    how = settings.instances
+    if how is None:
+        return {}
+    names = [str(name) for name in counts.classes]
+    taken = names if settings.missing_mask == "skip" else [*names, *(settings.masks or ())]
+    if not settings.masks and settings.missing_mask != "skip":  # of names that only files have
+        require_masks(how, names)
+    found = instances_of_chosen_masks(
+        reference, prediction, chosen, said, [name for name in how.regions if name in names], roi=record.roi,
+        reorient=settings.reorient, axes=settings.axes, progress=progress, **how.options, **how.measuring, **more,
+    )  # fmt: skip
+    nothing = CaseInstances.of_nothing(how.surfaces)  # of masks that neither side has, and are taken for empty
+    matched = {name: CaseInstances.of(each, how.surfaces, name) for name, each in found.items()}
+    return {name: matched.get(name, nothing) for name in how.regions if name in taken}
 
 
 def _missed_masks(
@@ -266,16 +294,20 @@ def _missed_masks(
     if settings.missing != "worst":
         return record
     place = case.true_masks or case.reference
+    chosen = LabelChoices(None, (), settings.names, settings.regions, {}, ())
+    said = Said(True, settings.channels, settings.threshold)
     counts, facts, voxel_ml = count_chosen_masks(
         place,
         place,
-        LabelChoices(None, (), settings.names, settings.regions, {}, ()),
-        Said(True, settings.channels, settings.threshold),
+        chosen,
+        said,
         **_of_files(record, settings, threads, progress),
         warn=lambda _: None,
     )
     missed = replace(counts, tp=np.zeros_like(counts.tp), fn=counts.tp + counts.fn)
-    return _with(record, missed, {**facts, "geometry": "no prediction"}, voxel_ml, status="missing")
+    instances = _instances_of_masks(place, place, chosen, said, counts, record, settings, progress, predicted=False)
+    told = {**facts, "geometry": "no prediction"}
+    return _with(record, missed, told, voxel_ml, status="missing", instances=instances)
 
 
 def _of_files(

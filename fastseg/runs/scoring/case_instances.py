@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from fastseg.metrics.instances import COLUMNS, InstanceMatching
 from fastseg.metrics.surfaces import hd95, normalized_surface_dice
+from fastseg.runs.scoring.instance_metrics import SURFACES_OF_INSTANCES
 from fastseg.runs.scoring.settings import InstanceSurfaces
 
 __all__ = ["ROW", "CaseInstances"]
@@ -60,6 +61,12 @@ class CaseInstances:
         sums = float(tally.iou.sum()), float(tally.dice.sum())
         surfaces = {name: math.fsum(values) for name, values in measured.items()}
         return cls(matching.tp, matching.fp, matching.fn, *sums, tuple(rows), surfaces)
+
+    @classmethod
+    def of_nothing(cls, how: InstanceSurfaces | None) -> Self:
+        """Return what is kept where there is no instance on either side."""
+        columns = () if how is None else [SURFACES_OF_INSTANCES[name].column for name in how.metrics]
+        return cls(0, 0, 0, 0.0, 0.0, (), dict.fromkeys(columns, 0.0))
 
     def to_dict(self, rows: bool = True) -> dict[str, Any]:
         """Return it as JSON can hold it, with its rows or without."""

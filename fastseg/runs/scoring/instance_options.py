@@ -12,7 +12,7 @@ from fastseg.labels.names import shown
 from fastseg.metrics.instances import CENTRE, convention_of, parse_match
 from fastseg.runs.scoring.settings import InstanceSettings
 
-__all__ = ["IDS", "METRICS_OF_IDS", "instance_settings", "of_ids"]
+__all__ = ["IDS", "METRICS_OF_IDS", "instance_settings", "of_ids", "require_labels", "require_masks"]
 
 #: The instances that need no components: labels are their ids.
 IDS = "ids"
@@ -36,7 +36,8 @@ def instance_settings(
     Parameters
     ----------
     instances
-        Labels, their names, or names of regions, in a sequence or separated by commas; "ids": labels are ids of instances.
+        Labels, their names, or names of regions or masks, in a sequence or separated by commas; "ids": labels are ids of
+        instances.
     chosen
         What was said of labels.
     match
@@ -102,7 +103,7 @@ def _settings_of_ids(
 
 
 def _regions(instances: str | Sequence[str | int], chosen: LabelChoices) -> dict[str, tuple[int, ...]]:
-    """Return the labels of each region whose components are asked for."""
+    """Return the labels of each region whose components are asked for; none of names that nobody has given to a label."""
     given = instances.split(",") if isinstance(instances, str) else instances
     if not isinstance(given, Sequence) or not given or not all(isinstance(each, str | int) for each in given):
         raise TypeError(f"instances: expected labels or names, in a sequence or separated by commas, found {given!r}")
@@ -112,8 +113,21 @@ def _regions(instances: str | Sequence[str | int], chosen: LabelChoices) -> dict
         members = chosen.regions.get(name) or labels.get(name)
         if members is None and name.lstrip("-").isdecimal() and int(name) != 0:
             members = (int(name),)
-        if members is None:
-            known = ", ".join(map(shown, [*chosen.regions, *labels])) or "a label"
-            raise ValueError(f"instances: expected labels or names of labels or regions ({known}), found {name!r}")
-        found[name] = tuple(members)
+        found[name] = tuple(members or ())  # what is no label may be the name of a mask
     return found
+
+
+def require_labels(instances: InstanceSettings | None, chosen: LabelChoices) -> None:
+    """Raise ValueError where one of the instances of label maps is of no label that anybody has named."""
+    for name, members in {} if instances is None else instances.regions.items():
+        if not members and name != IDS:
+            named = [own for label, own in chosen.names.items() if label != 0]
+            known = ", ".join(map(shown, [*chosen.regions, *named])) or "a label"
+            raise ValueError(f"instances: expected labels or names of labels or regions ({known}), found {name!r}")
+
+
+def require_masks(instances: InstanceSettings | None, classes: Sequence[str]) -> None:
+    """Raise ValueError where one of the instances is of no mask, of those that there are."""
+    for name in () if instances is None else instances.regions:
+        if name not in classes:
+            raise ValueError(f"instances: expected names of masks ({', '.join(map(shown, classes))}), found {name!r}")

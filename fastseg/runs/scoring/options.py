@@ -19,7 +19,7 @@ from fastseg.metrics.pair_numbers import numbers_of
 from fastseg.metrics.registry import all_metrics
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
 from fastseg.runs.scoring.instance_metrics import of_instances
-from fastseg.runs.scoring.instance_options import METRICS_OF_IDS, instance_settings, of_ids
+from fastseg.runs.scoring.instance_options import METRICS_OF_IDS, instance_settings, of_ids, require_masks
 from fastseg.runs.scoring.instance_surface_options import instance_surfaces
 from fastseg.runs.scoring.partition_options import check_partitions
 from fastseg.runs.scoring.settings import Settings
@@ -165,12 +165,12 @@ def of_masks(settings: Settings, classes: Sequence[str], said: Said, metrics: An
         raise ValueError(f"ignore_index: for label maps, not for masks, found {list(settings.ignore)}")
     if settings.unknown != "raise":
         raise ValueError("unknown: for label maps, not for masks, of which none is unknown")
-    if settings.instances is not None:
-        raise ValueError("instances: they are components of label maps, and not of masks that may overlap yet")
     if found := of_partitions(settings.metrics):
         raise ValueError(
             f"metrics: {found[0]!r} is made of the segments of label maps, and not of masks that may overlap"
         )
+    if classes:
+        require_masks(settings.instances, classes)
     surfaces = of_surfaces(settings.metrics)
     overall = [name for name in settings.metrics if name not in surfaces and registry.get(name).overall is not None]
     every = metrics == "all" or (metrics is not None and "all" in metrics)

@@ -93,7 +93,7 @@ class InstanceSettings:
     Attributes
     ----------
     regions : dict of str to tuple of int
-        The labels of each region whose components are instances.
+        The labels of each region whose components are instances; none of masks.
     match : str or None
         The rule, as `fastseg.metrics.instances.parse_match` reads it; None: IoU above 0.5.
     connectivity, dilation, min_voxels, min_ml
@@ -115,6 +115,11 @@ class InstanceSettings:
         """What is given to `match_instances` besides the region."""
         own = {name: getattr(self, name) for name in ("connectivity", "dilation", "min_voxels", "min_ml")}
         return {**({} if self.match is None else parse_match(self.match)), **own}
+
+    @property
+    def measuring(self) -> dict[str, Any]:
+        """What is given to it where surfaces are measured, too."""
+        return {} if self.surfaces is None else self.surfaces.measuring
 
     @property
     def convention(self) -> str:
