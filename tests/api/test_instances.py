@@ -290,3 +290,19 @@ def test_sheared_images_have_no_distances(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="y_true: expected axes at right angles for distances of surfaces"):
         match_instances(image, image, surface="voxel", **options)
     assert match_instances(image, image, surface="voxel", spacing=1, **options).instance_distance() == 0
+
+
+@pytest.mark.parametrize("name", ["hd95", "nsd", "mean_average_surface_distance"])
+def test_metrics_of_surfaces_by_name_and_function(name: str) -> None:
+    options = {"tolerance": 1.0, "missed": 0} if name == "nsd" else {}
+    entry = fastseg.metrics.surfaces.SURFACE_METRICS[name]
+    for pair, convention in ((lesions(), "brats"), ([np.zeros((3, 3, 3), bool)] * 2, "brats-met")):
+        found = match_instances(*pair, convention=convention, surface="voxel", spacing=1)
+        wanted = found.instance_distance(entry, **options)
+        assert found.instance_distance(name, **options) == wanted
+        assert found.instance_distance(getattr(fastseg, entry.name), **options) == wanted
+    for wrong in ("dice", "x", np.mean, 3):
+        with pytest.raises(ValueError, match="metric: expected one of hausdorff_distance, "):
+            found.instance_distance(wrong)
+    with pytest.raises(TypeError, match="missed: expected a number, found 'far'"):
+        found.instance_distance(missed="far")

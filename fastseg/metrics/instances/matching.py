@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from fastseg.counts import SurfaceDistances
 from fastseg.metrics.arithmetic import NAN, nan_mean, ratio
 from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
 from fastseg.metrics.instances.counting import classes_of, matched, tally_of, unmatched
+from fastseg.metrics.instances.distances import mean_of_instances
 from fastseg.metrics.instances.graph import OverlapGraph
 from fastseg.metrics.instances.groups import FoundGroup, groups_of
 from fastseg.metrics.instances.listing import instance_rows
@@ -29,7 +30,6 @@ from fastseg.metrics.instances.ranking import (
 from fastseg.metrics.instances.rules import MatchingRule, choose, dice, iou, qualifying, scores_of
 from fastseg.metrics.instances.sizes import recall_by_size
 from fastseg.metrics.instances.tally import METRICS, THRESHOLDS, MatchedPairs, Tally, UnmatchedSegments
-from fastseg.metrics.surface_metric import SurfaceMetric
 from fastseg.metrics.surfaces import hd95
 
 __all__ = ["InstanceMatching", "matching_of"]
@@ -248,13 +248,16 @@ class InstanceMatching(ClassMeans):
         """
         return float(np.mean(self.over("accuracy", thresholds)))
 
-    def instance_distance(self, metric: SurfaceMetric | None = None, *, missed: float = 374.0, **options: Any) -> float:
+    def instance_distance(
+        self, metric: Callable[..., Any] | str | None = None, *, missed: float = 374.0, **options: Any
+    ) -> float:
         """Return the mean surface distance over true instances and false alarms, `missed` for those missed or invented.
 
         Parameters
         ----------
         metric
-            By default `fastseg.metrics.hd95`; `normalized_surface_dice` with ``missed=0``, and others of `SURFACE_METRICS`.
+            By default `fastseg.metrics.hd95`; `normalized_surface_dice` with ``missed=0``, and others of `SURFACE_METRICS`,
+            also by name.
         missed
             What stands for misses, false alarms, and distances that are infinite: 374 mm in BraTS.
         **options
@@ -263,17 +266,10 @@ class InstanceMatching(ClassMeans):
         Raises
         ------
         ValueError
-            If no surfaces were measured (``surface=`` of `match_instances`).
+            If no surfaces were measured (``surface=`` of `match_instances`), or the metric is none of them.
         """
-        if self.surfaces is None:
-            raise ValueError(
-                "surfaces: expected a matching with surface='voxel' or 'surfel', found one without surfaces"
-            )
-        lost = self.fp + self.fn
-        if not self.tp + lost:
-            return self.convention.nothing_of((metric or hd95).better)
-        values = (metric or hd95)(self.surfaces, **options)[:, 0]
-        return float((np.where(np.isfinite(values), values, missed).sum() + lost * missed) / (self.tp + lost))
+        own = metric if metric is not None else hd95
+        return mean_of_instances(self.surfaces, self.tp, self.fp + self.fn, self.convention, own, missed, options)
 
     def ranked(self, confidences: ConfidencesOf, *, rematch: bool = True) -> DetectionCurve:
         """Return average precision and FROC of predictions that come with a confidence.
