@@ -85,10 +85,6 @@ def evaluate(reference: str | None, prediction: str | None, **options: Any) -> N
         if not names:
             raise click.UsageError(f"--metrics: expected at least one name, found {chosen!r}")
         options["metrics"] = names
-        if "all" in names and not options["quiet"]:
-            from fastseg.metrics.choice import not_in_all
-
-            say(not_in_all())
     of_run = any(options[name] not in (None, ()) for name in _OF_RUNS)
     of_run = of_run or needs_run(reference, prediction, options["metrics"])
     options["tolerance"], options["spacing"] = tolerances(options["tolerance"]), spacings(options["spacing"])

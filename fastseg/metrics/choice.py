@@ -25,7 +25,6 @@ __all__ = [
     "chosen_metrics",
     "classes_of",
     "known_metric",
-    "not_in_all",
     "of_partitions",
     "of_surfaces",
     "quantities_of",
@@ -101,16 +100,6 @@ def _every(sums: ScoreSums | None) -> tuple[str, ...]:
     summed = set(sums.quantities)
     names += ("soft_dice", *(function.name for function in score_functions().values()))
     return tuple(name for name in dict.fromkeys(names) if summed.issuperset(_needs(name)))
-
-
-def not_in_all() -> str:
-    """Return a sentence about the metrics that "all" leaves out."""
-    equal = {metric.name: metric.equals for metric in registry.REGISTRY.values() if metric.equals is not None}
-    names, same = " and ".join(equal), " and ".join(dict.fromkeys(equal.values()))
-    return (
-        f"all is every metric of counts, each once: without {names}, which are {same} unless they have parameters, and "
-        "without those of surfaces (hd95, ...) and partitions, which are asked for by name"
-    )
 
 
 def quantities_of(metrics: str | Sequence[str] | None) -> tuple[str, ...] | None:

@@ -136,7 +136,7 @@ def negative_predictive_value(c: BinaryCounts) -> Fraction:
 
 @_metric(
     "(1 + b^2) TP / ((1 + b^2) TP + b^2 FN + FP)", "van Rijsbergen, Information Retrieval (1979)",
-    parameters={"beta": "b: how many times as important recall is as precision."}, equals="dice",
+    parameters={"beta": "b: how many times as important recall is as precision."},
 )  # fmt: skip
 def fbeta(c: BinaryCounts, beta: float = 1.0) -> Fraction:
     """Return the F score that gives recall `beta` times the importance of precision.
@@ -152,7 +152,7 @@ def fbeta(c: BinaryCounts, beta: float = 1.0) -> Fraction:
 
 @_metric(
     "TP / (TP + a FP + b FN)", "Tversky, Psychological Review 84 (1977) 327",
-    parameters={"alpha": "a, the weight of false positives.", "beta": "b, the weight of false negatives."}, equals="dice",
+    parameters={"alpha": "a, the weight of false positives.", "beta": "b, the weight of false negatives."},
 )  # fmt: skip
 def tversky(c: BinaryCounts, alpha: float = 0.5, beta: float = 0.5) -> Fraction:
     """Return the Tversky index: `alpha` weighs false positives, `beta` false negatives (0.5 and 0.5: Dice; 1 and 1: IoU).

@@ -99,8 +99,6 @@ class Metric(Entry):
     """Whether exchanging truth and prediction leaves it as it is, for all values of its own parameters."""
     overall: Callable[..., Fraction] | None = None
     """For a LabelCounts: numerator and denominator, (N,), of the one number for all classes together, if it is that kind."""
-    equals: str | None = None
-    """The metric that it is unless its own parameters are given; then "all" has that one only."""
 
     def __call__(
         self,
@@ -254,8 +252,8 @@ def get(name: str) -> Metric:
 
 
 def all_metrics() -> tuple[str, ...]:
-    """Return what "all" stands for: every metric of counts once, without those that equal another one as they are."""
-    return tuple(dict.fromkeys(metric.name for metric in REGISTRY.values() if metric.equals is None))
+    """Return what "all" stands for: every metric of counts."""
+    return tuple(dict.fromkeys(metric.name for metric in REGISTRY.values()))
 
 
 def foreground(counts: LabelCounts | BinaryCounts, include_background: bool) -> BinaryCounts:

@@ -137,9 +137,8 @@ def evaluate_folder(
         As in `fastseg.count_files`. What is an error there fails its case.
     — Metrics —
     metrics
-        Names, in a sequence or separated by commas; default: Dice, IoU, precision and recall. "all" is every metric of counts,
-        each once, as in `fastseg.evaluate`. Beside `instances` "instance_hd95" and "instance_nsd" (or "lesion_hd95",
-        "lesion_nsd") measure their surfaces, too.
+        Names, in a sequence or separated by commas; default: Dice, IoU, precision and recall. "all" is every metric of counts.
+        Beside `instances` "instance_hd95" and "instance_nsd" (or "lesion_hd95", "lesion_nsd") measure their surfaces, too.
     convention
         Whose rules for empty classes and for means: "fastseg", "monai", "torchmetrics", "nnunet", "sklearn",
         "totalsegmentator", or one of surfaces or partitions. "brats" and others that are of instances as well say how these
