@@ -7,7 +7,7 @@ import os
 import queue
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -23,6 +23,8 @@ __all__ = ["Cluster"]
 
 #: The roles of a case's files.
 _ROLES = ("reference", "prediction", "roi")
+#: Seconds within which results are fetched together.
+_TOGETHER = 0.1
 
 
 class _Scored(NamedTuple):
@@ -89,24 +91,23 @@ class Cluster:
 
     def start(self) -> None:
         """Hand out all cases."""
-        for number in range(len(self.cases)):
-            self._submit(number)
+        self._hand_out(range(len(self.cases)))
 
-    def _submit(self, number: int) -> None:
-        case = self.cases[number]
-        reference, prediction, roi = (_absolute(getattr(case, role)) for role in _ROLES)
-        there = Case(case.id, reference or "", prediction, roi)
-        future = self.client.submit(
+    def _hand_out(self, numbers: Iterable[int]) -> None:
+        """Make tasks of cases, of all at once: each message to the scheduler costs as much as a small case."""
+        numbers = list(numbers)
+        futures = self.client.map(
             score_on_worker,
-            there,
-            self.settings,
-            self.hashing,
-            len(self.cases),
-            key=f"{self.name}-{number}-{next(self.submitted)}",
+            [_with_absolute_paths(self.cases[number]) for number in numbers],
+            settings=self.settings,
+            hashing=self.hashing,
+            cases=len(self.cases),
+            key=[f"{self.name}-{number}-{next(self.submitted)}" for number in numbers],
             pure=False,
         )
-        self.running[number] = future
-        future.add_done_callback(lambda _: self.ended.put(number))
+        for number, future in zip(numbers, futures, strict=True):
+            self.running[number] = future
+            future.add_done_callback(lambda _, number=number: self.ended.put(number))
 
     def wait(self, seconds: float) -> bool:
         """Take what comes within some seconds; return whether all is done.
@@ -118,14 +119,21 @@ class Cluster:
         """
         end = time.monotonic() + seconds
         while self.running and (left := end - time.monotonic()) > 0:
-            if not self._connected():
+            if self._connected():
+                self._take(self._ended_within(min(left, _TOGETHER)))
+            else:
                 time.sleep(left)
-                continue
+        return not self.running
+
+    def _ended_within(self, seconds: float) -> list[int]:
+        """Return the cases that end within some seconds, or once all have."""
+        end, found = time.monotonic() + seconds, dict[int, None]()
+        while len(found) < len(self.running):
             try:
-                self._take(self.ended.get(timeout=left))
+                found[self.ended.get(timeout=max(0, end - time.monotonic()))] = None
             except queue.Empty:
                 break
-        return not self.running
+        return [number for number in found if number in self.running]
 
     def _connected(self) -> bool:
         """Tell whether there is a scheduler; hand all that is not done to one that was started after the last."""
@@ -137,35 +145,40 @@ class Cluster:
             raise OSError(f"cluster: the scheduler is gone (the client is {status})")
         if self.lost:
             self.lost = False
-            for number in self.running:
-                self._submit(number)
+            self._hand_out(list(self.running))
         return True
 
-    def _take(self, number: int) -> None:
-        if number not in self.running:
-            return
+    def _take(self, numbers: Sequence[int]) -> None:
+        """Take cases that have ended, whatever became of them."""
+        finished = {number: self.running[number] for number in numbers if self.running[number].status == "finished"}
+        # At once, as each call brings what it asks for by way of the scheduler; without what is lost meanwhile.
+        results = self.client.gather(finished, errors="skip") if finished else {}
+        for number in numbers:
+            scored = results.get(number)
+            record = self._unfinished(number) if scored is None else self._record(self.cases[number], scored)
+            if record is not None:
+                del self.running[number]
+                self.keep(record)
+                self.done += 1
+                self.failed += record.status == "failed"
+                self.voxels[number] = sum(record.voxels)
+
+    def _unfinished(self, number: int) -> CaseRecord | None:
+        """Return the record of a case that was not scored; None if it still may be."""
         future, case = self.running[number], self.cases[number]
-        if future.status == "pending":  # it was lost, and is done once more
+        if future.status in ("pending", "finished"):  # it was lost, and is done once more
             future.add_done_callback(lambda _: self.ended.put(number))
-            return
+            return None
         if future.status in ("cancelled", "lost") and self.client.status == "connecting":
             self.lost = True
-            return
-        if future.status == "finished":
-            record = self._record(case, future.result())
-        else:
-            error = future.exception() if future.status == "error" else None
-            died = error is None or type(error).__name__ == "KilledWorker"
-            if died and self.tries[number] < self.retries and self.client.status == "running":
-                self.tries[number] += 1
-                self._submit(number)
-                return
-            record = _failed(case, _why(error, self.tries[number]))
-        del self.running[number]
-        self.keep(record)
-        self.done += 1
-        self.failed += record.status == "failed"
-        self.voxels[number] = sum(record.voxels)
+            return None
+        error = future.exception() if future.status == "error" else None
+        died = error is None or type(error).__name__ == "KilledWorker"
+        if died and self.tries[number] < self.retries and self.client.status == "running":
+            self.tries[number] += 1
+            self._hand_out([number])
+            return None
+        return _failed(case, _why(error, self.tries[number]))
 
     def _record(self, case: Case, scored: _Scored) -> CaseRecord:
         """Return the record of a case with its own paths, and with what its worker lacks."""
@@ -189,6 +202,11 @@ class Cluster:
     def join(self) -> None:
         """Forget what was handed out."""
         self.running.clear()
+
+
+def _with_absolute_paths(case: Case) -> Case:
+    reference, prediction, roi = (_absolute(getattr(case, role)) for role in _ROLES)
+    return Case(case.id, reference or "", prediction, roi)
 
 
 def _absolute(path: str | None) -> str | None:

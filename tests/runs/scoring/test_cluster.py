@@ -121,12 +121,19 @@ class FakeClient:
     def __init__(self, deaths: int) -> None:
         self.deaths, self.submitted, self.cancelled = deaths, list[str](), 0
 
-    def submit(self, function: Any, case: Any, settings: Any, hashing: Any, cases: int, **options: Any) -> FakeFuture:
-        self.submitted.append(options["key"])
+    def map(self, function: Any, given: Any, *, key: Any, **options: Any) -> list[FakeFuture]:
+        self.submitted += key
+        return [self.score(case, options["settings"], options["hashing"]) for case in given]
+
+    def score(self, case: Any, settings: Any, hashing: Any) -> FakeFuture:
         if case.id == "case_01" and self.deaths:
             self.deaths -= 1
             return FakeFuture(type("KilledWorker", (Exception,), {})("died"))
         return FakeFuture(cluster._Scored(score_case(case, settings, hashing=hashing), "tcp://worker:1", ()))
+
+    def gather(self, futures: Any, errors: str) -> Any:
+        assert errors == "skip"
+        return {number: future.result() for number, future in futures.items()}
 
     def cancel(self, futures: Any, force: bool) -> None:
         self.cancelled += len(futures)
@@ -222,9 +229,9 @@ def test_clients_that_will_not_do(client: Client, two: Any, monkeypatch: pytest.
 
 def test_a_scheduler_that_goes_ends_the_run(two: Any) -> None:
     class Gone(FakeClient):
-        def submit(self, *args: Any, **options: Any) -> Any:
+        def map(self, function: Any, given: Any, **options: Any) -> Any:
             self.status = "closed"
-            return type("Pending", (), {"status": "pending", "add_done_callback": lambda *_: None})()
+            return [type("Pending", (), {"status": "pending", "add_done_callback": lambda *_: None})() for _ in given]
 
     from fastseg.runs.cases.find import find_cases
     from fastseg.runs.scoring.settings import Settings
