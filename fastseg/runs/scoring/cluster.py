@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import queue
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -95,7 +97,8 @@ class Cluster:
 
     def _hand_out(self, numbers: Iterable[int]) -> None:
         """Make tasks of cases, of all at once: each message to the scheduler costs as much as a small case."""
-        numbers = list(numbers)
+        if not (numbers := list(numbers)):
+            return
         futures = self.client.map(
             score_on_worker,
             [_with_absolute_paths(self.cases[number]) for number in numbers],
@@ -151,8 +154,7 @@ class Cluster:
     def _take(self, numbers: Sequence[int]) -> None:
         """Take cases that have ended, whatever became of them."""
         finished = {number: self.running[number] for number in numbers if self.running[number].status == "finished"}
-        # At once, as each call brings what it asks for by way of the scheduler; without what is lost meanwhile.
-        results = self.client.gather(finished, errors="skip") if finished else {}
+        results = self._results(finished)
         for number in numbers:
             scored = results.get(number)
             record = self._unfinished(number) if scored is None else self._record(self.cases[number], scored)
@@ -163,6 +165,25 @@ class Cluster:
                 self.failed += record.status == "failed"
                 self.voxels[number] = sum(record.voxels)
 
+    def _results(self, finished: Mapping[int, Any]) -> Mapping[int, _Scored | None]:
+        """Return the results of futures that are there, by one call, as each takes a message there and back.
+
+        If a worker has died with some of them, nobody waits until these are scored again: the others come by the next call.
+        """
+
+        async def gather() -> Mapping[int, _Scored | None]:
+            gathering = asyncio.ensure_future(self.client.gather(finished, errors="skip", asynchronous=True))
+            while not any(future.status in ("pending", "lost") for future in finished.values()):
+                if (await asyncio.wait([gathering], timeout=_TOGETHER))[0]:
+                    return await gathering
+            gathering.cancel()
+            return {}
+
+        found: Mapping[int, _Scored | None] = {}
+        with suppress(OSError):  # there is no scheduler: `wait` sees whether one comes back
+            found = self.client.sync(gather) if finished else found
+        return found
+
     def _unfinished(self, number: int) -> CaseRecord | None:
         """Return the record of a case that was not scored; None if it still may be."""
         future, case = self.running[number], self.cases[number]
@@ -171,6 +192,9 @@ class Cluster:
             return None
         if future.status in ("cancelled", "lost") and self.client.status == "connecting":
             self.lost = True
+            return None
+        if future.status == "lost":  # with its worker, once it was scored: that is no try that failed
+            self._hand_out([number])
             return None
         error = future.exception() if future.status == "error" else None
         died = error is None or type(error).__name__ == "KilledWorker"

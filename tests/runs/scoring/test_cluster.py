@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,7 +132,11 @@ class FakeClient:
             return FakeFuture(type("KilledWorker", (Exception,), {})("died"))
         return FakeFuture(cluster._Scored(score_case(case, settings, hashing=hashing), "tcp://worker:1", ()))
 
-    def gather(self, futures: Any, errors: str) -> Any:
+    def sync(self, function: Any) -> Any:
+        return asyncio.run(function())
+
+    async def gather(self, futures: Any, errors: str, asynchronous: bool) -> Any:
+        assert asynchronous
         assert errors == "skip"
         return {number: future.result() for number, future in futures.items()}
 
