@@ -31,8 +31,8 @@ Grid = tuple[tuple[int, ...], ...]
 
 #: What a task should cover: below it, the scheduler's work on tasks would be as much as theirs.
 TASK_VOXELS = 1 << 24
-#: Tasks that a scheduler has an easy life with: of more blocks than these are worth, more are put together.
-MOST_TASKS = 100_000
+#: Tasks that count, at most: with those that merge, and of two boxes a sample half as many again, a graph stays below 10⁵.
+MOST_TASKS = 40_000
 #: What is read at once of the largest array, where it need not be a chunk: of small chunks the calls would take longer.
 READ_BYTES = 1 << 21
 #: What a cell of all arrays may take together, unless there is no other grid.
@@ -190,12 +190,12 @@ def boxes(grid: Grid, last: int | None = None, elements: int = 1) -> Boxes:
         In index order along `last`, and along the other axes within that.
     """
     axes = [axis for axis in range(len(grid)) if axis != last]
-    work = elements * math.prod(max(sizes, default=1) for sizes in grid)
-    whole = elements * math.prod(map(sum, grid))
-    wanted = max(TASK_VOXELS, -(-whole // MOST_TASKS))
+    largest = elements * math.prod(max(sizes, default=1) for sizes in grid)
+    numbers = [len(sizes) for sizes in grid]
+    wanted = max(-(-TASK_VOXELS // max(1, largest)), -(-math.prod(numbers) // MOST_TASKS))  # cells
     together = [1] * len(grid)
     for axis in [*reversed(axes), *([] if last is None else [last])]:
-        if work < wanted:
-            together[axis] = max(1, min(len(grid[axis]), -(-wanted // max(1, work))))
-            work *= together[axis]
+        parts = max(1, numbers[axis] // wanted)  # none has fewer cells, so that a remainder is no task of its own
+        together[axis] = -(-numbers[axis] // parts) or 1
+        wanted = -(-wanted // together[axis])
     return Boxes(grid, tuple(together), tuple(axes if last is None else [last, *axes]))

@@ -308,6 +308,11 @@ def test_there_is_one_task_for_a_box_and_it_makes_its_chunks_one_after_another(m
     assert alive == [1] * 6
 
 
+def test_a_graph_of_a_million_blocks_has_less_than_a_hundred_thousand_tasks() -> None:
+    true, pred = (da.zeros((100 * 256,) * 3, chunks=256, dtype=np.uint8, name=name) for name in ("true", "pred"))
+    assert 10_000 < len(fastseg.count_labels(true, pred, num_classes=2, compute=False).dask) < 100_000
+
+
 def test_a_map_beside_itself_is_read_once() -> None:
     read: list[int] = []
 

@@ -95,6 +95,14 @@ def test_there_are_no_more_tasks_than_a_scheduler_can_do(monkeypatch: pytest.Mon
     assert sum(1 for box in found for _ in box) == 16 * 8 * 8
 
 
+@pytest.mark.parametrize("numbers", [(100, 100, 100), (204, 100, 100), (396, 100, 100), (1_000_000,), (7, 3, 80_001)])
+@pytest.mark.parametrize("last", [None, 0])
+def test_numbers_of_blocks_that_leave_a_remainder_make_no_more_tasks(
+    numbers: tuple[int, ...], last: int | None
+) -> None:
+    assert len(boxes(tuple((256,) * number for number in numbers), last)) <= dask_grids.MOST_TASKS
+
+
 def test_many_chunks_of_one_axis_are_quickly_done() -> None:
     line = Chunked({0: (10,) * 100_000}, 1)
     assert reads(line, united([line, Chunked({0: (1000,) * 1000}, 1)], (1_000_000,))) == 1

@@ -171,7 +171,7 @@ class Cluster:
         If a worker has died with some of them, nobody waits until these are scored again: the others come by the next call.
         """
 
-        async def gather() -> Mapping[int, _Scored | None]:
+        async def gather() -> Any:
             gathering = asyncio.ensure_future(self.client.gather(finished, errors="skip", asynchronous=True))
             while not any(future.status in ("pending", "lost") for future in finished.values()):
                 if (await asyncio.wait([gathering], timeout=_TOGETHER))[0]:
