@@ -272,7 +272,8 @@ def evaluate_folder(
         from fastseg.runs.scoring.clients import check_client, threads_of
 
         check_client(client)
-        workers = threads_of(client)
+        if not (workers := threads_of(client)):
+            say("the cluster has no workers yet; cases wait for them")
     said = said_of_masks(masks, channels, threshold)
     of_labels = tuple(classes_of_labels(chosen))
     found = find_cases(

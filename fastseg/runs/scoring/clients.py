@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import os
 import sys
@@ -94,16 +96,41 @@ def open_cluster(text: str) -> Iterator[Any]:
             yield client
         return
     if "://" in text:
-        where: dict[str, Any] = {"address": text}
+        address = text
     elif os.path.isfile(text):
-        where = {"scheduler_file": text}
+        address = _address_in(text)
     else:
         raise ValueError(
             f"cluster: expected tcp://host:port, the file of a scheduler, or local:N, found {text!r}, which is no file"
         )
     try:
-        client = Client(**where, timeout=_ANSWER)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cluster: expected a scheduler at {text}, found none: {error}") from None
+        asyncio.run(asyncio.wait_for(_answers(address), _ANSWER))
+        client = Client(address, timeout=_ANSWER)
+    except Exception as error:  # of any kind, where something else listens there
+        why = str(error) or f"no answer within {_ANSWER} s"
+        raise ValueError(f"cluster: expected a scheduler at {text}, found none: {why}") from None
     with client:
         yield client
+
+
+def _address_in(path: str) -> str:
+    """Return the address that the file of a scheduler says."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            address = json.load(file)["address"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"cluster: {path}: expected the file of a scheduler, as JSON with its address: {why}"
+        ) from None
+    if not isinstance(address, str):
+        raise ValueError(f"cluster: {path}: expected the file of a scheduler, found the address {address!r}")
+    return address
+
+
+async def _answers(address: str) -> None:
+    """Shake hands with whatever is at an address: a client would wait without end for one that does not answer."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    (await connect(address, timeout=_ANSWER, **Security().get_connection_args("client"))).abort()

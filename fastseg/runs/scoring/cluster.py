@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from fastseg._version import __version__
 from fastseg.counting.threads import share_of, sharing
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.case import CancelledError, score_case
@@ -38,11 +39,17 @@ class _Scored(NamedTuple):
     """Paths that are not there for it, of a case that failed."""
 
 
-def score_on_worker(case: Case, settings: Settings, hashing: Hashing, cases: int) -> _Scored:
-    """Score a case on the worker that runs this, with its share of the worker's threads."""
+def score_on_worker(case: Case, settings: Settings, hashing: Hashing, cases: int, version: str) -> _Scored:
+    """Score a case on the worker that runs this, with its share of the worker's threads.
+
+    The version of fastseg has to be the client's also here: the worker may have come after those that were asked.
+    """
     from distributed import get_worker
 
     worker: Any = get_worker()
+    if version != __version__:
+        reason = f"expected fastseg {version}, as the client has, found {__version__} on the worker {worker.address}"
+        return _Scored(_failed(case, reason), worker.address, ())
     task = worker.state.tasks[worker.get_current_task()]
 
     def look(_: int, __: int) -> None:
@@ -105,6 +112,7 @@ class Cluster:
             settings=self.settings,
             hashing=self.hashing,
             cases=len(self.cases),
+            version=__version__,
             key=[f"{self.name}-{number}-{next(self.submitted)}" for number in numbers],
             pure=False,
         )

@@ -232,6 +232,17 @@ def test_clients_that_will_not_do(client: Client, two: Any, monkeypatch: pytest.
         fastseg.evaluate_folder(*two, client=client)
 
 
+def test_a_worker_that_comes_later_with_another_version_scores_nothing(
+    client: Client, two: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "__version__", "99.0")
+    found = fastseg.evaluate_folder(*two, client=client)
+    assert len(found.failed) == 5
+    assert str(found.failed[0].reason).startswith("expected fastseg 99.0, as the client has, found ")
+    assert "on the worker tcp://" in str(found.failed[0].reason)
+    assert str(two[0] / "case_00.nii.gz") == found.failed[0].reference
+
+
 def test_a_scheduler_that_goes_ends_the_run(two: Any) -> None:
     class Gone(FakeClient):
         def map(self, function: Any, given: Any, **options: Any) -> Any:
