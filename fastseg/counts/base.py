@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.counts.packing import Packed, packed, unpacked
+
 __all__ = ["COUNTED", "IGNORED", "OUTSIDE", "UNKNOWN", "Counts", "Ints", "Numbers", "check_dtypes", "numbers"]
 
 Ints = npt.NDArray[np.int64]
@@ -18,6 +20,8 @@ Numbers = npt.NDArray[Any]
 
 #: Columns of `voxels`: where each voxel that was given has gone.
 COUNTED, IGNORED, OUTSIDE, UNKNOWN = range(4)
+#: Changes when statistics of one version cannot be told from the pickles of another.
+_PICKLE = 1
 
 
 class Counts:
@@ -53,8 +57,15 @@ class Counts:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __reduce__(self) -> Any:  # through the constructor, so that copies are read-only too
-        return type(self), tuple(getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
+    def __reduce__(self) -> Any:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        arrays = {name: packed(each) for name, each in values.items() if isinstance(each, np.ndarray)}
+        return _rebuilt, (
+            type(self),
+            _PICKLE,
+            arrays,
+            {name: each for name, each in values.items() if name not in arrays},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as plain lists and numbers, with the name and version of the format; JSON can hold it."""
@@ -110,6 +121,13 @@ class Counts:
     def weighted(self) -> bool:
         """Whether the counts are sums of weights."""
         raise NotImplementedError
+
+
+def _rebuilt(kind: type[Counts], version: int, arrays: Mapping[str, Packed], others: Mapping[str, Any]) -> Counts:
+    """Return the statistic of a pickle, through the constructor, so that it is read-only too."""
+    if version != _PICKLE:
+        raise ValueError(f"pickle of {kind.__name__}: expected version {_PICKLE}, found {version}, of another fastseg")
+    return kind(**{name: unpacked(each) for name, each in arrays.items()}, **others)
 
 
 def check_dtypes(voxels: Ints, **counts: Numbers) -> None:

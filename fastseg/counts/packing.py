@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["narrow", "packed", "packed_pairs", "unpacked"]
+__all__ = ["Packed", "narrow", "packed", "packed_pairs", "unpacked"]
 
 Array = npt.NDArray[Any]
 #: An array, narrow; or the places that are not zero in it when it is flat, their values, and its shape and type.
@@ -16,7 +16,7 @@ Packed = tuple[Any, ...]
 
 
 def packed(array: Array) -> Packed:
-    """Return what stands for an array of int64 or float64."""
+    """Return what stands for an array."""
     flat = array.reshape(-1)
     places = flat.nonzero()[0]
     if 2 * places.size >= flat.size:

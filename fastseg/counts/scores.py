@@ -262,9 +262,6 @@ class ScoreSums(Counts):
             values["argmax_counts"] = LabelCounts.from_dict(values["argmax_counts"])
         return cls(**values)
 
-    def __reduce__(self) -> Any:
-        return _rebuild, ({f.name: getattr(self, f.name) for f in fields(self)},)
-
     def _check(self, other: Self) -> None:
         if not isinstance(other, ScoreSums):
             raise TypeError(f"other: expected ScoreSums, found {type(other).__name__}")
@@ -300,5 +297,5 @@ def zeros_of(quantities: Collection[str], cases: int, num_classes: int, bins: in
     return {name: np.zeros([sizes[axis] for axis in _AXES[name]]) for name in names}
 
 
-def _rebuild(values: dict[str, Any]) -> ScoreSums:
+def _rebuild(values: dict[str, Any]) -> ScoreSums:  # of pickles that fastseg wrote before they had versions
     return ScoreSums(**values)

@@ -72,3 +72,38 @@ def test_pickles_that_called_the_constructor_are_read() -> None:
             return LabelCounts, (counts.labels, True, counts.matrix, counts.unknown, counts.voxels, counts.ignored)
 
     assert pickle.loads(pickle.dumps(Old())) == LabelCounts.zeros([2, 5])
+
+
+TRUE, PRED = (each[:4500].reshape(2, 15, 150) for each in maps(3))
+SCORES = np.stack([k == PRED for k in range(3)], axis=-1).astype(np.float32)
+STATISTICS: dict[str, Any] = {
+    "LabelCounts": lambda: fastseg.count_labels(TRUE, PRED, sample_axis=0),
+    "BinaryCounts": lambda: fastseg.count_masks(TRUE == 1, PRED == 1),
+    "PairCounts": lambda: fastseg.count_pairs(TRUE, PRED),
+    "ScoreSums": lambda: fastseg.sum_scores(TRUE, SCORES, sample_axis=0, ignore_index=2),
+    "SurfaceDistances": lambda: fastseg.surface_distances(TRUE, PRED, num_classes=3, spacing=1),
+    "BoundaryCounts": lambda: fastseg.count_boundaries(TRUE, PRED, num_classes=3),
+    "CenterlineCounts": lambda: fastseg.count_centerlines(TRUE, PRED, num_classes=3),
+}
+
+
+@pytest.mark.parametrize("kind", STATISTICS)
+def test_every_statistic_says_its_version(kind: str) -> None:
+    counts = STATISTICS[kind]()
+    assert type(counts).__name__ == kind
+    again = pickle.loads(pickle.dumps(counts))
+    assert again == counts
+    assert not any(value.flags.writeable for value in vars(again).values() if isinstance(value, np.ndarray))
+    rebuild, arguments = counts.__reduce__()
+    for other in (0, 99):
+        with pytest.raises(
+            ValueError, match=rf"^pickle of {kind}: expected version \d, found {other}, of another fastseg"
+        ):
+            rebuild(*(other if type(each) is int else each for each in arguments))
+
+
+def test_masks_that_are_empty_nearly_everywhere_are_small() -> None:
+    masks = np.zeros((200, 50, 100), bool)
+    masks[3, 4] = True
+    counts = fastseg.count_masks(masks, masks, sample_axis=0, channel_axis=1)
+    assert len(pickle.dumps(counts)) < 20_000  # of 4 × 200 × 50 numbers, most of them 0 or 100
