@@ -96,11 +96,9 @@ def test_large_volumes_are_counted_in_slabs(
     mask = np.asarray(random.random(sizes) < 0.7, order=order) if masked else None
     pairs = count_pairs(t, p, mask=mask)
     seen = Counter(zip(*(a[... if mask is None else mask].ravel().tolist() for a in (t, p)), strict=True))
-    assert (
-        asked
-        and dict(zip(zip(pairs.true.tolist(), pairs.pred.tolist(), strict=True), pairs.counts.tolist(), strict=True))
-        == seen
-    )
+    found = zip(pairs.true.tolist(), pairs.pred.tolist(), strict=True)
+    assert dict(zip(found, pairs.counts.tolist(), strict=True)) == seen
+    assert asked
 
 
 def test_what_is_ignored_and_what_is_outside() -> None:
