@@ -12,6 +12,7 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from fastseg.cli import cli
+from fastseg.cli.evaluate_options import InGroups
 
 
 def described() -> Iterator[str]:
@@ -23,11 +24,18 @@ def described() -> Iterator[str]:
         yield from (title, "-" * len(title), "", ".. code-block:: text", "", f"   {usage}", "")
         yield from inspect.cleandoc(command.help or "").splitlines()
         yield ""
-        for parameter in command.get_params(context):
-            record = parameter.get_help_record(context)
-            if record is not None:
-                options, text = record
+        for heading, records in _by_heading(command, context).items():
+            yield from (f"**{heading}**", "") if heading else ()
+            for options, text in records:
                 yield from (f"``{options}``", f"   {text}", "")
+
+
+def _by_heading(command: click.Command, context: click.Context) -> dict[str, list[tuple[str, str]]]:
+    """Return what is said of each option, below the headings that the help of a command has, if any."""
+    if isinstance(command, InGroups):
+        return command.by_heading(context)
+    records = (parameter.get_help_record(context) for parameter in command.get_params(context))
+    return {"": [record for record in records if record is not None]}
 
 
 class CommandLine(SphinxDirective):

@@ -279,15 +279,19 @@ class InGroups(click.Command):
         options = [option for group in GROUPS.values() for option in group]
         super().__init__(name, params=[*params, *options], **attributes)
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options below a heading for each group."""
+    def by_heading(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+        """Return the options below each heading, and what is said of each."""
         titles = {str(option.name): title for title, group in GROUPS.items() for option in group}
         titles |= dict.fromkeys(INSTANCE_OPTIONS, "Instances")
         rows: dict[str, list[tuple[str, str]]] = {title: [] for title in (*GROUPS, "Instances", "Help")}
         for parameter in self.get_params(ctx):
             if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
                 rows[titles.get(str(parameter.name), "Help")].append(record)
-        for title, records in rows.items():
+        return rows
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options below their headings."""
+        for title, records in self.by_heading(ctx).items():
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
