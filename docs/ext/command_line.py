@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,12 +23,17 @@ def described() -> Iterator[str]:
         context = click.Context(command, info_name=title)
         usage = " ".join(["fastseg", name, *command.collect_usage_pieces(context)])
         yield from (title, "-" * len(title), "", ".. code-block:: text", "", f"   {usage}", "")
-        yield from inspect.cleandoc(command.help or "").splitlines()
+        yield from _literal(inspect.cleandoc(command.help or "")).splitlines()
         yield ""
         for heading, records in _by_heading(command, context).items():
             yield from (f"**{heading}**", "") if heading else ()
             for options, text in records:
-                yield from (f"``{options}``", f"   {text}", "")
+                yield from (f"``{options}``", f"   {_literal(text)}", "")
+
+
+def _literal(text: str) -> str:
+    """Return a text whose options, and what is quoted as code, are literals; of two hyphens a page makes a dash."""
+    return re.sub(r"`[^`]+`|(?<![\w-])--[a-z][a-z-]*", lambda found: f"``{found[0].strip('`')}``", text)
 
 
 def _by_heading(command: click.Command, context: click.Context) -> dict[str, list[tuple[str, str]]]:

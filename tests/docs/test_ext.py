@@ -40,8 +40,9 @@ def test_every_command_has_its_options_with_what_they_mean() -> None:
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert max(parameter.opts, key=len) in text
-                assert " ".join(str(parameter.help).split())[:60] in " ".join(text.split())
+                assert " ".join(str(parameter.help).split())[:60] in " ".join(text.replace("``", "").split())
     assert text.index("**Results**\n\n``-o, --output") < text.index("**Labels**\n\n``--labels")  # as the help has them
+    assert "unless ``--labels`` names another" in text  # of two hyphens a page makes a dash
     assert "\nVolumes are NIfTI" in text  # a paragraph, not a quotation
     assert "``--fail-under GATE``\n   Exit with code 1 unless" in text
 
