@@ -30,7 +30,7 @@ from fastseg.runs.keeping import keep_run, require_own
 from fastseg.runs.results.gates import Gate, check_classes, check_gates, check_scores, parse_gate
 from fastseg.runs.results.surfaces import check_tolerances
 from fastseg.runs.run import Run
-from fastseg.runs.scoring.instance_options import METRICS_OF_IDS, of_ids, require_labels
+from fastseg.runs.scoring.instance_options import METRICS_OF_IDS, of_ids, with_labels
 from fastseg.runs.scoring.journal import Journal
 from fastseg.runs.scoring.keys import Hashing, place_of, still_true
 from fastseg.runs.scoring.options import metric_names, of_masks, read_settings
@@ -288,14 +288,14 @@ def evaluate_folder(
     elif masks or channels is not None or threshold is not None:
         name = "masks" if masks else "channels" if channels is not None else "threshold"
         raise ValueError(f"{name}: expected masks that may overlap, found label maps")
-    if settings.masks is None:
-        require_labels(settings.instances, chosen)
     check_classes(bounds, settings)
     check_tolerances(Run(settings, ()).classes, settings)
     check_scores(bounds, found.cases, settings)
     cases = found.cases if share is None else share.share(found.cases)
     if settings.masks is None and named and not (settings.names or settings.labels or settings.regions):
         settings = replace(settings, names=names_in_files(case.reference for case in cases))
+    if settings.masks is None:
+        settings = with_labels(settings)
     if (unlike := unlike_palettes_note(case.reference for case in cases)) is not None:
         say(f"warning: {unlike}")
     if (same := same_file_note([(case.reference, case.prediction) for case in cases])) is not None:

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from support.instance_cases import lesions
@@ -186,3 +187,23 @@ def test_a_missing_prediction_misses_all(two: Any, tmp_path: Path) -> None:
 def test_what_is_refused(two: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         fastseg.evaluate_folder(*two[:2], **options)
+
+
+def test_names_that_files_give_to_labels(tmp_path: Path) -> None:
+    """As TotalSegmentator's do, in an extension of the header."""
+    table = '<Label Key="1">organ</Label><Label Key="2">tumour</Label>'
+    text = f"<CaretExtension><VolumeInformation><LabelTable>{table}</LabelTable></VolumeInformation></CaretExtension>"
+    for side, mask in zip(("true", "pred"), lesions(), strict=True):
+        (tmp_path / side).mkdir()
+        image = nibabel.Nifti1Image(mask * np.uint8(2), np.eye(4))
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, text.encode()))
+        image.to_filename(tmp_path / side / "a.nii.gz")
+    files, how = (tmp_path / "true", tmp_path / "pred"), {"metrics": "dice,lesion_hd95"}
+    run = fastseg.evaluate_folder(*files, instances="tumour", gates=["tumour:missed=9"], **how)
+    plain = fastseg.evaluate_folder(*files, instances="2", **how)
+    assert run.instances is not None
+    assert plain.instances is not None
+    assert run.instances.regions == {"tumour": (2,)}
+    assert run.instances.sums.tolist() == plain.instances.sums.tolist()
+    with pytest.raises(ValueError, match=r"instances: expected labels or names of labels or regions \(organ, tumour\)"):
+        fastseg.evaluate_folder(*files, instances="lung")

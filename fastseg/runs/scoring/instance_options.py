@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastseg.arrays.arguments import finite_number, integer
@@ -10,9 +11,9 @@ from fastseg.arrays.instances import CONNECTIVITIES
 from fastseg.labels.choices import LabelChoices
 from fastseg.labels.names import shown
 from fastseg.metrics.instances import CENTRE, convention_of, parse_match
-from fastseg.runs.scoring.settings import InstanceSettings
+from fastseg.runs.scoring.settings import InstanceSettings, Settings
 
-__all__ = ["IDS", "METRICS_OF_IDS", "instance_settings", "of_ids", "require_labels", "require_masks"]
+__all__ = ["IDS", "METRICS_OF_IDS", "instance_settings", "of_ids", "require_masks", "with_labels"]
 
 #: The instances that need no components: labels are their ids.
 IDS = "ids"
@@ -117,13 +118,24 @@ def _regions(instances: str | Sequence[str | int], chosen: LabelChoices) -> dict
     return found
 
 
-def require_labels(instances: InstanceSettings | None, chosen: LabelChoices) -> None:
-    """Raise ValueError where one of the instances of label maps is of no label that anybody has named."""
-    for name, members in {} if instances is None else instances.regions.items():
-        if not members and name != IDS:
-            named = [own for label, own in chosen.names.items() if label != 0]
-            known = ", ".join(map(shown, [*chosen.regions, *named])) or "a label"
+def with_labels(settings: Settings) -> Settings:
+    """Return the settings of a run of label maps, in which names of instances stand for labels that files have named, too.
+
+    Raises
+    ------
+    ValueError
+        If one of these is the name of none.
+    """
+    instances = settings.instances
+    if instances is None or of_ids(list(instances.regions)):
+        return settings
+    labels = {name: (label,) for label, name in settings.names.items() if label != 0}
+    found = {name: members or labels.get(name, ()) for name, members in instances.regions.items()}
+    for name, members in found.items():
+        if not members:
+            known = ", ".join(map(shown, [*settings.regions, *labels])) or "a label"
             raise ValueError(f"instances: expected labels or names of labels or regions ({known}), found {name!r}")
+    return replace(settings, instances=replace(instances, regions=found))
 
 
 def require_masks(instances: InstanceSettings | None, classes: Sequence[str]) -> None:
