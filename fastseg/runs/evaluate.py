@@ -288,14 +288,14 @@ def evaluate_folder(
     elif masks or channels is not None or threshold is not None:
         name = "masks" if masks else "channels" if channels is not None else "threshold"
         raise ValueError(f"{name}: expected masks that may overlap, found label maps")
-    check_classes(bounds, settings)
-    check_tolerances(Run(settings, ()).classes, settings)
-    check_scores(bounds, found.cases, settings)
     cases = found.cases if share is None else share.share(found.cases)
     if settings.masks is None and named and not (settings.names or settings.labels or settings.regions):
         settings = replace(settings, names=names_in_files(case.reference for case in cases))
     if settings.masks is None:
         settings = with_labels(settings)
+    check_classes(bounds, settings)
+    check_tolerances(Run(settings, ()).classes, settings)
+    check_scores(bounds, found.cases, settings)
     if (unlike := unlike_palettes_note(case.reference for case in cases)) is not None:
         say(f"warning: {unlike}")
     if (same := same_file_note([(case.reference, case.prediction) for case in cases])) is not None:

@@ -207,3 +207,10 @@ def test_names_that_files_give_to_labels(tmp_path: Path) -> None:
     assert run.instances.sums.tolist() == plain.instances.sums.tolist()
     with pytest.raises(ValueError, match=r"instances: expected labels or names of labels or regions \(organ, tumour\)"):
         fastseg.evaluate_folder(*files, instances="lung")
+    gates, tolerance = ["tumour:dice=0.9", "tumour:hd95=9"], {"tumour": 2.5, None: 0.1}
+    run = fastseg.evaluate_folder(*files, metrics="dice,hd95,nsd", tolerance=tolerance, gates=gates)
+    assert [each["value"] for each in run.facts["gates"]] == [run.values(name)[0, 1] for name in ("dice", "hd95")]
+    plain = fastseg.evaluate_folder(*files, metrics="nsd", tolerance=2.5)
+    assert run.values("nsd")[0, 1] == plain.values("nsd")[0, 1]
+    with pytest.raises(ValueError, match="gate: there is no class 'lung'; expected a label or one of: organ"):
+        fastseg.evaluate_folder(*files, gates=["lung:dice=0.9"])
