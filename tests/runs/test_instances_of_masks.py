@@ -129,3 +129,12 @@ def test_masks_that_are_missing(two: Any) -> None:
 def test_names_that_are_no_masks(two: Any) -> None:
     with pytest.raises(ValueError, match=r"instances: expected names of masks \(ET, WT\), found 'TC'"):
         fastseg.evaluate_folder(*two, masks=True, instances="TC")
+
+
+def test_what_they_are_called(two: Any) -> None:
+    """By their names, as in the rows of voxels, and in what is said of names that are none."""
+    run = fastseg.evaluate_folder(*two, masks=True, **HOW)
+    rows = fastseg.compare_runs(run, run).rows
+    assert {(row.key, row.name) for row in rows if row.name != "mean"} == {("WT", "WT"), ("ET", "ET")}
+    with pytest.raises(ValueError, match=r"there is no class 'TC'; expected one of: WT, ET; found 'TC:missed=0'"):
+        fastseg.evaluate_folder(*two, masks=True, gates=["TC:missed=0"], **HOW)

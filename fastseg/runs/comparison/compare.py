@@ -22,7 +22,7 @@ from fastseg.runs.comparison.pairing import alike, paired, scored_settings
 from fastseg.runs.comparison.result import Comparison, Row
 from fastseg.runs.comparison.statistics import holm, signed_rank
 from fastseg.runs.results.bootstrap import drawn, interval, summable
-from fastseg.runs.results.classes import ReportedClass
+from fastseg.runs.results.instance_statistics import instance_classes
 from fastseg.runs.results.numbers import RunNumbers, check_matrix
 from fastseg.runs.results.statistics import at_once
 from fastseg.runs.scoring.records import triples
@@ -159,7 +159,7 @@ def compare_runs(
     one, other = runs[0].instances, runs[1].instances
     if of_instances and one is not None and other is not None:
         matched = list({entry.name: entry for entry in of_instances.values()}.values())
-        regions = Regions(tuple(ReportedClass(members, name) for name, members in one.regions.items()))
+        regions = Regions(tuple(instance_classes(runs[0])))
         values = [paired_instances(one, other, entry.name) for entry in matched]
         names_of = [entry.name for entry in matched]
         rows += _compared(regions, matched, names_of, values, (InstancePool(one), InstancePool(other)), **drawing)

@@ -46,4 +46,5 @@ def is_of_instances(metric: str) -> bool:
 
 def _classes(settings: Settings) -> list[ReportedClass]:
     assert settings.instances is not None
-    return [ReportedClass(members, name) for name, members in settings.instances.regions.items()]
+    regions = settings.instances.regions.items()
+    return [ReportedClass(members[0] if len(members) == 1 else members or name, name) for name, members in regions]
