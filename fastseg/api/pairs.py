@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 import numpy.typing as npt
 
 from fastseg.api.later import require_alone, require_second, then
-from fastseg.arrays.arguments import integer, keyword_options
+from fastseg.arrays.arguments import keyword_options
+from fastseg.arrays.instances import checked_ids
 from fastseg.arrays.labels import label_inputs
 from fastseg.arrays.option_names import check_options, explained
 from fastseg.counting.pair_files import count_pair_volumes
@@ -143,15 +144,7 @@ def count_pair_files(
 
 def ignored_labels(value: Any) -> tuple[int, ...]:
     """Return `ignore_index` as integers, each once, sorted; TypeError or ValueError if they are no labels."""
-    if value is None:
-        return ()
-    if isinstance(value, (str, bytes, dict)):
-        raise TypeError(f"ignore_index: expected integers, found {type(value).__name__}")
-    several = isinstance(value, Iterable) and getattr(value, "ndim", 1) != 0
-    labels = sorted({integer(item, "ignore_index") for item in (value if several else [value])})
-    if any(not -(2**63) <= label < 2**64 for label in labels):
-        raise ValueError(f"ignore_index: expected integers of 64 bits, found {labels}")
-    return tuple(labels)
+    return tuple(sorted(set(checked_ids(value, "ignore_index"))))
 
 
 def function_of_pairs(name: str, metric: PairMetric) -> tuple[Callable[..., Any], inspect.Signature, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,8 +156,16 @@ def least_voxels(min_voxels: Any, min_ml: Any, voxel_ml: float | None) -> int:
 
 
 def checked_ids(value: Sequence[int] | int | None, name: str) -> tuple[int, ...]:
-    """Return ids, one or several, as integers; none where it is None."""
-    return () if value is None else tuple(integers(value, name).tolist())
+    """Return ids of 64 bits, with a sign or without, one or several; none where it is None."""
+    if value is None:
+        return ()
+    if isinstance(value, str | bytes | dict):
+        raise TypeError(f"{name}: expected integers, found {type(value).__name__}")
+    several = isinstance(value, Iterable) and getattr(value, "ndim", 1) != 0
+    found = tuple(integer(each, name) for each in (value if several else [value]))  # type: ignore[union-attr]
+    if any(not -(2**63) <= each < 2**64 for each in found):
+        raise ValueError(f"{name}: expected integers of 64 bits, found {list(found)}")
+    return found
 
 
 @dataclass(frozen=True)

@@ -376,6 +376,11 @@ def test_ids_beyond_what_is_signed() -> None:
     found = match_instances(true, np.array([-1, -1, 7]))
     assert pairs_of(found) == [(2**64 - 1, -1)]
     assert found.false_alarms.ids.tolist() == [7]
+    for option in ("crowd", "void", "pred_void"):
+        left_out = match_instances(true, true, **{option: [2**64 - 1, 5]})
+        assert (left_out.tp, left_out.fp, left_out.fn) == (0, 0, 0), option
+        with pytest.raises(ValueError, match=f"{option}: expected integers of 64 bits, found "):
+            match_instances(true, true, **{option: 2**64})
 
 
 def test_a_thousand_files_are_matched_as_they_were_counted() -> None:
