@@ -8,12 +8,18 @@ import click
 
 __all__ = ["INSTANCE_OPTIONS", "instance_options"]
 
-INSTANCE_OPTIONS = ("instances", "connectivity", "match", "dilation", "min_voxels", "min_ml")
+INSTANCE_OPTIONS = ("instances", "connectivity", "match", "dilation", "min_voxels", "min_ml", "penalty")
 
 
 def instance_options(command: Any) -> Any:
     """Give a command the options of instances."""
     for option in (
+        click.option(
+            "--penalty",
+            type=click.FloatRange(min=0),
+            metavar="MM",
+            help="The instance_hd95 of what was missed or invented (default: 374, as in BraTS).",
+        ),
         click.option(
             "--min-ml",
             type=click.FloatRange(min=0),

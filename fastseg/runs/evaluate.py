@@ -76,6 +76,7 @@ def evaluate_folder(
     dilation: int | None = None,
     min_voxels: int = 0,
     min_ml: float | None = None,
+    penalty: float | None = None,
     background: bool | None = None,
     geometry: Literal["error", "warn", "ignore"] = "error",
     geometry_tolerance: float = TOLERANCE,
@@ -161,6 +162,8 @@ def evaluate_folder(
         as cells, of any number; metrics are those of partitions then.
     connectivity, dilation, min_voxels, min_ml
         What these components are, as in `fastseg.match_instances`.
+    penalty
+        What stands for the HD95 of an instance that was missed or invented, in mm; by default 374, as in BraTS.
     — How files are read —
     geometry, geometry_tolerance, reorient, axes
         As in `fastseg.count_files`. What is an error there fails its case.
@@ -254,6 +257,7 @@ def evaluate_folder(
         channel_axis=channel_axis, missing_mask=missing_mask, resamples=resamples, confidence=confidence, seed=seed,
         tolerance=tolerance, surface=surface, border=border, spacing=spacing,
         instances=instances, match=match, connectivity=connectivity, dilation=dilation, min_voxels=min_voxels, min_ml=min_ml,
+        penalty=penalty,
     )  # fmt: skip
     for text in chosen.notes(unknown):
         say(f"warning: {text}")

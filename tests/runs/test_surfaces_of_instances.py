@@ -94,7 +94,7 @@ def test_the_convention_of_brats(tmp_path: Path, capsys: Any, monkeypatch: Any) 
     assert scores["instance_hd95"] == pytest.approx(wanted["LesionWise_Score_HD95"], rel=1e-6)
     assert scores["instance_dice"] == pytest.approx(wanted["LesionWise_Score_Dice"], rel=1e-6)
     assert told["rule"]["convention"] == "brats"
-    assert told["rule"]["surfaces"]["missed"] == {"instance_hd95": 374.0}
+    assert told["rule"]["surfaces"]["penalty"] == 374
     header, _, row = out.strip().splitlines()[-3:]
     assert header.endswith("lesion HD95 mm")
     assert row.endswith(f"{scores['instance_hd95']:.4f}")
@@ -133,6 +133,17 @@ def test_tables_and_what_is_read_back(two: Any, tmp_path: Path) -> None:
     (out / "run.json").write_bytes(damaged)
     with pytest.raises(ValueError, match="expected a run that fastseg wrote; found surfaces"):
         Run.load(out)
+
+
+def test_another_penalty_measures_nothing_again(two: Any, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"metrics": "lesion_hd95", "instances": "2", "match": "iou>0.3", "resamples": 2}
+    fastseg.evaluate_folder(*two, tmp_path / "out", **options)
+    run = fastseg.evaluate_folder(*two, tmp_path / "out", penalty=50, **options)
+    assert run.facts["times"]["scored"] == 0
+    found = match_instances(*lesions(), 0.3, connectivity=26, spacing=SPACING, surface="voxel")
+    assert run.instances is not None
+    assert run.instances.values("lesion_hd95")[:2, 0] == pytest.approx([found.instance_distance(missed=50), 50])
+    assert Run.load(tmp_path / "out").settings == run.settings
 
 
 def test_comparison(two: Any) -> None:
@@ -192,6 +203,9 @@ def test_sheared_volumes_have_no_distances(tmp_path: Path) -> None:
         ({"metrics": "lesion_hd95", "instances": "2", "border": "extend"}, "border: of metrics of surfaces"),
         ({"metrics": "lesion_hd95", "instances": "2", "convention": "mikan"}, "convention: 'mikan' takes what is"),
         ({"metrics": "lesion_hd95", "instances": "2", "convention": "simpleitk"}, "convention: 'simpleitk' has no"),
+        ({"metrics": "lesion_hd95", "instances": "2", "penalty": -1}, "penalty: expected a finite number that is not"),
+        ({"metrics": "lesion_nsd", "instances": "2", "penalty": 1}, "penalty: expected instance_hd95 among"),
+        ({"metrics": "dice", "penalty": 1}, "penalty: expected instances= beside it"),
         ({"metrics": "lesion_hd95", "instances": "ids"}, "metrics: 'instance_hd95' is measured of components"),
         ({"metrics": "dice", "instances": "2", "gates": ["lesion_hd95=9"]}, "gate: lesion_hd95 is made of surfaces"),
         ({"metrics": "pq,lesion_hd95", "instances": "2", "gates": ["lesion_hd95>=9"]}, "gate: lower values of"),

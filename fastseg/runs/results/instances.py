@@ -91,10 +91,15 @@ class InstanceNumbers:
         known, tally = convention_of(self.settings.convention), self._tally(sums)
         if entry.of is None:
             place = len(_COUNTED) + self._of_surfaces.index(entry.name)
-            values = mean_with_missed(sums[..., place], tally, entry.missed)
+            values = mean_with_missed(sums[..., place], tally, self._missed(entry))
             return np.where(tally.any, values, known.nothing_of(entry.better))
         values = np.asarray(entry.of(tally), np.float64)
         return values if entry.counts else np.where(tally.any, values, known.nothing)
+
+    def _missed(self, entry: InstanceMetric) -> float:
+        """Return what stands for an instance that was missed or invented."""
+        how = self.settings.surfaces
+        return how.penalty if entry.penalty and how is not None else 0.0
 
     def _entry(self, metric: str) -> InstanceMetric:
         entry = instance_metric(metric)
@@ -164,10 +169,7 @@ class InstanceNumbers:
             "dilation": convention_of(own.convention).dilation if own.dilation is None else own.dilation,
         }
         if own.surfaces is not None:
-            rule["surfaces"] = {
-                **asdict(own.surfaces),
-                "missed": {n: e.missed for n, e in self.metrics.items() if e.column},
-            }
+            rule["surfaces"] = asdict(own.surfaces)
         scores = {}
         for region in self.regions:
             found = self.scores(region)

@@ -14,16 +14,12 @@ from fastseg.metrics.instances import METRICS, Tally
 
 __all__ = [
     "INSTANCE_METRICS",
-    "MISSED_MM",
     "SURFACES_OF_INSTANCES",
     "InstanceMetric",
     "instance_metric",
     "mean_with_missed",
     "of_instances",
 ]
-
-#: What stands for the HD95 of an instance that was missed or invented, as in `InstanceMatching.instance_distance`.
-MISSED_MM = 374.0
 
 
 @dataclass(frozen=True)
@@ -37,8 +33,8 @@ class InstanceMetric:
     range: tuple[float, float] = (0.0, 1.0)
     counts: bool = False
     """Whether it is a number of instances: over regions its sum is told, and no mean."""
-    missed: float = 0.0
-    """Of surfaces: what stands for an instance that was missed or invented."""
+    penalty: bool = False
+    """Of surfaces: whether what was missed or invented has the penalty of the run; else 0."""
     unit: str = ""
     column: str = ""
     """Of surfaces: what `CaseInstances.surfaces` and the columns of `instances.csv` call it."""
@@ -70,7 +66,7 @@ INSTANCE_METRICS: dict[str, InstanceMetric] = {
 SURFACES_OF_INSTANCES: dict[str, InstanceMetric] = {
     metric.name: metric
     for metric in (
-        InstanceMetric("instance_hd95", None, "lower", (0.0, math.inf), missed=MISSED_MM, unit="mm", column="hd95_mm"),
+        InstanceMetric("instance_hd95", None, "lower", (0.0, math.inf), penalty=True, unit="mm", column="hd95_mm"),
         InstanceMetric("instance_nsd", None, column="nsd"),
     )
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastseg.arrays.arguments import one_of
+from fastseg.arrays.arguments import finite_number, one_of
 from fastseg.metrics.choice import surface_metrics
 from fastseg.metrics.instances import INSTANCE_CONVENTIONS
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
@@ -30,6 +30,7 @@ def instance_surfaces(
     tolerance: Any,
     surface: str | None,
     spacing: Any,
+    penalty: float | None,
     alone: bool,
 ) -> InstanceSurfaces | None:
     """Return what is measured for these metrics of instances, None where none is of surfaces.
@@ -46,6 +47,8 @@ def instance_surfaces(
         Of labels, by which tolerances may be given.
     tolerance, surface, spacing
         As in `fastseg.runs.scoring.surface_options.surface_settings`.
+    penalty
+        What stands for the HD95 of what was missed or invented, in mm; None: 374, as in BraTS.
     alone
         Whether no surfaces of classes are measured, whose tolerances may be among them.
 
@@ -56,6 +59,8 @@ def instance_surfaces(
     """
     asked = [entry.name for name in metrics if (entry := instance_metric(name)) is not None]
     chosen = tuple(name for name in SURFACES_OF_INSTANCES if name in asked)
+    if penalty is not None and "instance_hd95" not in chosen:
+        raise ValueError(f"penalty: expected instance_hd95 among the metrics, of which it is one; found {penalty!r}")
     if not chosen:
         return None
     if instances.regions == {IDS: ()}:
@@ -87,7 +92,8 @@ def instance_surfaces(
         if value is None:
             raise ValueError(f"tolerance: instance_nsd needs one, a distance in mm; found none for {name}")
         tolerances[name] = value
-    return InstanceSurfaces(chosen, kind, known.name, tolerances, checked_spacing(spacing))
+    worst = InstanceSurfaces.penalty if penalty is None else finite_number(penalty, "penalty")
+    return InstanceSurfaces(chosen, kind, known.name, tolerances, checked_spacing(spacing), worst)
 
 
 def _called(name: str, members: Sequence[int], names: Mapping[int, str]) -> tuple[str, ...]:

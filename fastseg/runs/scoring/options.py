@@ -60,6 +60,7 @@ def read_settings(
     dilation: int | None = None,
     min_voxels: int = 0,
     min_ml: float | None = None,
+    penalty: float | None = None,
 ) -> Settings:
     """Turn the options of a run into its settings.
 
@@ -81,6 +82,8 @@ def read_settings(
         Of metrics of surfaces, as in `fastseg.runs.scoring.surface_options.surface_settings`.
     instances, match, connectivity, dilation, min_voxels, min_ml
         Of instances, as in `fastseg.runs.scoring.instance_options.instance_settings`.
+    penalty
+        As in `fastseg.runs.scoring.instance_surface_options.instance_surfaces`.
     convention, background, geometry, geometry_tolerance, reorient, unknown, missing, channel_axis, missing_mask,
     confidence, seed
         As in `Settings`.
@@ -119,9 +122,12 @@ def read_settings(
         partitions=bool(of_partitions(names)),
     )
     measuring = {"tolerance": tolerance, "surface": surface, "spacing": spacing}
+    if matched is None and penalty is not None:
+        raise ValueError(f"penalty: expected instances= beside it, found {penalty!r}")
     if matched is not None:
+        alone = not of_surfaces(names)
         measured = instance_surfaces(
-            lesions, matched, convention, chosen.names, alone=not of_surfaces(names), **measuring
+            lesions, matched, convention, chosen.names, alone=alone, penalty=penalty, **measuring
         )
         matched = replace(matched, surfaces=measured)
     return Settings(

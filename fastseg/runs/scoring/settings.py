@@ -69,6 +69,8 @@ class InstanceSurfaces:
         A name of `fastseg.metrics.surface_conventions.SURFACE_CONVENTIONS`.
     tolerances : dict of str to float
         In mm, of each region, for "instance_nsd".
+    penalty : float
+        What stands for the HD95 of an instance that was missed or invented, in mm. A case is not matched again for another.
     """
 
     metrics: tuple[str, ...]
@@ -76,6 +78,7 @@ class InstanceSurfaces:
     convention: str = "fastseg"
     tolerances: dict[str, float] = field(default_factory=dict)
     spacing: tuple[float, ...] | None = None
+    penalty: float = 374.0
 
     @property
     def measuring(self) -> dict[str, Any]:
@@ -268,6 +271,7 @@ class Settings:
             wanted |= {"regions": plain["regions"]}
         if self.instances is not None:
             wanted |= {"instances": plain["instances"]}
+            plain["instances"].get("surfaces", {}).pop("penalty", None)  # which only says how the sums are read
         return json.dumps(wanted, sort_keys=True)
 
     @cached_property
