@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +16,7 @@ from typing import Any
 import pytest
 from distributed import Client
 from support.cases_on_disk import contents, folders
-from support.clusters import kill_once, small_cluster
+from support.clusters import first_time, kill_once, small_cluster
 from support.command_line import call, run
 
 import fastseg
@@ -96,6 +101,77 @@ def test_a_worker_that_is_killed_costs_no_case_and_counts_none_twice(client: Cli
     fastseg.evaluate_folder(*two, tmp_path / "threads")
     assert contents(tmp_path / "out") == contents(tmp_path / "threads")
     assert [record.status for record in found.records] == ["scored"] * 5
+
+
+@pytest.mark.slow
+def test_results_that_are_lost_with_their_worker_keep_nobody_waiting(client: Client, two: Any, tmp_path: Path) -> None:
+    """A worker dies with results that nobody has taken yet: they are scored again, which is no retry; the others are kept."""
+    ended, folder = tmp_path / "ended", str(tmp_path)
+    ended.mkdir()
+
+    def slow_again(case: Any, *args: Any, **kwargs: Any) -> Any:
+        import time
+
+        if case.id == "case_03" and not first_time(folder, "pid"):
+            time.sleep(1)
+        record = score_case(case, *args, **kwargs)
+        if case.id == "case_03":
+            Path(folder, "pid").write_text(str(os.getpid()))
+        Path(folder, "ended", case.id).touch()
+        return record
+
+    seen: list[int] = []
+
+    def kill(now: Progress) -> None:
+        if not seen:
+            while len(list(ended.iterdir())) < 5:
+                time.sleep(0.05)
+            time.sleep(0.3)  # until the scheduler knows
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+            time.sleep(0.3)
+        seen.append(now.cases)
+
+    patched_on_workers(client, slow_again)
+    try:
+        found = fastseg.evaluate_folder(*two, tmp_path / "out", client=client, retries=0, progress=kill)
+    finally:
+        client.wait_for_workers(2, timeout=30)
+        patched_on_workers(client, score_case)
+    assert [record.status for record in found.records] == ["scored"] * 5
+    assert 4 in seen
+
+
+@pytest.mark.slow
+def test_who_asked_is_killed_and_goes_on(client: Client, two: Any, tmp_path: Path) -> None:
+    """What was journalled is not scored again, a damaged file apart, and the run is that of threads."""
+    (two[1] / "case_02.nii.gz").write_bytes(b"no volume")
+    fastseg.evaluate_folder(*two, tmp_path / "threads")
+    out, folder = tmp_path / "out", str(tmp_path)
+
+    def slow(case: Any, *args: Any, **kwargs: Any) -> Any:
+        import time
+
+        with Path(folder, "scored").open("a") as file:
+            file.write(f"{case.id}\n")
+        time.sleep(0.3)
+        return score_case(case, *args, **kwargs)
+
+    command = [sys.executable, "-m", "fastseg", "evaluate", *map(str, two), "-o", str(out), "--quiet"]
+    command += ["--cluster", client.scheduler.address]
+    patched_on_workers(client, slow)
+    try:
+        with subprocess.Popen(command) as asking:
+            while not (out / "records.jsonl").exists() or (out / "records.jsonl").read_bytes().count(b"\n") < 2:
+                time.sleep(0.01)
+            asking.kill()
+        done = {json.loads(line[9:])["id"] for line in (out / "records.jsonl").read_bytes().split(b"\n")[1:-1]}
+        (tmp_path / "scored").unlink()
+        assert subprocess.run(command, check=False, capture_output=True).returncode == 3  # of the damaged file
+    finally:
+        patched_on_workers(client, score_case)
+    assert done
+    assert done.isdisjoint((tmp_path / "scored").read_text().split())
+    assert contents(out) == contents(tmp_path / "threads")
 
 
 class FakeFuture:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -84,41 +81,6 @@ def test_a_scheduler_that_is_restarted(two: Any, tmp_path: Path) -> None:
     assert [record.status for record in found.records] == ["scored"] * 5
     fastseg.evaluate_folder(*two, tmp_path / "threads")
     assert contents(tmp_path / "out") == contents(tmp_path / "threads")
-
-
-@pytest.mark.slow
-def test_results_that_are_lost_with_their_worker_keep_nobody_waiting(two: Any, tmp_path: Path) -> None:
-    """A worker dies with results that nobody has taken yet: they are scored again, which is no retry; the others are kept."""
-    ended, folder = tmp_path / "ended", str(tmp_path)
-    ended.mkdir()
-
-    def slow_again(case: Any, *args: Any, **kwargs: Any) -> Any:
-        import time
-
-        if case.id == "case_03" and not first_time(folder, "pid"):
-            time.sleep(1.5)
-        record = score_case(case, *args, **kwargs)
-        if case.id == "case_03":
-            Path(folder, "pid").write_text(str(os.getpid()))
-        Path(folder, "ended", case.id).touch()
-        return record
-
-    seen: list[int] = []
-
-    def kill(now: Progress) -> None:
-        if not seen:
-            while len(list(ended.iterdir())) < 5:
-                time.sleep(0.05)
-            time.sleep(0.3)  # until the scheduler knows
-            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
-            time.sleep(0.3)
-        seen.append(now.cases)
-
-    with small_cluster() as client:
-        patched_on_workers(client, slow_again)
-        found = fastseg.evaluate_folder(*two, tmp_path / "out", client=client, retries=0, progress=kill)
-    assert [record.status for record in found.records] == ["scored"] * 5
-    assert 4 in seen
 
 
 def test_two_clients_at_once(two: Any, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from support.volumes_on_disk import write
 
 from fastseg.runs import Settings
 from fastseg.runs.cases.find import Case
+from fastseg.runs.merge import merge_runs
 from fastseg.runs.scoring.case import score_case
 from fastseg.runs.scoring.journal import Journal
 
@@ -155,6 +156,23 @@ def test_killed_at_any_moment_no_finished_case_is_lost_or_counted_twice(runs: Ru
         tidied(out)
         assert contents(out) == runs.expected
     print(f"{kills} kills, {rounds} runs completed")
+
+
+def test_shards_that_were_killed_go_on_and_become_the_run(runs: Runs, tmp_path: Path) -> None:
+    shards = [tmp_path / str(number) for number in (1, 2)]
+    for number, out in enumerate(shards, 1):
+        child = runs.start(out, "--shard", f"{number}/2", delay=0.04)
+        while not kept(out):
+            time.sleep(0.005)
+        child.signal(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+        before = kept(out)
+        assert runs.start(out, "--shard", f"{number}/2").wait() == 0
+        begun = runs.counted(out)
+        assert len(begun) - len(before) <= CASES // 2 + 2  # those that two threads were at
+        tidied(out)
+    merge_runs(shards, tmp_path / "merged")
+    assert contents(tmp_path / "merged") == runs.expected
 
 
 @pytest.mark.parametrize("function", ["replace", "fsync"])
