@@ -35,4 +35,6 @@ def require_second(name: str, argument: str, second: Any, first: Any, *kinds: ty
     if type(first).__module__.startswith("fastseg.counts."):
         wanted = " or ".join(each.__name__ for each in kinds)
         raise TypeError(f"y_true: {name}() takes two arrays, or {wanted}; found {type(first).__name__}")
-    raise TypeError(f"{name}() missing a required argument: {argument!r} ({argument}: expected an array, found NoneType)")
+    raise TypeError(
+        f"{name}() missing a required argument: {argument!r} ({argument}: expected an array, found NoneType)"
+    )

@@ -107,7 +107,9 @@ def test_counts_take_nothing_that_is_for_arrays() -> None:
             fastseg.dice(counts, **{option: 1})
     with pytest.raises(TypeError, match=r"^fbeta\(\) got an unexpected keyword argument 'alpha' \(fastseg.tversky"):
         fastseg.fbeta(counts, alpha=1)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match=r"^dice\(\) missing a required argument: 'y_pred' .y_pred: expected an array, found"):
+    with pytest.raises(
+        TypeError, match=r"^dice\(\) missing a required argument: 'y_pred' .y_pred: expected an array, found"
+    ):
         fastseg.dice(TRUE)
     pairs = fastseg.count_pairs(TRUE, PRED)
     same(fastseg.rand_index(pairs), metrics.rand_index(pairs))
