@@ -129,11 +129,9 @@ def evaluate_folder(
     labels, num_classes, prediction_labels, regions
         What is scored, as in `fastseg.evaluate_files`. Where neither `labels` nor `num_classes` is given, it is what nnU-Net's
         ``dataset.json`` in the folder of references (or of `pairs`) or beside it says, if there is one.
-    ignore_index
-        True labels that are not scored, as in `fastseg.count_labels`. Default: the ignore label of nnU-Net's table. An empty
-        sequence: none.
-    ignore
-        The same by its older name.
+    ignore_index, ignore
+        True labels that are not scored, as in `fastseg.count_labels`; `ignore` is an older name. Default: the ignore label of
+        nnU-Net's table. An empty sequence: none.
     map_prediction, unknown
         As in `fastseg.count_files`. What is an error there fails its case.
     — Metrics —
