@@ -20,7 +20,7 @@ __all__ = ["merge_runs", "sparse_counter"]
 Array = npt.NDArray[Any]
 U = np.uint64
 
-_FIRST_SLOTS, _MOST_SLOTS = 1 << 12, 1 << 16
+_FIRST_SLOTS, _MOST_SLOTS = 1 << 12, 1 << 14
 #: Where most of what a table is emptied of comes again: slower to ask, but seldom emptied.
 _LARGE_SLOTS = 1 << 18
 #: Pairs that are sorted together.
