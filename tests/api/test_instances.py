@@ -306,3 +306,14 @@ def test_metrics_of_surfaces_by_name_and_function(name: str) -> None:
             found.instance_distance(wrong)
     with pytest.raises(TypeError, match="missed: expected a number, found 'far'"):
         found.instance_distance(missed="far")
+
+
+def test_each_id_of_a_group_stands_in_it_once() -> None:
+    """A lesion of a thousand parts was looked up a thousand times, by all memory that there was."""
+    whole = np.ones((1, 7), bool)
+    parts = whole & (np.arange(7) % 2 == 0)
+    for pair, matching in (((whole, parts), "many_to_one"), ((whole, parts), "all"), ((parts, whole), "one_to_many")):
+        found = match_instances(*pair, criterion="overlap", threshold=0, matching=matching, surface="voxel", spacing=1)
+        few, many = ((1,), (1, 2, 3, 4)) if pair[0] is whole else ((1, 2, 3, 4), (1,))
+        assert [tuple(each) for each in found.groups] == [(0, few, many)]
+        assert found.instance_distance() == 1.0

@@ -27,10 +27,10 @@ def groups_of(graph: OverlapGraph, edges: Ints, of_prediction: bool) -> list[Fou
     """Return what was found and counts, in order of case and id, from the edges that match."""
     rows, columns = graph.rows[edges], graph.columns[edges]
     ends = columns if of_prediction else rows
+    order = np.argsort(ends, kind="stable")
     found = []
-    for end in np.unique(ends).tolist():
-        own = ends == end
-        true, pred = rows[own], columns[own]
+    for own in np.split(order, np.flatnonzero(np.diff(ends[order])) + 1) if len(order) else ():
+        true, pred = np.unique(rows[own]), np.unique(columns[own])  # one side is the same in all
         if not graph.true.uncounted[true].all():
             ids = tuple(graph.true.ids[true].tolist()), tuple(graph.pred.ids[pred].tolist())
             found.append(FoundGroup(int(graph.true.case[true[0]]), *ids))
