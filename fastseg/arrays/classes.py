@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastseg.arrays.arguments import integer, integers
 
-__all__ = ["MAX_CLASSES", "Classes", "label_classes"]
+__all__ = ["MAX_CLASSES", "Classes", "label_classes", "too_many"]
 
 #: Most labels that a table is made for: 4,096 × 4,096 counts are 128 MiB.
 MAX_CLASSES = 4096
@@ -93,3 +93,12 @@ def _first_classes(count: int) -> Classes:
 
 _NOTHING = np.empty(0, np.int64)
 _ANY = Classes(None, _NOTHING)
+
+
+def too_many(labels: npt.NDArray[Any]) -> ValueError:
+    """Return the error of more distinct labels, which are sorted, than a table is made for."""
+    return ValueError(
+        f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "
+        f"(such as {labels[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=), or count the pairs that "
+        "occur, of any number of labels (count_pairs; of files count_pair_files)"
+    )

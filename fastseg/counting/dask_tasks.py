@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastseg.arrays.classes import MAX_CLASSES
+from fastseg.arrays.classes import MAX_CLASSES, too_many
 from fastseg.arrays.convert import as_array
 from fastseg.arrays.device import device_of
 from fastseg.arrays.wrong_voxels import WrongVoxels
@@ -185,10 +185,7 @@ def _check_labels(parts: Sequence[Part]) -> None:
         sum(labels.size for labels in found) > MAX_CLASSES
         and (union := np.unique(np.concatenate(found))).size > MAX_CLASSES
     ):
-        raise ValueError(
-            f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "
-            f"(such as {union[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=)"
-        )
+        raise too_many(union)
 
 
 @dataclass(frozen=True)

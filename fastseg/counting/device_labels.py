@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.arrays.classes import MAX_CLASSES
+from fastseg.arrays.classes import MAX_CLASSES, too_many
 from fastseg.arrays.diagnosis import Rejected, explain_labels
 from fastseg.arrays.labels import LabelInputs
 from fastseg.counting.device_maps import copied_to_host, maps_on_device
@@ -60,10 +60,7 @@ def _told_apart(given: LabelInputs, maps: Any, bases: tuple[int, ...], module: A
         else:
             declared, more = module.distinct_labels(maps, bases, given.device)
             if more or declared.size > MAX_CLASSES + given.classes.ignored.size:
-                raise ValueError(
-                    f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "
-                    f"(such as {declared[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=)"
-                )
+                raise too_many(declared)
     return np.union1d(declared, given.classes.ignored)
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastseg.arrays import labels as inputs
 from fastseg.arrays.array_likes import float32_of_bits
-from fastseg.arrays.classes import MAX_CLASSES, Classes
+from fastseg.arrays.classes import MAX_CLASSES, Classes, too_many
 from fastseg.arrays.diagnosis import Rejected, explain_labels
 from fastseg.arrays.label_spans import Layout, Pieces, Slabs, layout_of, rows_of_samples, slabs_of
 from fastseg.arrays.labels import LabelInputs
@@ -163,11 +163,7 @@ class LabelTotals:
         if union.size == self.labels.size:
             return
         if union.size > MAX_CLASSES:
-            raise ValueError(
-                f"labels: expected at most {MAX_CLASSES} distinct labels of truth and prediction together, found more "
-                f"(such as {union[[0, 1, -2, -1]].tolist()}); declare those that are meant (labels=), or count the pairs that "
-                "occur, of any number of labels (count_pairs; of files count_pair_files)"
-            )
+            raise too_many(union)
         matrix = self._folded() if self._waiting else self._matrix
         where, sums = np.searchsorted(union, self.labels), self.sums
         self.labels, self._matrix = union, None
