@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastseg.arrays.arguments import finite_number, one_of
+from fastseg.arrays.surfaces import BORDERS
 from fastseg.metrics.choice import surface_metrics
 from fastseg.metrics.instances import INSTANCE_CONVENTIONS
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
@@ -29,6 +30,7 @@ def instance_surfaces(
     *,
     tolerance: Any,
     surface: str | None,
+    border: str | None,
     spacing: Any,
     penalty: float | None,
     alone: bool,
@@ -45,7 +47,7 @@ def instance_surfaces(
         The run's: that of the metrics, where it is one of surfaces.
     names
         Of labels, by which tolerances may be given.
-    tolerance, surface, spacing
+    tolerance, surface, border, spacing
         As in `fastseg.runs.scoring.surface_options.surface_settings`.
     penalty
         What stands for the HD95 of what was missed or invented, in mm; None: 374, as in BraTS.
@@ -66,12 +68,14 @@ def instance_surfaces(
     if instances.regions == {IDS: ()}:
         raise ValueError(f"metrics: {chosen[0]!r} is measured of components of labels, and not of {IDS!r}")
     one_of(surface, "surface", (*_KINDS, None))
+    one_of(border, "border", (*BORDERS, None))
     own = INSTANCE_CONVENTIONS[instances.convention].surface
     known = SURFACE_CONVENTIONS["fastseg" if own or convention not in SURFACE_CONVENTIONS else convention]
-    if known.border != "background":
+    if "extend" in (border, known.border):
+        name, found = ("convention", known.name) if border is None else ("border", border)
         raise ValueError(
-            f"convention: {known.name!r} takes what is outside of the image for {known.border!r}, as surfaces of single "
-            f"instances are not measured; expected another for {chosen[0]}"
+            f"{name}: surfaces of single instances end where the image does, and do not go on beyond; found {found!r} "
+            f"and {chosen[0]}"
         )
     every = [known.surfaces_for(surface_metrics()[_METRICS[name]].name) for name in chosen]
     kinds = [kind for kind in _KINDS if all(kind in each for each in every)]

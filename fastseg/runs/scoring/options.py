@@ -127,7 +127,7 @@ def read_settings(
     if matched is not None:
         alone = not of_surfaces(names)
         measured = instance_surfaces(
-            lesions, matched, convention, chosen.names, alone=alone, penalty=penalty, **measuring
+            lesions, matched, convention, chosen.names, alone=alone, border=border, penalty=penalty, **measuring
         )
         matched = replace(matched, surfaces=measured)
     return Settings(

@@ -51,13 +51,9 @@ def surface_settings(
     chosen = of_surfaces(metrics)
     if not chosen:
         measured = instances is not None and instances.surfaces is not None
-        given = (
-            {"border": border}
-            if measured
-            else {"tolerance": tolerance, "surface": surface, "border": border, "spacing": spacing}
-        )
+        given = {"tolerance": tolerance, "surface": surface, "border": border, "spacing": spacing}
         for name, value in given.items():
-            if value is not None:
+            if value is not None and not measured:
                 raise ValueError(
                     f"{name}: of metrics of surfaces (hd95, assd, nsd, ...), found none of them and {value!r}"
                 )
