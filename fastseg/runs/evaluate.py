@@ -27,7 +27,7 @@ from fastseg.runs.cases.shard import Shard, digest_of
 from fastseg.runs.cases.swapped import swapped_note
 from fastseg.runs.cases.unlike_palettes import unlike_palettes_note
 from fastseg.runs.keeping import keep_run, require_own
-from fastseg.runs.results.gates import Gate, check_classes, check_gates, check_scores, parse_gate
+from fastseg.runs.results.gates import Gate, check_classes, check_gates, check_masks, check_scores, parse_gate
 from fastseg.runs.results.surfaces import check_tolerances
 from fastseg.runs.run import Run
 from fastseg.runs.scoring.instance_options import METRICS_OF_IDS, of_ids, with_labels
@@ -246,16 +246,14 @@ def evaluate_folder(
         say(f"labels from {shown(labels)}")
     chosen = choose_labels(
         labels=labels, num_classes=num_classes, prediction_labels=prediction_labels, regions=regions,
-        ignore=_ignored(ignore_index, ignore),
-        map_prediction=map_prediction,
+        ignore=_ignored(ignore_index, ignore), map_prediction=map_prediction,
     )  # fmt: skip
     settings = read_settings(
         chosen, unknown=unknown, metrics=metrics, convention=convention, background=background, geometry=geometry,
         geometry_tolerance=geometry_tolerance, reorient=reorient, axes=axes, missing=missing, activation=activation,
         channel_axis=channel_axis, missing_mask=missing_mask, resamples=resamples, confidence=confidence, seed=seed,
-        tolerance=tolerance, surface=surface, border=border, spacing=spacing,
-        instances=instances, match=match, connectivity=connectivity, dilation=dilation, min_voxels=min_voxels, min_ml=min_ml,
-        penalty=penalty,
+        tolerance=tolerance, surface=surface, border=border, spacing=spacing, penalty=penalty, instances=instances,
+        match=match, connectivity=connectivity, dilation=dilation, min_voxels=min_voxels, min_ml=min_ml,
     )  # fmt: skip
     for text in chosen.notes(unknown):
         say(f"warning: {text}")
@@ -344,6 +342,7 @@ def evaluate_folder(
         if images is not None:
             facts["images"] = _text(images)
         run = Run(settings, tuple(records[case.id] for case in cases), facts)
+        check_masks(run, whole=share is None)
         if (unlike := _unlike_labels(run)) is not None:
             say(f"warning: {unlike}")
         facts["gates"] = [each.to_dict() for each in check_gates(run, bounds if share is None else ())]

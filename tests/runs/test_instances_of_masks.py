@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.instance_cases import lesions
+from support.segments import write as write_segments
 from support.volumes_on_disk import write
 
 import fastseg
@@ -129,6 +130,23 @@ def test_masks_that_are_missing(two: Any) -> None:
 def test_names_that_are_no_masks(two: Any) -> None:
     with pytest.raises(ValueError, match=r"instances: expected names of masks \(ET, WT\), found 'TC'"):
         fastseg.evaluate_folder(*two, masks=True, instances="TC")
+
+
+def test_masks_that_only_files_name(tmp_path: Path) -> None:
+    """Of 3D Slicer: what one case lacks is nothing there, and what all lack is none."""
+    for number, side in enumerate(("true", "pred")):
+        (tmp_path / side).mkdir()
+        for case, names in (("a", NAMES), ("b", ("WT",))):
+            layers = [masks()[name][number].transpose(2, 1, 0) for name in names]
+            segments = [(name, layer, 1, name) for layer, name in enumerate(names)]
+            write_segments(tmp_path / side / f"{case}.seg.nrrd", layers, segments)
+    two = tmp_path / "true", tmp_path / "pred"
+    run = fastseg.evaluate_folder(*two, masks=True, **HOW)
+    assert not run.failed
+    assert run.instances is not None
+    assert run.instances.values("lesion_dice")[1, 1] == 1  # nothing, to BraTS
+    with pytest.raises(ValueError, match=r"instances: expected names of masks \(WT, ET\), found 'TC'"):
+        fastseg.evaluate_folder(*two, masks=True, instances="WT,TC", match="brats")
 
 
 def test_what_they_are_called(two: Any) -> None:

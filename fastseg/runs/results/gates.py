@@ -25,9 +25,19 @@ from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_mean, why_not_scored
 from fastseg.runs.scoring.case import takes_scores
 from fastseg.runs.scoring.instance_metrics import INSTANCE_METRICS, SURFACES_OF_INSTANCES, instance_metric
+from fastseg.runs.scoring.instance_options import require_masks
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["Gate", "GateResult", "check_classes", "check_gates", "check_scores", "junit_xml", "parse_gate"]
+__all__ = [
+    "Gate",
+    "GateResult",
+    "check_classes",
+    "check_gates",
+    "check_masks",
+    "check_scores",
+    "junit_xml",
+    "parse_gate",
+]
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
@@ -206,6 +216,12 @@ def check_classes(gates: Sequence[Gate], settings: Settings) -> None:
             place = f"there is no class {wanted!r}; expected a label{' or one of: ' if known else ''}{known}"
         if isinstance(place, str):
             raise ValueError(f"gate: {place}; found {gate.text!r}")
+
+
+def check_masks(run: RunNumbers, *, whole: bool) -> None:
+    """Raise ValueError where instances are of masks that no case of a whole run has, whose names only files have."""
+    if whole and run.settings.masks is not None and run.counted:
+        require_masks(run.settings.instances, [each.name for each in run.classes])
 
 
 def check_scores(gates: Sequence[Gate], cases: Iterable[Case], settings: Settings) -> None:

@@ -24,7 +24,7 @@ from fastseg.labels.choices import LabelChoices
 from fastseg.metrics.instances import match_pairs
 from fastseg.runs.cases.find import Case
 from fastseg.runs.scoring.case_instances import CaseInstances
-from fastseg.runs.scoring.instance_options import IDS, require_masks
+from fastseg.runs.scoring.instance_options import IDS
 from fastseg.runs.scoring.keys import CaseFiles, Hashing
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
@@ -275,9 +275,8 @@ def _instances_of_masks(
     if how is None:
         return {}
     names = [str(name) for name in counts.classes]
-    taken = names if settings.missing_mask == "skip" else [*names, *(settings.masks or ())]
-    if not settings.masks and settings.missing_mask != "skip":  # of names that only files have
-        require_masks(how, names)
+    # Names that only files have are known when all were read: what a case lacks on both sides is nothing there.
+    taken = names if settings.missing_mask == "skip" else [*names, *(settings.masks or how.regions)]
     found = instances_of_chosen_masks(
         reference, prediction, chosen, said, [name for name in how.regions if name in names], roi=record.roi,
         reorient=settings.reorient, axes=settings.axes, progress=progress, **how.options, **how.measuring, **more,
