@@ -223,9 +223,9 @@ def evaluate(
     y_true, y_pred : array_like
         Label maps, as in `count_labels`; with `channel_axis` masks, as in `count_masks`.
     metrics
-        Names from `fastseg.metrics.REGISTRY`; default Dice, IoU, precision and recall. "all" is each of them once: without
-        `fbeta` and `tversky`, which are Dice unless they are given parameters. Those from `fastseg.metrics.SURFACE_METRICS`
-        are asked for by name and need `spacing`; they are of all labels but 0, of all regions, or of all masks.
+        Names from `fastseg.metrics.REGISTRY`; default Dice, IoU, precision and recall. "all" is each of them. Those
+        from `fastseg.metrics.SURFACE_METRICS` are asked for by name and need `spacing`; they are of all labels but 0, of all
+        regions, or of all masks.
     names
         Names of labels, for tables and reports.
     zero_division

@@ -168,7 +168,6 @@ def test_what_is_wrong_with_regions_of_a_file(tmp_path: Path, content: str, expe
 
 def test_metrics() -> None:
     everything = tuple(dict.fromkeys(metric.name for metric in REGISTRY.values()))
-    everything = tuple(name for name in everything if name not in ("fbeta", "tversky"))  # which are Dice
     assert read(metrics="all").metrics == read(metrics=["all"]).metrics == everything
     assert read(metrics=" f1, jaccard,dice,").metrics == ("dice", "iou")
     assert read(metrics=["mcc", "recall", "sensitivity"]).metrics == ("matthews_corrcoef", "recall")
