@@ -164,10 +164,11 @@ def test_folder(benchmark: Any, tmp_path: Path, shape: tuple[int, ...], cases: i
 
 
 @pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")  # by its own code
-def test_surface_distance(benchmark: Any) -> None:
+@pytest.mark.parametrize(("n", "floor", "aim"), [(256, None, None), (512, 30, 60)])
+def test_surface_distance(benchmark: Any, n: int, floor: float | None, aim: float | None) -> None:
     """Google's, class by class, as its users do."""
     peers = pytest.importorskip("surface_distance")
-    pair = phantom_pair((256, 256, 256), K)
+    pair = phantom_pair((n, n, n), K)
     ours = of_ours(pair, SKEW, K, "surfel")
 
     def peer() -> Any:
@@ -188,7 +189,36 @@ def test_surface_distance(benchmark: Any) -> None:
     found = peer()
     np.testing.assert_allclose(far[0], [each[1] for each in found], rtol=1e-12)
     np.testing.assert_allclose(within[0], [each[3] for each in found], rtol=1e-12)
-    compare(benchmark, "surface-distance, phantom 256³", ours, [peer], group=GROUP, rounds=3, warmup=0)
+    rounds = 3 if n == 256 else 1
+    name = f"surface-distance, phantom {n}³"
+    compare(benchmark, name, ours, [peer], group=GROUP, floor=floor, aim=aim, rounds=rounds, warmup=rounds - 1)
+
+
+@pytest.mark.filterwarnings("ignore:monai:FutureWarning")  # by its own code
+def test_monai(benchmark: Any) -> None:
+    """Class by class, as all classes of one-hot volumes take more memory than there is."""
+    torch = pytest.importorskip("torch")
+    theirs = pytest.importorskip("monai.metrics")
+    pair = phantom_pair((512, 512, 512), K)
+    ours = of_ours(pair, (1, 1, 1), K)
+    options = {"include_background": True, "spacing": (1, 1, 1)}
+
+    def peer() -> Any:
+        found = []
+        for k in range(1, K):
+            true, pred = (torch.from_numpy((each == k)[None, None]) for each in pair)
+            values = (
+                theirs.compute_dice(pred, true),
+                theirs.compute_hausdorff_distance(pred, true, percentile=95, **options),
+                theirs.compute_average_surface_distance(pred, true, symmetric=True, **options),
+                theirs.compute_surface_dice(pred, true, [1.0], **options),
+            )
+            found.append([value.item() for value in values])
+        return np.array(found)
+
+    mine = np.array([each[0] for each in ours()])
+    np.testing.assert_allclose(peer().T, mine, rtol=1e-5)
+    compare(benchmark, "MONAI, phantom 512³", ours, [peer], group=GROUP, floor=300, aim=800, rounds=1, warmup=0)
 
 
 def test_memory(benchmark: Any) -> None:
