@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 from support.surface_paths import all_ways
 
 from fastseg import surface_distances
+from fastseg.kernels.numba import surfaces
 from fastseg.kernels.numba.surface_rows import sort_distances
 
 SHAPES = [(17, 70), (3, 130), (130, 3), (9, 8, 7), (1, 40, 41), (2, 66, 9), (40, 2, 3), (1, 1), (5, 1, 9)]
@@ -51,6 +52,19 @@ def test_more_elements_than_are_searched_together(surface: str) -> None:
     found = all_ways(true, pred, spacing=(0.7, 1, 1), surface=surface)
     assert found.elements[0, 0, 0] > 1 << 14
     all_ways(true, np.zeros_like(pred), spacing=1, surface=surface)
+
+
+def test_few_elements_that_are_far_apart_are_not_searched_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their bit maps would be emptied there, which are as large as the image."""
+    monkeypatch.setattr(surfaces, "SMALL", -1)
+    monkeypatch.setattr(surfaces, "measure_rows", lambda *_: pytest.fail("one call"))
+    monkeypatch.setattr(surfaces, "_FEW_WORDS", 70 * 4 * 78)
+    true, pred = np.zeros((2, 70, 70, 70), bool)
+    true[[0, -1], [0, -1], [0, -1]] = pred[[1, -3], [0, -1], [0, -1]] = True
+    found = surface_distances(true, pred, spacing=1)
+    assert found.distances.tolist() == [1, 2, 1, 2]
+    monkeypatch.undo()
+    assert all_ways(true, pred, spacing=1) == found
 
 
 def test_regions_that_overlap_and_channels_are_measured_together() -> None:

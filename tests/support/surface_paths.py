@@ -22,6 +22,9 @@ def all_ways(true: Any, pred: Any, **options: Any) -> SurfaceDistances:
     found = surface_distances(true, pred, backend="numba", **options)
     with in_stages():
         assert surface_distances(true, pred, backend="numba", **options) == found
-    with mock.patch.multiple(surfaces, SMALL=-1, _FEW=1 << 30), mock.patch.object(surface_slabs, "_VOXELS", 500):
+    with (
+        mock.patch.multiple(surfaces, SMALL=-1, _FEW=1 << 30, _FEW_WORDS=1 << 30),
+        mock.patch.object(surface_slabs, "_VOXELS", 500),
+    ):
         assert surface_distances(true, pred, backend="numba", **options) == found
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,6 +51,8 @@ Array = npt.NDArray[Any]
 _SMALL_MAP = 1 << 17
 #: Elements up to which all are searched in one call: two threads are as fast where these are twice as many.
 _FEW = 1 << 17
+#: Words of all their bit maps up to which that is so: they are emptied there, and otherwise only touched where elements are.
+_FEW_WORDS = 1 << 20
 #: Words of the bit maps that are there at the same time.
 _MOST_WORDS = 1 << 21
 _NO_WORDS, _NO_KINDS = np.empty(0, np.uint64), np.empty(0, np.int64)
@@ -110,8 +112,8 @@ class SurfaceMeasurer:
 
             yield len(found), find
             number = slabs.number
-            if len(self._task.layers) == 1 and sum(each.size for each in found) <= _FEW:
-                yield 1, lambda _: self._measure_slabs(found, tallies)  # noqa: B023 - done before there are others
+            if (measure := self._of_few(found, tallies)) is not None:
+                yield 1, measure
                 return
             maps = [_Elements(found[at : at + number], tallies[at : at + number]) for at in (0, number)]
             found.clear()
@@ -158,18 +160,21 @@ class SurfaceMeasurer:
         true, pred = (each[0] if len(each) == 1 else np.concatenate(each) for each in found)
         self._measure_few(true, pred, tallies, grid.words)
 
-    def _measure_slabs(self, found: list[Array], tallies: Array) -> None:
-        """Measure the elements of the slabs of one map, then of the other, of which there are few altogether."""
-        number = len(found) // 2
-        true, pred = (np.concatenate(each) for each in (found[:number], found[number:]))
+    def _of_few(self, found: list[Array], tallies: Array) -> Callable[[int], None] | None:
+        """Return what measures the elements of all slabs in one call; None where they, or their bit maps, are many."""
+        if len(self._task.layers) > 1 or sum(each.size for each in found) > _FEW:
+            return None
+        number, axes = len(found) // 2, self._grid.axes
         slabs = tallies.reshape(2, number, *tallies.shape[1:])
         whole = np.concatenate(
             [slabs[..., :LEAST].sum(1), slabs[..., LEAST:MOST].min(1), slabs[..., MOST:].max(1)], axis=-1
         )
-        boxes = (
-            _box(tally[LEAST:MOST], tally[MOST:], self._grid.axes) for each in whole for tally in each if tally[NUMBER]
-        )
-        self._measure_few(true, pred, whole, max(map(_size, boxes), default=0))
+        boxes = (_box(tally[LEAST:MOST], tally[MOST:], axes) for each in whole for tally in each if tally[NUMBER])
+        sizes = [_size(box) for box in boxes]
+        if sum(sizes) > _FEW_WORDS:
+            return None
+        true, pred = (np.concatenate(each) for each in (found[:number], found[number:]))
+        return lambda _: self._measure_few(true, pred, whole, max(sizes, default=0))
 
     def _measure_few(self, true: Array, pred: Array, tallies: Array, map_words: int) -> None:
         """Measure the elements of both maps in one call, with room for the bit map of a class."""
