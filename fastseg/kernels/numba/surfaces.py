@@ -165,12 +165,8 @@ class SurfaceMeasurer:
         if len(self._task.layers) > 1 or sum(each.size for each in found) > _FEW:
             return None
         number, axes = len(found) // 2, self._grid.axes
-        slabs = tallies.reshape(2, number, *tallies.shape[1:])
-        whole = np.concatenate(
-            [slabs[..., :LEAST].sum(1), slabs[..., LEAST:MOST].min(1), slabs[..., MOST:].max(1)], axis=-1
-        )
-        boxes = (_box(tally[LEAST:MOST], tally[MOST:], axes) for each in whole for tally in each if tally[NUMBER])
-        sizes = [_size(box) for box in boxes]
+        whole = np.stack([_over_slabs(each) for each in (tallies[:number], tallies[number:])])
+        sizes = [_size(_box(tally, axes)) for each in whole for tally in each if tally[NUMBER]]
         if sum(sizes) > _FEW_WORDS:
             return None
         true, pred = (np.concatenate(each) for each in (found[:number], found[number:]))
@@ -206,7 +202,7 @@ class SurfaceMeasurer:
             if far[row] < far[row + 1]:
                 tally, last = tallies[1 - which, k], rows.ends[1 - which, k]
                 others = rows.grouped[last - tally[NUMBER] : last]
-                box = _box(tally[LEAST:MOST], tally[MOST:], grid.axes)
+                box = _box(tally, grid.axes)
                 self._search_far(row, rows.far[far[row] : far[row + 1]], others, box)
             self._put_together(row)
 
@@ -339,9 +335,8 @@ class _Elements:
 
     def __init__(self, words: list[Array], tallies: Array) -> None:
         self._words = words
-        self.numbers = tallies[:, :, NUMBER].sum(0)
-        self._least = tallies[:, :, LEAST:MOST].min(0)
-        self._most = tallies[:, :, MOST:].max(0)
+        self._tallies = _over_slabs(tallies)
+        self.numbers = self._tallies[:, NUMBER]
         self._ends = np.cumsum(self.numbers)
         before = np.cumsum(tallies[:, :, NUMBER], axis=0) - tallies[:, :, NUMBER]
         self._cursors = np.ascontiguousarray(before + (self._ends - self.numbers))
@@ -358,11 +353,19 @@ class _Elements:
 
     def box(self, k: int, axes: Array) -> Array:
         """Return the box of a class."""
-        return _box(self._least[k], self._most[k], axes)
+        return _box(self._tallies[k], axes)
 
 
-def _box(least: Array, most: Array, axes: Array) -> Array:
-    """Return the box from one voxel to another, as `fill_bits` takes it; its axis a is axes[a] of a scan."""
+def _over_slabs(tallies: Array) -> Array:
+    """Return the tallies of some slabs of a map as those of the whole."""
+    return np.concatenate(
+        [tallies[:, :, :LEAST].sum(0), tallies[:, :, LEAST:MOST].min(0), tallies[:, :, MOST:].max(0)], axis=-1
+    )
+
+
+def _box(tally: Array, axes: Array) -> Array:
+    """Return the box of a class with that tally, as `fill_bits` takes it; its axis a is axes[a] of a scan."""
+    least, most = tally[LEAST:MOST], tally[MOST:]
     lengths = (most - least + 1)[axes]
     return np.concatenate([least[axes], lengths, [(lengths[2] + 63) // 64 + 2, lengths[1] + MASK_ROWS]])
 
