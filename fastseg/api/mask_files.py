@@ -263,10 +263,8 @@ def surfaces_of_chosen_masks(
     **how
         The spacing, surface and border of `fastseg.surface_distances`.
     """
-    reading = {"geometry": "ignore", "reorient": reorient, "axes": axes}
-    check = (lambda: None) if progress is None else lambda: progress(0, 0)
-    with _opened((reference, prediction), classes_of_labels(chosen), chosen.map_prediction, said) as (true, pred):
-        return surfaces_of_masks(true, pred, classes, roi=roi, reading=reading, check=check, **how)
+    with _opened_again(reference, prediction, chosen, said, reorient, axes, progress) as (true, pred, reading):
+        return surfaces_of_masks(true, pred, classes, roi=roi, **reading, **how)
 
 
 def instances_of_chosen_masks(
@@ -291,11 +289,26 @@ def instances_of_chosen_masks(
     **how
         Options of `fastseg.match_instances`; ``predicted=False`` where there is no prediction.
     """
+    with _opened_again(reference, prediction, chosen, said, reorient, axes, progress) as (true, pred, reading):
+        there = [name for name in classes if name in true.names or name in pred.names]
+        return instances_of_masks(true, pred, there, roi=roi, **reading, **how)
+
+
+@contextmanager
+def _opened_again(
+    reference: Place,
+    prediction: Place,
+    chosen: LabelChoices,
+    said: Said,
+    reorient: bool,
+    axes: str | None,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[tuple[MaskSource, MaskSource, dict[str, Any]]]:
+    """Open masks that were counted, whose places were compared then; yield also how they are read, and what ends it."""
     reading = {"geometry": "ignore", "reorient": reorient, "axes": axes}
     check = (lambda: None) if progress is None else lambda: progress(0, 0)
     with _opened((reference, prediction), classes_of_labels(chosen), chosen.map_prediction, said) as (true, pred):
-        there = [name for name in classes if name in true.names or name in pred.names]
-        return instances_of_masks(true, pred, there, roi=roi, reading=reading, check=check, **how)
+        yield true, pred, {"reading": reading, "check": check}
 
 
 def classes_of_labels(chosen: LabelChoices) -> dict[str, tuple[int, ...]]:
