@@ -49,6 +49,14 @@ def first_time(folder: str, name: str) -> bool:
     return True
 
 
+def wait_for(path: Path, seconds: float = 20) -> bool:
+    """Tell whether somebody makes this file within some seconds."""
+    end = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return path.exists()
+
+
 def exhaust_memory() -> None:
     """Take memory until the nanny of this worker kills it."""
     held = []

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from distributed import Client
 from support.cases_on_disk import contents, folders
-from support.clusters import first_time, kill_once, small_cluster
+from support.clusters import first_time, kill_once, small_cluster, wait_for
 from support.command_line import call, run
 
 import fastseg
@@ -105,40 +105,45 @@ def test_a_worker_that_is_killed_costs_no_case_and_counts_none_twice(client: Cli
 
 @pytest.mark.slow
 def test_results_that_are_lost_with_their_worker_keep_nobody_waiting(client: Client, two: Any, tmp_path: Path) -> None:
-    """A worker dies with results that nobody has taken yet: they are scored again, which is no retry; the others are kept."""
-    ended, folder = tmp_path / "ended", str(tmp_path)
+    """A worker dies with results that nobody has taken: they are scored again, which is no retry; the others come before."""
+    folder = str(tmp_path)
+    asked, taken, in_vain, ended = (tmp_path / name for name in ("asked", "taken", "in vain", "ended"))
     ended.mkdir()
 
-    def slow_again(case: Any, *args: Any, **kwargs: Any) -> Any:
-        import time
-
-        if case.id == "case_03" and not first_time(folder, "pid"):
-            time.sleep(1)
+    def score(case: Any, *args: Any, **kwargs: Any) -> Any:
+        wait_for(asked)  # so that no result is taken before the kill
+        again = case.id == "case_03" and not first_time(folder, "first")
+        if again and not wait_for(taken):
+            in_vain.touch()
         record = score_case(case, *args, **kwargs)
-        if case.id == "case_03":
-            Path(folder, "pid").write_text(str(os.getpid()))
-        Path(folder, "ended", case.id).touch()
+        if not again:
+            (ended / f"{case.id} {os.getpid()}").touch()
         return record
 
-    seen: list[int] = []
+    kept: list[str] = []
 
     def kill(now: Progress) -> None:
-        if not seen:
+        if not asked.exists():
+            assert now.cases == 0
+            asked.touch()
             while len(list(ended.iterdir())) < 5:
-                time.sleep(0.05)
-            time.sleep(0.3)  # until the scheduler knows
-            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
-            time.sleep(0.3)
-        seen.append(now.cases)
+                time.sleep(0.02)
+            time.sleep(0.5)  # until the scheduler knows
+            pids = dict(path.name.split() for path in ended.iterdir())
+            kept.extend(case for case, pid in pids.items() if pid != pids["case_03"])
+            os.kill(int(pids["case_03"]), signal.SIGKILL)
+        elif now.cases >= len(kept):
+            taken.touch()
 
-    patched_on_workers(client, slow_again)
+    patched_on_workers(client, score)
     try:
         found = fastseg.evaluate_folder(*two, tmp_path / "out", client=client, retries=0, progress=kill)
     finally:
         client.wait_for_workers(2, timeout=30)
         patched_on_workers(client, score_case)
     assert [record.status for record in found.records] == ["scored"] * 5
-    assert 4 in seen
+    assert kept
+    assert not in_vain.exists()
 
 
 @pytest.mark.slow
