@@ -23,7 +23,7 @@ def same(true: Any, pred: Any, **options: Any) -> None:
 def test_room_for_masks_may_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     true, pred = (random.random((20, 30, 40)) < share for share in (0.05, 0.002))
-    for words in (3000, 20000):
+    for words in (1000, 5000, 20000):
         monkeypatch.setattr(surface_nearest, "_ARENA", words)
         grid_of.cache_clear()
         for spacing in (1, (0.7, 1.1, 0.9)):
@@ -51,7 +51,7 @@ def test_what_is_farther_than_asked_for_is_infinite() -> None:
 def test_all_that_is_nearer_than_the_limit_is_near_by(steps: Any, shape: Any) -> None:
     along = [(np.arange(n) * step) ** 2 for n, step in zip(shape, steps, strict=True)]
     for farthest in (np.inf, 0.0, 4.0):
-        reach = reach_of(along, farthest)
+        reach = reach_of(along, steps[2], farthest)
         assert reach.offsets[2] < 32
         assert reach.squares.size == np.prod(reach.offsets + 1) + 1 <= 2**15 + 1
         for each, most in zip(along, reach.offsets, strict=True):

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.kernels.numba.surface_blocks import BLOCK_ROWS
 from fastseg.kernels.numba.surface_elements import coordinate_bits
-from fastseg.kernels.numba.surface_nearest import MASK_ROWS, Scratch, reach_of
+from fastseg.kernels.numba.surface_nearest import Scratch, reach_of
 
 __all__ = ["PIECE", "Grid", "grid_of"]
 
@@ -52,8 +53,8 @@ class Grid:
         searched = [shape[axis] for axis in self.axes]
         self.scanned, self.shifts = (np.array(coordinate_bits(tuple(each))) for each in (shape, searched))
         self.along = [_squares(n, step) for n, step in zip(shape, self.spacing, strict=True)]
-        self.reach = reach_of(self.searched, _largest_square(farthest))
-        self.words = searched[0] * ((searched[2] + 63) // 64 + 2) * (searched[1] + MASK_ROWS)
+        self.reach = reach_of(self.searched, float(self.spacing[2]), _largest_square(farthest))
+        self.words = searched[0] * ((searched[2] + 63) // 64 + 2) * (searched[1] + BLOCK_ROWS)
         self._spare: list[Scratch] = []
 
     @property

@@ -3,7 +3,7 @@
 The surface that is searched is a bit map of its box, bits along the last axis. A distance is the least (A + B) + C of the
 squares of its offsets along the three axes, in float64: rounding is monotonous, so along a row it is that of the nearest bit.
 What is known of an element at first is how far one is that was the nearest of a neighbour. Whether anything is nearer takes no
-distances: rows are compared with masks of what would be, which are made once for each distance.
+distances: blocks of rows are asked for bits where it would be.
 """
 
 from __future__ import annotations
@@ -17,31 +17,39 @@ import numpy.typing as npt
 from numba import types
 
 from fastseg.kernels.numba.jit import device, kernel
-from fastseg.kernels.numba.simd.lanes import as_bits, leading_zeros, trailing_zeros
-from fastseg.kernels.numba.simd.rows import rows_within
+from fastseg.kernels.numba.simd.rows import nearest_beside, rows_beside
 from fastseg.kernels.numba.stages import own, stage_of
+from fastseg.kernels.numba.surface_blocks import (
+    BLOCK_ROWS,
+    FIRST,
+    HEAD,
+    KNOWN,
+    MOST_OFFSETS,
+    blocks_nearer,
+    first_hit,
+    plane_of,
+    row_of,
+    window,
+)
 from fastseg.kernels.numba.surface_elements import KIND_SHIFT, LEAST, MOST, place_in_box
 
-__all__ = ["MASK_ROWS", "Reach", "Scratch", "fill_bits", "fill_words", "near", "reach_of", "search_near", "set_box"]
+__all__ = ["Reach", "Scratch", "fill_bits", "fill_words", "near", "reach_of", "search_near", "set_box"]
 
 Array = npt.NDArray[Any]
 U = np.uint64
 
-#: Rows that are looked at together: what a bit map has after the last row of each column of words.
-MASK_ROWS = 8
-_ZERO, _ONE, _LOW = U(0), U(1), U(0xFFFFFFFF)
+_ZERO, _ONE = U(0), U(1)
 _NO_HIT = U(0xFFFFFFFFFFFFFFFF)
 #: Voxels along a row that share the last hit, 2 to this power.
 _SHARED = 2
 #: What lies in the 64 bits around an element is less than this far away along a row.
 _WINDOW = 32
-#: How many offsets are near by at most, all and along an axis; words for their masks.
-_MOST_PLACES, _MOST_OFFSETS, _ARENA = 1 << 15, 256, 1 << 17
+#: How many offsets are near by at most; words for blocks.
+_MOST_PLACES, _ARENA = 1 << 15, 1 << 17
 #: Levels of distances, which lead farther than offsets do.
 _MOST_LEVELS = 200
-#: Where masks begin in their arena, after the end of what is in use and the number of distances; room for these.
-_FIRST, _KNOWN, _KNOWN_SHIFT = 2, 1 << 12, 52
-_MIX = U(0x9E3779B97F4A7C15)
+#: How much nearer the best is, squared, when it is worth while to look with the masks of what is nearer than this one.
+_ANEW = 0.5
 
 
 @device
@@ -50,7 +58,7 @@ def set_box(tally: Any, k: Any, axes: Any, box: Any) -> None:
     for a in range(3):
         box[a] = tally[k, LEAST + axes[a]]
         box[3 + a] = tally[k, MOST + axes[a]] - box[a] + 1
-    box[6], box[7] = ((box[5] + 63) >> 6) + 2, box[4] + MASK_ROWS
+    box[6], box[7] = ((box[5] + 63) >> 6) + 2, box[4] + BLOCK_ROWS
 
 
 @kernel
@@ -61,60 +69,26 @@ def fill_words(elements: Any, shifts: Any, box: Any, bits: Any) -> None:
         bits[U((z * box[6] + 1 + (x >> 6)) * box[7] + y)] |= _ONE << U(x & 63)
 
 
-@device
-def add_masks(best: Any, along_z: Any, along_y: Any, along_x: Any, reach: Any, arena: Any, at: Any) -> Any:
-    """Write to arena[at:] what of the rows around an element is nearer than `best`; return where that ends.
-
-    First is how many planes are looked at on either side, then how many words each has: how many rows r there are on either
-    side, then the mask of each, from -r on, and zeros. Bit 32 of a row is that of the element's x.
-    """
-    depth = np.int64(-1)
-    while depth < reach[0] and along_z[U(depth + 1)] < best:
-        depth += 1
-    height = np.int64(-1)
-    while height < reach[1] and along_y[U(height + 1)] < best:
-        height += 1
-    pitch = 2 * height + 2 + MASK_ROWS
-    arena[U(at)] = U(depth + 1)
-    arena[U(at + 1)] = U(pitch)
-    for dz in range(depth + 1):
-        head = at + 2 + dz * pitch
-        while along_z[U(dz)] + along_y[U(height)] >= best:
-            height -= 1
-        arena[U(head)] = U(height)
-        for i in range(2 * height + 1, pitch - 1):
-            arena[U(head + 1 + i)] = _ZERO
-        width = np.int64(reach[2])
-        for dy in range(height + 1):
-            while (along_z[U(dz)] + along_y[U(dy)]) + along_x[U(width)] >= best:
-                width -= 1
-            mask = ((U(2) << U(2 * width)) - _ONE) << U(32 - width)
-            arena[U(head + 1 + height - dy)] = mask
-            arena[U(head + 1 + height + dy)] = mask
-    return at + 2 + (depth + 1) * pitch
-
-
 @kernel
 def near_words(
     elements: Any, shifts: Any, box: Any, bits: Any, along_z: Any, along_y: Any, along_x: Any, reach: Any, limit: Any,
-    closed: Any, allowance: Any, kinds: Any, levels: Any, arena: Any, tables: Any, known: Any, recent: Any, counts: Any,
-    touched: Any, missed: Any, farthest: Any,
+    closed: Any, allowance: Any, kinds: Any, levels: Any, beside: Any, step: Any, arena: Any, tables: Any, known: Any,
+    recent: Any, counts: Any, touched: Any, missed: Any, farthest: Any,
 ) -> Any:  # fmt: skip
     """Count distances below `limit` (squared) by offset and kind; return how many places of `counts` are in `touched`.
 
     missed[0] becomes the number of elements that are left to others, which stand after it; with `closed` there are none, and
     they count as infinitely far. `reach` are the largest offsets of distances below the limit. The number of offsets is
-    (Δz * (reach[1] + 1) + Δy) * (reach[2] + 1) + Δx, and tables[number] is where their distance's masks are in `arena`, 0
-    for nowhere yet; the number after the last is that of the limit. Equal distances share masks, those beyond levels[0] the
-    masks of the next level: `known` has where they are. `farthest` becomes the largest distance that was counted, and the
-    number of the first element that is so far away; -1 of none.
+    (Δz * (reach[1] + 1) + Δy) * (reach[2] + 1) + Δx, and tables[number] is where `arena` has the blocks of what is nearer
+    than that, 0 for nowhere yet; the number after the last is that of the limit. `farthest` becomes the largest distance that
+    was counted, and the number of the first element that is so far away; -1 of none.
     """
     ones_y, ones_x = (_ONE << U(shifts[0] - shifts[1])) - _ONE, (_ONE << U(shifts[1])) - _ONE
     ones = (_ONE << KIND_SHIFT) - _ONE
     most_z, most_y, most_x = reach[0], reach[1], reach[2]
     nowhere = tables.size - 1
-    largest = (most_z + 1) * (2 * most_y + 2 + MASK_ROWS) + 2
     depth, height, words, pitch = box[3], box[4], box[6], box[7]
+    layer = words * pitch
     for i in range(recent.size):
         recent[U(i)] = _NO_HIT
     hit = _NO_HIT
@@ -149,77 +123,64 @@ def near_words(
                         square = (along_z[U(dz)] + along_y[U(dy)]) + along_x[U(dx)]
                         if square < best:
                             best, place, hit = square, (dz * (most_y + 1) + dy) * (most_x + 1) + dx, near
-            step, resume, table = np.int64(0), np.int64(0), np.int64(-1)
-            while True:  # planes by their distance, this one first
-                if table < 0:
-                    table = np.int64(tables[U(place)])
-                    if table == 0:
-                        level = np.int64(0)
-                        while levels[U(level)] < best:
-                            level += 1
-                        within = best if level == 0 else levels[U(level)]
-                        slot = (as_bits(within) * _MIX) >> U(_KNOWN_SHIFT)
-                        while known[slot, U(0)] != _ZERO and known[slot, U(1)] != as_bits(within):
-                            slot = (slot + _ONE) & U(_KNOWN - 1)
-                        table = np.int64(known[slot, U(0)])
-                        if table == 0:
-                            table = np.int64(arena[U(0)])
-                            if table + largest > arena.size or arena[U(1)] > U(_KNOWN // 2):  # begin anew
-                                for j in range(tables.size):
-                                    tables[U(j)] = 0
-                                for j in range(_KNOWN):
-                                    known[U(j), U(0)] = _ZERO
-                                slot = (as_bits(within) * _MIX) >> U(_KNOWN_SHIFT)
-                                table, arena[U(1)] = np.int64(_FIRST), _ZERO
-                            known[slot, U(0)], known[slot, U(1)] = U(table), as_bits(within)
-                            arena[U(0)] = U(add_masks(within, along_z, along_y, along_x, reach, arena, table))
-                            arena[U(1)] += _ONE
-                        tables[U(place)] = table
-                away = (step + 1) >> 1
-                if away >= np.int64(arena[U(table)]):
+            inside = x - box[2]
+            own = (column * words + (inside >> 6) + 1) * pitch + row  # the word of the element's own bit
+            away = at_z = other_z = at_y = dz = dx = np.int64(0)
+            here = there = _ZERO
+            while (
+                True
+            ):  # planes by their distance, this one first; with the masks of what is nearer than the best so far
+                table = np.int64(tables[U(place)])
+                if table == 0:
+                    table = blocks_nearer(best, levels, along_z, along_y, along_x, reach, arena, tables, known)
+                    tables[U(place)] = table
+                planes = np.int64(arena[U(table)])
+                if away >= planes:
                     break
-                at_z = column + (away if step & 1 != 0 else -away)
-                at_y, last, head = np.int64(0), np.int64(-1), np.int64(0)
-                if 0 <= at_z < depth:
-                    head = table + 2 + away * np.int64(arena[U(table + 1)])
-                    rows = np.int64(arena[U(head)])
-                    at_y, last = max(row - rows, resume), min(row + rows, height - 1)
-                    head += 1 - (row - rows)
-                line = (at_z * words + word) * pitch
-                while at_y <= last:
-                    tries += 1
-                    found = rows_within(bits, U(line + at_y), U(line + pitch + at_y), shift, arena, U(head + at_y))
-                    if found == _ZERO:
-                        at_y += MASK_ROWS
+                across, over = np.int64(arena[U(table + 1)]), np.int64(arena[U(table + 2)])
+                block, end = np.int64(arena[U(table + HEAD + away)]), np.int64(arena[U(table + HEAD + planes)])
+                inner = column >= planes - 1 and column + planes <= depth and row >= across and row + across < height
+                start, before_this = block, best
+                while block < end and best >= _ANEW * before_this:
+                    if inner:
+                        block = first_hit(bits, own, layer, pitch, inside & 63, over, arena, block, end)
+                        if block == end:
+                            break
+                    head, cuts = arena[U(block)], arena[U(block + 1)]
+                    block += 2
+                    away, top = plane_of(head), row + row_of(head)
+                    skipped = max(-top, np.int64(0))
+                    top += skipped
+                    before, after = column - away, column + away
+                    if before < 0 or before >= depth:
+                        before = after
+                    if after < 0 or after >= depth:
+                        after = before
+                    if skipped >= BLOCK_ROWS or top >= height or before < 0 or before >= depth:
                         continue
-                    before_this = best
-                    while found != _ZERO:
-                        yy = at_y + np.int64(trailing_zeros(found))
-                        found &= found - _ONE
-                        window = (bits[U(line + yy)] >> shift) | (
-                            (bits[U(line + pitch + yy)] << _ONE) << (U(63) - shift)
-                        )
-                        window &= arena[U(head + yy)]
-                        offset = np.int64(64)
-                        before, after = window & _LOW, window >> U(32)
-                        if after != _ZERO:
-                            offset = np.int64(trailing_zeros(after))
-                        if before != _ZERO:
-                            back = np.int64(leading_zeros(before)) - 31
-                            if back < offset:
-                                offset = -back
-                        dx, dy = abs(offset), abs(yy - row)
-                        square = (along_z[U(away)] + along_y[U(dy)]) + along_x[U(dx)]
-                        if square < best:
-                            best, place = square, (away * (most_y + 1) + dy) * (most_x + 1) + dx
-                            hit = (U(at_z + box[0]) << U(shifts[0])) | (U(yy + box[1]) << U(shifts[1])) | U(x + offset)
-                    at_y += MASK_ROWS
-                    if best < before_this:
-                        table, resume = np.int64(-1), at_y  # from here on the masks of what is nearer than this one
-                        break
-                if table >= 0:
-                    resume = np.int64(0)
-                    step += 1
+                    line, other = U((before * words + word) * pitch + top), U((after * words + word) * pitch + top)
+                    cuts, valid = cuts >> U(8 * skipped), U(255) >> U(skipped)
+                    if not inner and rows_beside(bits, line, other, U(pitch), shift, cuts) & valid == _ZERO:
+                        continue
+                    square, found = nearest_beside(
+                        bits, line, other, U(pitch), shift, valid, along_z[U(away)], beside, U(most_y + top - row), step
+                    )  # fmt: skip
+                    if square < best:
+                        best, lane = square, found >> U(6)
+                        here, there, at_z, other_z = line + lane, other + lane, before, after
+                        dz, at_y, dx = away, top + np.int64(lane), np.int64(found & U(63))
+                tries += block - start  # those on either side
+                if best == before_this:
+                    break
+                back, ahead = _ONE << U(32 - dx), _ONE << U(32 + dx)
+                row_here = window(bits, here, U(pitch), shift)
+                if row_here & (back | ahead) == _ZERO:
+                    row_here, at_z = window(bits, there, U(pitch), shift), other_z
+                at_x = x - dx if row_here & back != _ZERO else x + dx
+                hit = (U(at_z + box[0]) << U(shifts[0])) | (U(at_y + box[1]) << U(shifts[1])) | U(at_x)
+                place = (dz * (most_y + 1) + abs(at_y - row)) * (most_x + 1) + dx
+                if best >= _ANEW * before_this:
+                    break
         if place != nowhere:
             recent[U(x >> _SHARED)] = hit
         elif closed == 0:
@@ -253,15 +214,19 @@ class Reach(NamedTuple):
     """The squared distance of each place of `near_words`; infinite is the last."""
     levels: Array
     """Up to the first, each distance has masks of its own; beyond, there are those of the next level."""
+    beside: Array
+    """The squares of the rows beside an element, from the farthest before it to the farthest after it, and 0."""
+    step: float
+    """The spacing along a row."""
 
 
-def reach_of(along: list[Array], farthest: float) -> Reach:
+def reach_of(along: list[Array], step: float, farthest: float) -> Reach:
     """Return what is near by, given the squares of all offsets along the axes, and the farthest squared distance asked for."""
     limit = np.inf if along[2].size <= _WINDOW else float(along[2][_WINDOW])
     sizes = [each.size for each in along]
     while True:
         sizes = [int(np.searchsorted(each, limit)) for each in along]
-        if np.prod(sizes, dtype=float) <= _MOST_PLACES and max(sizes) <= _MOST_OFFSETS:
+        if np.prod(sizes, dtype=float) <= _MOST_PLACES and max(sizes) <= MOST_OFFSETS:
             break
         limit = 0.8 * min(limit, float(sum(each[-1] for each in along)))
     closed = farthest < limit
@@ -270,7 +235,8 @@ def reach_of(along: list[Array], farthest: float) -> Reach:
         sizes = [int(np.searchsorted(each, limit)) for each in along]
     z, y, x = (each[:size] for each, size in zip(along, sizes, strict=True))
     squares = ((z[:, None] + y)[:, :, None] + x).reshape(-1)
-    return Reach(limit, closed, np.array(sizes) - 1, np.append(squares, np.inf), _levels(along, limit))
+    beside = np.concatenate([y[:0:-1], y, np.full(2 * BLOCK_ROWS, np.inf)])
+    return Reach(limit, closed, np.array(sizes) - 1, np.append(squares, np.inf), _levels(along, limit), beside, step)
 
 
 def _levels(along: list[Array], limit: float) -> Array:
@@ -280,8 +246,8 @@ def _levels(along: list[Array], limit: float) -> Array:
     farthest = min(limit, float(sum(each[-1] for each in along)))
     radius = float(np.sqrt(farthest))
     while True:
-        z, y, x = (min(radius / step, _MOST_OFFSETS) + 1 for step in steps)
-        if z * y * x / (2 * alike) * z * (2 * y + MASK_ROWS) <= _ARENA / 2:
+        z, y, x = (min(radius / step, MOST_OFFSETS) + 1 for step in steps)
+        if z * y * x / (2 * alike) * z * (2 * y + BLOCK_ROWS) / (BLOCK_ROWS // 2) <= _ARENA / 2:
             break
         radius *= 0.9
     levels = radius * radius * 1.1 ** np.arange(_MOST_LEVELS)
@@ -293,8 +259,8 @@ class Scratch:
 
     def __init__(self, reach: Reach, kinds: int, columns: int, piece: int) -> None:
         self.arena = np.empty(_ARENA, np.uint64)  # what is not written to takes no memory
-        self.arena[:_FIRST] = _FIRST, 0
-        self.known = np.zeros((_KNOWN, 2), np.uint64)
+        self.arena[:2] = FIRST, 0
+        self.known = np.zeros((KNOWN, 2), np.uint64)
         self.tables = np.zeros(reach.squares.size, np.int32)
         self.recent = np.empty((columns >> _SHARED) + 1, np.uint64)
         self.counts = np.zeros(reach.squares.size * kinds, np.int32)
@@ -308,7 +274,7 @@ _WORDS, _FLOATS, _INTS, _SHORTS, _NUMBER = (
 )  # fmt: skip
 _NEAR = (
     _WORDS, _INTS, _INTS, _WORDS, _FLOATS, _FLOATS, _FLOATS, _INTS, types.float64, _NUMBER, _NUMBER, _NUMBER, _FLOATS,
-    _WORDS, _SHORTS, own(np.uint64, 2), _WORDS, _SHORTS, _INTS, _SHORTS, _FLOATS,
+    _FLOATS, types.float64, _WORDS, _SHORTS, own(np.uint64, 2), _WORDS, _SHORTS, _INTS, _SHORTS, _FLOATS,
 )  # fmt: skip
 #: `near_words`, as another kernel calls it.
 near = stage_of(near_words, types.int64, *_NEAR)

@@ -71,10 +71,10 @@ def count_alone(elements: Any, nowhere: Any, kinds: Any, counts: Any, touched: A
 @kernel
 def row_words(
     near_address: Any, close_address: Any, true: Any, pred: Any, tallies: Any, axes: Any, scanned: Any, shifts: Any,
-    along_z: Any, along_y: Any, along_x: Any, reach: Any, limit: Any, closed: Any, levels: Any, squares: Any, kinds: Any,
-    arena: Any, tables: Any, known: Any, recent: Any, counts: Any, touched: Any, missed: Any, farthest: Any, offsets: Any,
-    roots: Any, hits: Any, left: Any, close_farthest: Any, cursors: Any, grouped: Any, boxes: Any, bits: Any, starts: Any,
-    distances: Any, weights: Any, kinds_of: Any, places: Any, far: Any, far_starts: Any,
+    along_z: Any, along_y: Any, along_x: Any, reach: Any, limit: Any, closed: Any, levels: Any, beside: Any, step: Any,
+    squares: Any, kinds: Any, arena: Any, tables: Any, known: Any, recent: Any, counts: Any, touched: Any, missed: Any,
+    farthest: Any, offsets: Any, roots: Any, hits: Any, left: Any, close_farthest: Any, cursors: Any, grouped: Any, boxes: Any,
+    bits: Any, starts: Any, distances: Any, weights: Any, kinds_of: Any, places: Any, far: Any, far_starts: Any,
 ) -> None:  # fmt: skip
     """Write the distances of each surface to the other one, increasing, and how many elements of which kind have each.
 
@@ -131,7 +131,7 @@ def row_words(
                 if both:
                     number = near(
                         near_address, piece, shifts, box, there, along_z, along_y, along_x, reach, limit, closed, allowance,
-                        kinds, levels, arena, tables, known, recent, counts, touched, missed, farthest,
+                        kinds, levels, beside, step, arena, tables, known, recent, counts, touched, missed, farthest,
                     )  # fmt: skip
                     for i in range(missed[0]):
                         far[U(beyond)] = piece[U(missed[U(i + 1)])]
@@ -177,9 +177,9 @@ def _rows() -> Any:
     )  # fmt: skip
     return row_words.specialise(
         number, number, words, words, own(np.int64, 3), ints, ints, ints, floats, floats, floats, ints, types.float64, number,
-        floats, floats, number, words, shorts, own(np.uint64, 2), words, shorts, ints, shorts, floats, own(np.int64, 2),
-        floats, ints, words, words, own(np.int64, 2), words, own(np.int64, 2), words, ints, floats, ints, own(np.int16, 1),
-        own(np.int64, 2), words, ints,
+        floats, floats, types.float64, floats, number, words, shorts, own(np.uint64, 2), words, shorts, ints, shorts, floats,
+        own(np.int64, 2), floats, ints, words, words, own(np.int64, 2), words, own(np.int64, 2), words, ints, floats, ints,
+        own(np.int16, 1), own(np.int64, 2), words, ints,
     )  # fmt: skip
 
 
@@ -204,10 +204,11 @@ def measure_rows(
     )
     _rows()(
         near.address(), close.address(), true, pred, tallies, grid.axes, grid.scanned, grid.shifts, *grid.searched,
-        reach.offsets, reach.limit, int(reach.closed), reach.levels, reach.squares, grid.kinds, scratch.arena, scratch.tables,
-        scratch.known, scratch.recent, scratch.counts, scratch.touched, scratch.missed, scratch.farthest, offsets.offsets,
-        offsets.roots, np.zeros(offsets.roots.size, np.int64), np.empty(scratch.touched.size, np.uint64),
-        np.empty(2, np.uint64), rows.ends, rows.grouped, np.empty((2, 8), np.int64), np.empty(2 * map_words, np.uint64),
-        rows.starts, rows.distances, rows.weights, rows.kinds, rows.places, rows.far, rows.far_starts,
+        reach.offsets, reach.limit, int(reach.closed), reach.levels, reach.beside, reach.step, reach.squares, grid.kinds,
+        scratch.arena, scratch.tables, scratch.known, scratch.recent, scratch.counts, scratch.touched, scratch.missed,
+        scratch.farthest, offsets.offsets, offsets.roots, np.zeros(offsets.roots.size, np.int64),
+        np.empty(scratch.touched.size, np.uint64), np.empty(2, np.uint64), rows.ends, rows.grouped, np.empty((2, 8), np.int64),
+        np.empty(2 * map_words, np.uint64), rows.starts, rows.distances, rows.weights, rows.kinds, rows.places, rows.far,
+        rows.far_starts,
     )  # fmt: skip
     return rows

@@ -1,7 +1,7 @@
 """Measures surfaces: elements of all classes in one scan, then the nearest elements, class by class and piece by piece.
 
 Memory, beyond the maps: 16 bytes a surface element, for each thread two slabs, four planes of numbers and 1 MiB of
-masks, and bit maps of the boxes of the classes in hand, of which there is one, or as many as fit into 16 MiB.
+blocks, and bit maps of the boxes of the classes in hand, of which there is one, or as many as fit into 16 MiB.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.kernels.numba.surface_blocks import BLOCK_ROWS
 from fastseg.kernels.numba.surface_close import close_offsets, count_close
 from fastseg.kernels.numba.surface_elements import (
     KIND_SHIFT,
@@ -26,7 +27,7 @@ from fastseg.kernels.numba.surface_elements import (
 )
 from fastseg.kernels.numba.surface_grid import PIECE, grid_of
 from fastseg.kernels.numba.surface_masks import find_in_masks
-from fastseg.kernels.numba.surface_nearest import MASK_ROWS, fill_bits, search_near
+from fastseg.kernels.numba.surface_nearest import fill_bits, search_near
 from fastseg.kernels.numba.surface_planes import far_squares
 from fastseg.kernels.numba.surface_rows import measure_rows
 from fastseg.kernels.numba.surface_slabs import Slabs, solid
@@ -257,8 +258,8 @@ class SurfaceMeasurer:
         height, width = job.box[4:6].tolist()
         number = search_near()(
             job.elements, grid.shifts, job.box, job.bits, *grid.searched, reach.offsets, reach.limit, int(reach.closed),
-            max(4096, height * width // 4), kinds, reach.levels, scratch.arena, scratch.tables, scratch.known, scratch.recent,
-            scratch.counts, scratch.touched, scratch.missed, scratch.farthest,
+            max(4096, height * width // 4), kinds, reach.levels, reach.beside, reach.step, scratch.arena, scratch.tables,
+            scratch.known, scratch.recent, scratch.counts, scratch.touched, scratch.missed, scratch.farthest,
         )  # fmt: skip
         root, which = scratch.farthest.tolist()
         if root >= 0:
@@ -367,7 +368,7 @@ def _box(tally: Array, axes: Array) -> Array:
     """Return the box of a class with that tally, as `fill_bits` takes it; its axis a is axes[a] of a scan."""
     least, most = tally[LEAST:MOST], tally[MOST:]
     lengths = (most - least + 1)[axes]
-    return np.concatenate([least[axes], lengths, [(lengths[2] + 63) // 64 + 2, lengths[1] + MASK_ROWS]])
+    return np.concatenate([least[axes], lengths, [(lengths[2] + 63) // 64 + 2, lengths[1] + BLOCK_ROWS]])
 
 
 def _size(box: Array) -> int:

@@ -11,38 +11,125 @@ from numba.extending import intrinsic
 
 from fastseg.kernels.numba.switch import DISABLED
 
-__all__ = ["block_matches", "rows_within"]
+__all__ = ["block_matches", "nearest_beside", "rows_beside", "rows_turned"]
 
-_I32, _I64 = ir.IntType(32), ir.IntType(64)
+_I32, _I64, _BYTE = ir.IntType(32), ir.IntType(64), ir.IntType(8)
+_ROWS, _SQUARES = ir.VectorType(_I64, 8), ir.VectorType(ir.DoubleType(), 8)
+
+
+def _load(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Any = _ROWS) -> Any:
+    """Return array[index : index + 8]."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.load(builder.bitcast(builder.gep(data, [index]), vector.as_pointer()), align=1)
+
+
+def _all(builder: Any, scalar: Any) -> Any:
+    """Return eight times a number."""
+    undefined = ir.Constant(ir.VectorType(scalar.type, 8), ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, 8), [0] * 8))
+
+
+def _of_each(builder: Any, name: str, *args: Any) -> Any:
+    """Call what LLVM does with each of eight numbers."""
+    kind = ir.FunctionType(_ROWS, [each.type for each in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v8i64"), args)
+
+
+def _byte(builder: Any, rows: Any) -> Any:
+    """Return a byte, of which bit i says whether row i has a bit."""
+    there = builder.icmp_unsigned("!=", rows, ir.Constant(_ROWS, None))
+    return builder.zext(builder.bitcast(there, _BYTE), _I64)
+
+
+def _within(builder: Any, rows: Any, cuts: Any) -> Any:
+    """Return rows of which nothing is left if they have no bits around the middle: see `rows_turned`."""
+    cuts = builder.zext(builder.bitcast(cuts, ir.VectorType(_BYTE, 8)), _ROWS)
+    one = ir.Constant(_ROWS, [1] * 8)
+    return builder.lshr(builder.shl(rows, cuts), builder.add(builder.shl(cuts, one), one))
 
 
 @intrinsic
-def rows_within(typingctx: Any, words: Any, start: Any, other: Any, shift: Any, masks: Any, at: Any) -> Any:
-    """Return a byte: bit i says whether row i has one of the bits masks[at + i], for i in 0..7.
+def rows_turned(typingctx: Any, words: Any, start: Any, other: Any, turn: Any, cuts: Any) -> Any:
+    """Return a byte: bit i says whether words[start + i] or words[other + i], turned left by `turn`, has bits around bit 32.
 
-    Row i is the 64 bits from bit `shift` of words[start + i] on, those of words[other + i] after it.
+    Byte i of `cuts` is 31 less the number of bits on either side of it which are looked at.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        words, start, other, shift, masks, at = args
-        vector = ir.VectorType(_I64, 8)
-
-        def load(array_type: Any, array: Any, index: Any) -> Any:
-            data = context.make_array(array_type)(context, builder, array).data
-            return builder.load(builder.bitcast(builder.gep(data, [index]), vector.as_pointer()), align=1)
-
-        undefined = ir.Constant(vector, ir.Undefined)
-        first = builder.insert_element(undefined, shift, ir.Constant(_I32, 0))
-        shifts = builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, 8), [0] * 8))
-        function_type = ir.FunctionType(vector, [vector] * 3)
-        funnel = cgutils.get_or_insert_function(builder.module, function_type, "llvm.fshr.v8i64")
-        low, high = (load(signature.args[0], words, index) for index in (start, other))
-        found = builder.and_(builder.call(funnel, [high, low, shifts]), load(signature.args[4], masks, at))
-        there = builder.icmp_unsigned("!=", found, ir.Constant(vector, None))
-        return builder.zext(builder.bitcast(there, ir.IntType(8)), _I64)
+        words, start, other, turn, cuts = args
+        both = builder.or_(*(_load(context, builder, signature.args[0], words, each) for each in (start, other)))
+        return _byte(builder, _within(builder, _of_each(builder, "fshl", both, both, _all(builder, turn)), cuts))
 
     u64 = types.uint64
-    return types.uint64(words, u64, u64, u64, masks, u64), codegen
+    return types.uint64(words, u64, u64, u64, u64), codegen
+
+
+def _beside(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """Return the rows that `rows_beside` looks at."""
+    words, start, other, pitch, shift = args[:5]
+    low, high = (
+        builder.or_(
+            *(_load(context, builder, signature.args[0], words, builder.add(each, step)) for each in (start, other))
+        )
+        for step in (ir.Constant(_I64, 0), pitch)
+    )
+    return _of_each(builder, "fshr", high, low, _all(builder, shift))
+
+
+@intrinsic
+def rows_beside(typingctx: Any, words: Any, start: Any, other: Any, pitch: Any, shift: Any, cuts: Any) -> Any:
+    """Return as `rows_turned` does what rows have that lie in two words.
+
+    Row i is the 64 bits from bit `shift` of words[start + i] on, then those of words[start + pitch + i]; so it is at `other`.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _byte(builder, _within(builder, _beside(context, builder, signature, args), args[5]))
+
+    u64 = types.uint64
+    return types.uint64(words, u64, u64, u64, u64, u64), codegen
+
+
+@intrinsic
+def nearest_beside(
+    typingctx: Any, words: Any, start: Any, other: Any, pitch: Any, shift: Any, valid: Any, above: Any, squares: Any, row: Any,
+    step: Any,
+) -> Any:  # fmt: skip
+    """Return the least (above + squares[row + i]) + (Δx * step)² of the bits of the rows of `rows_beside`, and 64 i + Δx.
+
+    Rows whose bit in the byte `valid` is 0 are left out. Without any it is infinite.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        valid, above, squares, row, step = args[5:]
+        found = _beside(context, builder, signature, args)
+        last, half = (_all(builder, ir.Constant(_I64, each)) for each in (31, 32))
+        ahead = _of_each(builder, "cttz", builder.lshr(found, half), ir.Constant(ir.IntType(1), 0))
+        low = builder.and_(found, _all(builder, ir.Constant(_I64, 0xFFFFFFFF)))
+        back = builder.sub(_of_each(builder, "ctlz", low, ir.Constant(ir.IntType(1), 0)), last)
+        offsets = builder.select(builder.icmp_unsigned("<", ahead, back), ahead, back)
+        along = builder.fmul(builder.uitofp(offsets, _SQUARES), _all(builder, step))
+        across = builder.fadd(_all(builder, above), _load(context, builder, signature.args[7], squares, row, _SQUARES))
+        lanes = builder.bitcast(builder.trunc(valid, _BYTE), ir.VectorType(ir.IntType(1), 8))
+        there = builder.and_(builder.icmp_unsigned("!=", found, ir.Constant(_ROWS, None)), lanes)
+        infinite = _all(builder, ir.Constant(ir.DoubleType(), float("inf")))
+        each = builder.select(there, builder.fadd(across, builder.fmul(along, along)), infinite)
+        least = each
+        for distance in (4, 2, 1):
+            order = ir.Constant(ir.VectorType(_I32, 8), [i ^ distance for i in range(8)])
+            moved = builder.shuffle_vector(least, least, order)
+            least = builder.select(builder.fcmp_ordered("<", moved, least), moved, least)
+        first = builder.bitcast(builder.fcmp_ordered("==", each, least), _BYTE)
+        lane = builder.and_(builder.cttz(first, ir.Constant(ir.IntType(1), 0)), ir.Constant(_BYTE, 7))
+        lane = builder.zext(lane, _I64)
+        place = builder.or_(builder.shl(lane, ir.Constant(_I64, 6)), builder.extract_element(offsets, lane))
+        smallest = builder.extract_element(least, ir.Constant(_I32, 0))
+        return context.make_tuple(builder, signature.return_type, [smallest, place])
+
+    u64, f64 = types.uint64, types.float64
+    returned = types.Tuple((f64, u64))  # type: ignore[attr-defined]
+    return returned(words, u64, u64, u64, u64, u64, f64, squares, u64, f64), codegen
 
 
 @intrinsic
@@ -68,13 +155,44 @@ def block_matches(typingctx: Any, array: Any, a: Any, b: Any, c: Any, d: Any, va
 
 
 if DISABLED:  # the same in Python
+    _ONES = (1 << 64) - 1
 
-    def rows_within(words: Any, start: Any, other: Any, shift: Any, masks: Any, at: Any) -> np.uint64:
-        found = 0
-        for i in range(8):
-            row = int(words[int(start) + i]) | int(words[int(other) + i]) << 64
-            found |= (row >> int(shift) & int(masks[int(at) + i]) != 0) << i
-        return np.uint64(found)
+    def _any_within(rows: list[int], cuts: Any) -> np.uint64:
+        each = enumerate(zip(rows, int(cuts).to_bytes(8, "little"), strict=True))
+        return np.uint64(sum(((row << cut & _ONES) >> 2 * cut + 1 != 0) << i for i, (row, cut) in each))
+
+    def rows_turned(words: Any, start: Any, other: Any, turn: Any, cuts: Any) -> np.uint64:
+        rows = [(int(words[int(start) + i]) | int(words[int(other) + i])) << int(turn) for i in range(8)]
+        return _any_within([(row | row >> 64) & _ONES for row in rows], cuts)
+
+    def _rows_beside(words: Any, start: Any, other: Any, pitch: Any, shift: Any) -> list[int]:
+        here, there = int(start), int(other)
+        each = [words[at : at + 8].astype(object) for at in (here, there, here + int(pitch), there + int(pitch))]
+        return [int((a | b | (c | d) << 64) >> int(shift)) & _ONES for a, b, c, d in zip(*each, strict=True)]
+
+    def rows_beside(words: Any, start: Any, other: Any, pitch: Any, shift: Any, cuts: Any) -> np.uint64:
+        return _any_within(_rows_beside(words, start, other, pitch, shift), cuts)
+
+    def nearest_beside(
+        words: Any,
+        start: Any,
+        other: Any,
+        pitch: Any,
+        shift: Any,
+        valid: Any,
+        above: Any,
+        squares: Any,
+        row: Any,
+        step: Any,
+    ) -> tuple[float, np.uint64]:
+        least, place = np.inf, 0
+        for i, bits in enumerate(_rows_beside(words, start, other, pitch, shift)):
+            offsets = [x for x in range(33) if (bits >> 32 + x | bits >> 32 - x) & 1] if int(valid) >> i & 1 else []
+            for offset in offsets[:1]:
+                square = (above + squares[int(row) + i]) + (offset * step) ** 2
+                if square < least:
+                    least, place = square, 64 * i + offset
+        return least, np.uint64(place)
 
     def block_matches(array: Any, a: Any, b: Any, c: Any, d: Any, value: Any) -> np.uint64:
         places = [int(at) + i for at in (a, b, c, d) for i in (0, 1)]
