@@ -9,6 +9,8 @@ output : str
     File for what it prints.
 delay : float
     Seconds that each case takes longer.
+held : int, optional
+    Cases that are begun after so many take minutes, so that the run cannot be over when somebody ends it.
 log : str
     File to which the ids of cases are appended when their counting begins.
 end_at : [str, int, str], optional
@@ -20,7 +22,9 @@ size_limit : int, optional
 from __future__ import annotations
 
 import errno
+import itertools
 import json
+import math
 import os
 import resource
 import signal
@@ -36,6 +40,9 @@ from fastseg import cli
 from fastseg.runs import evaluate_folder
 from fastseg.runs.scoring import case as scoring, threads as running
 
+#: Seconds that cases take which are held.
+HELD = 120.0
+
 
 def child(job: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests in the background has it ignored
@@ -43,13 +50,14 @@ def child(job: dict[str, Any]) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    write = os.write
+    write, begun = os.write, itertools.count()
 
     def slow(case: Any, *args: Any, progress: Any, **options: Any) -> Any:
         write(log, f"{case.id}\n".encode())
-        end = time.monotonic() + job["delay"]
+        delay = HELD if next(begun) >= job.get("held", math.inf) else job["delay"]
+        end = time.monotonic() + delay
         while time.monotonic() < end:  # as a large case does: it looks whether it is wanted
-            time.sleep(min(0.005, job["delay"]))
+            time.sleep(min(0.005, delay))
             progress(0, 1)
         return scoring.score_case(case, *args, progress=progress, **options)
 
