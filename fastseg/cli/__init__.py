@@ -61,7 +61,13 @@ def _exit_code() -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except (KeyboardInterrupt, click.Abort):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is impatient gets no traceback
+        ignored = False
+        while not ignored:
+            try:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                ignored = True
+            except KeyboardInterrupt:  # noqa: SIM105: whoever is impatient gets no traceback, and `suppress` could be interrupted
+                pass
         say("interrupted")
         return INTERRUPTED
     except (ValueError, TypeError, OSError, ImportError) as error:

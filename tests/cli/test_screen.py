@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,25 @@ def test_unexpected_errors_and_interrupts(pair: Any, capsys: Any, monkeypatch: A
         found, _, err = call(capsys, monkeypatch, "evaluate", *pair)
         assert found == code
         assert message in err
+
+
+def test_ctrl_c_again_while_the_first_is_answered(pair: Any, capsys: Any, monkeypatch: Any) -> None:
+    import fastseg
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    ignore, again = signal.signal, [KeyboardInterrupt, KeyboardInterrupt]
+
+    def interrupted(*arguments: Any) -> Any:
+        if again:
+            raise again.pop()
+        return ignore(*arguments)
+
+    monkeypatch.setattr(fastseg, "evaluate_files", fail)
+    monkeypatch.setattr(signal, "signal", interrupted)
+    assert call(capsys, monkeypatch, "evaluate", *pair) == (130, "", "\nfastseg: interrupted\n")  # below ^C
+    assert not again
 
 
 def test_progress_bar_on_a_slow_terminal(pair: Any, capsys: Any, monkeypatch: Any) -> None:

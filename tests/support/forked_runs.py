@@ -31,6 +31,8 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,11 @@ def serve() -> None:
                 child(json.loads(line))
             except SystemExit as done:
                 code = int(done.code or 0)
+            except BaseException:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                with suppress(OSError):  # where files may not be as large as that
+                    traceback.print_exc()
+                raise
             finally:
                 sys.stdout.flush()
                 os._exit(code)
