@@ -66,8 +66,8 @@ def _exit_code() -> int:
             try:
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 ignored = True
-            except KeyboardInterrupt:  # noqa: SIM105: whoever is impatient gets no traceback, and `suppress` could be interrupted
-                pass
+            except KeyboardInterrupt:  # whoever is impatient gets no traceback; `suppress` could itself be interrupted
+                continue
         say("interrupted")
         return INTERRUPTED
     except (ValueError, TypeError, OSError, ImportError) as error:

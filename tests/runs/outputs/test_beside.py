@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.example_runs import example
+from support.waiting import until
 
 from fastseg.runs.outputs import beside as module, folder
 from fastseg.runs.outputs.beside import beside
@@ -83,8 +84,7 @@ def test_an_error_beside_it_ends_the_process(tmp_path: Path) -> None:
 
     def interrupted() -> None:
         with beside(work):
-            while not list(tmp_path.iterdir()):
-                time.sleep(0.01)
+            assert until(lambda: list(tmp_path.iterdir()))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

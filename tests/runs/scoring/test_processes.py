@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.cases_on_disk import contents, folders
+from support.waiting import until
 
 from fastseg.runs import evaluate_folder
 from fastseg.runs.scoring import processes
@@ -89,31 +90,42 @@ from pathlib import Path
 from fastseg.runs import evaluate_folder
 from fastseg.runs.scoring import processes
 
-scored = processes.score_case
+scored, parent, seen = processes.score_case, os.getpid(), Path(sys.argv[3])
 
-def slowly(case, *args, **kwargs):
-    Path(sys.argv[3], str(os.getpid())).touch()
-    time.sleep(0.05)
+def noted(case, *args, **kwargs):
+    (seen / f"{os.getpid()} {case.id}").touch()
+    while os.getpid() != parent == os.getppid():
+        time.sleep(0.01)
     return scored(case, *args, **kwargs)
 
-processes.score_case, processes.LEAST_SHARE = slowly, 2
+processes.score_case, processes.LEAST_SHARE = noted, 2
 evaluate_folder(sys.argv[1], sys.argv[2], threads=3)
 """
 
 
+def ended(process: int) -> bool:
+    """Tell whether a process has ended, also where nobody has asked how."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def test_the_processes_of_one_that_is_killed_end(tmp_path: Path) -> None:
+    """They score nothing before; the one that was forked last, whose pipe nobody else holds, ends with its next record."""
     both, seen = folders(tmp_path / "cases", 60), tmp_path / "seen"
     seen.mkdir()
+
+    def scored() -> Counter[int]:
+        return Counter(int(file.name.split()[0]) for file in seen.iterdir())
+
     with subprocess.Popen([sys.executable, "-c", SCRIPT, *map(str, both), str(seen)]) as parent:
-        ends = time.monotonic() + 60
-        while len([*seen.iterdir()]) < 4 and time.monotonic() < ends:
-            time.sleep(0.01)
+        begun = until(lambda: len(scored()) == 4)
         parent.kill()
-    forked = {int(file.name) for file in seen.iterdir()} - {parent.pid}
-    assert len(forked) == 3
-    while running := [each for each in forked if Path(f"/proc/{each}").exists()]:
-        assert time.monotonic() < ends, f"still running: {running}"
-        time.sleep(0.01)
+    assert begun
+    forked = scored().keys() - {parent.pid}
+    assert until(lambda: all(map(ended, forked)))
+    assert min(scored()[each] for each in forked) == 1
 
 
 def test_nothing_is_forked_beside_threads_of_others() -> None:
