@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import runpy
-import socket
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 from support.pages import DOCS
+from support.ports import free_port
 
 import fastseg
 from fastseg.phantom import phantom_pair
@@ -37,10 +37,7 @@ def test_joblib(capsys: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 4])
 def test_torch_distributed(processes: int) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(processes)}
     ranks = [
         subprocess.Popen(
             [sys.executable, str(EXAMPLES / "distributed_torch.py")],

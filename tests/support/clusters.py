@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import Any
 import dask
 import numpy as np
 from distributed import Client, LocalCluster
+from support.ports import free_port
+from support.waiting import until
 
 
 @contextmanager
@@ -49,20 +50,18 @@ def first_time(folder: str, name: str) -> bool:
     return True
 
 
-def wait_for(path: Path, seconds: float = 20) -> bool:
+def wait_for(path: Path, seconds: float = 60) -> bool:
     """Tell whether somebody makes this file within some seconds."""
-    end = time.monotonic() + seconds
-    while not path.exists() and time.monotonic() < end:
-        time.sleep(0.02)
-    return path.exists()
+    return until(path.exists, seconds)
 
 
 def exhaust_memory() -> None:
-    """Take memory until the nanny of this worker kills it."""
+    """Take a GiB of memory, and wait until the nanny of this worker kills it."""
     held = []
-    for _ in range(100):
-        held.append(np.ones(4 << 20))  # 32 MiB
+    for _ in range(32):
+        held.append(np.ones(4 << 20))
         time.sleep(0.05)
+    time.sleep(60)
     raise AssertionError("nobody has killed this worker")
 
 
@@ -70,9 +69,7 @@ class RestartedScheduler:
     """A scheduler with one worker, in processes of their own, at an address that stays."""
 
     def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.address = f"tcp://127.0.0.1:{self.port}"
         self.processes: list[subprocess.Popen[bytes]] = []
 

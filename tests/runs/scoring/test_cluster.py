@@ -18,6 +18,7 @@ from distributed import Client
 from support.cases_on_disk import contents, folders
 from support.clusters import first_time, kill_once, small_cluster, wait_for
 from support.command_line import call, run
+from support.waiting import until
 
 import fastseg
 from fastseg.runs.scoring import clients, cluster
@@ -95,7 +96,7 @@ def test_a_worker_that_is_killed_costs_no_case_and_counts_none_twice(client: Cli
     try:
         found = fastseg.evaluate_folder(*two, tmp_path / "out", client=client)
     finally:
-        client.wait_for_workers(2, timeout=30)
+        client.wait_for_workers(2, timeout=120)
         patched_on_workers(client, score_case)
     assert (tmp_path / "case_03").exists()
     fastseg.evaluate_folder(*two, tmp_path / "threads")
@@ -126,8 +127,7 @@ def test_results_that_are_lost_with_their_worker_keep_nobody_waiting(client: Cli
         if not asked.exists():
             assert now.cases == 0
             asked.touch()
-            while len(list(ended.iterdir())) < 5:
-                time.sleep(0.02)
+            assert until(lambda: len(list(ended.iterdir())) == 5)
             time.sleep(0.5)  # until the scheduler knows
             pids = dict(path.name.split() for path in ended.iterdir())
             kept.extend(case for case, pid in pids.items() if pid != pids["case_03"])
@@ -139,7 +139,7 @@ def test_results_that_are_lost_with_their_worker_keep_nobody_waiting(client: Cli
     try:
         found = fastseg.evaluate_folder(*two, tmp_path / "out", client=client, retries=0, progress=kill)
     finally:
-        client.wait_for_workers(2, timeout=30)
+        client.wait_for_workers(2, timeout=120)
         patched_on_workers(client, score_case)
     assert [record.status for record in found.records] == ["scored"] * 5
     assert kept
@@ -151,31 +151,36 @@ def test_who_asked_is_killed_and_goes_on(client: Client, two: Any, tmp_path: Pat
     """What was journalled is not scored again, a damaged file apart, and the run is that of threads."""
     (two[1] / "case_02.nii.gz").write_bytes(b"no volume")
     fastseg.evaluate_folder(*two, tmp_path / "threads")
-    out, folder = tmp_path / "out", str(tmp_path)
+    out, scored, killed = (tmp_path / name for name in ("out", "scored", "killed"))
+    scored.mkdir()
 
-    def slow(case: Any, *args: Any, **kwargs: Any) -> Any:
-        import time
-
-        with Path(folder, "scored").open("a") as file:
-            file.write(f"{case.id}\n")
-        time.sleep(0.3)
+    def score(case: Any, *args: Any, **kwargs: Any) -> Any:
+        if case.id != "case_00":
+            wait_for(killed)  # so that the run is not over before
+        (scored / case.id).touch()
         return score_case(case, *args, **kwargs)
+
+    def journalled() -> list[str]:
+        """Return the ids in the lines that are whole."""
+        lines = (out / "records.jsonl").read_bytes().split(b"\n")[1:-1] if (out / "records.jsonl").exists() else []
+        return [json.loads(line[9:])["id"] for line in lines]
 
     command = [sys.executable, "-m", "fastseg", "evaluate", *map(str, two), "-o", str(out), "--quiet"]
     command += ["--cluster", client.scheduler.address]
-    patched_on_workers(client, slow)
+    patched_on_workers(client, score)
     try:
         with subprocess.Popen(command) as asking:
-            while not (out / "records.jsonl").exists() or (out / "records.jsonl").read_bytes().count(b"\n") < 2:
-                time.sleep(0.01)
+            came = until(journalled)
             asking.kill()
-        done = {json.loads(line[9:])["id"] for line in (out / "records.jsonl").read_bytes().split(b"\n")[1:-1]}
-        (tmp_path / "scored").unlink()
-        assert subprocess.run(command, check=False, capture_output=True).returncode == 3  # of the damaged file
+        assert came
+        assert journalled() == ["case_00"]
+        (scored / "case_00").unlink()
+        killed.touch()
+        again = subprocess.run(command, check=False, capture_output=True, timeout=300)
     finally:
         patched_on_workers(client, score_case)
-    assert done
-    assert done.isdisjoint((tmp_path / "scored").read_text().split())
+    assert again.returncode == 3  # of the damaged file
+    assert sorted(path.name for path in scored.iterdir()) == [f"case_{n:02d}" for n in range(1, 5)]
     assert contents(out) == contents(tmp_path / "threads")
 
 
@@ -261,7 +266,7 @@ def test_ctrl_c_cancels_what_is_not_done_and_keeps_the_rest(client: Client, two:
 
         if case.id == "case_00":
             return score_case(case, *args, progress=progress, **kwargs)
-        for _ in range(200):  # as a large case does
+        for _ in range(2000):  # as a large case does
             time.sleep(0.05)
             progress(0, 0)
         raise AssertionError

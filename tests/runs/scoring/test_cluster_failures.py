@@ -10,7 +10,7 @@ import dask
 import pytest
 from distributed import Client
 from support.cases_on_disk import contents, folders
-from support.clusters import RestartedScheduler, exhaust_memory, first_time, small_cluster
+from support.clusters import RestartedScheduler, exhaust_memory, small_cluster, wait_for
 
 import fastseg
 from fastseg.runs.scoring.case import score_case
@@ -48,7 +48,7 @@ def test_a_worker_out_of_memory(two: Any, tmp_path: Path) -> None:
     ):
         patched_on_workers(client, hungry)
         found = fastseg.evaluate_folder(*two, tmp_path / "out", client=client, retries=0)
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=120)
         again = fastseg.evaluate_folder(*two, tmp_path / "out", client=client)
     (record,) = found.failed
     assert (record.id, len(found.counted)) == ("case_04", 4)
@@ -61,23 +61,25 @@ def test_a_worker_out_of_memory(two: Any, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_scheduler_that_is_restarted(two: Any, tmp_path: Path) -> None:
     """What is not done is handed to the new one; nothing is lost, nothing counted twice."""
-    with RestartedScheduler() as scheduler, Client(scheduler.address, timeout=60, set_as_default=False) as client:
-        client.wait_for_workers(1, timeout=60)
+    with RestartedScheduler() as scheduler, Client(scheduler.address, timeout=120, set_as_default=False) as client:
+        client.wait_for_workers(1, timeout=120)
+        killed = tmp_path / "killed"
 
         def restart(now: Progress) -> None:
-            if now.cases and first_time(str(tmp_path), "restarted"):
+            if now.cases and not killed.exists():
+                assert now.cases == 1
                 scheduler.kill()
+                killed.touch()
                 scheduler.start()
 
-        def slow(case: Any, *args: Any, **kwargs: Any) -> Any:
-            import time
-
-            time.sleep(0.3)
+        def score(case: Any, *args: Any, **kwargs: Any) -> Any:
+            if case.id != "case_00":
+                wait_for(killed)  # so that the run is not over before
             return score_case(case, *args, **kwargs)
 
-        patched_on_workers(client, slow)
+        patched_on_workers(client, score)
         found = fastseg.evaluate_folder(*two, tmp_path / "out", client=client, retries=0, progress=restart)
-    assert (tmp_path / "restarted").exists()
+    assert killed.exists()
     assert [record.status for record in found.records] == ["scored"] * 5
     fastseg.evaluate_folder(*two, tmp_path / "threads")
     assert contents(tmp_path / "out") == contents(tmp_path / "threads")
