@@ -12,7 +12,8 @@ __all__ = ["GROUPS", "InGroups"]
 
 _CONVENTIONS = (
     "fastseg", "monai", "torchmetrics", "nnunet", "sklearn", "totalsegmentator", "medpy", "surface-distance",
-    "metrics-reloaded", "simpleitk", "panoptica", "brats", "mikan", "exacta", "skimage", "cremi", "funlib",
+    "metrics-reloaded", "simpleitk", "panoptica", "brats", "mikan", "exacta", "skimage", "cremi", "funlib", "brats-met",
+    "coco-panoptic", "cityscapes", "stardist", "cellpose", "autopet", "isles",
 )  # fmt: skip
 
 #: The options that are not of instances. Each says what happens without it, and those that take text show some.
@@ -104,7 +105,8 @@ GROUPS: dict[str, tuple[click.Option, ...]] = {
             ["--convention"],
             type=click.Choice(_CONVENTIONS),
             help="Whose rules for empty classes and for means (default: fastseg). Of counts: up to totalsegmentator. "
-            "Of surfaces: monai, and from medpy to exacta. Of partitions: sklearn, and the last three.",
+            "Of surfaces: monai, and from medpy to exacta. Of partitions: sklearn, and from skimage to funlib. Of when "
+            "--instances match: metrics-reloaded, panoptica, brats, exacta, and from brats-met on.",
         ),
         click.Option(
             ["--background/--no-background"],

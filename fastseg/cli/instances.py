@@ -43,7 +43,8 @@ def instance_options(command: Any) -> Any:
             "--match",
             metavar="RULE",
             help="When a true and a predicted instance match: 'iou>0.5' (default), 'dice>=0.1', 'overlap>0', centre, "
-            "or a convention: panoptica, brats, autopet, isles, stardist and others.",
+            "or a convention: panoptica, brats, autopet, isles, stardist and others, also with a rule of yours behind it: "
+            "'autopet iou>0.1'.",
         ),
         click.option(
             "--connectivity",

@@ -15,7 +15,7 @@ from fastseg.cli.telling import write_json
 __all__ = ["are_panoptic", "evaluate_panoptic"]
 
 #: Options that are of such files too.
-_OPTIONS = ("json_path", "match", "quiet")
+_OPTIONS = ("convention", "json_path", "match", "quiet")
 #: What is told of a category.
 _SHOWN = {"panoptic_quality": "PQ", "segmentation_quality": "SQ", "recognition_quality": "RQ"}
 
@@ -45,9 +45,11 @@ def evaluate_panoptic(reference: str, prediction: str, options: dict[str, Any]) 
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if given and isinstance(parameter, click.Option) and name not in _OPTIONS:
             raise click.UsageError(
-                f"{parameter.opts[-1]}: expected none but --match, --json and --quiet beside panoptic JSON files"
+                f"{parameter.opts[-1]}: expected none but --match, --convention, --json and --quiet beside panoptic JSON files"
             )
     match = {} if options["match"] is None else parse_match(options["match"])
+    if options["convention"] is not None:
+        match = {"convention": options["convention"], **match}
     found = match_panoptic_files(reference, prediction, **match)
     table = read_panoptic_json(reference)
     tally, classes = found.tally, found.classes.tolist()

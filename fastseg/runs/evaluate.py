@@ -140,8 +140,8 @@ def evaluate_folder(
         Beside `instances` "instance_hd95" and "instance_nsd" (or "lesion_hd95", "lesion_nsd") measure their surfaces, too.
     convention
         Whose rules for empty classes and for means: "fastseg", "monai", "torchmetrics", "nnunet", "sklearn",
-        "totalsegmentator", or one of surfaces or partitions. "brats" and others that are of instances as well say how these
-        match, too.
+        "totalsegmentator", or one of surfaces, partitions or instances. Beside `instances` "brats" and others that are of
+        surfaces and instances say both; "autopet" and others of instances alone, how these match.
     background : bool, optional
         Whether means over classes include label 0. Default: what the convention does.
     resamples, confidence, seed
@@ -156,8 +156,9 @@ def evaluate_folder(
     instances, match
         Labels, regions or masks, by name or number, whose connected components are matched too, such as lesions; and when a
         true and a predicted one match: "iou>0.5" (by default), "dice>=0.1", "overlap>0", "centre", or a convention such as
-        "brats". `Run.instances` has them. Both volumes of a case are in memory then. "ids": labels are ids of instances, such
-        as cells, of any number; metrics are those of partitions then.
+        "brats", also with a rule behind it that goes before: "autopet iou>0.1". `Run.instances` has them. Both volumes of a
+        case are in memory then. "ids": labels are ids of instances, such as cells, of any number; metrics are those of
+        partitions then.
     connectivity, dilation, min_voxels, min_ml
         What these components are, as in `fastseg.match_instances`.
     penalty

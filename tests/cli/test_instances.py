@@ -15,7 +15,8 @@ from support.instance_cases import lesions
 from support.volumes_on_disk import write
 
 from fastseg import match_instances
-from fastseg.metrics.instances import parse_match
+from fastseg.metrics.conventions import CONVENTIONS
+from fastseg.metrics.instances import INSTANCE_CONVENTIONS, parse_match
 from fastseg.runs import Run
 
 AFFINE = np.array([[2.0, 0, 0, 10], [0, 1, 0, -5], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -176,6 +177,49 @@ def test_wrong_usage(options: list[str], message: str, lesion_pair: Any, capsys:
     assert message.removeprefix("--connectivity: ") in err
 
 
+@pytest.mark.parametrize("name", [*INSTANCE_CONVENTIONS])
+def test_a_convention_says_when_instances_match(name: str, lesion_pair: Any, capsys: Any, monkeypatch: Any) -> None:
+    """But that of metrics of voxels as well, which stays what it is."""
+    base = "evaluate", *lesion_pair, "--instances", 2
+    found = table(call(capsys, monkeypatch, *base, "--convention", name)[1])
+    assert found == table(call(capsys, monkeypatch, *base, *(() if name in CONVENTIONS else ("--match", name)))[1])
+    if name not in CONVENTIONS:
+        matching = match_instances(*lesions(), region=1, convention=name, spacing=(2, 1, 1))
+        assert [int(found[each]) for each in ("found", "missed", "invented")] == [matching.tp, matching.fn, matching.fp]
+    assert call(capsys, monkeypatch, "evaluate", *lesion_pair, "--convention", name)[0] == (
+        0 if name in CONVENTIONS else 2
+    )
+
+
+def test_a_rule_goes_before_that_of_a_convention(lesion_pair: Any, capsys: Any, monkeypatch: Any) -> None:
+    base = "evaluate", *lesion_pair, "--instances", 2
+    wanted = match_instances(*lesions(), 0.8, criterion="iou", strict=True, connectivity=26, convention="isles")
+    for options in (("--convention", "isles", "--match", "iou>0.8"), ("--match", "ISLES iou>0.8")):
+        found = table(call(capsys, monkeypatch, *base, *options)[1])
+        assert [int(found[each]) for each in ("found", "missed", "invented")] == [wanted.tp, wanted.fn, wanted.fp]
+    assert wanted.tp < match_instances(*lesions(), convention="isles").tp
+    code, _, err = call(capsys, monkeypatch, *base, "--convention", "isles", "--match", "brats")
+    assert (code, "--match: expected a rule beside the convention 'isles', found 'brats'" in err) == (2, True)
+    code, _, err = call(capsys, monkeypatch, *base, "--match", "isles brats")
+    assert (code, "--match: expected one convention, found 'isles brats'" in err) == (2, True)
+    code, _, err = call(capsys, monkeypatch, *base[:3], "--convention", "isles")
+    assert (code, "'isles' is of instances, which are matched where" in err) == (2, True)
+
+
+def test_a_convention_of_ids(capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    """Whose other metrics are those of partitions, of which it is none."""
+    true, pred = np.zeros((2, 8, 8), int)
+    true[:4, :4], pred[:4, :2], pred[6:, 6:] = 300, 7, 9
+    for name, ids in (("true", true), ("pred", pred)):
+        np.save(tmp_path / f"{name}.npy", ids)
+    base = "evaluate", tmp_path / "true.npy", tmp_path / "pred.npy", "--instances", "ids"
+    for name, found in (("stardist", "1"), ("panoptica", "1"), ("monai", "0")):
+        code, out, err = call(capsys, monkeypatch, *base, "--convention", name)
+        assert (code, err) == (0, "")
+        assert table(out)["found"] == found
+    assert call(capsys, monkeypatch, *base, "--convention", "autopet")[0] == 2
+
+
 def test_options_of_components(lesion_pair: Any, capsys: Any, monkeypatch: Any) -> None:
     base = "evaluate", *lesion_pair, "--instances", 2
     for option, value, wanted in (
@@ -228,5 +272,6 @@ def test_rules_in_words() -> None:
     assert parse_match("dice≥1e-6") == {"criterion": "dice", "strict": False, "threshold": 1e-6}
     assert parse_match("overlap>=1") == {"criterion": "overlap", "strict": False, "threshold": 1.0}
     assert parse_match("BraTS") == {"convention": "brats"}
+    assert parse_match("autopet IoU >= 0.1")["convention"] == "autopet"
     with pytest.raises(ValueError, match="match: expected a number after '>', found '1.2.3'"):
         parse_match("iou>1.2.3")

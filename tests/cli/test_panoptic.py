@@ -49,12 +49,17 @@ def test_a_table_of_categories(pair: Any, capsys: Any, monkeypatch: Any) -> None
     assert told["means"]["stuff"] == {
         "panoptic_quality": 1.0, "segmentation_quality": 1.0, "recognition_quality": 1.0, "categories": 1,
     }  # fmt: skip
+    told = call(capsys, monkeypatch, "evaluate", *pair, "--convention", "cityscapes")
+    assert told == call(capsys, monkeypatch, "evaluate", *pair)
 
 
 def test_wrong_usage(pair: Any, capsys: Any, monkeypatch: Any) -> None:
     code, _, err = call(capsys, monkeypatch, "evaluate", *pair, "--metrics", "dice")
     assert code == 2
-    assert "--metrics: expected none but --match, --json and --quiet beside panoptic JSON files" in err
+    assert "--metrics: expected none but --match, --convention, --json and --quiet beside panoptic JSON files" in err
+    code, _, err = call(capsys, monkeypatch, "evaluate", *pair, "--convention", "medpy")
+    assert code == 2
+    assert "--convention: expected one of fastseg, panoptica, " in err
     (pair[1].parent / "pred" / "a.png").unlink()
     code, _, err = call(capsys, monkeypatch, "evaluate", *pair)
     assert code == 3

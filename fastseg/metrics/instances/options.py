@@ -77,14 +77,20 @@ def match_pairs(
 def parse_match(text: str) -> dict[str, Any]:
     """Return the options that a rule in words stands for: "iou>0.5", "dice>=0.1", "overlap>0", "centre", or a convention.
 
+    A rule behind the name of a convention, "autopet iou>0.1", goes before that of the convention.
+
     Raises
     ------
     ValueError
         If it is none.
     """
     plain = text.strip().lower()
-    if plain in INSTANCE_CONVENTIONS:
-        return {"convention": plain}
+    convention, _, rule_of_own = plain.partition(" ")
+    if convention in INSTANCE_CONVENTIONS:
+        own = parse_match(rule_of_own) if rule_of_own else {}
+        if "convention" in own:
+            raise ValueError(f"match: expected one convention, found {text!r}")
+        return {"convention": convention, **own}
     if plain == CENTRE:
         return {"criterion": CENTRE}
     found = re.fullmatch(r"(\w+)\s*(>=?|≥)\s*([\d.e+-]+)", plain)

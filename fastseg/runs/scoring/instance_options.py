@@ -10,15 +10,48 @@ from fastseg.arrays.arguments import finite_number, integer
 from fastseg.arrays.instances import CONNECTIVITIES
 from fastseg.labels.choices import LabelChoices
 from fastseg.labels.names import shown
-from fastseg.metrics.instances import CENTRE, convention_of, parse_match
+from fastseg.metrics.conventions import CONVENTIONS
+from fastseg.metrics.instances import CENTRE, INSTANCE_CONVENTIONS, convention_of, parse_match
+from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
+from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
 from fastseg.runs.scoring.settings import InstanceSettings, Settings
 
-__all__ = ["IDS", "METRICS_OF_IDS", "instance_settings", "of_ids", "require_masks", "with_labels"]
+__all__ = [
+    "IDS",
+    "METRICS_OF_IDS",
+    "instance_settings",
+    "of_ids",
+    "require_masks",
+    "split_convention",
+    "with_labels",
+]
 
 #: The instances that need no components: labels are their ids.
 IDS = "ids"
 #: What is scored of such labels where no metrics are named.
 METRICS_OF_IDS = ("variation_of_information", "adjusted_rand_error")
+
+
+def split_convention(convention: str, match: str | None, instances: Any) -> tuple[str, str | None]:
+    """Return the convention of a run's metrics, and when its instances match: what one name may say of both.
+
+    Raises
+    ------
+    ValueError
+        If it is of instances alone, and none are asked for; if `match` names another one.
+    """
+    others = {**CONVENTIONS, **SURFACE_CONVENTIONS, **PAIR_CONVENTIONS} if not of_ids(instances) else PAIR_CONVENTIONS
+    if convention in others or convention not in INSTANCE_CONVENTIONS:
+        both = convention in INSTANCE_CONVENTIONS and convention not in CONVENTIONS and instances is not None
+        return convention, convention if both and match is None else match
+    if instances is None:
+        raise ValueError(
+            f"convention: {convention!r} is of instances, which are matched where they are asked for (instances=, --instances)"
+        )
+    if match is not None and (named := parse_match(match).get("convention", convention)) != convention:
+        raise ValueError(f"match: expected a rule beside the convention {convention!r}, found {named!r}")
+    rule = "" if match is None or match.strip().lower().startswith(convention) else f" {match}"
+    return "fastseg", convention + rule
 
 
 def instance_settings(

@@ -19,7 +19,13 @@ from fastseg.metrics.pair_numbers import numbers_of
 from fastseg.metrics.registry import all_metrics
 from fastseg.metrics.surface_conventions import SURFACE_CONVENTIONS
 from fastseg.runs.scoring.instance_metrics import of_instances
-from fastseg.runs.scoring.instance_options import METRICS_OF_IDS, instance_settings, of_ids, require_masks
+from fastseg.runs.scoring.instance_options import (
+    METRICS_OF_IDS,
+    instance_settings,
+    of_ids,
+    require_masks,
+    split_convention,
+)
 from fastseg.runs.scoring.instance_surface_options import instance_surfaces
 from fastseg.runs.scoring.partition_options import check_partitions
 from fastseg.runs.scoring.settings import Settings
@@ -29,7 +35,7 @@ from fastseg.volumes.masks import Said
 
 __all__ = ["metric_names", "of_masks", "read_settings"]
 
-_CONVENTIONS = (*CONVENTIONS, *SURFACE_CONVENTIONS, *PAIR_CONVENTIONS)
+_CONVENTIONS = (*CONVENTIONS, *SURFACE_CONVENTIONS, *PAIR_CONVENTIONS, *INSTANCE_CONVENTIONS)
 
 
 def read_settings(
@@ -105,8 +111,7 @@ def read_settings(
     others = [name for name in wanted if name not in lesions] or (METRICS_OF_IDS if of_ids(instances) else None)
     names = _metrics(others if lesions else metrics)
     convention = one_of(convention, "convention", tuple(dict.fromkeys(_CONVENTIONS)))
-    if match is None and convention in INSTANCE_CONVENTIONS and convention not in CONVENTIONS and instances is not None:
-        match = convention
+    convention, match = split_convention(convention, match, instances)
     check_partitions(
         names, convention, chosen, unknown=unknown, missing=missing, background=background, activation=activation,
         channel_axis=channel_axis, instances=None if of_ids(instances) else instances,
