@@ -105,11 +105,11 @@ def evaluate_folder(
     """Score a folder of predicted segmentations against a folder of references.
 
     Each case is read once, as it is decompressed. Memory does not depend on the size of the volumes or on how many they
-    are; only instances, and surfaces of volumes that do not stream side by side, hold the two of a case.
+    are; only instances, and surfaces of volumes that do not stream side by side, hold the two of a case. Parameters say in turn
+    which cases, which labels, which metrics, how files are read, what becomes of the results, and how the work is done.
 
     Parameters
     ----------
-    — Which cases —
     reference, prediction : path
         Two folders of volumes, paired by the names of their files without suffix; or two volumes, which are one case. Each
         class of a case may have a file of its own (`masks`), also on one side only. A file of COCO's JSON stands for a folder,
@@ -125,7 +125,6 @@ def evaluate_folder(
     missing
         What a missing prediction does: "error" scores nothing, "skip" leaves the case out, "worst" gives it the worst value of
         every metric.
-    — Labels —
     labels, num_classes, prediction_labels, regions
         What is scored, as in `fastseg.evaluate_files`. Where neither `labels` nor `num_classes` is given, it is what nnU-Net's
         ``dataset.json`` in the folder of references (or of `pairs`) or beside it says, if there is one.
@@ -134,7 +133,6 @@ def evaluate_folder(
         nnU-Net's table. An empty sequence: none.
     map_prediction, unknown
         As in `fastseg.count_files`. What is an error there fails its case.
-    — Metrics —
     metrics
         Names, in a sequence or separated by commas; default: Dice, IoU, precision and recall. "all" is every metric of counts.
         Beside `instances` "instance_hd95" and "instance_nsd" (or "lesion_hd95", "lesion_nsd") measure their surfaces, too.
@@ -163,7 +161,6 @@ def evaluate_folder(
         What these components are, as in `fastseg.match_instances`.
     penalty
         What stands for the HD95 of an instance that was missed or invented, in mm; by default 374, as in BraTS.
-    — How files are read —
     geometry, geometry_tolerance, reorient, axes
         As in `fastseg.count_files`. What is an error there fails its case.
     activation, channel_axis
@@ -177,7 +174,6 @@ def evaluate_folder(
     missing_mask
         What to do where only one side of a case has a mask of a class: "error" refuses it, "empty" takes the missing mask for
         an empty one, "skip" leaves the class out of that case.
-    — Results —
     output : path, optional
         A folder for the results; it is made. What is in it of an earlier call goes on (`resume`); results of other
         predictions in it are an error.
@@ -192,7 +188,6 @@ def evaluate_folder(
         most, where lower is better. ``run.facts["gates"]`` says what became of them.
     images : path, optional
         A folder of what was segmented, which `fastseg report` draws under the labels then; nothing is read of it.
-    — How the work is done —
     threads : int, optional
         How many cases at once; where there are fewer cases, they use several each. Default `fastseg.get_num_threads`.
     shard : (int, int), optional

@@ -48,6 +48,8 @@ def test_functions_say_what_goes_in_what_comes_out_and_what_is_refused(name: str
     own = {p.name for p in inspect.signature(getattr(fastseg, name)).parameters.values()}
     options = own if "**options" in (said[1] if said else "") else set()
     assert own - options <= words
+    entries = re.findall(r"^(\S.*?)(?: :.*)?$", said[1], re.MULTILINE) if said else []
+    assert {part.strip(" *") for entry in entries for part in entry.split(",")} - {""} <= {*own, "options"}
 
 
 @pytest.mark.parametrize("name", CLASSES)
