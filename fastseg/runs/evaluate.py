@@ -105,8 +105,8 @@ def evaluate_folder(
     """Score a folder of predicted segmentations against a folder of references.
 
     Each case is read once, as it is decompressed. Memory does not depend on the size of the volumes or on how many they
-    are; only instances, and surfaces of volumes that do not stream side by side, hold the two of a case. Parameters say in turn
-    which cases, which labels, which metrics, how files are read, what becomes of the results, and how the work is done.
+    are; only instances, and surfaces of volumes that do not stream side by side, hold the two of a case. Parameters say in
+    turn which cases, labels and metrics, how files are read, what becomes of the results, and how the work is done.
 
     Parameters
     ----------

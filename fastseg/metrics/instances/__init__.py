@@ -1,6 +1,7 @@
 """Instances matched, and every metric of a matching: arithmetic on the pairs of labels that occur."""
 
 from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
+from fastseg.metrics.instances.distances import mean_with_lost
 from fastseg.metrics.instances.graph import (
     ClassesOf,
     OverlapGraph,
@@ -45,6 +46,7 @@ __all__ = [
     "grown_graph",
     "match_pairs",
     "matching_of",
+    "mean_with_lost",
     "overlap_graph",
     "parse_match",
     "region_dice",

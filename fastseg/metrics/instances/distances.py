@@ -6,13 +6,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastseg.arrays.arguments import checked_number
 from fastseg.counts import SurfaceDistances
+from fastseg.metrics.arithmetic import ratio
 from fastseg.metrics.instances.conventions import InstanceConvention
 from fastseg.metrics.surface_metric import SURFACE_METRICS, SurfaceMetric
 
-__all__ = ["mean_of_instances"]
+__all__ = ["mean_of_instances", "mean_with_lost"]
+
+
+def mean_with_lost(total: Any, found: Any, lost: Any, value: float) -> npt.NDArray[np.float64]:
+    """Return the mean over what was found, whose sum is given, and what was lost, each of that value; NaN of nothing."""
+    return ratio(total + lost * value, found + lost)
 
 
 def mean_of_instances(
@@ -48,7 +55,7 @@ def mean_of_instances(
     if not found + lost:
         return convention.nothing_of(entry.better)
     values = entry(surfaces, **options)[:, 0]
-    return float((np.where(np.isfinite(values), values, penalty).sum() + lost * penalty) / (found + lost))
+    return float(mean_with_lost(np.where(np.isfinite(values), values, penalty).sum(), found, lost, penalty))
 
 
 def _name(metric: Any) -> str:

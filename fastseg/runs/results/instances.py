@@ -14,13 +14,12 @@ import numpy.typing as npt
 from fastseg.api.text_table import table_in_blocks
 from fastseg.labels.names import shown
 from fastseg.metrics.arithmetic import nan_mean
-from fastseg.metrics.instances import METRICS, Tally, convention_of, rule_of
+from fastseg.metrics.instances import METRICS, Tally, convention_of, mean_with_lost, rule_of
 from fastseg.runs.scoring.instance_metrics import (
     INSTANCE_METRICS,
     SURFACES_OF_INSTANCES,
     InstanceMetric,
     instance_metric,
-    mean_with_missed,
 )
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import InstanceSettings
@@ -91,7 +90,7 @@ class InstanceNumbers:
         known, tally = convention_of(self.settings.convention), self._tally(sums)
         if entry.of is None:
             place = len(_COUNTED) + self._of_surfaces.index(entry.name)
-            values = mean_with_missed(sums[..., place], tally, self._missed(entry))
+            values = mean_with_lost(sums[..., place], tally.tp, tally.fp + tally.fn, self._missed(entry))
             return np.where(tally.any, values, known.nothing_of(entry.better))
         values = np.asarray(entry.of(tally), np.float64)
         return values if entry.counts else np.where(tally.any, values, known.nothing)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from fastseg.metrics.instances import METRICS, Tally
@@ -17,7 +16,6 @@ __all__ = [
     "SURFACES_OF_INSTANCES",
     "InstanceMetric",
     "instance_metric",
-    "mean_with_missed",
     "of_instances",
 ]
 
@@ -87,10 +85,3 @@ def of_instances(metrics: str | Sequence[str] | None) -> list[str]:
     """Return those among names of metrics that are of instances."""
     names = [metrics] if isinstance(metrics, str) else list(metrics or ())
     return [name for name in names if instance_metric(name) is not None]
-
-
-def mean_with_missed(total: npt.NDArray[Any], tally: Tally, missed: float) -> npt.NDArray[np.float64]:
-    """Return the mean over what was found, whose sum is given, and what was missed or invented; NaN of nothing."""
-    lost = tally.fp + tally.fn
-    with np.errstate(invalid="ignore"):
-        return np.asarray((total + lost * missed) / np.where(tally.any, tally.tp + lost, np.nan), np.float64)
