@@ -64,6 +64,11 @@ class SurfaceConvention:
         """Return the kinds of elements that its metric of that name can be computed of."""
         return self.surfaces_of.get(metric, self.surfaces)
 
+    def row_of(self, metric: str, parameters: Mapping[str, Any]) -> str:
+        """Return by which row of `options` and `empty` it computes a metric: any percentile as it does the 95th."""
+        percentile = metric == "hausdorff_distance" and parameters.get("percentile", 100) != 100
+        return "hd95" if percentile else metric
+
     def check(self, surfaces: SurfaceDistances, metric: str) -> None:
         """Raise a ValueError if the convention measures other elements than these."""
         kinds = self.surfaces_for(metric)

@@ -96,8 +96,9 @@ class SurfaceMetric(Entry):
         if convention is not None:
             chosen = surface_convention(convention)
             chosen.check(surfaces, self.name)
-            parameters = {**chosen.options.get(self.name, {}), **parameters}
-            empty = chosen.empty.get(self.name, empty)
+            row = chosen.row_of(self.name, parameters)
+            parameters = {**chosen.options.get(row, {}), **parameters}
+            empty = chosen.empty.get(row, empty)
         if one_empty == "diagonal":
             empty = replace(empty, own=None)
         elif one_empty is not None:

@@ -97,6 +97,15 @@ def test_numbers_are_what_the_peer_said(peer: str, case: str) -> None:
         assert metric in SURFACE_CONVENTIONS[peer.split()[0]].verified
 
 
+@pytest.mark.parametrize("convention", SURFACE_CONVENTIONS)
+def test_a_percentile_is_the_packages_own(convention: str) -> None:
+    """As its HD95 is one, where it is pooled or a class is missing."""
+    options: dict[str, Any] = {"convention": convention, "surface": SURFACE_CONVENTIONS[convention].surfaces[0]}
+    for true, pred, spacing in CASES.values():
+        found = fastseg.hausdorff_distance(true, pred, spacing=spacing, percentile=95, **options)
+        assert found == pytest.approx(fastseg.hd95(true, pred, spacing=spacing, **options), rel=0, nan_ok=True)
+
+
 RAGGED: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {
     "surface-distance": {
         **{f"hd{q}": ("hausdorff_distance", {"percentile": q}) for q in (5, 50, 90, 95, 100)},

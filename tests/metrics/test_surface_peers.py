@@ -61,6 +61,23 @@ def test_monai() -> None:
     compare("monai", answers, 1e-6)
 
 
+@pytest.mark.torch
+@pytest.mark.host("monai")
+@pytest.mark.filterwarnings("ignore")
+def test_monai_says_nothing_of_a_percentile_where_a_class_is_missing() -> None:
+    import torch
+    from monai import metrics
+
+    true, pred = np.zeros((2, 5, 6, 7), bool)
+    true[1:4, 2:4, 2:5] = True
+    images = [torch.from_numpy(mask[None, None]).float() for mask in (pred, true)]
+    for percentile in (50.0, 95.0, None):
+        told = metrics.compute_hausdorff_distance(*images, include_background=True, percentile=percentile).item()
+        own = {} if percentile is None else {"percentile": percentile}
+        found = ours("monai", "hausdorff_distance", (true, pred, 1.0), **own)
+        assert [told, found] == pytest.approx([np.inf if percentile is None else np.nan] * 2, nan_ok=True)
+
+
 @pytest.mark.host("medpy")
 def test_medpy() -> None:
     from medpy.metric import binary
