@@ -7,8 +7,9 @@ from typing import Any
 
 from fastseg.api.batches import LabelBatches, ScoreBatches
 from fastseg.api.labels import checked_regions
-from fastseg.api.surface_batches import SurfaceBatches
+from fastseg.api.surface_batches import GatheredSurfaces, SurfaceBatches
 from fastseg.api.table import Scores
+from fastseg.arrays.arguments import one_of
 from fastseg.arrays.classes import label_classes
 from fastseg.arrays.option_names import explained
 from fastseg.counts import LabelCounts, ScoreSums, SurfaceDistances
@@ -33,8 +34,8 @@ class Evaluator:
         As in `fastseg.sum_scores`; only with `scores`. Without `quantities`, what is summed is what the `metrics` need, or the
         default where no metrics are named.
     surfaces
-        True: surfaces are measured too, of label maps whose classes are declared. `metrics` may then name those of surfaces.
-        Each update is a case of its own, as with `per_case`.
+        True: surfaces are measured too, of all classes of label maps but 0, or of `regions`. `metrics` may then name those of
+        surfaces. Each update is a case of its own, as with `per_case`.
     spacing, surface, border
         As in `fastseg.surface_distances`; only with `surfaces`. `update` can be given another spacing.
     tolerance
@@ -105,11 +106,9 @@ class Evaluator:
         united = None if regions is None else checked_regions(regions)
         self._scoring["regions"] = united
         self._surfaces: SurfaceBatches | None = None
-        if surfaces:
-            if scores or (num_classes is None and labels is None):
-                raise ValueError(
-                    "surfaces: expected declared classes of label maps (num_classes or labels); found none"
-                )
+        if one_of(surfaces, "surfaces", (False, True)):
+            if scores:
+                raise ValueError("surfaces: expected False of scores, which have none; found True")
             self._surfaces = SurfaceBatches(
                 label_classes(num_classes, labels, ignore_index), spacing, surface, border, backend, united
             )
@@ -142,7 +141,7 @@ class Evaluator:
         else:
             self._batches = LabelBatches(**shared, **of_labels)
         self._counted: Gathered[Any] = Gathered()  # LabelCounts or ScoreSums
-        self._distances: Gathered[SurfaceDistances] = Gathered()
+        self._distances = GatheredSurfaces()
         nothing = None if self._surfaces is None else self._surfaces.empty
         Scores(self._batches.empty, surfaces=nothing, **self._scoring)
 
@@ -221,7 +220,7 @@ class Evaluator:
 
     def reset(self) -> None:
         """Forget all counts."""
-        self._counted, self._distances = Gathered(), Gathered()
+        self._counted, self._distances = Gathered(), GatheredSurfaces()
 
     def state_dict(self) -> dict[str, Any]:
         """Return options and counts as plain data that JSON can hold."""
@@ -246,7 +245,7 @@ class Evaluator:
         distances = None
         if self._surfaces is not None and counts is not None:
             distances = self._surfaces.restore(state.get("surfaces"), counts.num_cases)
-        self._counted, self._distances = Gathered(counts), Gathered(distances)
+        self._counted, self._distances = Gathered(counts), GatheredSurfaces(distances)
 
     def _add(self, counts: LabelCounts | ScoreSums, distances: SurfaceDistances | None) -> None:
         self._counted.check(counts)

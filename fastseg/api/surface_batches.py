@@ -10,15 +10,33 @@ import numpy as np
 from fastseg.api.surfaces import surface_distances, surfaces_of
 from fastseg.arrays.classes import Classes
 from fastseg.counts import LabelCounts, SurfaceDistances
+from fastseg.counts.gathered import Gathered
 
-__all__ = ["SurfaceBatches"]
+__all__ = ["GatheredSurfaces", "SurfaceBatches"]
 
 Spacing = float | Sequence[float] | None
 Regions = Mapping[str, Sequence[int]]
 
 
+class GatheredSurfaces(Gathered[SurfaceDistances]):
+    """Distances of cases that arrive one after another; of a label that a case lacks it has no surface."""
+
+    def check(self, part: SurfaceDistances) -> None:
+        """Raise as `concat` would if these do not fit those that are here, whatever their classes are."""
+        if self._parts:
+            super().check(part.with_classes(self._parts[0].classes))
+
+    def _join(self) -> None:
+        classes = dict.fromkeys(name for part in self._parts for name in part.classes)
+        if any(len(part.classes) < len(classes) for part in self._parts):  # labels that nobody has declared
+            self._parts = [part.with_classes(sorted(classes)) for part in self._parts]
+        super()._join()
+
+
 class SurfaceBatches:
-    """Measures batches, all with the same options (those of `surface_distances`): the declared classes but 0, or regions.
+    """Measures batches, all with the same options (those of `surface_distances`).
+
+    The classes are regions, or all labels but 0: the declared ones, or those that occur.
 
     Attributes
     ----------
@@ -37,7 +55,6 @@ class SurfaceBatches:
         backend: str,
         regions: Regions | None = None,
     ) -> None:
-        assert classes.labels is not None
         self._ignored = classes.ignored.tolist()
         self._spacing, self._backend = spacing, backend
         self._how: dict[str, Any] = {"surface": surface, "border": border}
@@ -48,9 +65,12 @@ class SurfaceBatches:
         self._regions = regions
         if regions is not None:
             self.options["regions"] = {str(name): labels for name, labels in regions.items()}
-        labels: list[str | int] = [label for label in classes.labels.tolist() if label != 0]
-        self._classes = labels if regions is None else list(regions)
-        self.empty = SurfaceDistances.zeros(self._classes, **self._how)  # a wrong option fails here, not in the loop
+        self._classes: list[str | int] | None = None if regions is None else list(regions)
+        if regions is None and classes.labels is not None:
+            self._classes = [label for label in classes.labels.tolist() if label != 0]
+        self.empty = SurfaceDistances.zeros(
+            self._classes or (), **self._how
+        )  # a wrong option fails here, not in the loop
 
     def measure(
         self, counts: LabelCounts, y_true: Any, y_pred: Any, spacing: Spacing, batch: Mapping[str, Any]
@@ -65,7 +85,7 @@ class SurfaceBatches:
     def restore(self, plain: Any, cases: int) -> SurfaceDistances:
         """Return distances from their `to_dict`; ValueError if they are of others than these cases and classes."""
         distances = SurfaceDistances.from_dict(plain)
-        if distances.num_cases != cases or list(distances.classes) != self._classes:
+        if distances.num_cases != cases or self._classes not in (None, list(distances.classes)):
             raise ValueError(
                 f"state: expected surfaces of {cases} cases and the classes {self._classes}, found {distances.num_cases} and "
                 f"{list(distances.classes)}"

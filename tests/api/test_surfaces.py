@@ -119,6 +119,35 @@ def test_an_evaluator_keeps_the_surfaces_of_each_case() -> None:
     assert together.counts == ours.counts
 
 
+def test_an_evaluator_of_labels_that_nobody_has_declared() -> None:
+    first, second, third = batches()
+    pairs = [first, second * 0, third * [[[[1]]], [[[4]]]]]
+    ours, halves = Evaluator(surfaces=True, spacing=1), [Evaluator(surfaces=True, spacing=1) for _ in range(2)]
+    for k, (true, pred) in enumerate(pairs):
+        ours.update(true, pred)
+        halves[k // 2].update(true, pred)
+    assert ours.surfaces is not None
+    assert ours.surfaces.classes == (1, 2, 4, 8)
+    each = [surface_distances(*pair, spacing=1, labels=[1, 2, 4, 8]) for pair in pairs]
+    assert ours.surfaces == each[0].concat(*each[1:])
+    halves[0].merge(halves[1])
+    assert (halves[0].surfaces, halves[0].counts) == (ours.surfaces, ours.counts)
+    copy = Evaluator(surfaces=True, metrics=["hd95", "dice"])
+    copy.load_state_dict(json.loads(json.dumps(ours.state_dict())))
+    assert copy.surfaces == ours.surfaces
+    values = copy.compute()["hd95"]
+    np.testing.assert_array_equal(values[:, 1:], hd95(ours.surfaces))
+    assert np.isnan(values[1]).all()
+
+
+def test_an_evaluator_of_regions() -> None:
+    ours = Evaluator(surfaces=True, spacing=1, regions={"any": [1, 2], "two": 2}, metrics=["hd95"])
+    for true, pred in batches():
+        ours.update(true, pred)
+    each = [surface_distances(*pair, spacing=1, regions={"any": [1, 2], "two": [2]}) for pair in batches()]
+    np.testing.assert_array_equal(ours.compute()["hd95"], hd95(each[0].concat(*each[1:])))
+
+
 def test_evaluators_of_surfaces_merge_and_go_to_disk() -> None:
     one, other = evaluator(), evaluator()
     one.update(*batches()[0])
@@ -154,8 +183,8 @@ def test_a_batch_that_is_refused_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_classes": None}, "surfaces: expected declared classes of label maps"),
-        ({"scores": True}, "surfaces: expected declared classes of label maps"),
+        ({"surfaces": "surfel"}, "surfaces: expected False or True, found 'surfel'"),
+        ({"scores": True}, "surfaces: expected False of scores"),
         ({"spacing": (1, -1, 1)}, "spacing: expected a positive number"),
         ({"surface": "vertex"}, "surface: expected 'voxel'"),
         ({"tolerance": None}, "tolerance: nsd needs one"),
