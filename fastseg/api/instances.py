@@ -95,7 +95,8 @@ def match_instances(
     threshold
         What the score of a pair has to exceed; 0.5 unless the convention says otherwise.
     criterion
-        The score: "iou" (by default), "dice", "intersection_over_reference", "intersection_over_prediction", or "overlap",
+        The score: "iou" (by default), "dice", "intersection_over_reference", "intersection_over_prediction" (names may be
+        written with spaces or hyphens), or "overlap",
         voxels in common (``threshold=0``: one is enough), or "centre": 1 where the mean of the prediction's indices lies in
         a voxel of the true instance (between two voxels, in the later one), else 0; of several in one the best IoU is first.
     matching

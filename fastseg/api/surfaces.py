@@ -53,7 +53,8 @@ def surface_distances(
         Name of each class and the labels that make it up. Regions may overlap.
     ignore_index
         True labels whose voxels are unknown. A surface element that is such a voxel, or touches its face, is left out of truth
-        and prediction. An ignored class has no surface.
+        and prediction; of ``surface="object"``, whose elements do not depend on their neighbours, such voxels alone. An
+        ignored class has no surface.
     mask : array_like of bool or integers, optional
         Region of interest, of the maps' shape (without the channels). What is outside is unknown, as with `ignore_index`.
     sample_axis

@@ -55,7 +55,7 @@ def _look_at_labels(given: LabelInputs, count_unknown: bool) -> None:
                 index,
                 f"{name}: expected labels that are whole numbers of at most 64 bits, found ",
                 f" voxel(s) that are not; the first is {_shown(values[position], given.bfloat16[position])} at index ",
-                "",
+                " (count_pairs takes labels of 2**63 and more, as ids)" if dtype.kind == "u" else "",
             )
     classes = given.classes
     declared = () if classes.labels is None else classes.labels

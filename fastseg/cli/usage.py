@@ -62,8 +62,12 @@ def tolerances(given: tuple[str, ...]) -> float | dict[Any, float] | None:
     found: dict[Any, float] = {}
     for text in given:
         name, _, number = text.rpartition("=")
+        of = int(name) if name.isdecimal() else name or None
+        if of in found:
+            of_whom = "all classes" if of is None else of
+            raise click.UsageError(f"--tolerance: expected one for {of_whom}, found {found[of]:g} and {number}")
         try:
-            found[int(name) if name.isdecimal() else name or None] = float(number)
+            found[of] = float(number)
         except ValueError:
             raise click.UsageError(f"--tolerance: expected a number, or CLASS=NUMBER, found {text!r}") from None
     return found.get(None) if list(found) == [None] else found or None

@@ -147,6 +147,8 @@ def known_metric(name: str) -> Metric | SurfaceMetric | PairNumber:
     if (found := surface_metrics().get(name) or PAIR_NUMBERS.get(name)) is not None:
         return found
     kinds = [sorted(names) for names in (registry.REGISTRY, surface_metrics(), PAIR_NUMBERS)]
+    if name in ("boundary_iou", "centerline_dice"):
+        raise ValueError(f"metrics: {name!r} is of arrays alone, and in no table: fastseg.{name}(y_true, y_pred)")
     near = difflib.get_close_matches(str(name), [each for names in kinds for each in names], 1)
     counts, surfaces, partitions = map(", ".join, kinds)
     raise ValueError(

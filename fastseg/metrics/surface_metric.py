@@ -102,6 +102,8 @@ class SurfaceMetric(Entry):
         if one_empty == "diagonal":
             empty = replace(empty, own=None)
         elif one_empty is not None:
+            if isinstance(one_empty, str):
+                raise TypeError(f"one_empty: expected a number, or 'diagonal', found {one_empty!r}")
             empty = Empty(checked_number(one_empty, "one_empty"), empty.both)
         if both_empty is not None:
             empty = replace(empty, both=checked_number(both_empty, "both_empty"))

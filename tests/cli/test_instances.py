@@ -271,6 +271,7 @@ def test_rules_in_words() -> None:
     assert parse_match(" IoU > 0.5 ") == {"criterion": "iou", "strict": True, "threshold": 0.5}
     assert parse_match("dice≥1e-6") == {"criterion": "dice", "strict": False, "threshold": 1e-6}
     assert parse_match("overlap>=1") == {"criterion": "overlap", "strict": False, "threshold": 1.0}
+    assert parse_match("intersection over reference > 0.2")["criterion"] == "intersection_over_reference"
     assert parse_match("BraTS") == {"convention": "brats"}
     assert parse_match("autopet IoU >= 0.1")["convention"] == "autopet"
     with pytest.raises(ValueError, match="match: expected a number after '>', found '1.2.3'"):

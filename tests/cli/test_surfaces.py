@@ -123,6 +123,18 @@ def test_files_that_say_no_spacing_are_given_one(capsys: Any, monkeypatch: Any, 
             ["--tolerance", "1", "--background"],
             "--tolerance: of metrics of surfaces (hd95, assd, nsd, ...), found none",
         ),
+        (
+            ["--metrics", "nsd", "--tolerance", "1", "--tolerance", "2"],
+            "--tolerance: expected one for all classes, found 1 and 2",
+        ),
+        (
+            ["--metrics", "nsd", "--tolerance", "1=1", "--tolerance", "1=3"],
+            "--tolerance: expected one for 1, found 1 and 3",
+        ),
+        (
+            ["--metrics", "dice,boundary_iou"],
+            "--metrics: 'boundary_iou' is of arrays alone, and in no table: fastseg.boundary_iou(y_true, y_pred)",
+        ),
         (["--metrics", "nsd", "--background"], "--tolerance: nsd needs one"),
         (["--metrics", "hd95", "--convention", "sklearn"], "--convention: 'sklearn' adds up the voxels of all cases"),
         (["--convention", "medpy"], "--convention: 'medpy' is of metrics of surfaces"),

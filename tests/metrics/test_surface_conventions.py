@@ -185,6 +185,8 @@ def test_a_missing_class_is_worth_the_diagonal_of_its_image() -> None:
     apart = [surface_distances(maps[0], maps[1], spacing=step) for step in (1, 2)]
     found = hd95(apart[0].concat(apart[1]), one_empty="diagonal")
     np.testing.assert_allclose(found[:, 0], np.linalg.norm((4, 9, 6)) * np.array([1, 2]))
+    with pytest.raises(TypeError, match="one_empty: expected a number, or 'diagonal', found 'diagonals'"):
+        hd95(surfaces, one_empty="diagonals")
     with pytest.raises(
         ValueError, match="one_empty: expected a number for normalized_surface_dice, which is no distance"
     ):

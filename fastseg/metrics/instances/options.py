@@ -15,7 +15,7 @@ from fastseg.counts import PairCounts
 from fastseg.metrics.instances.conventions import INSTANCE_CONVENTIONS, InstanceConvention
 from fastseg.metrics.instances.graph import ClassesOf, OverlapGraph, overlap_graph, without_small
 from fastseg.metrics.instances.matching import InstanceMatching, matching_of
-from fastseg.metrics.instances.rules import CENTRE, CRITERIA, MatchingRule
+from fastseg.metrics.instances.rules import CENTRE, CRITERIA, MatchingRule, spelled
 from fastseg.metrics.pair_conventions import PAIR_CONVENTIONS
 
 __all__ = ["convention_of", "graph_of_pairs", "match_pairs", "parse_match", "rule_of"]
@@ -93,7 +93,7 @@ def parse_match(text: str) -> dict[str, Any]:
         return {"convention": convention, **own}
     if plain == CENTRE:
         return {"criterion": CENTRE}
-    found = re.fullmatch(r"(\w+)\s*(>=?|≥)\s*([\d.e+-]+)", plain)
+    found = re.fullmatch(r"([\w -]+?)\s*(>=?|≥)\s*([\d.e+-]+)", plain)
     if found is None:
         known = ", ".join(INSTANCE_CONVENTIONS)
         # A shell takes what is behind > for the name of a file, and writes into it.
@@ -105,7 +105,11 @@ def parse_match(text: str) -> dict[str, Any]:
         threshold = float(found[3])
     except ValueError:
         raise ValueError(f"match: expected a number after {found[2]!r}, found {found[3]!r}") from None
-    rule = {"criterion": one_of(found[1], "match", tuple(CRITERIA)), "strict": found[2] == ">", "threshold": threshold}
+    rule = {
+        "criterion": one_of(spelled(found[1]), "match", tuple(CRITERIA)),
+        "strict": found[2] == ">",
+        "threshold": threshold,
+    }
     try:
         MatchingRule().but(**rule)
     except ValueError as error:  # a threshold that nothing exceeds

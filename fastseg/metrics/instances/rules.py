@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,18 @@ from fastseg.metrics.arithmetic import ratio
 from fastseg.metrics.instances.assignment import best_of_each, greedy, merging, optimal
 from fastseg.metrics.instances.graph import OverlapGraph
 
-__all__ = ["CENTRE", "CRITERIA", "MATCHINGS", "MatchingRule", "choose", "dice", "iou", "qualifying", "scores_of"]
+__all__ = [
+    "CENTRE",
+    "CRITERIA",
+    "MATCHINGS",
+    "MatchingRule",
+    "choose",
+    "dice",
+    "iou",
+    "qualifying",
+    "scores_of",
+    "spelled",
+]
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -101,6 +113,8 @@ class MatchingRule:
         for name, value in options.items():
             if name not in (*known, "threshold"):
                 raise TypeError(f"{name}: expected one of threshold, {', '.join(known)}")
+            if isinstance(value, str) and name in ("criterion", "matching"):
+                value = spelled(value)
             if value is not None:
                 given[name] = finite_number(value, name) if name == "threshold" else one_of(value, name, known[name])
         rule = replace(self, **given)
@@ -124,6 +138,11 @@ class MatchingRule:
     def unique(self) -> bool:
         """Whether no segment can have two partners that qualify, so that all one-to-one matchings are the same."""
         return self.criterion == "iou" and (self.threshold > 0.5 or (self.threshold == 0.5 and self.strict))
+
+
+def spelled(name: str) -> str:
+    """Return a name as it is written here, given as people write it: "intersection over reference", "many-to-one"."""
+    return re.sub(r"[\s-]+", "_", name.strip().lower())
 
 
 def iou(common: Any, true: Any, pred: Any) -> Floats:

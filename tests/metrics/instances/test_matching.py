@@ -221,6 +221,13 @@ def test_another_rule_of_one_count() -> None:
         found.at(criterion="jaccard")
 
 
+def test_names_with_spaces_and_hyphens() -> None:
+    true, pred = np.random.default_rng(0).integers(0, 4, (2, 30))
+    found = match_instances(true, pred, 0.2, criterion="Intersection over Reference", matching="many-to-one")
+    wanted = match_instances(true, pred, 0.2, criterion="intersection_over_reference", matching="many_to_one")
+    assert (found.rule, pairs_of(found)) == (wanted.rule, pairs_of(wanted))
+
+
 def test_what_is_printed_is_short() -> None:
     found = match_instances(np.arange(5000), np.arange(5000) // 2 * 2, 0.3)
     assert repr(found) == "<InstanceMatching: 2,499 found, 2,500 missed, 0 invented (iou > 0.3, greedy)>"
