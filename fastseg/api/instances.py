@@ -299,6 +299,11 @@ def _components(
     whole: Maps, axis: int | None, neighbours: int
 ) -> tuple[Sides, PairCounts, tuple[ClassesOf, ClassesOf]]:
     """Return components, their pairs, and the class of each; masks are of one class, which has no name."""
+    for name, array in whole.items():
+        if array.dtype.kind == "u" and array.dtype.itemsize == 8 and array.size and (most := array.max()) >= 2**63:
+            raise ValueError(
+                f"{name}: expected labels below 2**63 of what is taken apart into components, found {most}"
+            )
     (true, true_classes), (pred, pred_classes) = (
         component_segments(array, axis, neighbours) for array in whole.values()
     )

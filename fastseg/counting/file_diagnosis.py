@@ -75,6 +75,8 @@ def explain(
                 entry[0] += int(bad.sum())
     for (which, kind), (total, index, value) in wrong.items():
         hint = _HINTS.get((which, kind))
+        if kind == "whole" and volumes[which].dtype.kind == "u":
+            hint = "count_pair_files takes labels of 2**63 and more, as ids"
         raise ValueError(
             f"{volumes[which].path}: expected {wanted[kind]}, found {total} voxel(s) that are not; "
             f"the first is {value} at index {index}{f'; {hint}' if hint else ''}"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastseg.arrays.arguments import finite_number
 from fastseg.counting.boxes import read_boxes
 from fastseg.counting.no_data import nodata_label, with_label
-from fastseg.counting.stored_labels import first_index, to_labels
+from fastseg.counting.stored_labels import first_index, real_values, to_labels
 from fastseg.volumes import Volume, VolumeError, palettes
 from fastseg.volumes.geometry import TOLERANCE, Geometry
 from fastseg.volumes.kept import Kept
@@ -70,13 +70,15 @@ def read_label_maps(
                 box = tuple(slice(a, a + n) for a, n in zip(start, arrays[0].shape, strict=True))
                 outside = arrays[2] == 0 if roi is not None else None
                 for labels, volume, values, mapping in zip(maps, volumes, arrays[:2], mappings, strict=False):
-                    found, wrong = to_labels(values, volume.scaling, mapping)
+                    found, wrong = to_labels(values, volume.scaling, mapping, unsigned=True)
                     if outside is not None:
                         found, wrong = np.where(outside, 0, found), wrong & ~outside
                     if wrong.any():
                         place = first_index(wrong, volume, start)
+                        at = tuple(i - first for i, first in zip(place, start, strict=True))
+                        value = real_values(values[at], volume.scaling).item()
                         raise VolumeError(
-                            f"{volume.path}: expected whole numbers as labels, found another at index {place}"
+                            f"{volume.path}: expected whole numbers as labels, found {value} at index {place}"
                         )
                     labels[box] = found
         true, pred = volumes[:2]
@@ -143,6 +145,8 @@ def _leave_out(volumes: Sequence[Volume], maps: Sequence[Array], *, mapped: bool
 def _dtype(volume: Volume, mapping: Mapping[int, int] | None) -> np.dtype[Any]:
     """Return the type that holds the labels of a volume."""
     stored = volume.dtype
+    if volume.scaling is None and not mapping and stored.kind == "u" and stored.itemsize == 8:
+        return np.dtype(np.uint64)
     if volume.scaling is None and not mapping and stored.kind in "biu" and stored.itemsize <= 4:
         return np.dtype(np.uint8) if stored.kind == "b" else stored.newbyteorder("=")
     return np.dtype(np.int64)

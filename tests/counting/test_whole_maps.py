@@ -67,3 +67,20 @@ def test_instances_have_the_tolerance_of_counts(tmp_path: Path) -> None:
     assert "0.05 voxels, which passes for the same place" in notes[0]
     with pytest.raises(GeometryError, match=r"tolerance 0\.01 voxels"):
         fastseg.match_instance_files(tmp_path / "t.nii", tmp_path / "p.nii", region=1, geometry_tolerance=0.01)
+
+
+def test_ids_of_64_bits_without_a_sign(tmp_path: Path) -> None:
+    ids = TRUE.astype("u8") + np.where(TRUE, np.uint64(2**63), np.uint64(0))
+    paths = [tmp_path / "t.npy", tmp_path / "p.npy"]
+    np.save(paths[0], ids.astype(">u8"))
+    np.save(paths[1], TRUE.astype("f4"))
+    found = fastseg.match_instance_files(*paths)
+    assert found.pairs.true.tolist() == [2**63 + 1, 2**63 + 2]
+    assert found.pairs.pred.tolist() == [1, 2]
+    with pytest.raises(
+        ValueError, match=r"t.npy: expected labels .*; count_pair_files takes labels of 2\*\*63 and more"
+    ):
+        fastseg.count_files(*paths)
+    np.save(paths[1], TRUE + 0.25)
+    with pytest.raises(VolumeError, match=r"p.npy: expected whole numbers as labels, found \d.25 at index \(0, 0\)"):
+        fastseg.match_instance_files(*paths)

@@ -133,7 +133,7 @@ def overlap_graph(
     Raises
     ------
     ValueError
-        If an id has no class.
+        If an id has no class, or classes are of one side only.
     """
     true_classes, pred_classes = (
         None if given is None else of_each_case(given, name, cases)
@@ -141,6 +141,11 @@ def overlap_graph(
     )
     left, left_rows = _segments(case, true, counts, true_classes, "true_classes", stuff, void)
     right, right_rows = _segments(case, pred, counts, pred_classes, "pred_classes", stuff, pred_void)
+    if (true_classes is None) != (pred_classes is None):
+        lacking, given = ("true", "pred") if true_classes is None else ("pred", "true")
+        raise ValueError(
+            f"{lacking}_classes: expected some beside {given}_classes, since only what is of one class matches"
+        )
     excluded = _crowds(left, crowd)
     in_void = {"true": _among(true, void), "pred": _among(pred, pred_void)}
     pred_open = _sums(right_rows, np.where(in_void["true"], counts, 0), len(right))
@@ -281,13 +286,17 @@ def _segments(
 def _classes(case: Ints, ids: Array, classes: ClassesOf, name: str) -> Ints:
     if classes is None:
         return np.full(len(ids), ONLY_CLASS, np.int64)
-    found = np.empty(len(ids), np.int64)
-    for k, (n, label) in enumerate(zip(case.tolist(), ids.tolist(), strict=True)):
+    found: list[Any] = []
+    for n, label in zip(case.tolist(), ids.tolist(), strict=True):
         mapping = classes if isinstance(classes, Mapping) else classes[n]
         if label not in mapping:
             raise ValueError(f"{name}: expected a class for each id, found none for {label} of case {n}")
-        found[k] = mapping[label]
-    return found
+        found.append(mapping[label])
+    values = np.array(found) if found else np.empty(0, np.int64)
+    if values.dtype.kind not in "biu" or values.ndim != 1 or (values.dtype == np.uint64 and values.max() >= 2**63):
+        wrong = next(each for each in found if not isinstance(each, int | np.integer) or not -(2**63) <= each < 2**63)
+        raise ValueError(f"{name}: expected classes that are 64-bit signed integers, found {wrong!r}")
+    return values.astype(np.int64, copy=False)
 
 
 def _crowds(true: Segments, crowd: Collection[int] | Sequence[Collection[int]]) -> Bools:
