@@ -69,7 +69,7 @@ def surface_distances(
         What lies outside of the image. "background": nothing, so a class that reaches the border has a surface there.
         "extend": each class goes on.
     max_distance
-        Distances beyond are not told apart: they are infinite.
+        Distances beyond are not told apart: they are infinite, and no tolerance may be larger.
     backend
         "auto", "numba" or "numpy" (the reference, by SciPy).
 

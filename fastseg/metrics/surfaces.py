@@ -231,6 +231,12 @@ def mean_average_surface_distance(surfaces: SurfaceDistances) -> Floats:
 def _within(surfaces: SurfaceDistances, tolerance: Tolerance) -> Floats:
     """Return the weight of each surface within the tolerance: (N, K, 2), with T tolerances (N, K, 2, T)."""
     limits = _tolerances(tolerance, surfaces.classes)
+    beyond = limits[(limits > surfaces.max_distance) & (limits < np.inf)]
+    if beyond.size:  # what lies between the two would be outside
+        raise ValueError(
+            f"tolerance: expected at most {surfaces.max_distance:g}, beyond which nothing was measured (max_distance=), "
+            f"found {beyond.max():g}"
+        )
     inside, measures = [], surfaces.measures
     if limits.ndim == 1:
         rows = np.empty(surfaces.elements.shape)

@@ -193,3 +193,20 @@ def test_slices_are_samples() -> None:
     found = fastseg.hd95(true, pred, spacing=(1, 0.5), sample_axis=0)
     for n in range(4):
         np.testing.assert_array_equal(found[n, 0], fastseg.hd95(true[n], pred[n], spacing=(1, 0.5)))
+
+
+def test_a_tolerance_is_not_beyond_what_was_measured() -> None:
+    true = np.zeros((9, 20), bool)
+    true[2:7, 2:7] = True
+    pred = np.roll(true, 5, 1)
+    near = surface_distances(true, pred, spacing=1, max_distance=2)
+    whole = surface_distances(true, pred, spacing=1)
+    for tolerance in (0, 2, [[0.5], [2]], np.inf):
+        assert (normalized_surface_dice(near, tolerance) == normalized_surface_dice(whole, tolerance)).all()
+    for metric in (normalized_surface_dice, surface_overlap):
+        with pytest.raises(
+            ValueError, match="tolerance: expected at most 2, beyond which nothing was measured .* found 5"
+        ):
+            metric(near, [[1], [5]])
+    with pytest.raises(ValueError, match="tolerance: expected at most 2"):
+        fastseg.nsd(true, pred, spacing=1, tolerance=5, max_distance=2)
