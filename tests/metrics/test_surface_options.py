@@ -202,11 +202,13 @@ def test_a_tolerance_is_not_beyond_what_was_measured() -> None:
     near = surface_distances(true, pred, spacing=1, max_distance=2)
     whole = surface_distances(true, pred, spacing=1)
     for tolerance in (0, 2, [[0.5], [2]], np.inf):
-        assert (normalized_surface_dice(near, tolerance) == normalized_surface_dice(whole, tolerance)).all()
+        assert (
+            normalized_surface_dice(near, tolerance=tolerance) == normalized_surface_dice(whole, tolerance=tolerance)
+        ).all()
     for metric in (normalized_surface_dice, surface_overlap):
         with pytest.raises(
             ValueError, match="tolerance: expected at most 2, beyond which nothing was measured .* found 5"
         ):
-            metric(near, [[1], [5]])
+            metric(near, tolerance=[[1], [5]])
     with pytest.raises(ValueError, match="tolerance: expected at most 2"):
         fastseg.nsd(true, pred, spacing=1, tolerance=5, max_distance=2)
