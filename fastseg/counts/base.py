@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, Self
 
@@ -12,7 +12,18 @@ import numpy.typing as npt
 
 from fastseg.counts.packing import Packed, packed, unpacked
 
-__all__ = ["COUNTED", "IGNORED", "OUTSIDE", "UNKNOWN", "Counts", "Ints", "Numbers", "check_dtypes", "numbers"]
+__all__ = [
+    "COUNTED",
+    "IGNORED",
+    "OUTSIDE",
+    "UNKNOWN",
+    "Counts",
+    "Ints",
+    "Numbers",
+    "check_dtypes",
+    "members_of",
+    "numbers",
+]
 
 Ints = npt.NDArray[np.int64]
 #: int64, or float64 where voxels were weighted.
@@ -145,3 +156,14 @@ def numbers(values: Any, dtype: np.dtype[Any]) -> Numbers:
     if found.dtype.kind not in ("iuf" if dtype.kind == "f" else "iu"):
         raise TypeError(f"expected {dtype} values")
     return found.astype(dtype)
+
+
+def members_of(regions: Any) -> dict[str | int, Any]:
+    """Return the labels of each region by its name, also where it is a single one; TypeError where they are none."""
+    if not isinstance(regions, Mapping):
+        raise TypeError(f"regions: expected a dict of names and labels, found {regions!r}")
+    found = {name: [of] if isinstance(of, int | np.integer) else of for name, of in regions.items()}
+    for name, of in found.items():
+        if not isinstance(of, Iterable) or isinstance(of, str):
+            raise TypeError(f"regions[{name!r}]: expected integers, found {of!r}")
+    return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counts.base import COUNTED, IGNORED, UNKNOWN, Counts, Ints, Numbers, check_dtypes, numbers
+from fastseg.counts.base import COUNTED, IGNORED, UNKNOWN, Counts, Ints, Numbers, check_dtypes, members_of, numbers
 from fastseg.counts.binary import BinaryCounts
 from fastseg.counts.marginals import Marginals
 from fastseg.counts.packing import packed, packed_pairs, unpacked
@@ -268,13 +268,13 @@ class LabelCounts(Counts):
         tp, fp, fn, tn = self._binary(lambda matrix, unknown: Marginals.of(matrix, unknown).quadruple())
         return BinaryCounts(tuple(self.labels.tolist()), tp, fp, fn, tn, self.voxels)
 
-    def regions(self, regions: Mapping[str | int, Sequence[int]]) -> BinaryCounts:
+    def regions(self, regions: Mapping[str | int, int | Sequence[int]]) -> BinaryCounts:
         """Return the counts of unions of labels, which may overlap: a voxel is in a region if its label is listed.
 
         Parameters
         ----------
         regions
-            Name of each region and the labels that make it up, such as ``{"whole tumour": [1, 2, 3]}``.
+            Name of each region and the label, or labels, that make it up, such as ``{"whole tumour": [1, 2, 3]}``.
 
         Raises
         ------
@@ -282,7 +282,7 @@ class LabelCounts(Counts):
             If a region is empty, or (for closed counts) names a label that the counts do not have.
         """
         columns = []
-        for name, members in regions.items():
+        for name, members in members_of(regions).items():
             wanted = np.unique(_whole(members, f"regions[{name!r}]"))
             where = positions(self.labels, wanted)
             if wanted.size == 0:

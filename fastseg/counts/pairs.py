@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.counts.base import Counts, Ints, Numbers, check_dtypes, numbers
+from fastseg.counts.base import Counts, Ints, Numbers, check_dtypes, members_of, numbers
 from fastseg.counts.binary import BinaryCounts
 from fastseg.counts.columns import from_steps, restored, saved, steps
 from fastseg.counts.labels import LabelCounts
@@ -223,13 +223,13 @@ class PairCounts(Counts):
             ignored=np.array([label for label in self.ignored if label < 2**63], np.int64),
         )
 
-    def regions(self, regions: Mapping[str | int, Sequence[int]]) -> BinaryCounts:
+    def regions(self, regions: Mapping[str | int, int | Sequence[int]]) -> BinaryCounts:
         """Return the counts of unions of labels, which may overlap: a voxel is in a region if its label is listed.
 
         Parameters
         ----------
         regions
-            Name of each region and the labels that make it up, such as ``{"axons": [17, 23]}``.
+            Name of each region and the label, or labels, that make it up, such as ``{"axons": [17, 23]}``.
 
         Raises
         ------
@@ -240,7 +240,7 @@ class PairCounts(Counts):
         """
         shape, dtype = (self.num_cases, len(regions)), self.counts.dtype
         tp, fp, fn, tn = (np.zeros(shape, dtype) for _ in range(4))
-        for k, (name, members) in enumerate(regions.items()):
+        for k, (name, members) in enumerate(members_of(regions).items()):
             wanted = [_whole(label, name) for label in members]
             if not wanted:
                 raise ValueError(f"regions: expected at least one label for {name!r}, found none")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastseg import BinaryCounts, LabelCounts, count_labels, count_masks
+from fastseg import BinaryCounts, LabelCounts, count_labels, count_masks, count_pairs
 
 LABELS = np.arange(2)
 TABLE, ROW, VOXELS = np.zeros((1, 2, 2), np.int64), np.zeros((1, 2), np.int64), np.zeros((1, 4), np.int64)
@@ -158,3 +158,15 @@ def test_weights_of_one_are_counted_as_voxels_are() -> None:
     plain = LabelCounts(LABELS, True, matrix.astype(np.int64), unknown.astype(np.int64), VOXELS).one_vs_rest()
     for name in ("tp", "fp", "fn", "tn"):
         assert getattr(weighted, name).tolist() == getattr(plain, name).tolist()
+
+
+@pytest.mark.parametrize("count", [count_labels, count_pairs])
+def test_a_region_of_one_label(count: Any) -> None:
+    counts = count([0, 1, 2], [0, 2, 2])
+    found = counts.regions({"two": 2, "same": np.int64(2), "listed": [2]})
+    assert found.tp.tolist() == [[1, 1, 1]]
+    for wrong in (2.0, None, "2"):
+        with pytest.raises(TypeError, match=rf"regions\['a'\]: expected integers, found {wrong!r}"):
+            counts.regions({"a": wrong})
+    with pytest.raises(TypeError, match=r"regions: expected a dict of names and labels, found \[2\]"):
+        counts.regions([2])
