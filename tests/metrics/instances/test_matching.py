@@ -221,41 +221,6 @@ def test_another_rule_of_one_count() -> None:
         found.at(criterion="jaccard")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            {"true_classes": {1: 1.5, 2: 1}, "pred_classes": {1: 1, 2: 1}},
-            "true_classes: .* 64-bit .* integers, found 1.5",
-        ),
-        ({"true_classes": {1: 1, 2: 1}, "pred_classes": {1: 1, 2: 2**63}}, f"pred_classes: .* integers, found {2**63}"),
-        (
-            {"true_classes": {1: -(2**64), 2: 1}, "pred_classes": {1: 1, 2: 1}},
-            "true_classes: .* integers, found -18446",
-        ),
-        ({"true_classes": {1: 1, 2: 2}}, "pred_classes: expected some beside true_classes"),
-        ({"pred_classes": {1: 1, 2: 2}}, "true_classes: expected some beside pred_classes"),
-    ],
-)
-def test_classes_that_are_none(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        match_instances([[1, 2]], [[1, 2]], **options)
-
-
-def test_labels_of_components_fit_a_class() -> None:
-    large = np.array([[0, 2**63 + 1]], np.uint64)
-    assert match_instances(large, large).tp == match_instances(large, large, region=2).fp + 1 == 1
-    with pytest.raises(ValueError, match=f"y_true: expected labels below 2\\*\\*63 of what .* found {2**63 + 1}"):
-        match_instances(large, large, connectivity=8)
-
-
-def test_names_with_spaces_and_hyphens() -> None:
-    true, pred = np.random.default_rng(0).integers(0, 4, (2, 30))
-    found = match_instances(true, pred, 0.2, criterion="Intersection over Reference", matching="many-to-one")
-    wanted = match_instances(true, pred, 0.2, criterion="intersection_over_reference", matching="many_to_one")
-    assert (found.rule, pairs_of(found)) == (wanted.rule, pairs_of(wanted))
-
-
 def test_what_is_printed_is_short() -> None:
     found = match_instances(np.arange(5000), np.arange(5000) // 2 * 2, 0.3)
     assert repr(found) == "<InstanceMatching: 2,499 found, 2,500 missed, 0 invented (iou > 0.3, greedy)>"

@@ -1,0 +1,45 @@
+"""Options of a matching: how names may be written, and which classes of ids are none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastseg import match_instances
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"true_classes": {1: 1.5, 2: 1}, "pred_classes": {1: 1, 2: 1}},
+            "true_classes: .* 64-bit .* integers, found 1.5",
+        ),
+        ({"true_classes": {1: 1, 2: 1}, "pred_classes": {1: 1, 2: 2**63}}, f"pred_classes: .* integers, found {2**63}"),
+        (
+            {"true_classes": {1: -(2**64), 2: 1}, "pred_classes": {1: 1, 2: 1}},
+            "true_classes: .* integers, found -18446",
+        ),
+        ({"true_classes": {1: 1, 2: 2}}, "pred_classes: expected some beside true_classes"),
+        ({"pred_classes": {1: 1, 2: 2}}, "true_classes: expected some beside pred_classes"),
+    ],
+)
+def test_classes_that_are_none(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        match_instances([[1, 2]], [[1, 2]], **options)
+
+
+def test_labels_of_components_fit_a_class() -> None:
+    large = np.array([[0, 2**63 + 1]], np.uint64)
+    assert match_instances(large, large).tp == 1
+    with pytest.raises(ValueError, match=f"y_true: expected labels below 2\\*\\*63 of what .* found {2**63 + 1}"):
+        match_instances(large, large, connectivity=8)
+
+
+def test_names_with_spaces_and_hyphens() -> None:
+    true, pred = np.random.default_rng(0).integers(0, 4, (2, 30))
+    found = match_instances(true, pred, 0.2, criterion="Intersection over Reference", matching="many-to-one")
+    wanted = match_instances(true, pred, 0.2, criterion="intersection_over_reference", matching="many_to_one")
+    assert (found.rule, found.edges.tolist()) == (wanted.rule, wanted.edges.tolist())
