@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.arrays.arguments import checked_axis, checked_number
-from fastseg.arrays.blocked import is_blocked, refuse_blocks
+from fastseg.arrays.blocked import require_no_blocks
 from fastseg.arrays.classes import label_classes
 from fastseg.arrays.convert import as_array, score_array
 from fastseg.arrays.option_names import explained
@@ -154,8 +154,7 @@ def argmax_labels(
     >>> argmax_labels([0.2, 0.5, 0.8], channel_axis=None).tolist()
     [0, 0, 1]
     """
-    if is_blocked(y_score):
-        raise refuse_blocks("y_score")
+    require_no_blocks(y_score=y_score)
     scores, bfloat16 = score_array(y_score, "y_score")
     shape = scores.shape
     axis = checked_axis(channel_axis, scores.ndim, "channel_axis")

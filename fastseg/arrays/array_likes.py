@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastseg.arrays.blocked import is_blocked
+from fastseg.arrays.blocked import is_blocked, refuse_lazy
 from fastseg.arrays.device import bfloat16_on_device
 
 __all__ = ["are_bool", "bfloat16_bits", "check_holds_array", "extra_axis_note", "float32_of_bits", "tensor_memory"]
@@ -42,6 +42,7 @@ def check_holds_array(value: Any, name: str) -> None:
 
 
 def _check_item(value: Any, outer: str, name: str) -> None:
+    refuse_lazy(value, name)
     if isinstance(value, (str, bytes, bytearray, range)) or any(hasattr(value, each) for each in _PROTOCOLS):
         return
     if not any(hasattr(value, each) for each in ("__getitem__", "__iter__", "__len__")):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastseg.arrays import array_likes, image_objects
 from fastseg.arrays.array_likes import bfloat16_bits
-from fastseg.arrays.blocked import blocked_array, is_blocked, refuse_blocks
+from fastseg.arrays.blocked import blocked_array, blocks_of, refuse_blocks
 from fastseg.arrays.device import device_array, tensor_on_device
 from fastseg.kernels.protocols.device import DeviceArray
 
@@ -47,10 +47,10 @@ def as_array(value: Any, name: str, on_device: bool = False, in_blocks: bool = F
     image = image_objects.opened(value, name)
     if image is not None:
         return as_array(image.read(), name, on_device, in_blocks)
-    if is_blocked(value):
+    if (blocks := blocks_of(value, name)) is not None:
         if not in_blocks:
             raise refuse_blocks(name)
-        return blocked_array(value, name)
+        return blocked_array(blocks, name)
     if hasattr(value, "__dlpack_device__"):
         try:
             kind, _ = value.__dlpack_device__()

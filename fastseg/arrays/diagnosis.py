@@ -198,7 +198,8 @@ def _look_at_scores(
     looked_at: Any,
     given: ScoreInputs,
 ) -> None:
-    total, first, value = 0, (), 0.0
+    first: tuple[int, ...] | None = None
+    total, value = 0, 0.0
     for block in blocks(array.shape[:-1], max(1, (1 << 20) // array.shape[-1])):
         values = _as_float64(array[block], bits, scale)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -206,19 +207,21 @@ def _look_at_scores(
         by_value = found.ndim == values.ndim
         found = found & (looked_at(block)[..., None] if by_value else looked_at(block))
         times = int(np.count_nonzero(found))
-        if times and not total:
-            inside = tuple(int(i) for i in np.unravel_index(int(np.argmax(found)), found.shape))
-            starts = [s.start for s in block] + [0] * (found.ndim - len(block))
-            place = [i + start for i, start in zip(inside, starts, strict=True)]
-            voxel = values[inside[: values.ndim - 1]]
-            value = voxel[inside[-1]] if by_value else voxel.sum() if "sum" in expected else voxel[0]
-            if given.channel_axis is not None and by_value:
-                place.insert(given.channel_axis, place.pop())
-            elif by_value:
-                place.pop()
-            first = tuple(place)
+        if times:
+            axis = given.channel_axis if by_value else None
+            lying = found if axis is None else np.moveaxis(found, -1, axis)
+            inside = tuple(int(i) for i in np.unravel_index(int(np.argmax(lying)), lying.shape))
+            starts = [s.start for s in block] + [0] * (values.ndim - 1 - len(block))
+            if by_value:
+                starts.insert(len(starts) if axis is None else axis, 0)
+            place = tuple(i + start for i, start in zip(inside, starts, strict=True))
+            if first is None or place < first:
+                first = place
+                voxel = (values if axis is None else np.moveaxis(values, -1, axis))[inside]
+                value = voxel if by_value else voxel.sum() if "sum" in expected else voxel[0]
         total += times
-    if total:
+    if first is not None:
+        first = first[:-1] if by_value and given.channel_axis is None else first
         what, of = ("value(s)", "") if by_value else ("voxel(s)", " of the voxels (the channel axis left out)")
         raise wrong_voxels(
             rank,

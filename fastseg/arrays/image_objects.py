@@ -57,6 +57,11 @@ class ImageArray:
         """Whether people have named the axes themselves."""
         return self.kind == "xarray.DataArray"
 
+    @property
+    def unnamed(self) -> bool:
+        """Whether its axes have the names that xarray gives to those that nobody names."""
+        return self.dims == tuple(f"dim_{axis}" for axis in range(len(self.dims)))
+
     def turned(self, dims: tuple[str, ...]) -> Any:
         """Return the array with its axes in the order of `dims`, as a view."""
         array = self.read()
@@ -155,7 +160,7 @@ def _order(reference: ImageArray, image: ImageArray, names: tuple[str, str], cha
     for dims in wanted:
         if len(dims) == len(image.dims) and set(dims) == set(image.dims):
             return dims
-    if reference.own_names and image.own_names:
+    if all(each.own_names and not each.unnamed for each in (reference, image)):
         raise ValueError(
             f"{names[1]}: expected the dims {' or '.join(map(str, wanted))} of {names[0]} in any order, found {image.dims}"
             f" (pass {image.as_plain} to leave out what the axes are called)"
@@ -322,7 +327,7 @@ def _open_metatensor(tensor: Any, name: str) -> ImageArray:  # noqa: ARG001
 
 
 def _open_xarray(array: Any, name: str) -> ImageArray:
-    if (blocks := blocks_of(array)) is not None:
+    if (blocks := blocks_of(array, name)) is not None:
         blocked_array(blocks, name)  # else its shape is not known
     return ImageArray(
         "xarray.DataArray",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastseg.arrays import image_objects
 from fastseg.arrays.arguments import finite_number, integer, integers
 from fastseg.arrays.array_likes import float32_of_bits
-from fastseg.arrays.blocked import is_blocked, refuse_blocks
+from fastseg.arrays.blocked import require_no_blocks
 from fastseg.arrays.convert import label_map_or_bits
 from fastseg.arrays.labels import LabelInputs, whole_numbers
 from fastseg.kernels.protocols.device import DeviceArray
@@ -59,8 +59,7 @@ def whole_label_map(value: Any, name: str) -> Array:
 
 def require_in_memory(value: Any, name: str) -> None:
     """Raise a TypeError for an array of Dask or of a GPU, of which components and places are not found."""
-    if is_blocked(value):
-        raise refuse_blocks(name)
+    require_no_blocks(**{name: value})
     if isinstance(value, DeviceArray):
         raise TypeError(f"{name}: expected an array in the memory of the CPU, found one on a GPU")
 

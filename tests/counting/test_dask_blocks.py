@@ -244,6 +244,9 @@ def test_too_many_labels_in_all_blocks_together() -> None:
     [
         lambda a: fastseg.one_hot(a, 5),
         lambda a: fastseg.argmax_labels(a),
+        lambda a: fastseg.argmax_labels(xarray.DataArray(a)),
+        lambda a: fastseg.label_components(xarray.DataArray(a)),
+        lambda a: fastseg.hd95([a, a], [TRUE, TRUE], spacing=1),
         lambda a: fastseg.losses.cross_entropy_with_gradient(a[..., 0], a.astype("f4")),
         lambda a: fastseg.surface_distances(a, TRUE, spacing=1),
         lambda a: fastseg.hd95(TRUE, xarray.DataArray(a), spacing=1),
