@@ -38,6 +38,8 @@ def check_client(client: Any) -> None:
     library = sys.modules.get("distributed")
     if library is None or not isinstance(client, library.Client) or client.asynchronous:
         raise TypeError(f"client: expected a distributed.Client (not an asynchronous one), found {client!r}")
+    if client.status not in ("running", "connecting"):
+        raise ValueError(f"client: expected one that is connected, found one that is {client.status}")
     # A function of Python's own, since none of fastseg's could be sent to a worker that has no fastseg.
     found = client.run(eval, "__import__('fastseg').__version__", on_error="return")
     wrong = {address: version for address, version in found.items() if version != __version__}

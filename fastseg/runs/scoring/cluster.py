@@ -20,7 +20,9 @@ from fastseg.runs.scoring.case import CancelledError, score_case
 from fastseg.runs.scoring.keys import Hashing
 from fastseg.runs.scoring.records import CaseRecord
 from fastseg.runs.scoring.settings import Settings
-from fastseg.volumes import absolute, is_url, split_inside
+from fastseg.volumes import VolumeError, absolute, is_url, named, split_inside
+from fastseg.volumes.paths import Url
+from fastseg.volumes.remote import stored_at
 
 __all__ = ["Cluster"]
 
@@ -64,7 +66,14 @@ def score_on_worker(case: Case, settings: Settings, hashing: Hashing, cases: int
 
 
 def _is_there(path: str) -> bool:
-    return is_url(path) or os.path.exists(split_inside(path)[0])
+    outer, _ = split_inside(path)
+    if not isinstance(outer, Url):
+        return os.path.exists(outer)
+    try:
+        stored_at(outer)
+    except VolumeError:
+        return False
+    return True
 
 
 class Cluster:
@@ -217,7 +226,9 @@ class Cluster:
         record, reason = scored.record, scored.record.reason
         unseen = [path for path in scored.unseen if _is_there(path)]
         if unseen:
-            reason = f"{unseen[0]}: not there on the worker {scored.worker}, though it is here: workers need the same folders"
+            same = "stores, and what opens them" if is_url(unseen[0]) else "folders"
+            there = f"not there on the worker {scored.worker}, though it is here"
+            reason = f"{named(unseen[0])}: {there}: workers need the same {same}"
         elif reason is not None:
             for path in filter(None, (case.reference, case.prediction, case.roi)):
                 reason = reason.replace(_absolute(path) or path, path)

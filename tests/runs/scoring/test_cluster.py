@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from distributed import Client
 from support.cases_on_disk import contents, folders
@@ -308,9 +309,27 @@ def test_what_a_worker_does_not_see_is_said(client: Client, two: Any) -> None:
     assert "workers need the same folders" in found.failed[0].reason
 
 
+def test_a_store_that_workers_do_not_see_is_said(client: Client, two: Any, tmp_path: Path) -> None:
+    path = two[0] / "case_00.nii.gz"
+    with fsspec.open("memory://here.nii.gz", "wb") as file:  # in the memory of this process
+        file.write(path.read_bytes())
+    (tmp_path / "pairs.csv").write_text(
+        f"reference,prediction\nmemory://here.nii.gz,{path}\nmemory://none.nii.gz,{path}\n"
+    )
+    here, none = fastseg.evaluate_folder(pairs=tmp_path / "pairs.csv", client=client).records
+    expected = "memory://here.nii.gz: not there on the worker tcp://"
+    assert str(here.reason).startswith(expected)
+    assert str(here.reason).endswith(", though it is here: workers need the same stores, and what opens them")
+    assert none.reason == "memory://none.nii.gz: there is no such file"
+
+
 def test_clients_that_will_not_do(client: Client, two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TypeError, match="^client: expected a distributed.Client"):
         fastseg.evaluate_folder(*two, client="tcp://127.0.0.1:1")
+    with Client(client.scheduler.address) as closed:
+        pass
+    with pytest.raises(ValueError, match="^client: expected one that is connected, found one that is closed"):
+        fastseg.evaluate_folder(*two, client=closed)
     monkeypatch.setattr(clients, "__version__", "99.0")
     with pytest.raises(
         ValueError, match=r"^client: expected fastseg 99.0, as here, on all 2 workers, found other .* on tcp://"
