@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import dask
@@ -12,6 +13,7 @@ import pytest
 import xarray
 
 import fastseg
+from fastseg.counting import dask_blocks
 
 RNG = np.random.default_rng(61)
 TRUE, PRED = (RNG.integers(0, 4, (6, 7, 5)).astype(np.uint8) for _ in range(2))
@@ -86,3 +88,21 @@ def test_the_first_score_that_is_wrong_is_so_by_index(chunks: Any) -> None:
     scores = wrong if chunks is None else da.from_array(wrong, chunks=chunks)
     with pytest.raises(ValueError, match=r"found 3 value\(s\) that are not; the first is nan at index \(0, 1, 6, 4\)"):
         fastseg.sum_scores(TRUE, scores, channel_axis=1)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_unused_objects_are_not_sought_while_tasks_are_made(enabled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tasks(*given: Any) -> Any:
+        seen.append(gc.isenabled())
+        return made(*given)
+
+    seen: list[bool] = []
+    made = dask_blocks._tasks
+    monkeypatch.setattr(dask_blocks, "_tasks", tasks)
+    try:
+        if not enabled:
+            gc.disable()
+        fastseg.count_labels(TRUE_BLOCKS, PRED, compute=False)
+        assert (seen, gc.isenabled()) == ([False], enabled)
+    finally:
+        gc.enable()
