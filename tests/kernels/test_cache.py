@@ -47,7 +47,7 @@ def start(package: Path, cache: Path, **changes: str) -> subprocess.Popen[str]:
 
 def kernels_loaded(package: Path, child: subprocess.Popen[str]) -> int:
     """Return how many kernels such a process took from the cache, having checked that it counted right and was silent."""
-    output, errors = child.communicate(timeout=120)
+    output, errors = child.communicate(timeout=600)
     assert (child.returncode, errors) == (0, "")
     origin, loaded = output.split()
     assert Path(origin).parent == package

@@ -155,10 +155,12 @@ def test_threads_that_count_while_others_patch() -> None:
     threads = [threading.Thread(target=count) for _ in range(2)]
     for thread in threads:
         thread.start()
-    for _ in range(100):
-        with fastseg.patch("sklearn"):
-            f1_score(*NUMBERS, average="macro")
-    over.set()
-    for thread in threads:
-        thread.join()
+    try:
+        for _ in range(100):
+            with fastseg.patch("sklearn"):
+                f1_score(*NUMBERS, average="macro")
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
     assert not wrong

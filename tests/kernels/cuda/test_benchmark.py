@@ -110,11 +110,11 @@ import json, os, sys, time
 file, part = sys.argv[1], int(sys.argv[3])
 lines = json.loads(open(file).read()) if os.path.exists(file) else []
 for number in range(part, 4):
-    open(file.replace(".json", ".part"), "w").write(f"{number} {time.time()} 1.5")
+    open(file.replace(".json", ".part"), "w").write(f"{number} {time.time()} {1.5 if number == 2 else 60}")
     if number == 1:
         os.abort()
     if number == 2:
-        time.sleep(60)
+        time.sleep(120)
     lines.append({"what": f"part {number}", "at": 0})
     open(file, "w").write(json.dumps(lines))
 """
