@@ -11,10 +11,12 @@ __all__ = ["right_angled_spacing"]
 
 #: Cosine between two axes of a volume beyond which it is sheared; headers round to less.
 _SHEAR = 1e-3
+#: By how much of itself the length of an axis is wrong whose components are float32.
+_ROUNDING = 2.0**-23
 
 
 def right_angled_spacing(geometry: Geometry, name: str) -> tuple[float, ...]:
-    """Return the spacing along each axis in mm; that of a float32 is the decimal number that it was stored for.
+    """Return the spacing along each axis in mm: the decimal number that it was before float32, or a rotation, rounded it.
 
     Parameters
     ----------
@@ -48,6 +50,12 @@ def right_angled_spacing(geometry: Geometry, name: str) -> tuple[float, ...]:
 
 
 def _meant(step: float) -> float:
-    """Return 0.8 for 0.800000012, which is 0.8 as a float32, so that a tolerance of 0.8 has what is one voxel away."""
+    """Return 0.8 for 0.800000012, which is 0.8 as a float32, so that a tolerance of 0.8 has what is one voxel away.
+
+    Axes that lie obliquely are as long as their rounded components are together: 0.80000002 is 0.8, too.
+    """
     short = np.float32(step)
-    return float(np.format_float_scientific(short)) if float(short) == step else step
+    if float(short) == step:
+        return float(np.format_float_scientific(short))
+    decimals = (float(f"{step:.{digits}g}") for digits in range(1, 8))
+    return next((decimal for decimal in decimals if abs(decimal - step) <= _ROUNDING * step), step)

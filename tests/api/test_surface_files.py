@@ -77,6 +77,25 @@ def test_oblique_volumes_give_the_same_and_sheared_ones_are_refused(tmp_path: Pa
     assert evaluate_files(*sheared, metrics="dice")["dice"].shape == (4,)
 
 
+@pytest.mark.parametrize("header", ["sform", "qform"])
+def test_what_lies_obliquely_has_what_is_next_to_it(header: str, tmp_path: Path) -> None:
+    """Lengths of rotated axes are rounded up or down, and a tolerance that equals the spacing must not see it."""
+    true = (TRUE == 1).astype(np.uint8)
+    draw = np.random.default_rng(0)
+    for k in range(8):
+        rotation = affine(np.linalg.qr(draw.standard_normal((3, 3)))[0] @ np.diag(SPACING))
+        paths = []
+        for name, labels in (("true", true), ("pred", np.roll(true, 1, axis=0))):
+            image = nib.Nifti1Image(labels, rotation)
+            image.set_sform(rotation if header == "sform" else None, int(header == "sform"))
+            image.set_qform(rotation if header == "qform" else None, int(header == "qform"))
+            image.to_filename(tmp_path / f"{name}{k}.nii")
+            paths.append(tmp_path / f"{name}{k}.nii")
+        scores = evaluate_files(*paths, metrics=["nsd", "hd95"], tolerance=SPACING[0])
+        assert scores.surfaces.spacing.tolist() == [[*SPACING]]
+        assert scores["nsd"][1] == 1
+
+
 def test_files_without_a_spacing_need_one(tmp_path: Path) -> None:
     for name, each in (("t", TRUE), ("p", PRED)):
         np.save(tmp_path / f"{name}.npy", each)
