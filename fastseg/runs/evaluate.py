@@ -70,7 +70,7 @@ def evaluate_folder(
     surface: Literal["voxel", "surfel", "object"] | None = None,
     border: Literal["background", "extend"] | None = None,
     spacing: float | Sequence[float] | None = None,
-    instances: str | Sequence[str | int] | None = None,
+    instances: str | int | Sequence[str | int] | None = None,
     match: str | None = None,
     connectivity: int | None = None,
     dilation: int | None = None,

@@ -79,6 +79,9 @@ def test_numbers_of_instances_are_rows_of_the_tables(two: Any, tmp_path: Path) -
     run = fastseg.evaluate_folder(*two[:2], out, regions=regions, instances=["any", "2"], metrics=["dice"])
     found = run.instances
     assert found is not None
+    single = fastseg.evaluate_folder(*two[:2], instances=2, metrics=["dice"]).instances
+    assert single is not None
+    assert single.sums.tolist() == found.sums[:, 1:].tolist()
     cases = {(row["case"], row["class"], row["metric"]): row for row in table(out / "cases.csv")}
     assert len(cases) == CASES * (2 + 2 * len(INSTANCE_METRICS))
     for name in INSTANCE_METRICS:
@@ -181,6 +184,8 @@ def test_a_missing_prediction_misses_all(two: Any, tmp_path: Path) -> None:
         ({"instances": "2", "connectivity": 5}, "connectivity: expected one of 4, 6, 8, 18, 26, found 5"),
         ({"instances": "2", "min_ml": -1}, "min_ml: expected a finite number that is not negative"),
         ({"instances": "2", "match": "best"}, "match: expected a rule such as"),
+        ({"instances": "2", "match": 0.5}, "match: expected a rule in words, such as 'iou>0.5', .* found 0.5"),
+        ({"instances": 2.5}, "instances: expected labels or names, .* found 2.5"),
         ({"instances": "2", "gates": ["3:pq=1"]}, "gate: there is no class '3'"),
     ],
 )

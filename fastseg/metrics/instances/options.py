@@ -83,7 +83,13 @@ def parse_match(text: str) -> dict[str, Any]:
     ------
     ValueError
         If it is none.
+    TypeError
+        If it is no text.
     """
+    if not isinstance(text, str):
+        raise TypeError(
+            f"match: expected a rule in words, such as 'iou>0.5', or the name of a convention; found {text!r}"
+        )
     plain = text.strip().lower()
     convention, _, rule_of_own = plain.partition(" ")
     if convention in INSTANCE_CONVENTIONS:

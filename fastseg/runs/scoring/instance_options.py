@@ -55,7 +55,7 @@ def split_convention(convention: str, match: str | None, instances: Any) -> tupl
 
 
 def instance_settings(
-    instances: str | Sequence[str | int] | None,
+    instances: str | int | Sequence[str | int] | None,
     chosen: LabelChoices,
     *,
     match: str | None,
@@ -136,9 +136,10 @@ def _settings_of_ids(
     return InstanceSettings({IDS: ()}, match, None, None, integer(min_voxels, "min_voxels", least=0), least)
 
 
-def _regions(instances: str | Sequence[str | int], chosen: LabelChoices) -> dict[str, tuple[int, ...]]:
+def _regions(instances: str | int | Sequence[str | int], chosen: LabelChoices) -> dict[str, tuple[int, ...]]:
     """Return the labels of each region whose components are asked for; none of names that nobody has given to a label."""
     given = instances.split(",") if isinstance(instances, str) else instances
+    given = [given] if isinstance(given, int) else given
     if not isinstance(given, Sequence) or not given or not all(isinstance(each, str | int) for each in given):
         raise TypeError(f"instances: expected labels or names, in a sequence or separated by commas, found {given!r}")
     labels = {name: (label,) for label, name in chosen.names.items() if label != 0}
