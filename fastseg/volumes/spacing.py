@@ -11,8 +11,8 @@ __all__ = ["right_angled_spacing"]
 
 #: Cosine between two axes of a volume beyond which it is sheared; headers round to less.
 _SHEAR = 1e-3
-#: By how much of itself the length of an axis is wrong whose components are float32.
-_ROUNDING = 2.0**-23
+#: By how much of itself the length of an axis is wrong whose components are float32; digits of what people have typed.
+_ROUNDING, _DECIMALS = 2.0**-23, 6
 
 
 def right_angled_spacing(geometry: Geometry, name: str) -> tuple[float, ...]:
@@ -30,8 +30,10 @@ def right_angled_spacing(geometry: Geometry, name: str) -> tuple[float, ...]:
     VolumeError
         If the spacing is not known, or the axes are not at right angles.
     """
+    oblique = [False] * len(geometry.shape)
     if geometry.affine is not None and len(geometry.shape) >= 3:
         linear = geometry.affine[:3, :3]
+        oblique[:3] = (np.count_nonzero(linear, axis=0) > 1).tolist()
         with np.errstate(all="ignore"):
             unit = linear / np.linalg.norm(linear, axis=0)
         cosine = float(np.abs(unit.T @ unit - np.eye(3)).max())
@@ -46,16 +48,16 @@ def right_angled_spacing(geometry: Geometry, name: str) -> tuple[float, ...]:
             f"{name}: expected a volume that says its spacing for distances of surfaces, found {spacing}; spacing= "
             "(--spacing) says it instead (distances in voxels: 1)"
         )
-    return tuple(map(_meant, spacing))
+    return tuple(map(_meant, spacing, oblique))
 
 
-def _meant(step: float) -> float:
+def _meant(step: float, oblique: bool) -> float:
     """Return 0.8 for 0.800000012, which is 0.8 as a float32, so that a tolerance of 0.8 has what is one voxel away.
 
-    Axes that lie obliquely are as long as their rounded components are together: 0.80000002 is 0.8, too.
+    An axis that lies obliquely is as long as its rounded components are together: there, 0.80000002 is 0.8, too.
     """
     short = np.float32(step)
     if float(short) == step:
         return float(np.format_float_scientific(short))
-    decimals = (float(f"{step:.{digits}g}") for digits in range(1, 8))
+    decimals = (float(f"{step:.{digits}g}") for digits in range(1, _DECIMALS + 1 if oblique else 1))
     return next((decimal for decimal in decimals if abs(decimal - step) <= _ROUNDING * step), step)
