@@ -99,7 +99,7 @@ def test_what_is_unpacked_is_gone_afterwards(
     with pytest.raises(RuntimeError, match="the bar broke"):
         fastseg.count_files(a, b, progress=broken, threads=2)
     gc.collect()
-    assert descriptors() == opened
+    assert descriptors() <= opened
     assert not list(temporary.iterdir())
 
 

@@ -117,6 +117,7 @@ def test_in_a_browser(tmp_path: Path, volumes: dict[str, Any], chromium: str) ->
 
             # Pictures are painted, links lead to them, and nothing is wider than a phone
             tab.locator("#cases a", has_text=SCRIPT).click()
+            tab.locator("article:target").wait_for()
             assert tab.locator("article:target .plane svg image").count() == 9
             tab.set_viewport_size({"width": 360, "height": 700})
             assert tab.evaluate("document.documentElement.scrollWidth") <= 360

@@ -178,5 +178,5 @@ def test_many_cases_leave_nothing_behind(tmp_path: Path, monkeypatch: Any) -> No
     run = evaluate_folder(gt, pred, tmp_path / "out", resamples=10, threads=1)
     assert len(run.counted) == 500
     assert memory[-1] - memory[250] < 8 << 20
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert len(os.listdir("/proc/self/fd")) <= files  # clusters of other tests may still be closing theirs
     assert threading.active_count() <= threads + 2

@@ -43,7 +43,7 @@ def test_unpacked(order: Any, limit: int, monkeypatch: pytest.MonkeyPatch, tmp_p
         whole(volume)
     assert given.closed
     assert not list(tmp_path.iterdir())
-    assert not before or len(os.listdir("/proc/self/fd")) == before
+    assert not before or len(os.listdir("/proc/self/fd")) <= before
 
 
 @pytest.mark.parametrize("limit", [1 << 20, 0])
