@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import fastseg
+from fastseg.kernels.numba.jit import _CheckedFile
 
 # Of all kernels, that of masks takes least to compile.
 CHILD = """
@@ -120,6 +121,20 @@ def test_a_folder_that_others_can_write(mode: int, package: Path, filled: Path, 
     open_to_all = mode == 0o777
     assert (tmp_path / "sprung").exists() != open_to_all  # in a private folder the trap works, so this tests something
     assert (after == before) == open_to_all
+
+
+def test_two_processes_that_write_code_for_other_types_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both call their file alike: the index of one and the code of the other are no kernel, and are written again."""
+    one, other = (_CheckedFile(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    write = one._save_data
+    monkeypatch.setattr(other, "_load_index", dict)  # it had read the index before
+    monkeypatch.setattr(one, "_save_data", lambda *given: (other.save("i8", "code of i8"), write(*given)))
+    one.save("u1", "code of u1")
+    monkeypatch.undo()
+    assert [one.load(types) for types in ("u1", "i8")] == [None, None]
+    for types in ("u1", "i8"):
+        one.save(types, f"code of {types}")
+    assert [other.load(types) for types in ("u1", "i8")] == ["code of u1", "code of i8"]
 
 
 def test_no_folder_to_write_to(package: Path, tmp_path: Path) -> None:

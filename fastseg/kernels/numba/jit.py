@@ -101,7 +101,17 @@ def _source_stamp() -> str:
 
 
 class _CheckedFile(IndexDataCacheFile):
-    """Cached machine code with a checksum before it: code that one bit was lost of would kill the process."""
+    """Cached machine code with a checksum before it: code that one bit was lost of would kill the process.
+
+    With it stands for which types it is: of two processes that write at once, the index may be one's and the code the other's.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        super().save(key, (key, data))
+
+    def load(self, key: Any) -> Any:
+        found = super().load(key)
+        return found[1] if found is not None and found[0] == key else None
 
     def _save_data(self, name: str, data: Any) -> None:
         content = self._dump(data)
