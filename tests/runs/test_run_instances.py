@@ -146,8 +146,15 @@ def test_comparison(two: Any, tmp_path: Path) -> None:
     assert compare_runs(one, one).alike
     unlike = fastseg.evaluate_folder(*two[:2], instances=["2"], match="iou>0.3", metrics=["dice"])
     assert list(compare_runs(one, unlike).metrics) == ["dice"]
-    with pytest.raises(ValueError, match="'pq' is of instances, which both runs must have matched in the same way"):
+    with pytest.raises(
+        ValueError, match=r"'pq' is of instances, .* found match iou > 0.5, greedy and iou > 0.3, greedy"
+    ):
         compare_runs(one, unlike, metrics="pq")
+    as_said = fastseg.evaluate_folder(two[0], two[2], instances=["2"], match="IoU > 0.50", metrics=["dice"])
+    assert compare_runs(one, as_said, metrics="pq").metrics["panoptic_quality"][1].n == CASES
+    without = fastseg.evaluate_folder(*two[:2], metrics=["dice"])
+    with pytest.raises(ValueError, match="matched in the same way; found none in one of them"):
+        compare_runs(one, without, metrics="pq")
     assert "detection_f1 (higher is better)" in str(found)
     assert found.to_csv().count("detection_f1") == 2
     assert str(found).count("(background left out)") == 1  # of the mean over classes, not of that over regions

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastseg.metrics.arithmetic import nan_mean
 from fastseg.metrics.choice import of_surfaces
+from fastseg.metrics.instances import convention_of, rule_of
 from fastseg.runs.results.classes import ReportedClass
 from fastseg.runs.results.instances import InstanceMetric, InstanceNumbers, instance_metric
 from fastseg.runs.results.numbers import RunNumbers
@@ -87,8 +89,7 @@ def compared_instances(
     if found and not alike:
         first = next(iter(found))
         raise ValueError(
-            f"metrics: {first!r} is of instances, which both runs must have matched in the same way; "
-            f"found {how[0]} and {how[1]}"
+            f"metrics: {first!r} is of instances, which both runs must have matched in the same way; found {_unlike(*how)}"
         )
     for name, entry in found.items():
         if entry.name in SURFACES_OF_INSTANCES and entry.name not in surfaces:
@@ -103,7 +104,31 @@ def matched_alike(a: InstanceSettings | None, b: InstanceSettings | None) -> boo
     """Tell whether two runs have matched instances by the same rule, whatever they measured of their surfaces."""
     if a is None or b is None:
         return a is b
-    return replace(a, surfaces=None) == replace(b, surfaces=None)
+    return _meaning(a) == _meaning(b)
+
+
+def _meaning(settings: InstanceSettings) -> dict[str, Any]:
+    """Return which instances are matched, and when, however it was said."""
+    known = convention_of(settings.convention)
+    dilation = known.dilation if settings.dilation is None else settings.dilation
+    return {
+        "instances": settings.regions,
+        "convention": known.name,
+        "match": rule_of(known, *settings.rule).in_words,
+        "objective": rule_of(known, *settings.rule).objective,
+        "connectivity": settings.connectivity,
+        "dilation": dilation,
+        "min_voxels": settings.min_voxels,
+        "min_ml": settings.min_ml or 0,
+    }
+
+
+def _unlike(a: InstanceSettings | None, b: InstanceSettings | None) -> str:
+    """Return in which settings two runs have matched otherwise."""
+    if a is None or b is None:
+        return "none in one of them" if a is not b else "none"
+    one, other = _meaning(a), _meaning(b)
+    return ", ".join(f"{name} {one[name]} and {other[name]}" for name in one if one[name] != other[name])
 
 
 def _known(name: str) -> InstanceMetric:
