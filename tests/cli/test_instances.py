@@ -137,7 +137,9 @@ def test_a_run_tells_of_its_instances(capsys: Any, monkeypatch: Any, tmp_path: P
     del found["instances"], found["settings"]["instances"]
     own = found["cases"][0].pop("instances")
     assert own == {"1": {"tp": wanted.tp, "fp": wanted.fp, "fn": wanted.fn, "iou": pytest.approx(wanted.tally.iou.sum()),
-                         "dice": pytest.approx(wanted.tally.dice.sum())}}  # fmt: skip
+                         "dice": pytest.approx(wanted.tally.dice.sum()),
+                         "totals": {"false_positive_ml": None, "false_negative_ml": None, "volume_difference_ml": None,
+                                    "count_difference": wanted.count_difference}}}  # fmt: skip
     assert found == plain
     for name in ("cases.csv", "classes.csv"):
         lines, own = (out / name).read_text("utf-8").splitlines(), before.pop(name).decode().splitlines()

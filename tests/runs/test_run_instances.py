@@ -81,14 +81,15 @@ def test_numbers_of_instances_are_rows_of_the_tables(two: Any, tmp_path: Path) -
     assert found is not None
     single = fastseg.evaluate_folder(*two[:2], instances=2, metrics=["dice"]).instances
     assert single is not None
-    assert single.sums.tolist() == found.sums[:, 1:].tolist()
+    np.testing.assert_array_equal(single.sums, found.sums[:, 1:])
     cases = {(row["case"], row["class"], row["metric"]): row for row in table(out / "cases.csv")}
     assert len(cases) == CASES * (2 + 2 * len(INSTANCE_METRICS))
     for name in INSTANCE_METRICS:
         for n, value in enumerate(found.values(name)[:, 1]):
             row, there = cases[str(n), "2", name], not np.isnan(value)
             assert row["label"] == "2"
-            assert row["reason"] == ("" if there else "no instance in reference and prediction")
+            volume = "the volume of a voxel is not known" if name.endswith("_ml") else ""
+            assert row["reason"] == ("" if there else volume or "no instance in reference and prediction")
             assert float(row["value"] or "nan") == pytest.approx(value, nan_ok=True)
     assert cases["0", "any", "missed"]["label"] == "(1, 2)"
     assert cases["0", "any", "missed"]["value"] == f"{matched(two[:2], 0).fn}"
@@ -113,6 +114,34 @@ def test_numbers_of_instances_are_rows_of_the_tables(two: Any, tmp_path: Path) -
     one = fastseg.evaluate_folder(*two[:2], pattern=r"(?P<case>0)\.npy", instances="2", metrics=["dice"])
     assert [row.low for row in instance_summaries(one)] == pytest.approx([np.nan] * len(INSTANCE_METRICS), nan_ok=True)
     assert instance_summaries(fastseg.evaluate_folder(*two[:2])) == []
+
+
+def test_volumes_and_numbers_of_all_instances(two: Any, tmp_path: Path) -> None:
+    """Of each case those of its matching; of all cases their sum."""
+    for side in two[:2]:
+        (tmp_path / f"{side.name}-mm").mkdir()
+        for n in range(CASES):
+            image = nibabel.Nifti1Image(np.load(side / f"{n}.npy").astype(np.uint8), np.diag([2, 1, 1.5, 1]))
+            image.to_filename(tmp_path / f"{side.name}-mm" / f"{n}.nii.gz")
+    files, out = [tmp_path / f"{side.name}-mm" for side in two[:2]], tmp_path / "out"
+    gates = ["false_positive_ml=99", "2:false_negative_ml=0.01", "count_difference=100"]
+    run = fastseg.evaluate_folder(*files, out, instances=2, convention="autopet", gates=gates)
+    wanted = [matched(two[:2], n, convention="autopet", spacing=(2, 1, 1.5)) for n in range(CASES)]
+    again = Run.load(out)
+    for name in ("false_positive_ml", "false_negative_ml", "volume_difference_ml", "count_difference"):
+        values = [getattr(each, name) for each in wanted]
+        assert sum(values) > 0
+        for each in (run, again):
+            assert each.instances is not None
+            assert each.instances.values(name)[:, 0] == pytest.approx(values)
+            assert each.instances.scores("2")[name] == each.instances.mean(name) == pytest.approx(sum(values))
+        row = next(row for row in table(out / "classes.csv") if row["metric"] == name)
+        assert [float(row[key]) for key in ("mean", "pooled")] == pytest.approx([np.mean(values), sum(values)])
+    assert [each["passed"] for each in run.facts["gates"]] == [True, False, True]
+    better = compare_runs(run, run, metrics=["false_positive_ml"]).metrics["false_positive_ml"][0].better
+    assert better == "lower"
+    empty = [row for row in table(out / "cases.csv") if row["metric"] == "count_difference"]
+    assert [row["value"] for row in empty] == [f"{each.count_difference}" for each in wanted]
 
 
 def test_surfaces_and_instances_beside_each_other(two: Any) -> None:

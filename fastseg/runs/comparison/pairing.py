@@ -105,7 +105,7 @@ def _unlike_instances(a: RunNumbers, b: RunNumbers) -> bool:
         return False
     same = a.settings.instances == b.settings.instances
     one, other = (each.sums if same else each.sums[..., :5] for each in (a.instances, b.instances))
-    return not np.array_equal(one, other)
+    return not np.array_equal(one, other, equal_nan=True)  # volumes may not be known
 
 
 def _check_references(a: RunNumbers, b: RunNumbers, labels: Ints) -> None:

@@ -179,8 +179,9 @@ def _instance_lines(run: RunNumbers) -> list[list[tuple[str, str]]]:
         for k, region in enumerate(classes):
             for name, entry in found.metrics.items():
                 value = values[name][place, k]
-                cell = f"{value:.0f}" if entry.counts else number_cell(value)
-                reason = "" if cell else why_no_instance(*sums[k, :3])
+                cell = f"{value:.0f}" if entry.counts and value == value else number_cell(value)
+                unknown = "the volume of a voxel is not known" if entry.total else ""
+                reason = "" if cell else unknown or why_no_instance(*sums[k, :3])
                 line = csv_row([text_cell(region.name), label_cell(region.key), name, cell, reason])[:-1]
                 own.append((line, entry.unit))
         lines.append(own)

@@ -18,6 +18,7 @@ from fastseg.metrics.instances import METRICS, Tally, convention_of, mean_with_l
 from fastseg.runs.scoring.instance_metrics import (
     INSTANCE_METRICS,
     SURFACES_OF_INSTANCES,
+    TOTALS,
     InstanceMetric,
     instance_metric,
 )
@@ -71,25 +72,28 @@ class InstanceNumbers:
 
     @cached_property
     def sums(self) -> Floats:
-        """What is counted of each case and region, (N, R, 5 + S): found, invented, missed, and the sums of IoU and Dice.
+        """What is counted of each case and region, (N, R, 9 + S): found, invented, missed, and the sums of IoU and Dice.
 
-        Behind them are the sums of what was measured of surfaces, in the order of `metrics`.
+        Behind them are `TOTALS`, and the sums of what was measured of surfaces, in the order of `metrics`.
         """
         columns = [each.column for each in self.metrics.values() if each.column]
-        width = len(_COUNTED) + len(columns)
+        width = len(_COUNTED) + len(TOTALS) + len(columns)
         found = [
-            [[*(getattr(own, each) for each in _COUNTED), *(own.surfaces[each] for each in columns)]
+            [[*(getattr(own, each) for each in _COUNTED), *(own.totals.get(each, math.nan) for each in TOTALS),
+              *(own.surfaces[each] for each in columns)]
              if (own := record.instances.get(name)) is not None else [0.0] * width for name in self.regions]
             for record in self.records
         ]  # fmt: skip
         return np.array(found, np.float64).reshape(len(self.records), len(self.regions), width)
 
     def of_sums(self, metric: str, sums: Floats) -> Floats:
-        """Return a metric of sums as `sums` has them, (…, 5 + S): (…), as the convention has it where there is no instance."""
+        """Return a metric of sums as `sums` has them, (…, 9 + S): (…), as the convention has it where there is no instance."""
         entry = self._entry(metric)
         known, tally = convention_of(self.settings.convention), self._tally(sums)
+        if entry.total:
+            return np.asarray(sums[..., len(_COUNTED) + TOTALS.index(entry.name)])
         if entry.of is None:
-            place = len(_COUNTED) + self._of_surfaces.index(entry.name)
+            place = len(_COUNTED) + len(TOTALS) + self._of_surfaces.index(entry.name)
             values = mean_with_lost(sums[..., place], tally.tp, tally.fp + tally.fn, self._missed(entry))
             return np.where(tally.any, values, known.nothing_of(entry.better))
         values = np.asarray(entry.of(tally), np.float64)
@@ -127,9 +131,9 @@ class InstanceNumbers:
         return self.of_sums(metric, self.sums.sum(0))
 
     def mean(self, metric: str) -> float:
-        """Return the mean over regions of what `pooled` has; of counts the sum."""
+        """Return the mean over regions of what `pooled` has; of counts and totals the sum."""
         values, entry = self.pooled(metric), self._entry(metric)
-        return float(values.sum() if entry.counts else nan_mean(values, 0))
+        return float(values.sum() if entry.counts or entry.total else nan_mean(values, 0))
 
     def scores(self, region: str) -> dict[str, Any]:
         """Return the numbers of a region, of the instances of all cases together."""
@@ -138,7 +142,7 @@ class InstanceNumbers:
         tally, counts = self._tally(sums[None]), {name: int(sums[k]) for k, name in enumerate(("tp", "fp", "fn"))}
         known = convention_of(self.settings.convention)
         values = {name: float(of(tally)[0]) if tally.any[0] else known.nothing for name, of in METRICS.items()}
-        values |= {name: float(self.of_sums(name, sums)) for name in self._of_surfaces}
+        values |= {name: float(self.of_sums(name, sums)) for name in (*TOTALS, *self._of_surfaces)}
         return {"cases": int(self.known[:, place].sum()), **counts, **values}
 
     @property
@@ -173,7 +177,7 @@ class InstanceNumbers:
         for region in self.regions:
             found = self.scores(region)
             counts = {"cases": found["cases"], "matched": found["tp"], "missed": found["fn"], "invented": found["fp"]}
-            scores[region] = counts | {name: found[name] for name in (*METRICS, *self._of_surfaces)}
+            scores[region] = counts | {name: found[name] for name in (*METRICS, *TOTALS, *self._of_surfaces)}
         return {
             "rule": rule,
             "regions": {name: list(members) for name, members in self.regions.items()},

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from fastseg.metrics.instances import COLUMNS, InstanceMatching
 from fastseg.metrics.surfaces import hd95, normalized_surface_dice
-from fastseg.runs.scoring.instance_metrics import SURFACES_OF_INSTANCES
+from fastseg.runs.scoring.instance_metrics import SURFACES_OF_INSTANCES, TOTALS
 from fastseg.runs.scoring.settings import InstanceSurfaces
 
 __all__ = ["ROW", "CaseInstances"]
@@ -33,6 +33,8 @@ class CaseInstances:
         were measured each pair that matches has these of what was found, which may be of several pairs.
     surfaces : dict of str to float
         Where they were measured the sums over what was found of "hd95_mm" and "nsd".
+    totals : dict of str to float
+        Volumes and numbers of all instances, those of `TOTALS`; NaN in millilitres where the volume of a voxel is not known.
     """
 
     tp: int
@@ -42,6 +44,7 @@ class CaseInstances:
     dice: float
     rows: tuple[dict[str, Any], ...] | None = None
     surfaces: Mapping[str, float] = field(default_factory=dict)
+    totals: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, matching: InstanceMatching, how: InstanceSurfaces | None = None, region: str = "") -> Self:
@@ -60,18 +63,21 @@ class CaseInstances:
             rows.append({**{name: row[name] for name in ROW}, **of})
         sums = float(tally.iou.sum()), float(tally.dice.sum())
         surfaces = {name: math.fsum(values) for name, values in measured.items()}
-        return cls(matching.tp, matching.fp, matching.fn, *sums, tuple(rows), surfaces)
+        totals = {name: float(getattr(matching, name)) for name in TOTALS}
+        return cls(matching.tp, matching.fp, matching.fn, *sums, tuple(rows), surfaces, totals)
 
     @classmethod
     def of_nothing(cls, how: InstanceSurfaces | None) -> Self:
         """Return what is kept where there is no instance on either side."""
         columns = () if how is None else [SURFACES_OF_INSTANCES[name].column for name in how.metrics]
-        return cls(0, 0, 0, 0.0, 0.0, (), dict.fromkeys(columns, 0.0))
+        return cls(0, 0, 0, 0.0, 0.0, (), dict.fromkeys(columns, 0.0), dict.fromkeys(TOTALS, 0.0))
 
     def to_dict(self, rows: bool = True) -> dict[str, Any]:
         """Return it as JSON can hold it, with its rows or without."""
-        plain: dict[str, Any] = {name: value for name, value in vars(self).items() if name not in ("rows", "surfaces")}
+        others = ("rows", "surfaces", "totals")
+        plain: dict[str, Any] = {name: value for name, value in vars(self).items() if name not in others}
         plain |= {"surfaces": dict(self.surfaces)} if self.surfaces else {}
+        plain["totals"] = {name: None if math.isnan(value) else value for name, value in self.totals.items()}
         return plain | {"rows": list(self.rows)} if rows and self.rows is not None else plain
 
     @classmethod
@@ -80,8 +86,9 @@ class CaseInstances:
         rows = plain.get("rows")
         tp, fp, fn = (int(plain[name]) for name in ("tp", "fp", "fn"))
         surfaces = {str(name): float(value) for name, value in plain.get("surfaces", {}).items()}
+        totals = {str(n): math.nan if each is None else float(each) for n, each in plain.get("totals", {}).items()}
         own = None if rows is None else tuple(rows)
-        return cls(tp, fp, fn, float(plain["iou"]), float(plain["dice"]), own, surfaces)
+        return cls(tp, fp, fn, float(plain["iou"]), float(plain["dice"]), own, surfaces, totals)
 
 
 def _measured(matching: InstanceMatching, how: InstanceSurfaces, region: str) -> dict[str, list[float]]:

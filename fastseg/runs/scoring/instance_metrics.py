@@ -14,6 +14,7 @@ from fastseg.metrics.instances import METRICS, Tally
 __all__ = [
     "INSTANCE_METRICS",
     "SURFACES_OF_INSTANCES",
+    "TOTALS",
     "InstanceMetric",
     "instance_metric",
     "of_instances",
@@ -26,11 +27,13 @@ class InstanceMetric:
 
     name: str
     of: Callable[[Tally], npt.NDArray[Any]] | None
-    """None of those of surfaces, which are the mean of what was measured."""
+    """None of those of surfaces, which are the mean of what was measured, and of totals."""
     better: Literal["higher", "lower"] = "higher"
     range: tuple[float, float] = (0.0, 1.0)
     counts: bool = False
     """Whether it is a number of instances: over regions its sum is told, and no mean."""
+    total: bool = False
+    """Whether it is a number of each case, as `fastseg.InstanceMatching` has it; of several its sum is told."""
     penalty: bool = False
     """Of surfaces: whether what was missed or invented has the penalty of the run; else 0."""
     unit: str = ""
@@ -58,6 +61,13 @@ INSTANCE_METRICS: dict[str, InstanceMetric] = {
         InstanceMetric("missed", lambda tally: tally.fn, "lower", (0.0, math.inf), counts=True),
         InstanceMetric("invented", lambda tally: tally.fp, "lower", (0.0, math.inf), counts=True),
     )
+}
+
+#: Volumes and numbers of all instances of a case, as autoPET and ISLES have them, by the names of `fastseg.InstanceMatching`.
+TOTALS = ("false_positive_ml", "false_negative_ml", "volume_difference_ml", "count_difference")
+INSTANCE_METRICS |= {
+    name: InstanceMetric(name, None, "lower", (0.0, math.inf), counts=name == "count_difference", total=True)
+    for name in TOTALS
 }
 
 #: Those of surfaces, which are measured where they are named.
