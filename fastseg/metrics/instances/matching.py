@@ -186,7 +186,7 @@ class InstanceMatching(ClassMeans):
         return METRICS[one_of(metric, "metric", tuple(METRICS))](self.tally)
 
     def of_cases(self, metric: str) -> Floats:
-        """Return a metric of each case, (N,): the mean over the classes that it has an instance of.
+        """Return a metric of each case, (N,): the mean over the classes that it has an instance of; of none as of a matching.
 
         Parameters
         ----------
@@ -196,7 +196,8 @@ class InstanceMatching(ClassMeans):
         of_class = METRICS[one_of(metric, "metric", tuple(METRICS))]
         tallies = tally_of(self.graph, self.edges, self.rule, self.convention, by_case=True)
         shape = self.graph.cases, len(self.classes)
-        return nan_mean(of_class(tallies).reshape(shape), 1)
+        found = nan_mean(of_class(tallies).reshape(shape), 1)
+        return np.where(tallies.any.reshape(shape).any(1), found, self.convention.nothing)
 
     def mean(self, metric: str, classes: Sequence[int] | None = None) -> float:
         """Return the mean of a metric over classes, such as those of things; of all that have an instance where it is None."""

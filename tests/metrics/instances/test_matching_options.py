@@ -43,3 +43,13 @@ def test_names_with_spaces_and_hyphens() -> None:
     found = match_instances(true, pred, 0.2, criterion="Intersection over Reference", matching="many-to-one")
     wanted = match_instances(true, pred, 0.2, criterion="intersection_over_reference", matching="many_to_one")
     assert (found.rule, found.edges.tolist()) == (wanted.rule, wanted.edges.tolist())
+
+
+@pytest.mark.parametrize("convention", ["isles", "brats", "monai", "stardist", "fastseg"])
+def test_a_case_of_nothing_is_worth_what_it_is_alone(convention: str) -> None:
+    true, pred = np.zeros((2, 3, 6, 6), np.uint8)
+    true[0, 1:4, 1:4] = pred[0, 1:4, 2:4] = pred[2, 0, 0] = 1
+    together = match_instances(true, pred, sample_axis=0, connectivity=8, convention=convention)
+    alone = [match_instances(t, p, connectivity=8, convention=convention) for t, p in zip(true, pred, strict=True)]
+    for metric in ("f1", "panoptic_quality", "instance_dice"):
+        assert together.of_cases(metric) == pytest.approx([each.mean(metric) for each in alone], nan_ok=True)
