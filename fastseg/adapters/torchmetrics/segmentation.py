@@ -170,7 +170,8 @@ class _Dice(_Rows):
 
     def _view(self, name: str) -> Any:
         hits, true, pred = self._sums()
-        if not len(hits):
+        state = getattr(self, self._state)
+        if not len(state if isinstance(state, list) else hits):  # a batch of no samples is one
             return []
         return {"numerator": 2 * hits, "denominator": true + pred, "support": true}[name]
 

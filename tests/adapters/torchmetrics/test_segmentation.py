@@ -100,6 +100,16 @@ def test_what_is_common_is_counted_here(function: str, name: str, kind: str, mon
         assert_same_life(*both(name), options, [given, given], "forward")
 
 
+@pytest.mark.parametrize(("_", "name"), NAMES)
+def test_a_batch_of_no_samples_is_one(_: str, name: str) -> None:
+    import torch
+
+    theirs, ours = (each(num_classes=3) for each in both(name))
+    for metric in (theirs, ours):
+        metric.update(*[torch.zeros((0, 3, 4, 4), dtype=torch.long)] * 2)
+    torch.testing.assert_close(ours.compute(), theirs.compute(), equal_nan=True)
+
+
 def test_micro_warns_once() -> None:
     import torch
 
