@@ -100,8 +100,8 @@ def test_what_is_common_is_counted_here(function: str, name: str, kind: str, mon
         assert_same_life(*both(name), options, [given, given], "forward")
 
 
-@pytest.mark.parametrize(("_", "name"), NAMES)
-def test_a_batch_of_no_samples_is_one(_: str, name: str) -> None:
+@pytest.mark.parametrize("name", ["DiceScore", "MeanIoU"])
+def test_a_batch_of_no_samples_is_one(name: str) -> None:
     import torch
 
     theirs, ours = (each(num_classes=3) for each in both(name))
