@@ -57,7 +57,8 @@ class Nvidia:
             self._call(cuda.cuInit(0))
         except Exception as error:  # no driver, or none that this version of the bindings knows
             raise NoDevice(
-                f"arrays on a GPU need NVIDIA's driver, which cannot be used here: {error}; update it, or pass .cpu() arrays"
+                "arrays on a GPU need NVIDIA's driver: install or update it, or pass arrays in the memory of the CPU "
+                f"({' '.join(str(error).split()).rstrip('.')})"
             ) from error
         self._contexts: dict[int, Any] = {}
         self._limits: dict[int, Limits] = {}
