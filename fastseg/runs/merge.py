@@ -129,8 +129,9 @@ def _differences(found: Mapping[str, RunNumbers]) -> list[str]:
     if not found:
         return []
     problems: list[str] = []
-    (first, reference), *others = found.items()
-    for folder, run in others:
+    first = _usual(found)
+    reference = found[first]
+    for folder, run in found.items():
         for what, mine, theirs in _compared(reference, run):
             if mine != theirs:
                 problems.append(f"{shown(folder)}: {what} {theirs!r}, and {mine!r} in {shown(first)}")
@@ -142,6 +143,13 @@ def _differences(found: Mapping[str, RunNumbers]) -> list[str]:
         f"shard {number}/{of}: {len(each)} times, in {', '.join(each)}" for number, each in there.items() if each[1:]
     ]
     return problems + [f"shard {number}/{of}: missing" for number in range(1, of + 1) if number not in there]
+
+
+def _usual(found: Mapping[str, RunNumbers]) -> str:
+    """Return the first shard that is as most of them are, so that what differs is said of the few that do."""
+    kinds = {folder: repr(_compared(run, run)) for folder, run in found.items()}
+    times = Counter(kinds.values())
+    return max(kinds, key=lambda folder: times[kinds[folder]])
 
 
 def _compared(one: RunNumbers, other: RunNumbers) -> list[tuple[str, Any, Any]]:

@@ -107,6 +107,14 @@ def test_all_that_is_wrong_with_shards_is_listed(two: Any, tmp_path: Path) -> No
         assert expected in text, expected
 
 
+def test_what_differs_is_said_of_the_one_that_does_also_where_it_is_the_first(two: Any, tmp_path: Path) -> None:
+    first, *others = shards(two, tmp_path / "out", 3)
+    fastseg.evaluate_folder(*two, first, shard=(1, 3), ignore=[2])
+    with pytest.raises(CasesError) as found:
+        fastseg.merge_runs([first, *others])
+    assert found.value.problems == [f"{first}: ignore [2], and [] in {others[0]}"]
+
+
 def test_cases_that_came_later_are_found(two: Any, tmp_path: Path) -> None:
     first, second = shards(two, tmp_path / "out", 2)
     for folder in two:
