@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import re
@@ -27,6 +28,7 @@ __all__ = [
     "called",
     "file_system",
     "files_below",
+    "in_ranges",
     "local_copy",
     "stored_at",
     "unreadable",
@@ -143,6 +145,25 @@ def _stored(system: Any, path: str, facts: dict[str, Any]) -> Stored:
     names = {name.lower().replace("_", "").replace("-", ""): value for name, value in facts.items()}
     marks = [f"{name} {names[name]}" for name in ("etag", "lastmodified", "mtime", "created") if names.get(name)]
     return Stored(system, path, facts.get("size"), "; ".join(marks) or None)
+
+
+def in_ranges(system: Any) -> Any:
+    """Return a file system of web addresses that gives the range of a file which is asked for, also where all of it comes.
+
+    fsspec takes what comes for the range, but servers need not know ranges, and simple ones do not.
+    """
+    return _in_ranges(type(system))(*system.storage_args, **system.storage_options)
+
+
+@functools.cache
+def _in_ranges(kind: Any) -> Any:
+    class InRanges(kind):  # type: ignore[misc]
+        async def _cat_file(self, url: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
+            found: bytes = await super()._cat_file(url, start=start, end=end, **options)
+            asked = -start if start is not None and start < 0 else None if end is None else end - (start or 0)
+            return found if asked is None or len(found) <= asked else found[start:end]
+
+    return InRanges
 
 
 class _Copies:

@@ -80,6 +80,24 @@ class Cut(Quiet):
         outputfile.write(source.read()[:500])
 
 
+class Ranged(Quiet):
+    """Sends the range that was asked for, as most do."""
+
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range")
+        path = Path(self.translate_path(self.path))
+        if asked is None or not path.is_file():
+            super().do_GET()
+            return
+        content = path.read_bytes()
+        first, _, last = asked.removeprefix("bytes=").partition("-")
+        part = content[int(first) : int(last) + 1 if last else None] if first else content[-int(last) :]
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(part)))
+        self.end_headers()
+        self.wfile.write(part)
+
+
 @pytest.fixture(params=[Quiet])
 def web(folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(request.param, directory=str(folder)))
@@ -140,6 +158,11 @@ def test_web_addresses(web: str, spooled: Path) -> None:
     assert fastseg.count_files(f"{web}/v2.zarr", f"{web}/pred.npy?Signature=secret", num_classes=3) == COUNTS
     assert fastseg.count_files(f"{web}/v3.zarr", f"{web}/group.zarr::masks/left", num_classes=3) == COUNTS
     assert not list(spooled.iterdir())
+
+
+@pytest.mark.parametrize("web", [Quiet, Closed, Ranged], indirect=True)
+def test_shards_at_web_addresses_also_of_servers_that_send_whole_files(web: str) -> None:
+    assert fastseg.count_files(f"{web}/v3.zarr", f"{web}/sharded.zarr", num_classes=3) == COUNTS
 
 
 def test_scores_say_urls_without_credentials(web: str) -> None:

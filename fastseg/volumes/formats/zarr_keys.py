@@ -11,7 +11,7 @@ from typing import Any
 from fastseg.volumes.bytes import ByteSource
 from fastseg.volumes.errors import VolumeError
 from fastseg.volumes.paths import Url
-from fastseg.volumes.remote import absent, file_system, files_below, unreadable
+from fastseg.volumes.remote import absent, file_system, files_below, in_ranges, unreadable
 
 DOCUMENTS = ("zarr.json", ".zarray", ".zgroup")
 DOCUMENT_BYTES = 64 << 20  # consolidated metadata of thousands of arrays stay far below
@@ -129,9 +129,12 @@ class Remote(Folder):
     def store(self, library: Any) -> Any:
         """Open it as a store of the library's."""
         try:
-            return library.storage.FsspecStore.from_url(self._url.full.rstrip("/"), read_only=True)
+            store = library.storage.FsspecStore.from_url(self._url.full.rstrip("/"), read_only=True)
+            if self._url.lower().startswith("http"):
+                store.fs = in_ranges(store.fs)
         except Exception as error:  # each file system raises its own kinds
             raise unreadable(self._url, error) from None
+        return store
 
     def has(self, key: str) -> bool:
         """Say whether something is stored at a key."""
