@@ -152,7 +152,8 @@ def in_ranges(system: Any) -> Any:
 
     fsspec takes what comes for the range, but servers need not know ranges, and simple ones do not.
     """
-    return _in_ranges(type(system))(*system.storage_args, **system.storage_options)
+    kind: Any = type(system)
+    return _in_ranges(kind)(*system.storage_args, **system.storage_options)
 
 
 @functools.cache
