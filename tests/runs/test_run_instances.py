@@ -140,6 +140,10 @@ def test_volumes_and_numbers_of_all_instances(two: Any, tmp_path: Path) -> None:
     assert [each["passed"] for each in run.facts["gates"]] == [True, False, True]
     better = compare_runs(run, run, metrics=["false_positive_ml"]).metrics["false_positive_ml"][0].better
     assert better == "lower"
+    unknown = fastseg.evaluate_folder(
+        *two[:2], instances=2, gates=["false_negative_ml=0"]
+    )  # of files without a spacing
+    assert "false_negative_ml is undefined, the volume of a voxel is not known" in unknown.facts["gates"][0]["message"]
     empty = [row for row in table(out / "cases.csv") if row["metric"] == "count_difference"]
     assert [row["value"] for row in empty] == [f"{each.count_difference}" for each in wanted]
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from fastseg.metrics.choice import known_metric
 from fastseg.runs.results.numbers import RunNumbers
-from fastseg.runs.results.reasons import why_no_instance, why_no_mean, why_not_scored
+from fastseg.runs.results.reasons import NO_VOLUME, why_no_instance, why_no_mean, why_not_scored
 
 if TYPE_CHECKING:
     from fastseg.runs.results.statistics import Summary
@@ -180,8 +180,7 @@ def _instance_lines(run: RunNumbers) -> list[list[tuple[str, str]]]:
             for name, entry in found.metrics.items():
                 value = values[name][place, k]
                 cell = f"{value:.0f}" if entry.counts and value == value else number_cell(value)
-                unknown = "the volume of a voxel is not known" if entry.total else ""
-                reason = "" if cell else unknown or why_no_instance(*sums[k, :3])
+                reason = "" if cell else NO_VOLUME if entry.total else why_no_instance(*sums[k, :3])
                 line = csv_row([text_cell(region.name), label_cell(region.key), name, cell, reason])[:-1]
                 own.append((line, entry.unit))
         lines.append(own)

@@ -20,7 +20,7 @@ from fastseg.metrics.choice import known_metric, of_partitions, of_surfaces, sur
 from fastseg.metrics.pair_numbers import PAIR_NUMBERS
 from fastseg.runs.cases.find import Case
 from fastseg.runs.results.classes import class_place
-from fastseg.runs.results.instance_gates import instance_number, is_of_instances, wrong_instance_gate
+from fastseg.runs.results.instance_gates import instance_number, is_of_instances, why_undefined, wrong_instance_gate
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.results.reasons import why_no_mean, why_not_scored
 from fastseg.runs.scoring.case import takes_scores
@@ -276,7 +276,7 @@ def _checked(run: RunNumbers, gate: Gate) -> GateResult:
     elif is_of_instances(gate.metric):
         value = instance_number(run, gate.metric, gate.class_name)
         if math.isnan(value):
-            wrong = wrong_instance_gate(gate.metric, gate.class_name, run.settings) or "there is no instance"
+            wrong = wrong_instance_gate(gate.metric, gate.class_name, run.settings) or why_undefined(gate.metric)
             return GateResult(
                 gate, value, False, f"{gate.metric}{whose} is undefined, {wrong}; {wanted} {gate.bound:g}"
             )

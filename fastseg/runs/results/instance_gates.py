@@ -6,10 +6,11 @@ import math
 
 from fastseg.runs.results.classes import ReportedClass, class_place
 from fastseg.runs.results.numbers import RunNumbers
+from fastseg.runs.results.reasons import NO_VOLUME
 from fastseg.runs.scoring.instance_metrics import SURFACES_OF_INSTANCES, instance_metric
 from fastseg.runs.scoring.settings import Settings
 
-__all__ = ["instance_number", "is_of_instances", "wrong_instance_gate"]
+__all__ = ["instance_number", "is_of_instances", "why_undefined", "wrong_instance_gate"]
 
 
 def wrong_instance_gate(metric: str, class_name: str | None, settings: Settings) -> str:
@@ -42,6 +43,11 @@ def instance_number(run: RunNumbers, metric: str, class_name: str | None) -> flo
 def is_of_instances(metric: str) -> bool:
     """Tell whether a name is that of a metric of instances."""
     return instance_metric(metric) is not None
+
+
+def why_undefined(metric: str) -> str:
+    """Return why a number of instances that a run has is undefined."""
+    return NO_VOLUME if (entry := instance_metric(metric)) is not None and entry.total else "there is no instance"
 
 
 def _classes(settings: Settings) -> list[ReportedClass]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from fastseg.runs.results.numbers import RunNumbers
 from fastseg.runs.scoring.records import CaseRecord
 
-__all__ = ["why_no_instance", "why_no_mean", "why_not_scored"]
+__all__ = ["NO_VOLUME", "why_no_instance", "why_no_mean", "why_not_scored"]
+
+#: Why there is no number in millilitres.
+NO_VOLUME = "the volume of a voxel is not known"
 
 
 def why_not_scored(record: CaseRecord) -> str | None:
