@@ -59,7 +59,7 @@ def match_pairs(
     Raises
     ------
     TypeError, ValueError
-        If an option is none, or an id has no class.
+        If an option is none, or an id has no class; if the convention grows lesions, as BraTS does.
 
     Examples
     --------
@@ -68,6 +68,11 @@ def match_pairs(
     0.6666666666666666
     """
     known = convention_of(convention)
+    if known.dilation:
+        raise ValueError(
+            f"convention: {known.name!r} grows lesions before they are matched, and pairs of ids are not of voxels; "
+            "match_instances takes masks"
+        )
     rule = rule_of(known, threshold, criterion, matching, strict, objective)
     graph = graph_of_pairs(pairs, known, true_classes, pred_classes, stuff, crowd, void, pred_void)
     graph = without_small(graph, integer(min_voxels, "min_voxels", least=0))

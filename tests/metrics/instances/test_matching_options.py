@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastseg import match_instances
+from fastseg import count_pairs, match_instances
+from fastseg.metrics.instances import match_pairs
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,13 @@ def test_names_with_spaces_and_hyphens() -> None:
     found = match_instances(true, pred, 0.2, criterion="Intersection over Reference", matching="many-to-one")
     wanted = match_instances(true, pred, 0.2, criterion="intersection_over_reference", matching="many_to_one")
     assert (found.rule, found.edges.tolist()) == (wanted.rule, wanted.edges.tolist())
+
+
+@pytest.mark.parametrize("convention", ["brats", "brats-met"])
+def test_pairs_cannot_be_grown(convention: str) -> None:
+    with pytest.raises(ValueError, match=f"convention: '{convention}' grows lesions before they are matched"):
+        match_pairs(count_pairs([0, 1], [0, 1]), convention=convention)
+    assert match_pairs(count_pairs([0, 1], [0, 1]), convention="autopet").tp == 1
 
 
 @pytest.mark.parametrize("convention", ["isles", "brats", "monai", "stardist", "fastseg"])
