@@ -223,6 +223,12 @@ class Cluster:
 
     def _record(self, case: Case, scored: _Scored) -> CaseRecord:
         """Return the record of a case with its own paths, and with what its worker lacks."""
+
+        def called(text: str) -> str:
+            for path in filter(None, (case.reference, case.prediction, case.roi)):
+                text = text.replace(_absolute(path) or path, path)
+            return text
+
         record, reason = scored.record, scored.record.reason
         unseen = [path for path in scored.unseen if _is_there(path)]
         if unseen:
@@ -230,10 +236,10 @@ class Cluster:
             there = f"not there on the worker {scored.worker}, though it is here"
             reason = f"{named(unseen[0])}: {there}: workers need the same {same}"
         elif reason is not None:
-            for path in filter(None, (case.reference, case.prediction, case.roi)):
-                reason = reason.replace(_absolute(path) or path, path)
+            reason = called(reason)
             if "pip install" in reason:
                 reason = f"{reason} (on the worker {scored.worker})"
+        record = replace(record, geometry=called(record.geometry), notes=tuple(map(called, record.notes)))
         return replace(record, **{role: getattr(case, role) for role in _ROLES}, reason=reason)
 
     def stop(self, error: BaseException) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
+import zarr
 from distributed import Client
 from support.cases_on_disk import contents, folders
 from support.clusters import first_time, kill_once, small_cluster, wait_for
@@ -65,7 +67,14 @@ def test_workers_open_urls_themselves(client: Client, two: Any, tmp_path: Path) 
 def test_paths_are_kept_as_they_were_given(client: Client, two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(two[0].parent)  # where the workers are not
     (two[1] / "case_02.nii.gz").write_bytes(b"no volume")
+    for folder in two:
+        (folder / "case_03.nii.gz").unlink()
+    zarr.create_array(two[0] / "case_03.zarr", shape=(20, 20), chunks=(10, 10), dtype="u1", fill_value=0)[:9] = 1
+    np.save(two[1] / "case_03.npy", np.ones((20, 20), np.uint8))
     expected = fastseg.evaluate_folder("gt", "pred")
+    assert expected.records[3].notes == (
+        "gt/case_03.zarr: 2 of 4 chunks are not stored: their voxels have the fill value 0",
+    )
     found = fastseg.evaluate_folder("gt", "pred", client=client)
     for one, other in zip(found.records, expected.records, strict=True):
         assert vars(one).keys() == vars(other).keys()
