@@ -42,6 +42,17 @@ def test_two_runs_at_once_in_one_folder(two: Any, tmp_path: Path, monkeypatch: A
     assert found
 
 
+def test_a_url_is_no_folder_of_this_name(two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    evaluate_folder(*two, "shard", shard=(1, 1))
+    wrong = "^output: expected a folder that this machine can write to, found the URL s3://bucket/out"
+    with pytest.raises(ValueError, match=wrong):
+        evaluate_folder(*two, "s3://bucket/out")
+    with pytest.raises(ValueError, match=wrong):
+        fastseg.merge_runs(["shard"], "s3://bucket/out")
+    assert not (tmp_path / "s3:").exists()
+
+
 def test_hostile_names(tmp_path: Path) -> None:
     gt, pred = folders(tmp_path, 1)
     for n, name in enumerate(["\x1b[31mred", "two\nlines", "=1+1", "日本", " x ", 'a"b,c', "\u202eabc"]):

@@ -22,6 +22,7 @@ from typing import Self
 
 from fastseg.runs.atomic import PARTS, write_atomically
 from fastseg.runs.scoring.records import CaseRecord
+from fastseg.volumes import is_url, named
 
 __all__ = ["Journal", "JournalError"]
 
@@ -57,9 +58,13 @@ class Journal:
     ------
     JournalError
         If the folder cannot be written, another process has the journal, or a file of that name is something else.
+    ValueError
+        If it is a URL, where nothing can be appended and locked.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, resume: bool = True) -> None:
+        if is_url(folder):
+            raise ValueError(f"output: expected a folder that this machine can write to, found the URL {named(folder)}")
         self.path = Path(folder) / NAME
         self._file = -1
         try:
