@@ -89,16 +89,20 @@ class Counts:
         return json.dumps(self.to_dict(), separators=(",", ":")).encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """Rebuild counts from `to_bytes`.
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> Self:
+        """Rebuild counts from `to_bytes`; anything will do that holds such bytes, as a `memoryview` does.
 
         Raises
         ------
+        TypeError
+            If the data are no bytes.
         ValueError
-            If the data are not JSON, or not of this statistic's format and version.
+            If they are not JSON, or not of this statistic's format and version.
         """
         try:
-            loaded = json.loads(data)
+            loaded = json.loads(data if isinstance(data, (bytes, str)) else memoryview(data).tobytes())
+        except TypeError:
+            raise TypeError(f"data: expected bytes, found {type(data).__name__}") from None
         except ValueError as error:
             raise ValueError(
                 f"data: expected counts written by {cls.__name__}.to_bytes, found no JSON: {error}"

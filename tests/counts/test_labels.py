@@ -278,7 +278,9 @@ def test_select_and_binary_helpers() -> None:
 def test_round_trips_are_exact(parts: list[Any]) -> None:
     (counts,) = parts
     text = json.dumps(counts.to_dict(), allow_nan=False)
-    for again in (type(counts).from_dict(json.loads(text)), type(counts).from_bytes(counts.to_bytes())):
+    data = counts.to_bytes()
+    bytes_of = [type(counts).from_bytes(each) for each in (data, bytearray(data), memoryview(data))]
+    for again in (type(counts).from_dict(json.loads(text)), *bytes_of):
         assert again == counts
         assert not any(array.flags.writeable for array in arrays_of(again))
     assert counts != LabelCounts.zeros(9)
@@ -291,6 +293,8 @@ def test_data_of_another_format_or_version_are_refused(kind: Any, other: Counts)
     for data in (other.to_dict(), {**own, "version": 2}, own, {}, [1], None):
         with pytest.raises(ValueError, match=f"data: expected format 'fastseg.{kind.__name__}', version 1; found"):
             kind.from_dict(data)
+    with pytest.raises(TypeError, match="^data: expected bytes, found int"):
+        kind.from_bytes(5)
     for text in (b"", b"{", b"\xff\xfe", b"not json"):
         with pytest.raises(ValueError, match=f"expected counts written by {kind.__name__}.to_bytes, found no JSON"):
             kind.from_bytes(text)
