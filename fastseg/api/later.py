@@ -35,6 +35,10 @@ def require_second(name: str, argument: str, second: Any, first: Any, *kinds: ty
     if type(first).__module__.startswith("fastseg.counts."):
         wanted = " or ".join(each.__name__ for each in kinds)
         raise TypeError(f"y_true: {name}() takes two arrays, or {wanted}; found {type(first).__name__}")
+    if type(first).__module__ == "dask.delayed":
+        wanted = " or ".join(each.__name__ for each in kinds)
+        how = f"{name}(counts.compute()), or dask.delayed(fastseg.{name})(counts)"
+        raise TypeError(f"y_true: {name}() takes two arrays, or {wanted}; found a Delayed of Dask: {how}")
     raise TypeError(
         f"{name}() missing a required argument: {argument!r} ({argument}: expected an array, found NoneType)"
     )

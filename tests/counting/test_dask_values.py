@@ -60,6 +60,15 @@ def test_what_is_delayed_is_no_array(value: Any) -> None:
         fastseg.dice(TRUE, value)
 
 
+def test_counts_that_are_delayed_are_no_counts_yet() -> None:
+    counts = fastseg.count_labels(TRUE_BLOCKS, PRED, compute=False)
+    with pytest.raises(
+        TypeError, match=r"^y_true: dice\(\) takes .* found a Delayed of Dask: .* dask.delayed\(fastseg.dice\)"
+    ):
+        fastseg.dice(counts)
+    np.testing.assert_array_equal(dask.delayed(fastseg.dice)(counts).compute()[0], fastseg.dice(TRUE, PRED))
+
+
 def test_tables_of_dask_are_not_loaded_whole() -> None:
     class Series:
         """As Dask's tables need pandas and more."""
