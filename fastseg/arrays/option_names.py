@@ -44,6 +44,7 @@ _ONE_THING = (
     ("ignore_index", "ignore"),
     ("include_background", "background"),
     ("warn", "note"),
+    ("client", "cluster", "scheduler", "dask_client"),
 )
 _METRIC = "metrics such as fastseg.dice have it, and those of fastseg.metrics, which take counts"
 _SUMS = "sum_scores, evaluate_scores and Evaluator(scores=True) have it, for probabilities or logits"

@@ -37,7 +37,8 @@ def check_client(client: Any) -> None:
     """
     library = sys.modules.get("distributed")
     if library is None or not isinstance(client, library.Client) or client.asynchronous:
-        raise TypeError(f"client: expected a distributed.Client (not an asynchronous one), found {client!r}")
+        example = "such as distributed.Client('tcp://host:8786')"
+        raise TypeError(f"client: expected a distributed.Client that is not asynchronous, {example}, found {client!r}")
     if client.status not in ("running", "connecting"):
         raise ValueError(f"client: expected one that is connected, found one that is {client.status}")
     # A function of Python's own, since none of fastseg's could be sent to a worker that has no fastseg.

@@ -333,8 +333,12 @@ def test_a_store_that_workers_do_not_see_is_said(client: Client, two: Any, tmp_p
 
 
 def test_clients_that_will_not_do(client: Client, two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TypeError, match="^client: expected a distributed.Client"):
+    with pytest.raises(
+        TypeError, match=r"^client: expected a distributed.Client .* such as distributed.Client\('tcp://host"
+    ):
         fastseg.evaluate_folder(*two, client="tcp://127.0.0.1:1")
+    with pytest.raises(TypeError, match="'cluster' .did you mean 'client'"):
+        fastseg.evaluate_folder(*two, cluster="local:2")
     with Client(client.scheduler.address) as closed:
         pass
     with pytest.raises(ValueError, match="^client: expected one that is connected, found one that is closed"):
