@@ -48,7 +48,7 @@ _WINDOW = 32
 _MOST_PLACES, _ARENA = 1 << 15, 1 << 17
 #: Levels of distances, which lead farther than offsets do.
 _MOST_LEVELS = 200
-#: How much nearer the best is, squared, when it is worth while to look with the masks of what is nearer than this one.
+#: How much nearer the best is, squared, when it is worth while to go on with the blocks of what is nearer than this one.
 _ANEW = 0.5
 
 
@@ -127,9 +127,7 @@ def near_words(
             own = (column * words + (inside >> 6) + 1) * pitch + row  # the word of the element's own bit
             away = at_z = other_z = at_y = dz = dx = np.int64(0)
             here = there = _ZERO
-            while (
-                True
-            ):  # planes by their distance, this one first; with the masks of what is nearer than the best so far
+            while True:  # plane by plane, this one first, through what is nearer than the best was
                 table = np.int64(tables[U(place)])
                 if table == 0:
                     table = blocks_nearer(best, levels, along_z, along_y, along_x, reach, arena, tables, known)
@@ -213,7 +211,7 @@ class Reach(NamedTuple):
     squares: Array
     """The squared distance of each place of `near_words`; infinite is the last."""
     levels: Array
-    """Up to the first, each distance has masks of its own; beyond, there are those of the next level."""
+    """Up to the first, each distance has blocks of its own; beyond, there are those of the next level."""
     beside: Array
     """The squares of the rows beside an element, from the farthest before it to the farthest after it, and 0."""
     step: float
@@ -240,14 +238,14 @@ def reach_of(along: list[Array], step: float, farthest: float) -> Reach:
 
 
 def _levels(along: list[Array], limit: float) -> Array:
-    """Return the squares at which distances share masks, each a tenth more: from where all masks would take much room."""
+    """Return the squares at which distances share blocks, each a tenth more: from where all would take much room."""
     steps = [float(np.sqrt(each[1])) if each.size > 1 else np.inf for each in along]
     alike = (1, 2, 6)[3 - len(set(steps))]  # how many offsets have one distance by symmetry
     farthest = min(limit, float(sum(each[-1] for each in along)))
     radius = float(np.sqrt(farthest))
     while True:
         z, y, x = (min(radius / step, MOST_OFFSETS) + 1 for step in steps)
-        if z * y * x / (2 * alike) * z * (2 * y + BLOCK_ROWS) / (BLOCK_ROWS // 2) <= _ARENA / 2:
+        if z * y * x / (2 * alike) * z * 2 * (2 * y + BLOCK_ROWS) / BLOCK_ROWS <= _ARENA / 2:  # two words a block
             break
         radius *= 0.9
     levels = radius * radius * 1.1 ** np.arange(_MOST_LEVELS)

@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from fastseg.kernels.numba.simd.building import fill, load
 from fastseg.kernels.numba.switch import DISABLED
 
 __all__ = [
@@ -41,18 +42,14 @@ _BYTE = ir.IntType(8).as_pointer()
 
 def _load_lanes(context: Any, builder: Any, array_type: Any, array: Any, start: Any) -> Any:
     """Load array[start : start + 64] as a vector of integers of the items' width, from any alignment."""
-    data = context.make_array(array_type)(context, builder, array).data
     width = context.get_abi_sizeof(context.get_value_type(array_type.dtype)) * 8
-    vector = ir.VectorType(ir.IntType(width), LANES)
-    pointer = builder.bitcast(builder.gep(data, [start]), vector.as_pointer())
-    return builder.load(pointer, align=1)
+    return load(context, builder, array_type, array, start, ir.VectorType(ir.IntType(width), LANES))
 
 
 def _load_floats(context: Any, builder: Any, array_type: Any, array: Any, start: Any) -> Any:
     """Load array[start : start + 64] of a float array as a vector of its own type."""
-    data = context.make_array(array_type)(context, builder, array).data
     vector = ir.VectorType(context.get_value_type(array_type.dtype), LANES)
-    return builder.load(builder.bitcast(builder.gep(data, [start]), vector.as_pointer()), align=1)
+    return load(context, builder, array_type, array, start, vector)
 
 
 def _prefetch(builder: Any, address: Any) -> None:
@@ -62,20 +59,13 @@ def _prefetch(builder: Any, address: Any) -> None:
     builder.call(prefetch, [address, ir.Constant(_I32, 0), ir.Constant(_I32, 3), ir.Constant(_I32, 1)])
 
 
-def _splat(builder: Any, vector_type: Any, value: Any) -> Any:
-    """Return a vector with `value` in every lane."""
-    undefined = ir.Constant(vector_type, ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
-
-
 @intrinsic
 def match_lanes(typingctx: Any, array: Any, start: Any, value: Any) -> Any:
     """Return a word whose bit i says whether array[start + i] has the same bits as value, for i in 0..63."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = _load_lanes(context, builder, signature.args[0], args[0], args[1])
-        value = _splat(builder, vector.type, builder.bitcast(args[2], vector.type.element))
+        value = fill(builder, vector.type, builder.bitcast(args[2], vector.type.element))
         return builder.bitcast(builder.icmp_unsigned("==", vector, value), _I64)
 
     return types.uint64(array, types.uint64, array.dtype), codegen
@@ -111,7 +101,7 @@ def uniform_lanes(typingctx: Any, array: Any, start: Any, value: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = _load_lanes(context, builder, signature.args[0], args[0], args[1])
-        difference = builder.xor(vector, _splat(builder, vector.type, builder.bitcast(args[2], vector.type.element)))
+        difference = builder.xor(vector, fill(builder, vector.type, builder.bitcast(args[2], vector.type.element)))
         undefined = ir.Constant(vector.type, ir.Undefined)
         count = LANES
         while count * vector.type.element.width > 512:  # fold halves, down to one register
@@ -149,8 +139,8 @@ def weight_lanes(typingctx: Any, array: Any, start: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = _load_floats(context, builder, signature.args[0], args[0], args[1])
         element = vector.type.element
-        zero = _splat(builder, vector.type, ir.Constant(element, 0.0))
-        infinity = _splat(builder, vector.type, ir.Constant(element, float("inf")))
+        zero = fill(builder, vector.type, ir.Constant(element, 0.0))
+        infinity = fill(builder, vector.type, ir.Constant(element, float("inf")))
         good = builder.and_(builder.fcmp_ordered(">=", vector, zero), builder.fcmp_ordered("<", vector, infinity))
         return builder.bitcast(good, _I64)
 
@@ -164,7 +154,7 @@ def sum_lanes(typingctx: Any, array: Any, start: Any, lanes: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = _load_floats(context, builder, signature.args[0], args[0], args[1])
         chosen = builder.bitcast(args[2], ir.VectorType(ir.IntType(1), LANES))
-        zero = _splat(builder, vector.type, ir.Constant(vector.type.element, 0.0))
+        zero = fill(builder, vector.type, ir.Constant(vector.type.element, 0.0))
         double = ir.DoubleType()
         total = builder.select(chosen, vector, zero)
         if vector.type.element != double:

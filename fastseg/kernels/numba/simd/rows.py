@@ -9,25 +9,13 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from fastseg.kernels.numba.simd.building import fill, load
 from fastseg.kernels.numba.switch import DISABLED
 
 __all__ = ["block_matches", "nearest_beside", "rows_beside", "rows_turned"]
 
 _I32, _I64, _BYTE = ir.IntType(32), ir.IntType(64), ir.IntType(8)
 _ROWS, _SQUARES = ir.VectorType(_I64, 8), ir.VectorType(ir.DoubleType(), 8)
-
-
-def _load(context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Any = _ROWS) -> Any:
-    """Return array[index : index + 8]."""
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.load(builder.bitcast(builder.gep(data, [index]), vector.as_pointer()), align=1)
-
-
-def _all(builder: Any, scalar: Any) -> Any:
-    """Return eight times a number."""
-    undefined = ir.Constant(ir.VectorType(scalar.type, 8), ir.Undefined)
-    first = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, 8), [0] * 8))
 
 
 def _of_each(builder: Any, name: str, *args: Any) -> Any:
@@ -58,8 +46,8 @@ def rows_turned(typingctx: Any, words: Any, start: Any, other: Any, turn: Any, c
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         words, start, other, turn, cuts = args
-        both = builder.or_(*(_load(context, builder, signature.args[0], words, each) for each in (start, other)))
-        return _byte(builder, _within(builder, _of_each(builder, "fshl", both, both, _all(builder, turn)), cuts))
+        both = builder.or_(*(load(context, builder, signature.args[0], words, each, _ROWS) for each in (start, other)))
+        return _byte(builder, _within(builder, _of_each(builder, "fshl", both, both, fill(builder, _ROWS, turn)), cuts))
 
     u64 = types.uint64
     return types.uint64(words, u64, u64, u64, u64), codegen
@@ -70,11 +58,14 @@ def _beside(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     words, start, other, pitch, shift = args[:5]
     low, high = (
         builder.or_(
-            *(_load(context, builder, signature.args[0], words, builder.add(each, step)) for each in (start, other))
+            *(
+                load(context, builder, signature.args[0], words, builder.add(each, step), _ROWS)
+                for each in (start, other)
+            )
         )
         for step in (ir.Constant(_I64, 0), pitch)
     )
-    return _of_each(builder, "fshr", high, low, _all(builder, shift))
+    return _of_each(builder, "fshr", high, low, fill(builder, _ROWS, shift))
 
 
 @intrinsic
@@ -104,16 +95,18 @@ def nearest_beside(
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         valid, above, squares, row, step = args[5:]
         found = _beside(context, builder, signature, args)
-        last, half = (_all(builder, ir.Constant(_I64, each)) for each in (31, 32))
+        last, half = (ir.Constant(_ROWS, [each] * 8) for each in (31, 32))
         ahead = _of_each(builder, "cttz", builder.lshr(found, half), ir.Constant(ir.IntType(1), 0))
-        low = builder.and_(found, _all(builder, ir.Constant(_I64, 0xFFFFFFFF)))
+        low = builder.and_(found, ir.Constant(_ROWS, [0xFFFFFFFF] * 8))
         back = builder.sub(_of_each(builder, "ctlz", low, ir.Constant(ir.IntType(1), 0)), last)
         offsets = builder.select(builder.icmp_unsigned("<", ahead, back), ahead, back)
-        along = builder.fmul(builder.uitofp(offsets, _SQUARES), _all(builder, step))
-        across = builder.fadd(_all(builder, above), _load(context, builder, signature.args[7], squares, row, _SQUARES))
+        along = builder.fmul(builder.uitofp(offsets, _SQUARES), fill(builder, _SQUARES, step))
+        across = builder.fadd(
+            fill(builder, _SQUARES, above), load(context, builder, signature.args[7], squares, row, _SQUARES)
+        )
         lanes = builder.bitcast(builder.trunc(valid, _BYTE), ir.VectorType(ir.IntType(1), 8))
         there = builder.and_(builder.icmp_unsigned("!=", found, ir.Constant(_ROWS, None)), lanes)
-        infinite = _all(builder, ir.Constant(ir.DoubleType(), float("inf")))
+        infinite = ir.Constant(_SQUARES, [float("inf")] * 8)
         each = builder.select(there, builder.fadd(across, builder.fmul(along, along)), infinite)
         least = each
         for distance in (4, 2, 1):
@@ -137,17 +130,14 @@ def block_matches(typingctx: Any, array: Any, a: Any, b: Any, c: Any, d: Any, va
     """Return a byte: bits 0 and 1 say whether array[a] and array[a + 1] have the bits of value; then those of b, c and d."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
         width = context.get_abi_sizeof(context.get_value_type(signature.args[0].dtype)) * 8
         pair = ir.VectorType(ir.IntType(width), 2)
-        pairs = [builder.load(builder.bitcast(builder.gep(data, [at]), pair.as_pointer()), align=1) for at in args[1:5]]
+        pairs = [load(context, builder, signature.args[0], args[0], at, pair) for at in args[1:5]]
         while len(pairs) > 1:
             count = 2 * pairs[0].type.count
             order = ir.Constant(ir.VectorType(_I32, count), list(range(count)))
             pairs = [builder.shuffle_vector(x, y, order) for x, y in zip(pairs[::2], pairs[1::2], strict=True)]
-        undefined = ir.Constant(pairs[0].type, ir.Undefined)
-        first = builder.insert_element(undefined, builder.bitcast(args[5], ir.IntType(width)), ir.Constant(_I32, 0))
-        values = builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, 8), [0] * 8))
+        values = fill(builder, pairs[0].type, builder.bitcast(args[5], ir.IntType(width)))
         return builder.zext(builder.bitcast(builder.icmp_unsigned("==", pairs[0], values), ir.IntType(8)), _I64)
 
     u64 = types.uint64

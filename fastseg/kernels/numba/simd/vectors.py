@@ -17,6 +17,7 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic
 
+from fastseg.kernels.numba.simd.building import fill
 from fastseg.kernels.numba.switch import DISABLED, WIDTH
 
 __all__ = [
@@ -106,14 +107,6 @@ def constant(vector_type: Any, value: Any) -> Any:
     return ir.Constant(vector_type, [value] * vector_type.count)
 
 
-def _fill(builder: Any, vector_type: Any, value: Any) -> Any:
-    undefined = ir.Constant(vector_type, ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(
-        first, undefined, ir.Constant(ir.VectorType(_I32, vector_type.count), [0] * vector_type.count)
-    )
-
-
 def call(builder: Any, name: str, *args: Any) -> Any:
     """Call an LLVM intrinsic on vectors of one type."""
     kind = args[0].type
@@ -134,7 +127,7 @@ def floats(typingctx: Any, value: Any) -> Any:
     """Return a vector with the float `value` in every place."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _fill(builder, IR_TYPES["float"], builder.fptrunc(args[0], _F32))
+        return fill(builder, IR_TYPES["float"], builder.fptrunc(args[0], _F32))
 
     return FLOATS(types.float64), codegen
 
@@ -144,7 +137,7 @@ def integers(typingctx: Any, value: Any) -> Any:
     """Return a vector with the integer `value` in every place."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _fill(builder, IR_TYPES["int"], builder.trunc(args[0], _I32))
+        return fill(builder, IR_TYPES["int"], builder.trunc(args[0], _I32))
 
     return INTS(types.uint64), codegen
 

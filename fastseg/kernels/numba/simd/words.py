@@ -16,6 +16,7 @@ from numba.core import cgutils, types
 from numba.core.datamodel import models, register_default
 from numba.extending import intrinsic
 
+from fastseg.kernels.numba.simd.building import fill
 from fastseg.kernels.numba.switch import DISABLED
 
 __all__ = ["address_of", "any_foul", "no_foul", "padded", "write_bits", "write_bytes", "write_foul_bits"]
@@ -48,10 +49,7 @@ class FoulModel(models.PrimitiveModel):
 def _pattern(builder: Any, word: Any, kind: Any) -> Any:
     """Return a vector of items that have the pattern that a word of 64 bits repeats."""
     vector = ir.VectorType(_I64, kind.count * kind.element.width // 64)
-    undefined = ir.Constant(vector, ir.Undefined)
-    first = builder.insert_element(undefined, word, ir.Constant(_I32, 0))
-    zeros = ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count)
-    return builder.bitcast(builder.shuffle_vector(first, undefined, zeros), kind)
+    return builder.bitcast(fill(builder, vector, word), kind)
 
 
 def _fold(builder: Any, vector: Any) -> Any:
