@@ -13,15 +13,17 @@ import numpy.typing as npt
 
 from fastseg.kernels.cuda.compiler import Specialisation
 from fastseg.kernels.cuda.driver import Driver, driver
-from fastseg.kernels.cuda.maps import PLANS, Maps
+from fastseg.kernels.cuda.maps import BLOCKS, PLANS, Maps
 from fastseg.kernels.protocols.device import Device, Limits
 
 __all__ = [
     "WORDS",
+    "Histogram",
     "Table",
     "count_pairs",
     "distinct_kernel",
     "distinct_labels",
+    "histogram",
     "places_of",
     "told_of_weights",
     "weigh",
@@ -29,15 +31,18 @@ __all__ = [
     "weights_of",
 ]
 
-#: Shared memory that blocks have beside each other, and most copies of a small table in it.
-_SHARED_BYTES, _MOST_COPIES = 48 << 10, 8
+#: Most copies of a small table in shared memory.
+_MOST_COPIES = 8
+#: Threads of a block whose table leaves room for no other block beside it.
+_MANY_THREADS = 1024
 _SHARED, _GLOBAL = ("TABLE", "SHARED"), ("TABLE", "GLOBAL")
-#: Static shared memory of the kernel, rounded up.
-_RESERVED = 2 << 10
+#: Static shared memory of the kernel, and what each block takes for itself, rounded up.
+_RESERVED, _OF_BLOCK = 2 << 10, 1 << 10
 
-#: The end of `Job` in joint_histogram.cuh, behind the maps: labels, table, outside, bad; others, first, copies.
-_JOB = struct.Struct("<4Q3i4x")
-_TABLES = struct.Struct("<4Q")
+#: The end of `Job` in joint_histogram.cuh, behind the maps: labels, table, bad; others, first, pitch, copies;
+#: and the four numbers of FourCodes in four_codes.cuh.
+_JOB = struct.Struct("<3Q4i3Ii")
+_TABLES = struct.Struct("<3Q")
 #: That in label_weights.cuh, behind the maps and the weights (labels, largest, bad, sums; others, first), and words of a sum.
 _WEIGHTS_JOB = struct.Struct("<4Q2i")
 WORDS = 3
@@ -61,30 +66,74 @@ class Table(NamedTuple):
     """(N,) weights within the mask that are negative, infinite or NaN."""
 
 
-class _Plan(NamedTuple):
-    """How pairs of maps that lie alike are counted, of so many labels: all that is the same whenever that is asked for."""
+class Histogram(NamedTuple):
+    """How a kernel counts pairs."""
 
     what: Specialisation
     grid: tuple[int, int]
     shared: int
     """Bytes of shared memory of a block."""
+    pitch: int
+    """Numbers of a row of the table."""
+    copies: int
+    """Tables of a block, where they are in shared memory."""
+
+
+class _Plan(NamedTuple):
+    """How pairs of maps that lie alike are counted, of so many labels: all that is the same whenever that is asked for."""
+
+    histogram: Histogram
     codes: bytes
     """The end of the job, without what lies anywhere."""
     places: tuple[int, ...]
-    """Where the tables begin: pairs, outside, bad, bad weights, sums of weights, the largest weight."""
+    """Where the tables begin: pairs, bad, bad weights, sums of weights, the largest weight."""
     ends: tuple[int, ...]
     """Where they end, in numbers of 64 bits."""
 
 
 @functools.lru_cache(maxsize=PLANS)
 def _plan(maps: Maps, others: int, first: int, limits: Limits) -> _Plan:
-    samples, cells = maps.samples, (others + 1) ** 2
-    shared, copies = _shared(cells, limits.shared_bytes)
-    words = 0 if maps.weight is None else cells * WORDS
-    sizes = [samples * cells, samples, samples, samples, samples * words, 1]
-    what = maps.specialised("joint_histogram", _SHARED if copies else _GLOBAL)
-    codes = _JOB.pack(0, 0, 0, 0, others, first, max(1, copies))
-    return _Plan(what, maps.grid(limits), shared, codes, tuple(places_of(0, sizes)), tuple(accumulate(sizes)))
+    samples, width = maps.samples, others + 1
+    how = histogram(maps, others, first, limits)
+    words = 0 if maps.weight is None else width**2 * WORDS
+    sizes = [samples * width * how.pitch, samples, samples, samples * words, 1]
+    codes = _JOB.pack(0, 0, 0, others, first, how.pitch, how.copies, *_four_codes(others, first))
+    return _Plan(how, codes, tuple(places_of(0, sizes)), tuple(accumulate(sizes)))
+
+
+def histogram(maps: Maps, others: int, first: int, limits: Limits) -> Histogram:
+    """Return how pairs of labels are counted, `others` of which are told apart, and the first ones are their own codes.
+
+    Where the numbers of a row are two more than a multiple of four, neither those of a column nor those along the diagonal, where
+    most pairs are, lie in few banks of shared memory.
+    """
+    width = others + 1
+    pitch = width + (2 - width) % 4
+    size, most = width * pitch * 4, limits.shared_bytes - _RESERVED
+    room = (limits.shared_bytes + _OF_BLOCK) // BLOCKS - _OF_BLOCK - _RESERVED
+    words = ("WORDS", int(maps.of_bytes and (others < 256 or first == 256)))
+    if size > most:
+        what = maps.specialised("joint_histogram", _GLOBAL, words)
+        return Histogram(what, maps.grid(limits), 0, width, 1)
+    if size > room:
+        what = maps.specialised("joint_histogram", _SHARED, words, threads=_MANY_THREADS, blocks=1)
+        return Histogram(what, maps.grid(limits, _MANY_THREADS, 1), size, pitch, 1)
+    copies = min(_MOST_COPIES, room // size)
+    what = maps.specialised("joint_histogram", _SHARED, words)
+    return Histogram(what, maps.grid(limits), copies * size, pitch, copies)
+
+
+def _four_codes(others: int, first: int) -> tuple[int, int, int, int]:
+    """Return how codes of bytes are found four at a time, if they are."""
+    if first > 256 or (others > 255 and first != 256):
+        return 0, 0, 0, 0
+    every, high = 0x01010101, first > 128
+    return (
+        ((256 if high else 128) - first) * every,
+        0 if high else 0xFFFFFFFF,
+        min(others, 255) * every,
+        int(first < others),
+    )
 
 
 def count_pairs(
@@ -101,21 +150,22 @@ def count_pairs(
         size = plan.ends[-1] * 8
         pointer = found.zeros(size, device)
         room = found.upload(labels, device) if first < others else 0
-        table, outside, bad, bad_weights, sums, largest = [pointer + place for place in plan.places]
+        table, bad, bad_weights, sums, largest = [pointer + place for place in plan.places]
         job = maps.packed(bases, plan.codes)
-        _TABLES.pack_into(job, len(job) - _JOB.size, room, table, outside, bad)
-        found.launch(plan.what, device, plan.grid, plan.shared, job)
+        _TABLES.pack_into(job, len(job) - _JOB.size, room, table, bad)
+        found.launch(plan.histogram.what, device, plan.histogram.grid, plan.histogram.shared, job)
         if maps.weight is not None:
             weigh(found, maps, bases, device, told_of_weights(room, largest, bad_weights, sums, others, first))
         fetched = found.fetch(pointer, size, device)
 
     def finish() -> Table:
         samples, width, result = maps.samples, others + 1, np.frombuffer(fetched.wait(), np.int64)
-        counts, out, wrong, wrong_weights, summed, most = np.split(result, plan.ends[:-1])
+        counts, wrong, wrong_weights, summed, most = np.split(result, plan.ends[:-1])
         weights = None
         if maps.weight is not None:
             weights = weights_of(summed.reshape(samples, width, width, WORDS), most)
-        return Table(counts.reshape(samples, width, width), out, wrong, weights, wrong_weights)
+        table = np.ascontiguousarray(counts.reshape(samples, width, -1)[..., :width])
+        return Table(table, maps.voxels - table.sum((1, 2)), wrong, weights, wrong_weights)
 
     return finish
 
@@ -182,12 +232,3 @@ def distinct_labels(maps: Maps, bases: tuple[int, ...], device: Device) -> tuple
 def distinct_kernel(maps: Maps) -> Specialisation:
     """Return the kernel that finds which labels occur."""
     return maps.specialised("distinct_labels", ("SLOTS", _SLOTS))
-
-
-def _shared(cells: int, most: int) -> tuple[int, int]:
-    """Return the bytes of a block's tables in shared memory, and how many there are; 0 where not one fits."""
-    size = cells * 4
-    if size > most - _RESERVED:
-        return 0, 0
-    copies = min(_MOST_COPIES, max(1, (_SHARED_BYTES - _RESERVED) // size))
-    return copies * size, copies

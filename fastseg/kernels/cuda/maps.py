@@ -17,7 +17,7 @@ from fastseg.kernels.cuda.driver import driver
 from fastseg.kernels.protocols.device import DeviceArray, Limits, Order
 
 __all__ = [
-    "ADDRESS", "ARRAY", "MOST_AXES", "PLANS", "THREADS", "Lying", "Maps", "on_host", "packed", "padded",
+    "ADDRESS", "ARRAY", "BLOCKS", "MOST_AXES", "PLANS", "THREADS", "Lying", "Maps", "on_host", "packed", "padded",
 ]  # fmt: skip
 
 #: Axes that kernels know, as in common.cuh.
@@ -25,7 +25,7 @@ MOST_AXES = 6
 #: Threads of a block.
 THREADS = 256
 #: Blocks of a multiprocessor at a time: what a thread's registers leave room for, with few of them and with many.
-_BLOCKS, _FEWER_BLOCKS = 4, 3
+BLOCKS, _FEWER_BLOCKS = 4, 3
 #: Voxels of a block that its counters of 32 bits hold.
 _MOST_VOXELS = 1 << 31
 #: Most blocks along the second axis of a grid.
@@ -128,23 +128,34 @@ class Maps:
                 return 1
         return vector
 
-    def specialised(self, kernel: str, *macros: tuple[str, str | int]) -> Specialisation:
+    @property
+    def of_bytes(self) -> bool:
+        """Whether sixteen labels of each map, a byte each, are read at once."""
+        return self.vector == 16 and self.true.itemsize == self.pred.itemsize == 1
+
+    def specialised(
+        self, kernel: str, *macros: tuple[str, str | int], threads: int = THREADS, blocks: int | None = None
+    ) -> Specialisation:
         """Return a kernel for arrays of these types that lie so."""
         vector, mask = self.vector, self.mask
+        if blocks is None:
+            blocks = BLOCKS if vector > 4 and mask is None else _FEWER_BLOCKS
         return Specialisation(
             kernel,
             (
                 ("TRUTH", self.true.type), ("PRED", self.pred.type), ("VECTOR", vector), ("MASKED", int(mask is not None)),
-                ("MASK", "u8" if mask is None else mask.type), ("THREADS", THREADS),
-                ("BLOCKS", _BLOCKS if vector > 4 and mask is None else _FEWER_BLOCKS), *macros,
+                ("MASK", "u8" if mask is None else mask.type), ("THREADS", threads), ("BLOCKS", blocks), *macros,
             ),
         )  # fmt: skip
 
-    def grid(self, limits: Limits) -> tuple[int, int]:
-        """Return how many blocks look at each channel of a sample, and how many channels of samples are looked at at once."""
+    def grid(self, limits: Limits, threads: int = THREADS, blocks: int = BLOCKS) -> tuple[int, int]:
+        """Return how many blocks look at each channel of a sample, and how many channels of samples are looked at at once.
+
+        Not one block more than there is room for, where there are enough: it would wait until the others are done.
+        """
         rows = min(self.samples * self.channels, _MOST_ROWS)
-        useful = -(-self.voxels // (THREADS * max(1, self.vector)))
-        wanted = max(-(-limits.multiprocessors * _BLOCKS // rows), -(-self.voxels // _MOST_VOXELS))
+        useful = -(-self.voxels // (threads * max(1, self.vector)))
+        wanted = max(limits.multiprocessors * blocks // rows, -(-self.voxels // _MOST_VOXELS))
         return max(1, min(useful, wanted)), rows
 
 

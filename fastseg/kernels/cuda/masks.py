@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastseg.kernels.cuda.compiler import Specialisation
 from fastseg.kernels.cuda.driver import driver
 from fastseg.kernels.cuda.labels import WORDS, places_of, told_of_weights, weigh, weights_of
 from fastseg.kernels.cuda.maps import Maps
 from fastseg.kernels.protocols.device import Device
 
-__all__ = ["MaskSums", "count_masks"]
+__all__ = ["MaskSums", "count_masks", "masks_kernel"]
 
 #: The end of `Job` in masks.cuh, behind the maps, and how many sums of a channel there are.
 _JOB = struct.Struct("<Q")
@@ -46,7 +47,7 @@ def count_masks(maps: Maps, bases: tuple[int, ...], device: Device) -> Callable[
     with found.at(device):
         pointer = found.zeros(ends[-1] * 8, device)
         job = maps.packed(bases, _JOB.pack(pointer))
-        found.launch(maps.specialised("masks"), device, maps.grid(found.limits(device)), 0, job)
+        found.launch(masks_kernel(maps), device, maps.grid(found.limits(device)), 0, job)
         if weighted:
             _, sums, bad, largest = places_of(pointer, sizes)
             weigh(found, maps, bases, device, told_of_weights(0, largest, bad, sums, 2, 2))
@@ -63,3 +64,8 @@ def count_masks(maps: Maps, bases: tuple[int, ...], device: Device) -> Callable[
         return MaskSums(inside, true, pred, both, wrong + bad.reshape(shape), summed[..., :2, :2])
 
     return finish
+
+
+def masks_kernel(maps: Maps) -> Specialisation:
+    """Return the kernel that counts these."""
+    return maps.specialised("masks", ("WORDS", int(maps.of_bytes)))

@@ -95,14 +95,17 @@ def test_instructions_of_an_inner_loop_are_counted() -> None:
 
     text = "\n".join(
         [
-            ".L_x_1:", "  /*0010*/   MOV R1, R2 ;", ".L_x_2:", "  /*0020*/   MUFU.EX2 R1, R2 ;", "  /*0030*/   LDG R1, [R2] ;",
-            "  /*0040*/  @P0 BRA `(.L_x_2) ;", ".L_x_3:", "  /*0050*/   BRA `(.L_x_3) ;", "  /*0060*/  @P1 BRA `(.L_x_1) ;",
-            "  /*0070*/   BRA `(.L_x_9) ;", ".L_x_9:",
+            ".L_x_1:", "  /*0010*/   MOV R1, R2 ;", ".L_x_2:", "  /*0020*/   MUFU.EX2 R1, R2 ;", "  /*0030*/  @P2 BRA `(.L_x_3) ;",
+            "  /*0040*/   LDG R1, [R2] ;", "  /*0050*/   CALL `(far) ;", ".L_x_3:", "  /*0060*/  @P0 BRA `(.L_x_2) ;",
+            "  /*0070*/  @P1 BRA `(.L_x_1) ;", "  /*0080*/   EXIT ;", "  /*0090*/   BRA `(.L_x_1) ;",
         ]
     )  # fmt: skip
-    assert gpu_instructions.inner_loop(text, "EX2") == 3
-    assert gpu_instructions.inner_loop(text, "MOV") == 6
-    assert [row.voxels for row in gpu_instructions.rows()][:3] == [16, 4, 1]
+    assert gpu_instructions.inner_loop(text, "EX2") == 3  # the way past the call
+    assert gpu_instructions.inner_loop(text, "LDG") == 5
+    assert gpu_instructions.inner_loop(text, "MOV") == 5  # of the outer loop
+    with pytest.raises(AssertionError, match="nothing in a loop is STG"):
+        gpu_instructions.inner_loop(text, "STG")
+    assert [row.voxels for row in gpu_instructions.rows()][:3] == [32, 4, 1]
 
 
 PARTS = """

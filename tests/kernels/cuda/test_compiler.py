@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from fastseg.kernels.cuda.compiler import Specialisation, compiled, sources
-from fastseg.kernels.cuda.labels import distinct_kernel, weights_kernel
+from fastseg.kernels.cuda.labels import distinct_kernel, histogram, weights_kernel
 from fastseg.kernels.cuda.maps import Lying, Maps
+from fastseg.kernels.cuda.masks import masks_kernel
 from fastseg.kernels.cuda.scores import FOLD, SCORE_QUANTITIES, Scores, gradient_kernel, sums_kernel
+from fastseg.kernels.protocols.device import Limits
 from fastseg.kernels.protocols.scores import ScoreOptions
 
 pytest.importorskip("cuda.bindings", reason="needs NVIDIA's compiler: pip install 'fastseg-metrics[cuda13]'")
@@ -24,12 +26,21 @@ SIZES = {
 PAIRS = [*((each, each) for each in SIZES), ("u8", "i64"), ("i64", "u8"), ("i64", "float"), ("u8", "boolean")]
 BYTES, WORDS = ("u8", "u8"), ("i64", "i64")
 USUAL, ALL = ("dice", "cross_entropy", "argmax"), tuple(SCORE_QUANTITIES)
-CASES = [  # registers, and who is looked at: every pair in the common path, the other paths of two of them
-    *((pair, True, False, (1,), "sm_90") for pair in PAIRS),
-    *((pair, True, False, (1,), other) for pair in (BYTES, WORDS, ("u64", "u64")) for other in ("sm_80", "sm_100")),
-    *((pair, shared, True, steps, architecture) for pair in (BYTES, WORDS, ("i64", "float"))
-      for shared, steps in ((False, (1,)), (True, (9, 2))) for architecture in ("sm_80", "sm_90", "sm_100")),
-]  # fmt: skip
+CASES = [  # types, classes, whether there is a mask, steps: every pair in the common path, the other paths of some of them
+    *((pair, 14, False, (1,), "sm_90") for pair in PAIRS),
+    *(
+        (pair, 150, False, (1,), each)
+        for pair in (BYTES, WORDS, ("u64", "u64"))
+        for each in ("sm_80", "sm_90", "sm_100")
+    ),
+    *(
+        (pair, classes, True, steps, each)
+        for pair in (BYTES, WORDS, ("i64", "float"))
+        for classes, steps in ((256, (1,)), (14, (1,)), (14, (9, 2)))
+        for each in ("sm_80", "sm_90", "sm_100")
+    ),
+]
+LIMITS = Limits(132, 227 << 10)  # fmt: skip
 
 
 def lying(kind: str, steps: tuple[int, ...] = (1,)) -> Lying:
@@ -37,16 +48,13 @@ def lying(kind: str, steps: tuple[int, ...] = (1,)) -> Lying:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("pair", "shared", "masked", "steps", "architecture"), CASES)
+@pytest.mark.parametrize(("pair", "classes", "masked", "steps", "architecture"), CASES)
 def test_registers_without_spills(
-    pair: tuple[str, str], shared: bool, masked: bool, steps: tuple[int, ...], architecture: str
+    pair: tuple[str, str], classes: int, masked: bool, steps: tuple[int, ...], architecture: str
 ) -> None:
     true, pred = pair
     maps = Maps(lying(true, steps), lying(pred, steps), lying("u8", steps) if masked else None, (99,) * len(steps))
-    for what in (
-        maps.specialised("joint_histogram", ("TABLE", "SHARED" if shared else "GLOBAL")),
-        maps.specialised("masks"),
-    ):
+    for what in (histogram(maps, classes, classes, LIMITS).what, masks_kernel(maps)):
         check_registers(what, compiled(what, architecture, keep=False).log)
 
 
@@ -114,7 +122,7 @@ def check_registers(what: Specialisation, log: str) -> None:
 
 
 def simple(value: str) -> Specialisation:
-    found = Maps(lying("u8"), lying("u8"), None, (99,)).specialised("joint_histogram", ("TABLE", "SHARED"))
+    found = histogram(Maps(lying("i16"), lying("i16"), None, (99,)), 14, 14, LIMITS).what
     return Specialisation("joint_histogram", tuple((dict(found.macros) | {"TRUTH": value}).items()))
 
 

@@ -138,6 +138,37 @@ static inline T __shfl_xor_sync(unsigned, T value, int lanes) {
   return cpu::given_by(value, threadIdx.x ^ lanes);
 }
 
+template <typename T>
+static inline T __shfl_sync(unsigned, T value, int lane) {
+  return cpu::given_by(value, lane);
+}
+
+static inline bool __all_sync(unsigned, bool mine) {
+  bool all = true;
+  for (unsigned lane = 0; lane < 32; ++lane) all &= cpu::given_by(mine, lane);
+  return all;
+}
+
+// Four of the eight bytes of two numbers, each chosen by four bits.
+static inline unsigned __byte_perm(unsigned a, unsigned b, unsigned which) {
+  const unsigned long long bytes = (unsigned long long)b << 32 | a;
+  unsigned found = 0;
+  for (unsigned k = 0; k < 4; ++k) found |= (unsigned)(bytes >> 8 * (which >> 4 * k & 7) & 255) << 8 * k;
+  return found;
+}
+
+static inline unsigned by_highest_bits(unsigned four) { return (four >> 7 & 0x01010101u) * 255; }
+
+// Products of two numbers of 16 bits and two of the bytes, summed; and of four bytes each.
+static inline unsigned __dp2a_lo(unsigned a, unsigned b, unsigned c) {
+  return c + (a & 0xffff) * (b & 255) + (a >> 16) * (b >> 8 & 255);
+}
+static inline unsigned __dp2a_hi(unsigned a, unsigned b, unsigned c) { return __dp2a_lo(a, b >> 16, c); }
+static inline unsigned __dp4a(unsigned a, unsigned b, unsigned c) {
+  for (unsigned k = 0; k < 32; k += 8) c += (a >> k & 255) * (b >> k & 255);
+  return c;
+}
+
 template <typename T, typename V>
 static inline T atomicAdd(T *place, V value) {
   const T before = *place;

@@ -112,6 +112,14 @@ __device__ inline float reciprocal(float value) {
 }
 #endif
 
+// The lowest byte of a number as one of a type of one byte.
+template <typename T>
+__device__ inline T from_byte(u32 bits) {
+  T value;
+  *(u8 *)&value = (u8)bits;
+  return value;
+}
+
 // Several numbers that lie side by side and are read at once.
 template <typename T, int COUNT>
 struct alignas(sizeof(T) * COUNT) Pack {

@@ -12,68 +12,76 @@ struct Maps {
   i64 axes;
 };
 
-// Reads of a thread that wait together: of many small numbers more would need registers that leave room for fewer threads.
-constexpr int UNROLLED = VECTOR > 4 ? 1 : 2;
+// Packs of each map that a thread reads at once: they wait together.
+constexpr int AT_ONCE = 2;
 
 template <typename T>
 __device__ inline const T *start_of(const Array &array, i64 sample, i64 channel) {
   return (const T *)array.data + sample * array.sample_step + channel * array.channel_step;
 }
 
-// Call `use` with the true and the predicted number of each voxel that this thread looks at; return how many were outside the mask.
-template <typename Use>
-__device__ inline u32 each_voxel(const Maps &maps, i64 sample, i64 channel, Use use) {
+// What is not read where there is no mask.
+struct Everywhere {};
+
+__device__ inline bool is_inside(Everywhere) { return true; }
+template <typename T>
+__device__ inline bool is_inside(T value) {
+  return number(value) != 0;
+}
+
+#if MASKED
+typedef MASK Inside;
+#else
+typedef Everywhere Inside;
+#endif
+
+// Look at all voxels of a channel of a sample that are this thread's: call `packs` with a T, a P and an M, which are VECTOR numbers of
+// the true, the predicted map and the mask each, where all threads of a warp have such; and `each` with the true and the predicted number of
+// every other voxel that is inside.
+template <typename T, typename P, typename M, typename Packs, typename Each>
+__device__ inline void each_pack(const Maps &maps, i64 sample, i64 channel, Packs packs, Each each) {
   const TRUTH *const truth = start_of<TRUTH>(maps.truth, sample, channel);
   const PRED *const pred = start_of<PRED>(maps.pred, sample, channel);
 #if MASKED
   const MASK *const mask = start_of<MASK>(maps.mask, sample, channel);
 #endif
-  const i64 first = (i64)blockIdx.x * blockDim.x + threadIdx.x, threads = (i64)gridDim.x * blockDim.x;
-  u32 outside = 0;
+  const i64 first = (i64)blockIdx.x * THREADS + threadIdx.x, threads = (i64)gridDim.x * THREADS;
 
 #if VECTOR
-  const i64 packs = maps.voxels / VECTOR;
-  for (i64 start = first; start < packs; start += threads * UNROLLED) {
-    Pack<TRUTH, VECTOR> t[UNROLLED];
-    Pack<PRED, VECTOR> p[UNROLLED];
+  const i64 whole = maps.voxels / (VECTOR * 32) * 32;
+  const T *t_at = (const T *)truth + first;
+  const P *p_at = (const P *)pred + first;
 #if MASKED
-    Pack<MASK, VECTOR> m[UNROLLED];
+  const M *m_at = (const M *)mask + first;
 #endif
+  for (i64 left = whole - first; left > 0; left -= AT_ONCE * threads) {
+    T t[AT_ONCE];
+    P p[AT_ONCE];
+    M m[AT_ONCE];
 #pragma unroll
-    for (int u = 0; u < UNROLLED; ++u) {  // all reads first: they wait together
-      const i64 at = start + u * threads;
-      if (at < packs) {
-        t[u] = ((const Pack<TRUTH, VECTOR> *)truth)[at];
-        p[u] = ((const Pack<PRED, VECTOR> *)pred)[at];
+    for (int u = 0; u < AT_ONCE; ++u) {  // all reads first: they wait together
+      if (u * threads < left) {
+        t[u] = *t_at;
+        p[u] = *p_at;
 #if MASKED
-        m[u] = ((const Pack<MASK, VECTOR> *)mask)[at];
+        m[u] = *m_at;
 #endif
       }
-    }
-#pragma unroll
-    for (int u = 0; u < UNROLLED; ++u) {
-      if (start + u * threads < packs) {
-#pragma unroll
-        for (int v = 0; v < VECTOR; ++v) {
+      t_at += threads;
+      p_at += threads;
 #if MASKED
-          if (!number(m[u].values[v])) {
-            ++outside;
-            continue;
-          }
+      m_at += threads;
 #endif
-          use(t[u].values[v], p[u].values[v]);
-        }
-      }
     }
+#pragma unroll
+    for (int u = 0; u < AT_ONCE; ++u)
+      if (u * threads < left) packs(t[u], p[u], m[u]);
   }
-  for (i64 at = packs * VECTOR + first; at < maps.voxels; at += threads) {
+  for (i64 at = whole * VECTOR + first; at < maps.voxels; at += threads) {
 #if MASKED
-    if (!number(mask[at])) {
-      ++outside;
-      continue;
-    }
+    if (!is_inside(mask[at])) continue;
 #endif
-    use(truth[at], pred[at]);
+    each(truth[at], pred[at]);
   }
 #else
   for (i64 voxel = first; voxel < maps.voxels; voxel += threads) {
@@ -86,13 +94,20 @@ __device__ inline u32 each_voxel(const Maps &maps, i64 sample, i64 channel, Use 
       rest = next;
     }
 #if MASKED
-    if (!number(mask[m_at])) {
-      ++outside;
-      continue;
-    }
+    if (!is_inside(mask[m_at])) continue;
 #endif
-    use(truth[t_at], pred[p_at]);
+    each(truth[t_at], pred[p_at]);
   }
 #endif
-  return outside;
+}
+
+// Call `use` with the true and the predicted number of each voxel that this thread looks at and that is inside the mask.
+template <typename Use>
+__device__ inline void each_voxel(const Maps &maps, i64 sample, i64 channel, Use use) {
+  const auto packs = [&](const auto &t, const auto &p, const auto &m) {
+#pragma unroll
+    for (int v = 0; v < VECTOR; ++v)
+      if (is_inside(m.values[v])) use(t.values[v], p.values[v]);
+  };
+  each_pack<Pack<TRUTH, VECTOR>, Pack<PRED, VECTOR>, Pack<Inside, VECTOR>>(maps, sample, channel, packs, use);
 }
