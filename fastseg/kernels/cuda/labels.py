@@ -33,8 +33,8 @@ __all__ = [
 
 #: Most copies of a small table in shared memory.
 _MOST_COPIES = 8
-#: Threads of a block whose table leaves room for no other block beside it.
-_MANY_THREADS = 1024
+#: Threads of a block whose table leaves room for no other block beside it, and into how many parts larger ones are cut.
+_MANY_THREADS, _MOST_PARTS = 1024, 4
 _SHARED, _GLOBAL = ("TABLE", "SHARED"), ("TABLE", "GLOBAL")
 #: Static shared memory of the kernel, and what each block takes for itself, rounded up.
 _RESERVED, _OF_BLOCK = 2 << 10, 1 << 10
@@ -104,23 +104,26 @@ def _plan(maps: Maps, others: int, first: int, limits: Limits) -> _Plan:
 def histogram(maps: Maps, others: int, first: int, limits: Limits) -> Histogram:
     """Return how pairs of labels are counted, `others` of which are told apart, and the first ones are their own codes.
 
-    Where the numbers of a row are two more than a multiple of four, neither those of a column nor those along the diagonal, where
-    most pairs are, lie in few banks of shared memory.
+    Where the numbers of a row are two more than a multiple of four, neither those of a column nor those along the diagonal,
+    where most pairs are, lie in few banks of shared memory.
     """
     width = others + 1
     pitch = width + (2 - width) % 4
-    size, most = width * pitch * 4, limits.shared_bytes - _RESERVED
+    row, most = pitch * 4, limits.shared_bytes - _RESERVED
     room = (limits.shared_bytes + _OF_BLOCK) // BLOCKS - _OF_BLOCK - _RESERVED
     words = ("WORDS", int(maps.of_bytes and (others < 256 or first == 256)))
-    if size > most:
-        what = maps.specialised("joint_histogram", _GLOBAL, words)
-        return Histogram(what, maps.grid(limits), 0, width, 1)
-    if size > room:
-        what = maps.specialised("joint_histogram", _SHARED, words, threads=_MANY_THREADS, blocks=1)
-        return Histogram(what, maps.grid(limits, _MANY_THREADS, 1), size, pitch, 1)
-    copies = min(_MOST_COPIES, room // size)
-    what = maps.specialised("joint_histogram", _SHARED, words)
-    return Histogram(what, maps.grid(limits), copies * size, pitch, copies)
+    copies = min(_MOST_COPIES, room // (width * row))
+    if copies:
+        what = maps.specialised("joint_histogram", _SHARED, words, ("PARTS", 1))
+        return Histogram(what, maps.grid(limits), copies * width * row, pitch, copies)
+    for parts in range(1, _MOST_PARTS + 1):
+        size = -(-width // parts) * row
+        if size <= most:
+            options = (_SHARED, words, ("PARTS", parts))
+            what = maps.specialised("joint_histogram", *options, threads=_MANY_THREADS, blocks=1)
+            return Histogram(what, maps.grid(limits, _MANY_THREADS, 1, parts), size, pitch, 1)
+    what = maps.specialised("joint_histogram", _GLOBAL, words, ("PARTS", 1))
+    return Histogram(what, maps.grid(limits), 0, width, 1)
 
 
 def _four_codes(others: int, first: int) -> tuple[int, int, int, int]:

@@ -148,15 +148,16 @@ class Maps:
             ),
         )  # fmt: skip
 
-    def grid(self, limits: Limits, threads: int = THREADS, blocks: int = BLOCKS) -> tuple[int, int]:
+    def grid(self, limits: Limits, threads: int = THREADS, blocks: int = BLOCKS, parts: int = 1) -> tuple[int, int]:
         """Return how many blocks look at each channel of a sample, and how many channels of samples are looked at at once.
 
-        Not one block more than there is room for, where there are enough: it would wait until the others are done.
+        As many blocks as there are parts look at the same voxels. Not one block more than there is room for, where there are
+        enough: it would wait until the others are done.
         """
         rows = min(self.samples * self.channels, _MOST_ROWS)
         useful = -(-self.voxels // (threads * max(1, self.vector)))
-        wanted = max(limits.multiprocessors * blocks // rows, -(-self.voxels // _MOST_VOXELS))
-        return max(1, min(useful, wanted)), rows
+        wanted = max(limits.multiprocessors * blocks // (rows * parts), -(-self.voxels // _MOST_VOXELS))
+        return parts * max(1, min(useful, wanted)), rows
 
 
 def on_host(array: DeviceArray) -> npt.NDArray[Any]:

@@ -95,7 +95,8 @@ def test_instructions_of_an_inner_loop_are_counted() -> None:
 
     text = "\n".join(
         [
-            ".L_x_1:", "  /*0010*/   MOV R1, R2 ;", ".L_x_2:", "  /*0020*/   MUFU.EX2 R1, R2 ;", "  /*0030*/  @P2 BRA `(.L_x_3) ;",
+            ".L_x_1:", "  /*0010*/   MOV R1, R2 ;", ".L_x_2:", "  /*0020*/   MUFU.EX2 R1, R2 ;",
+            "  /*0030*/  @P2 BRA `(.L_x_3) ;",
             "  /*0040*/   LDG R1, [R2] ;", "  /*0050*/   CALL `(far) ;", ".L_x_3:", "  /*0060*/  @P0 BRA `(.L_x_2) ;",
             "  /*0070*/  @P1 BRA `(.L_x_1) ;", "  /*0080*/   EXIT ;", "  /*0090*/   BRA `(.L_x_1) ;",
         ]

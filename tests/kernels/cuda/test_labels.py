@@ -76,11 +76,14 @@ def test_any_steps(data: st.DataObject) -> None:
         same(*seen, mask, num_classes=5, sample_axis=axis)
 
 
-@pytest.mark.parametrize("classes", [1, 2, 64, 107, 108, 150, 240, 241, 700])
-def test_numbers_of_classes(cpu: Cpu, classes: int) -> None:
+@pytest.mark.parametrize(
+    ("classes", "parts"),
+    [(1, 1), (2, 1), (64, 1), (116, 1), (117, 1), (150, 1), (237, 1), (238, 2), (256, 2), (470, 4), (700, 0)],
+)
+def test_numbers_of_classes(cpu: Cpu, classes: int, parts: int) -> None:
     true, pred = maps((4, 900), classes)
     same(true, pred, num_classes=classes, sample_axis=0)
-    assert macros(cpu)["TABLE"] == ("SHARED" if classes <= 239 else "GLOBAL")
+    assert (macros(cpu)["TABLE"], macros(cpu)["PARTS"]) == (("SHARED", parts) if parts else ("GLOBAL", 1))
 
 
 def test_declared_ignored_unknown_and_open_labels(cpu: Cpu) -> None:

@@ -95,7 +95,12 @@ __device__ inline i64 whole_number(double value, bool &wrong) {
   wrong = !inside || (double)whole != value;
   return wrong ? 0 : whole;
 }
-__device__ inline i64 whole_number(float value, bool &wrong) { return whole_number((double)value, wrong); }
+__device__ inline i64 whole_number(float value, bool &wrong) {
+  if (!(fabsf(value) < 16777216.0f)) return whole_number((double)value, wrong);
+  const i32 whole = (i32)value;  // in short, as labels are
+  wrong = (float)whole != value;
+  return wrong ? 0 : whole;
+}
 
 #ifndef CUDA_ON_CPU
 // The larger of two, NaN if one is.

@@ -39,7 +39,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) distinct_labels(co
       last[map] = label;
       if (!*(volatile u64 *)(job.special + 1)) put(job, label);
     };
-    each_voxel(job.maps, sample, 0, [&](TRUTH truth, PRED pred) {
+    each_voxel(job.maps, sample, 0, share_of_grid(), [&](TRUTH truth, PRED pred) {
       bool wrong = false;
       const i64 t = whole_number(number(truth), wrong);
       see(0, t, wrong);

@@ -1,8 +1,10 @@
 // The joint histogram of two label maps: how often each pair of labels occurs.
 //
 // TABLE is SHARED where a block's table fits its shared memory: it is counted in 32 bits there, one atomic addition a voxel, in some
-// copies so that the warps of a block meet less often, and added to the table of the sample at the end. Else it is GLOBAL, and a
-// thread counts a run of equal pairs in registers first. All sums are of integers, so whoever comes first changes nothing.
+// copies so that the warps of a block meet less often, and added to the table of the sample at the end. Where some rows fit, PARTS
+// blocks look at the same voxels at about the same time, so that memory is read once, and each counts the rows of a part. Else the table
+// is GLOBAL, and a thread counts a run of equal pairs in registers first. All sums are of integers, so whoever comes first changes
+// nothing.
 //
 // WORDS is 1 where both maps are of bytes, sixteen are read at once and codes are bytes too: then four labels are one number.
 #include "label_codes.cuh"
@@ -50,10 +52,13 @@ struct Codes<T, 1> {
 // Where pairs are counted, one by one: additions of 1 by several threads of a warp to one place are made together.
 struct Counter {
   u32 *table;
+  u32 bytes;  // of the rows that are counted here
   static constexpr u32 SIZE = sizeof(u32);
 
-  // The place is that of a pair in bytes.
-  __device__ void add(u32 place, u32 times = 1) { atomicAdd((u32 *)((u8 *)table + place), times); }
+  // The place is that of a pair in bytes; it is beyond the rows, or negative as an integer and so beyond, where it is in no row of theirs.
+  __device__ void add(u32 place, u32 times = 1) {
+    if (PARTS == 1 || place < bytes) atomicAdd((u32 *)((u8 *)table + place), times);
+  }
   __device__ void end() {}
 };
 #else
@@ -88,10 +93,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) joint_histogram(co
   Codes<PRED> pred_code;
   true_code.make(job, room_for_codes[0]);
   pred_code.make(job, room_for_codes[1]);
-  const i32 cells = (job.others + 1) * job.pitch;
+  const i32 width = job.others + 1, part = blockIdx.x % PARTS;
+  const i32 rows = (width + PARTS - 1) / PARTS, first_cell = part * rows * job.pitch;
+  const i32 cells = (width < (part + 1) * rows ? width - part * rows : rows) * job.pitch;
+  const Share share = {blockIdx.x / PARTS, gridDim.x / PARTS};
 
   for (i64 sample = blockIdx.y; sample < job.maps.samples; sample += gridDim.y) {
-    u64 *const table = job.table + sample * cells;
+    u64 *const table = job.table + sample * width * job.pitch + first_cell;
     if (threadIdx.x == 0) bad_here = 0;
 #if TABLE == SHARED
     for (i32 cell = threadIdx.x; cell < cells * job.copies; cell += THREADS) tables[cell] = 0;
@@ -100,8 +108,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) joint_histogram(co
 
     u32 bad = 0;
 #if TABLE == SHARED
-    Counter counter = {tables};
-    const u32 begin = threadIdx.x / 32 % job.copies * cells * Counter::SIZE;
+    Counter counter = {tables, cells * Counter::SIZE};
+    const u32 begin = (threadIdx.x / 32 % job.copies * cells - first_cell) * Counter::SIZE;
 #else
     Counter counter = {table, 0, 0};
     const u32 begin = 0;
@@ -132,9 +140,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) joint_histogram(co
           if (inside(mask, w) >> 8 * k & 255) counter.add(places[k]);
       }
     };
-    each_pack<Words, Words, WordsInside>(job.maps, sample, 0, count_packs, count);
+    each_pack<Words, Words, WordsInside>(job.maps, sample, 0, share, count_packs, count);
 #else
-    each_voxel(job.maps, sample, 0, count);
+    each_voxel(job.maps, sample, 0, share, count);
 #endif
     counter.end();
     if (bad) atomicAdd(&bad_here, bad);
@@ -147,7 +155,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) joint_histogram(co
       if (times) atomicAdd(table + cell, times);
     }
 #endif
-    if (threadIdx.x == 0 && bad_here) atomicAdd(job.bad + sample, (u64)bad_here);
+    if (threadIdx.x == 0 && part == 0 && bad_here) atomicAdd(job.bad + sample, (u64)bad_here);
     __syncthreads();
   }
 }

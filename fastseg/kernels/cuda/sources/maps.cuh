@@ -35,17 +35,24 @@ typedef MASK Inside;
 typedef Everywhere Inside;
 #endif
 
+// Which of the blocks that share the voxels of a map a block is.
+struct Share {
+  i64 block, blocks;
+};
+
+__device__ inline Share share_of_grid() { return {blockIdx.x, gridDim.x}; }
+
 // Look at all voxels of a channel of a sample that are this thread's: call `packs` with a T, a P and an M, which are VECTOR numbers of
 // the true, the predicted map and the mask each, where all threads of a warp have such; and `each` with the true and the predicted number of
 // every other voxel that is inside.
 template <typename T, typename P, typename M, typename Packs, typename Each>
-__device__ inline void each_pack(const Maps &maps, i64 sample, i64 channel, Packs packs, Each each) {
+__device__ inline void each_pack(const Maps &maps, i64 sample, i64 channel, Share share, Packs packs, Each each) {
   const TRUTH *const truth = start_of<TRUTH>(maps.truth, sample, channel);
   const PRED *const pred = start_of<PRED>(maps.pred, sample, channel);
 #if MASKED
   const MASK *const mask = start_of<MASK>(maps.mask, sample, channel);
 #endif
-  const i64 first = (i64)blockIdx.x * THREADS + threadIdx.x, threads = (i64)gridDim.x * THREADS;
+  const i64 first = share.block * THREADS + threadIdx.x, threads = share.blocks * THREADS;
 
 #if VECTOR
   const i64 whole = maps.voxels / (VECTOR * 32) * 32;
@@ -103,11 +110,11 @@ __device__ inline void each_pack(const Maps &maps, i64 sample, i64 channel, Pack
 
 // Call `use` with the true and the predicted number of each voxel that this thread looks at and that is inside the mask.
 template <typename Use>
-__device__ inline void each_voxel(const Maps &maps, i64 sample, i64 channel, Use use) {
+__device__ inline void each_voxel(const Maps &maps, i64 sample, i64 channel, Share share, Use use) {
   const auto packs = [&](const auto &t, const auto &p, const auto &m) {
 #pragma unroll
     for (int v = 0; v < VECTOR; ++v)
       if (is_inside(m.values[v])) use(t.values[v], p.values[v]);
   };
-  each_pack<Pack<TRUTH, VECTOR>, Pack<PRED, VECTOR>, Pack<Inside, VECTOR>>(maps, sample, channel, packs, use);
+  each_pack<Pack<TRUTH, VECTOR>, Pack<PRED, VECTOR>, Pack<Inside, VECTOR>>(maps, sample, channel, share, packs, use);
 }

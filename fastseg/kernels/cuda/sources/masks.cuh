@@ -58,9 +58,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) masks(const Job jo
         }
       }
     };
-    each_pack<Words, Words, WordsInside>(job.maps, sample, channel, count_packs, count);
+    each_pack<Words, Words, WordsInside>(job.maps, sample, channel, share_of_grid(), count_packs, count);
 #else
-    each_voxel(job.maps, sample, channel, count);
+    each_voxel(job.maps, sample, channel, share_of_grid(), count);
 #endif
     const u32 mine[SUMS] = {seen, truths, preds, both, wrong};
 #pragma unroll
