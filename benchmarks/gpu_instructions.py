@@ -105,7 +105,8 @@ def rows() -> list[Row]:
         for channels in (4, 14, 32):
             scores = of_logits(channels, kind)
             size = channels * SIZES[kind] + 1
-            found.append(Row(f"sums of {channels} logits, {kind}", sums_kernel(scores, True), 1, size))
+            sums = sums_kernel(scores, True)
+            found.append(Row(f"sums of {channels} logits, {kind}", sums, scores.together[0], size))
             if channels == 14:
                 written = replace(scores, out=lying(kind))
                 found.append(Row(f"gradient of {channels} logits, {kind}", gradient_kernel(written), 1, 2 * size - 1))
@@ -126,7 +127,7 @@ def main(tool: str = "nvdisasm", architecture: str = "sm_90") -> None:
             file.write(compiled(row.what, architecture, keep=False).code)
             file.flush()
             done: Any = subprocess.run([tool, "-c", file.name], capture_output=True, text=True, check=True)
-        number = inner_loop(done.stdout, "ATOMS.POPC" if row.voxels > 1 else "MUFU.EX2") / row.voxels
+        number = inner_loop(done.stdout, "ATOMS.POPC" if "pairs" in row.name else "MUFU.EX2") / row.voxels
         issue, memory = INSTRUCTIONS / number / 1e9, BANDWIDTH / row.bytes / 1e9
         print(f"| {row.name} | {number:.0f} | {issue:,.0f} | {row.bytes} | {memory:,.0f} |", flush=True)
 

@@ -31,9 +31,12 @@ _USUAL = {"dice", "cross_entropy", "argmax"}
 _THREADS, _BLOCKS = 128, 4
 #: Of a label map and of a soft truth: as many classes as leave room for that, and as many as are kept in registers.
 _CROWDED = ((24, 32), (8, 16))
+#: Voxels that a thread looks at together where it keeps their scores, and of how many classes at most.
+_TOGETHER = {4: 16, 2: 24, 1: 32}
 #: Voxels that a block looks at before it goes on, as in score_sums.cuh.
 _TILE = 4 * _THREADS
-#: Most parts of all samples, and most bytes of what they come to.
+#: Parts of all samples that keep a GPU busy, voxels of larger ones; most parts, and most bytes of what they come to.
+_BUSY_PARTS, _FULL_PART = 512, 1 << 12
 _MOST_PARTS, _MOST_BYTES = 2048, 32 << 20
 #: Shared memory that all else of the kernel has, at most.
 _RESERVED = 48 << 10
@@ -120,11 +123,26 @@ class Scores:
             ),
         )  # fmt: skip
 
+    @property
+    def together(self) -> tuple[int, bool]:
+        """How many voxels a thread looks at together where it keeps their scores, and whether they can be read together."""
+        voxels = next(voxels for voxels, most in _TOGETHER.items() if self.options.channels <= most)
+        read = [each for each in (self.scores, self.truth, self.mask) if each is not None]
+        return voxels, self.scores.channel_step % voxels == 0 and all(
+            each.steps == (1,) and each.pointer % (voxels * each.itemsize) == 0 and each.sample_step % voxels == 0
+            for each in read
+        )
+
     @functools.cached_property
     def parts(self) -> tuple[int, int]:
-        """Return in how many parts a sample is summed, and voxels of each: the same on every GPU."""
-        most = max(1, min(_MOST_PARTS, _MOST_BYTES // (8 * max(1, self.columns))) // self.samples)
-        voxels = -(-self.voxels // (most * _TILE)) * _TILE
+        """Return in how many parts a sample is summed, and voxels of each: the same on every GPU.
+
+        So many that they keep a GPU busy, and then larger ones: what a part comes to is added up among the threads of a block.
+        """
+        tiles, full = -(-self.samples * self.voxels // _TILE), self.samples * self.voxels // _FULL_PART
+        room = _MOST_BYTES // (8 * max(1, self.columns))
+        parts = max(1, min(_MOST_PARTS, room, max(full, min(tiles, _BUSY_PARTS))) // self.samples)
+        voxels = -(-self.voxels // (parts * _TILE)) * _TILE
         return -(-self.voxels // voxels), voxels
 
     @functools.cached_property
@@ -180,7 +198,7 @@ class _Plan(NamedTuple):
 def _plan(scores: Scores, limits: Limits) -> _Plan:
     samples, cells = scores.samples, scores.options.labels**2
     words = 0 if scores.weight is None else samples * cells * WORDS
-    sizes = [samples * scores.columns, samples * cells, samples * 4, words, samples, 1]
+    sizes = [samples * scores.columns, samples * cells, samples * 3, words, samples, 1]
     shared = 0 if _usual(scores) or cells * 4 > limits.shared_bytes - _RESERVED else cells * 4
     blocks = max(1, min(samples * scores.parts[0], limits.multiprocessors * _BLOCKS))
     what = sums_kernel(scores, bool(shared))
@@ -215,11 +233,11 @@ def sum_scores(scores: Scores, bases: tuple[int, ...], device: Device) -> Callab
         folded = np.frombuffer(content, np.float64, samples * columns).reshape(samples, len(rows), options.channels)
         _, counts, numbers, words, _, largest = np.split(np.frombuffer(content, np.int64), plan.ends[:-1])
         square = (samples, labels, labels)
-        counted, ignored, outside, wrong = numbers.reshape(samples, 4).T
+        ignored, outside, wrong = numbers.reshape(samples, 3).T
         return ScoreSums(
             {name: folded[:, row] for row, name in enumerate(rows)},
             counts.reshape(square),
-            counted,
+            counts.reshape(samples, -1).sum(1),
             ignored,
             outside,
             wrong,
@@ -235,7 +253,10 @@ def sums_kernel(scores: Scores, shared: bool) -> Specialisation:
     quantities = [(name.upper(), int(name in options.quantities)) for name in sorted(SCORE_QUANTITIES)]
     if _usual(scores):
         used = [macro for macro in quantities if macro[0].lower() in _USUAL]
-        return scores.specialised("label_score_sums", *used, rows, blocks=_blocks(scores))
+        voxels, packed = scores.together
+        blocks = _BLOCKS if packed or voxels * scores.options.channels <= 32 else _BLOCKS // 2  # by places in registers
+        together = ("AT_ONCE", voxels), ("PACKED", int(packed))
+        return scores.specialised("label_score_sums", *used, rows, *together, blocks=blocks)
     weight = () if scores.weight is None else (("WEIGHTED", 1), ("WEIGHT", scores.weight.type))
     return scores.specialised("score_sums", *quantities, rows, ("TABLE", "SHARED" if shared else "GLOBAL"), *weight)
 

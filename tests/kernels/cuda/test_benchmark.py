@@ -106,7 +106,7 @@ def test_instructions_of_an_inner_loop_are_counted() -> None:
     assert gpu_instructions.inner_loop(text, "MOV") == 5  # of the outer loop
     with pytest.raises(AssertionError, match="nothing in a loop is STG"):
         gpu_instructions.inner_loop(text, "STG")
-    assert [row.voxels for row in gpu_instructions.rows()][:3] == [32, 4, 1]
+    assert [row.voxels for row in gpu_instructions.rows()][:3] == [32, 4, 4]
 
 
 PARTS = """

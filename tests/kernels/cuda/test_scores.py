@@ -37,9 +37,9 @@ def planes(array: Any) -> Any:
     return np.ascontiguousarray(np.moveaxis(array, -1, 1))
 
 
-def same(true: Any, score: Any, mask: Any = None, **options: Any) -> Any:
+def same(true: Any, score: Any, mask: Any = None, rel: float = 1e-6, **options: Any) -> Any:
     ours = sum_scores(Tensor(true), Tensor(score), mask=None if mask is None else Tensor(mask), **options)
-    alike(ours, sum_scores(true, score, mask=mask, **options, backend="numpy"))
+    alike(ours, sum_scores(true, score, mask=mask, **options, backend="numpy"), rel=rel)
     return ours
 
 
@@ -117,10 +117,43 @@ def test_ties_are_the_first(cpu: Cpu) -> None:
 
 
 def test_far_logits_and_tiny_losses(cpu: Cpu) -> None:
+    """What is far away alone has an error that grows with the distance, of which float32 holds 24 bits."""
     z = np.array([[30.0, 0.0, -30], [100, -100, 3e38], [1e-3, 0, 80], [0, 0, 17]], "f4")
     for quantities in (["cross_entropy"], ["cross_entropy", "absolute"]):
-        sums = same(np.array([0, 2, 2, 2]), z, activation="softmax", quantities=quantities)
+        sums = same(np.array([0, 2, 2, 2]), z, activation="softmax", quantities=quantities, rel=5e-6)
     assert 0 < sums.cross_entropy.max() < 1e-5
+
+
+def test_logits_so_large_that_their_exponentials_are_beyond_numbers(cpu: Cpu) -> None:
+    most = np.finfo(np.float32).max
+    z = np.array(
+        [[most, -most, 0], [most, most, 5], [-most, -most, -most], [3e38, 2.9e38, 0], [-3e38, -most, -2.5e38]], "f4"
+    )
+    for quantities in (["dice", "argmax"], ["dice", "argmax", "brier"]):
+        same(np.array([0, 1, 2, 0, 2]), z, activation="softmax", quantities=quantities)
+    same(np.array([2, 1, 2, 1, 0]), z, activation="softmax", quantities=["cross_entropy"])
+    with pytest.raises(ValueError, match=r"y_score: .*\(1, 1\)"):
+        _ = same(np.array([0, 1]), np.array([[0, 1], [1, np.inf]], "f4"), activation="softmax")
+
+
+@pytest.mark.parametrize("channels", [3, 14, 20, 30])
+def test_where_memory_begins_changes_no_bit(cpu: Cpu, channels: int) -> None:
+    true, score = example(channels, (2, 1200), seed=4)
+    room_true, room_score = np.zeros(2 * 1200 + 3, "u1"), np.zeros(2 * 1200 * channels + 3, "f4")
+    found, packed = [], []
+    for offset in range(3):
+        moved = room_score[offset:][: score.size].reshape(2, channels, 1200)
+        moved[:] = np.moveaxis(score, -1, 1)
+        labels = room_true[offset:][: true.size].reshape(2, 1200)
+        labels[:] = true
+        options: dict[str, Any] = {"channel_axis": 1, "sample_axis": 0, "activation": "softmax"}
+        found.append(sum_scores(Tensor(labels), Tensor(moved), **options))
+        packed.append(dict(cpu.launched[-2].macros)["PACKED"])
+    assert packed[:2] == [1, int(channels == 30)]
+    for each in found[1:]:
+        alike(each, found[0], rel=0, least=0)
+    last = sum_scores(Tensor(true), Tensor(score), sample_axis=0, activation="softmax")
+    alike(last, found[0], rel=0, least=0)
 
 
 def test_labels_of_other_types_and_far_away(cpu: Cpu) -> None:

@@ -194,6 +194,7 @@ static inline T atomicCAS(T *place, T expected, T value) {
 #define __ffs __builtin_ffs
 
 static inline float larger(float a, float b) { return a != a || b != b ? NAN : a > b ? a : b; }
+static inline float two_to(float power) { return power < -126 ? 0 : exp2f(power); }
 static inline float reciprocal(float value) { return 1 / value; }
 
 // The bits of the nearest half precision number, ties to even.

@@ -109,6 +109,12 @@ __device__ inline float larger(float a, float b) {
   asm("max.NaN.f32 %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));
   return result;
 }
+// Two to a power, with an error of at most 2^-22 of it; 0 below 2^-126.
+__device__ inline float two_to(float power) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(power));
+  return result;
+}
 // One over it, to the last bit but one, of a number that is neither tiny nor huge.
 __device__ inline float reciprocal(float value) {
   float result;

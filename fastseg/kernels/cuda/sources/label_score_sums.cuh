@@ -1,9 +1,10 @@
 // What `score_sums` does for the usual case, in one read: soft Dice and cross-entropy of the logits of few classes beside a label
 // map, by softmax.
 //
-// A thread keeps the scores of a voxel in registers, and what all its voxels come to: of every class there. What belongs to the true
-// class alone it adds to a place of its own in shared memory. Every FLUSH voxels, before many roundings have come one after another,
-// the block adds its threads up, a warp a row, in an order that is always the same.
+// A thread keeps the scores of AT_ONCE voxels in registers, and what all its voxels come to: of every class there. What belongs to the
+// true class alone it adds to a place of its own in shared memory. Every FLUSH voxels, before many roundings have come one after
+// another, the block adds its threads up, a warp a row, in an order that is always the same. PACKED is 1 where voxels lie side by side,
+// and those that are looked at together can be read together; which those are does not depend on it.
 #include "scores.cuh"
 
 #define SHARED 0
@@ -14,14 +15,49 @@ struct Job {
   i64 parts, part_voxels;  // of a sample
   double *partial;         // (samples, parts, ROWS, CHANNELS)
   u64 *table;              // (samples, LABELS, LABELS)
-  u64 *numbers;            // (samples, 4): voxels counted, ignored, outside and wrong
+  u64 *numbers;            // (samples, 3): voxels ignored, outside and wrong
   const u64 *largest;      // weights: not of these sums, nor what is below
   u64 *weights;
   float gamma, padding;
 };
 
-constexpr int FLUSH = 16 * THREADS, WARPS = THREADS / 32;
+constexpr int FLUSH = 32 * THREADS, WARPS = THREADS / 32;
 constexpr int OF_EACH = 2;  // rows of every class, and of the true one: p and p p; p t and the loss
+
+// What a thread looks at together.
+struct Group {
+#if PACKED
+  Place begin;
+  __device__ Place at(int a) const { return beyond(begin, a); }
+#else
+  Place places[AT_ONCE];
+  __device__ const Place &at(int a) const { return places[a]; }
+#endif
+  float z[AT_ONCE][CHANNELS];
+};
+
+// Read the scores of some voxels, at most AT_ONCE; those beyond are the first one's. `begin` is the place of the sample's first voxel.
+__device__ inline void read(const Scores &given, i64 sample, const Place &begin, i64 voxel, int count, Group &group) {
+#if PACKED
+  group.begin = beyond(begin, voxel);
+  if (count == AT_ONCE) {
+#pragma unroll
+    for (int c = 0; c < CHANNELS; ++c) {
+      const auto pack = *(const Pack<SCORE, AT_ONCE> *)(group.begin.score + c * given.scores.channel_step);
+#pragma unroll
+      for (int a = 0; a < AT_ONCE; ++a) group.z[a][c] = score_of(given, pack.values[a]);
+    }
+    return;
+  }
+#else
+#pragma unroll
+  for (int a = 0; a < AT_ONCE; ++a) group.places[a] = place_of(given, sample, voxel + (a < count ? a : 0));
+#endif
+#pragma unroll
+  for (int a = 0; a < AT_ONCE; ++a)
+#pragma unroll
+    for (int c = 0; c < CHANNELS; ++c) group.z[a][c] = score_at(given, group.at(a < count ? a : 0), c);
+}
 
 // Add up what each thread has in some rows of shared memory, to the sums of the block; row by row.
 __device__ inline void add_rows(const float *rows, double *sums, int count) {
@@ -40,7 +76,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) label_score_sums(c
   __shared__ double sums[2 * OF_EACH * CHANNELS];           // p, p p; p t, the loss: CHANNELS each
   __shared__ float rows[OF_EACH * CHANNELS * THREADS];      // a column a thread
   __shared__ u32 table_here[CHANNELS * CHANNELS];
-  __shared__ u32 numbers_here[4];
+  __shared__ u32 numbers_here[3];
   const Scores &given = job.given;
   float *const mine = rows + threadIdx.x;
 
@@ -49,10 +85,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) label_score_sums(c
     const i64 end = begin + job.part_voxels < given.voxels ? begin + job.part_voxels : given.voxels;
     for (i32 k = threadIdx.x; k < 2 * OF_EACH * CHANNELS; k += THREADS) sums[k] = 0;
     for (i32 cell = threadIdx.x; cell < CHANNELS * CHANNELS; cell += THREADS) table_here[cell] = 0;
-    if (threadIdx.x < 4) numbers_here[threadIdx.x] = 0;
+    if (threadIdx.x < 3) numbers_here[threadIdx.x] = 0;
     for (int row = 0; row < OF_EACH * CHANNELS; ++row) mine[row * THREADS] = 0;
     __syncthreads();
-    u32 counted = 0, ignored = 0, outside = 0, wrong = 0;
+    u32 ignored = 0, outside = 0, wrong = 0;
+    const Place first = place_of(given, sample, 0);
 
     for (i64 start = begin; start < end; start += FLUSH) {
       const i64 stop = end - start < FLUSH ? end : start + FLUSH;
@@ -60,35 +97,40 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) label_score_sums(c
 #pragma unroll
       for (int c = 0; c < CHANNELS; ++c) pred[c] = squares[c] = 0;
 
-      for (i64 voxel = start + threadIdx.x; voxel < stop; voxel += THREADS) {
-        const Place at = place_of(given, sample, voxel);
-        float p[CHANNELS];
+      for (i64 voxel = start + threadIdx.x * AT_ONCE; voxel < stop; voxel += THREADS * AT_ONCE) {
+        const int count = stop - voxel < AT_ONCE ? (int)(stop - voxel) : AT_ONCE;
+        Group group;
+        read(given, sample, first, voxel, count, group);  // before labels are known: they wait together
+        i32 codes[AT_ONCE];
 #pragma unroll
-        for (int c = 0; c < CHANNELS; ++c) p[c] = score_at(given, at, c);  // before the label is known: they wait together
-        i32 code = code_of(given, at);
-        const Voxel seen = exponentials(p);
-        if (code >= 0 && seen.bad) code = WRONG;
-        counted += code >= 0;
-        ignored += code == IGNORED;
-        outside += code == OUTSIDE;
-        wrong += code == WRONG;
-        if (code < 0) continue;
-        atomicAdd(table_here + code * CHANNELS + (ARGMAX ? seen.first : code), 1);
+        for (int a = 0; a < AT_ONCE; ++a) codes[a] = a < count ? code_of(given, group.at(a)) : NOT_THERE;
+#pragma unroll
+        for (int a = 0; a < AT_ONCE; ++a) {
+          float(&p)[CHANNELS] = group.z[a];
+          const Voxel seen = probabilities(p);
+          const i32 code = codes[a] >= 0 && seen.bad ? WRONG : codes[a];
+          if (code < 0) {
+            ignored += code == IGNORED;
+            outside += code == OUTSIDE;
+            wrong += code == WRONG;
+            continue;
+          }
+          atomicAdd(table_here + code * CHANNELS + (ARGMAX ? seen.first : code), 1u);
 #if DICE
 #pragma unroll
-        for (int c = 0; c < CHANNELS; ++c) {
-          const float p_c = p[c] * seen.inverse;
-          pred[c] += p_c;
-          squares[c] += p_c * p_c;
-        }
+          for (int c = 0; c < CHANNELS; ++c) {
+            pred[c] += p[c];
+            squares[c] += p[c] * p[c];
+          }
 #endif
-        const float away = seen.top - score_at(given, at, code);  // in a cache by now; a register cannot be chosen by a number
+          const float away = seen.top - score_at(given, group.at(a), code);  // in a cache: a register cannot be chosen by a number
 #if DICE
-        mine[code * THREADS] += expf(-away) * seen.inverse;
+          mine[code * THREADS] += exponential(-away) * seen.likely;
 #endif
 #if CROSS_ENTROPY
-        mine[(CHANNELS + code) * THREADS] += away + seen.log;
+          mine[(CHANNELS + code) * THREADS] += away + seen.log;
 #endif
+        }
       }
 
       __syncthreads();
@@ -107,9 +149,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) label_score_sums(c
       for (int row = 0; row < OF_EACH * CHANNELS; ++row) mine[row * THREADS] = 0;
     }
 
-    const u32 numbers[4] = {counted, ignored, outside, wrong};
+    const u32 numbers[3] = {ignored, outside, wrong};
 #pragma unroll
-    for (int k = 0; k < 4; ++k)
+    for (int k = 0; k < 3; ++k)
       if (numbers[k]) atomicAdd(numbers_here + k, numbers[k]);
     __syncthreads();
     double *const partial = job.partial + unit * (ROWS * CHANNELS);
@@ -123,8 +165,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) label_score_sums(c
       partial[(ROWS - 1) * CHANNELS + c] = sums[3 * CHANNELS + c];
 #endif
     }
-    if (threadIdx.x < 4 && numbers_here[threadIdx.x])
-      atomicAdd(job.numbers + sample * 4 + threadIdx.x, (u64)numbers_here[threadIdx.x]);
+    if (threadIdx.x < 3 && numbers_here[threadIdx.x])
+      atomicAdd(job.numbers + sample * 3 + threadIdx.x, (u64)numbers_here[threadIdx.x]);
     for (i32 cell = threadIdx.x; cell < CHANNELS * CHANNELS; cell += THREADS)
       if (table_here[cell]) atomicAdd(job.table + sample * CHANNELS * CHANNELS + cell, (u64)table_here[cell]);
     __syncthreads();

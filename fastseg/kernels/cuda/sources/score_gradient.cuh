@@ -68,9 +68,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_gradient(con
       float p[CHANNELS];
 #pragma unroll
       for (int c = 0; c < CHANNELS; ++c) p[c] = score_at(given, at, c);
-      const Voxel all = exponentials(p);
-#pragma unroll
-      for (int c = 0; c < CHANNELS; ++c) p[c] *= all.inverse;
+      probabilities(p);
       const auto chance = [&](int c) { return p[c]; };
 #else
       const Voxel all = look_at(given, [&](int c) { return score_at(given, at, c); });

@@ -15,7 +15,7 @@ struct Job {
   i64 parts, part_voxels;  // of a sample
   double *partial;         // (samples, parts, ROWS, CHANNELS)
   u64 *table;              // (samples, LABELS, LABELS)
-  u64 *numbers;            // (samples, 4): voxels counted, ignored, outside and wrong
+  u64 *numbers;            // (samples, 3): voxels ignored, outside and wrong
   const u64 *largest;      // the bits of the largest weight, a double
   u64 *weights;            // (samples, LABELS, LABELS, WORDS)
   float gamma;             // of the focal loss
@@ -76,7 +76,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
   __shared__ double sums[ROWS * CHANNELS + 1];
   __shared__ Voxel seen[TILE];
   __shared__ i16 codes[TILE];  // less than 0: not looked at
-  __shared__ u32 numbers_here[4];
+  __shared__ u32 numbers_here[3];
 #if TABLE == SHARED
   DYNAMIC_SHARED(u32, table_here);
 #endif
@@ -91,12 +91,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
     const i64 end = begin + job.part_voxels < given.voxels ? begin + job.part_voxels : given.voxels;
     u64 *const table = job.table + sample * LABELS * LABELS;
     for (i32 k = threadIdx.x; k < ROWS * CHANNELS; k += THREADS) sums[k] = 0;
-    if (threadIdx.x < 4) numbers_here[threadIdx.x] = 0;
+    if (threadIdx.x < 3) numbers_here[threadIdx.x] = 0;
 #if TABLE == SHARED
     for (i32 cell = threadIdx.x; cell < LABELS * LABELS; cell += THREADS) table_here[cell] = 0;
 #endif
     __syncthreads();
-    u32 counted = 0, ignored = 0, outside = 0, wrong = 0;
+    u32 ignored = 0, outside = 0, wrong = 0;
 #if WEIGHTED
     WeightRun run = {};
 #endif
@@ -131,7 +131,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
           } else {
             const i32 cell = label * LABELS + (ARGMAX ? seen[k].first : label);
 #if TABLE == SHARED
-            atomicAdd(table_here + cell, 1);
+            atomicAdd(table_here + cell, 1u);
 #else
             atomicAdd(table + cell, 1);
 #endif
@@ -141,7 +141,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
           }
         }
         codes[k] = (i16)code;
-        counted += code >= 0;
         ignored += code == IGNORED;
         outside += code == OUTSIDE;
         wrong += code == WRONG;
@@ -180,14 +179,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
 #if WEIGHTED
     run.end();
 #endif
-    const u32 numbers[4] = {counted, ignored, outside, wrong};
+    const u32 numbers[3] = {ignored, outside, wrong};
 #pragma unroll
-    for (int k = 0; k < 4; ++k)
+    for (int k = 0; k < 3; ++k)
       if (numbers[k]) atomicAdd(numbers_here + k, numbers[k]);
     __syncthreads();
     for (i32 k = threadIdx.x; k < ROWS * CHANNELS; k += THREADS) job.partial[unit * (ROWS * CHANNELS) + k] = sums[k];
-    if (threadIdx.x < 4 && numbers_here[threadIdx.x])
-      atomicAdd(job.numbers + sample * 4 + threadIdx.x, (u64)numbers_here[threadIdx.x]);
+    if (threadIdx.x < 3 && numbers_here[threadIdx.x])
+      atomicAdd(job.numbers + sample * 3 + threadIdx.x, (u64)numbers_here[threadIdx.x]);
 #if TABLE == SHARED
     for (i32 cell = threadIdx.x; cell < LABELS * LABELS; cell += THREADS)
       if (table_here[cell]) atomicAdd(table + cell, (u64)table_here[cell]);

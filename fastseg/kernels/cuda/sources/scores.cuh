@@ -10,6 +10,9 @@
 #ifndef WEIGHTED
 #define WEIGHTED 0
 #endif
+#ifndef PACKED
+#define PACKED 0
+#endif
 
 #define PROBABILITIES 0
 #define SOFTMAX 1
@@ -35,7 +38,7 @@ constexpr i32 FIRST_LABEL = CHANNELS == 1 ? 1 : 0;  // of the first channel
 constexpr int UNROLL = KEPT ? CHANNELS : 4;
 
 // What a voxel that has no label of its own is.
-constexpr i32 OUTSIDE = -1, IGNORED = -2, WRONG = -3;
+constexpr i32 OUTSIDE = -1, IGNORED = -2, WRONG = -3, NOT_THERE = -4;
 
 // Where a voxel's numbers lie: those of the first channel.
 struct Place {
@@ -82,9 +85,25 @@ __device__ inline Place place_of(const Scores &given, i64 sample, i64 voxel) {
 #endif
 }
 
-__device__ inline float score_at(const Scores &given, const Place &at, int channel) {
-  const float score = (float)number(at.score[channel * given.scores.channel_step]);
+__device__ inline float score_of(const Scores &given, SCORE value) {
+  const float score = (float)number(value);
   return SCALED ? score / given.scale : score;
+}
+
+// Where the numbers of a voxel lie that is so many beyond another one, where voxels lie side by side.
+__device__ inline Place beyond(Place at, i64 voxels) {
+  at.score += voxels;
+  at.truth += voxels;
+  at.mask += voxels;
+  at.out += voxels;
+#if WEIGHTED
+  at.weight += voxels;
+#endif
+  return at;
+}
+
+__device__ inline float score_at(const Scores &given, const Place &at, int channel) {
+  return score_of(given, at.score[channel * given.scores.channel_step]);
 }
 
 __device__ inline float truth_at(const Scores &given, const Place &at, int channel) {
@@ -132,12 +151,33 @@ __device__ inline bool in_range(float p) { return p >= -1e-3f && p <= 1.001f; } 
 // What all scores of a voxel come to.
 struct Voxel {
   float top;      // the largest
-  float inverse;  // softmax: the probability of that class
+  float likely;   // softmax: the probability of that class
   float rest;     // softmax: that of all others
   float log;      // softmax: minus the logarithm of the largest probability
   i32 first;      // the label of the largest, the first of equals
   bool bad;       // something is not allowed
 };
+
+constexpr float BITS_OF_E = 1.44269504f;  // the logarithm of e, of base 2
+
+// e to a power that is not positive, to about one part in 4 million, and as many more as the power is long.
+__device__ inline float exponential(float power) { return two_to(power * BITS_OF_E); }
+
+// The logarithm of 1 + x, of x from 0 to some thousands: x is kept where 1 + x would lose it.
+__device__ inline float log_of_one_and(float x) {
+  // 1 + x is m 2^e with m from 3/4 to 3/2; the logarithm of m = 1 + t is t + t t q(t), q a polynomial within 3e-8 of that.
+  const u32 e = (float_as_bits(1 + x) - 0x3f400000u) & 0xff800000u;  // at its place in a float
+  const float scale = bits_as_float(0x3f800000u - e), t = fmaf(x, scale, scale - 1);
+  float q = 0.054132473f;
+  q = fmaf(q, t, -0.12067367f);
+  q = fmaf(q, t, 0.14983916f);
+  q = fmaf(q, t, -0.16822812f);
+  q = fmaf(q, t, 0.19977078f);
+  q = fmaf(q, t, -0.24993442f);
+  q = fmaf(q, t, 0.3333355f);
+  q = fmaf(q, t, -0.5000006f);
+  return fmaf((float)(i32)e, 8.2629582e-8f, fmaf(t * t, q, t));  // ln 2 / 2^23
+}
 
 // `score` returns the score of a channel.
 template <typename Score>
@@ -154,21 +194,21 @@ __device__ inline Voxel look_at(const Scores &given, const Score &score) {
     for (int c = begin; c < (begin + BLOCK < CHANNELS ? begin + BLOCK : CHANNELS); ++c) {
       const float z = score(c);
       if (z > top) {
-        others = (others + part + 1) * expf(top - z);
+        others = (others + part + 1) * exponential(top - z);
         part = 0;
         top = z;
         found.first = c;
       } else {
-        part += z == -INFINITE ? 0 : expf(z - top);  // NaN stays
+        part += z == -INFINITE ? 0 : exponential(z - top);  // NaN stays
       }
     }
     others += part;
   }
   found.top = top;
   found.bad = !(top < INFINITE && top > -INFINITE) || others != others;
-  found.inverse = reciprocal(1 + others);
-  found.rest = others * found.inverse;
-  found.log = log1pf(others);
+  found.likely = reciprocal(1 + others);
+  found.rest = others * found.likely;
+  found.log = log_of_one_and(others);
 #else
   float sum = 0;
 #pragma unroll 4
@@ -191,26 +231,36 @@ __device__ inline Voxel look_at(const Scores &given, const Score &score) {
 }
 
 #if KEPT && ACTIVATION == SOFTMAX
-// The same of logits that are all in registers; their exponentials by the largest of them take their place.
-__device__ inline Voxel exponentials(float (&z)[CHANNELS]) {
+// The same of logits that are all in registers; probabilities take their place.
+__device__ inline Voxel probabilities(float (&z)[CHANNELS]) {
   float top = z[0];
 #pragma unroll
   for (int c = 1; c < CHANNELS; ++c) top = larger(top, z[c]);
+  const bool bad = !(top < INFINITE && top > -INFINITE);  // of NaN, infinities, and where all are -infinity
+  // Exponentials by a number that is the largest but for a rounding, of which they all have the same: so do those of the largest.
+  float shift = top * BITS_OF_E, top_there = top;
+  if (!bad && !(fabsf(shift) < INFINITE)) {  // then all others are infinitely far away
+#pragma unroll
+    for (int c = 0; c < CHANNELS; ++c) z[c] = z[c] == top ? 0 : -INFINITE;
+    shift = top_there = 0;
+  }
   u32 largest = 0;  // a bit for each class that has the largest logit
   float others = 0;
 #pragma unroll
   for (int c = 0; c < CHANNELS; ++c) {
-    const bool is_top = z[c] == top;
-    z[c] = expf(z[c] - top);
+    const bool is_top = z[c] == top_there;
+    z[c] = two_to(fmaf(z[c], BITS_OF_E, -shift));
     if (is_top)
       largest |= 1u << c;
     else
       others += z[c];
   }
-  others += (float)(__popc(largest) - 1);
-  const float inverse = reciprocal(1 + others);
-  const bool bad = !(top < INFINITE && top > -INFINITE);  // of NaN, infinities, and where all are -infinity
-  return {top, inverse, others * inverse, log1pf(others), __ffs(largest) - 1, bad};
+  const float of_top = two_to(fmaf(top_there, BITS_OF_E, -shift));
+  others += of_top * (float)(__popc(largest) - 1);
+  const float factor = reciprocal(of_top + others);
+#pragma unroll
+  for (int c = 0; c < CHANNELS; ++c) z[c] *= factor;
+  return {top, of_top * factor, others * factor, log_of_one_and(others * reciprocal(of_top)), __ffs(largest) - 1, bad};
 }
 #endif
 
@@ -222,11 +272,11 @@ struct Chance {
 // `logs` tells whether the logarithms are asked for.
 __device__ inline Chance chance_of(float z, int channel, const Voxel &voxel, bool logs) {
 #if ACTIVATION == SOFTMAX
-  const float away = voxel.top - z, p = expf(-away) * voxel.inverse;
+  const float away = voxel.top - z, p = exponential(-away) * voxel.likely;
   return {p, channel == voxel.first ? voxel.rest : 1 - p, away + voxel.log, 0};
 #elif ACTIVATION == SIGMOID
-  const float size = fabsf(z), small = expf(-size), likely = 1 / (1 + small), seldom = small * likely;
-  const float log = logs ? log1pf(small) : 0;
+  const float size = fabsf(z), small = exponential(-size), likely = reciprocal(1 + small), seldom = small * likely;
+  const float log = logs ? log_of_one_and(small) : 0;
   return z > 0 ? Chance{likely, seldom, log, size + log} : Chance{seldom, likely, size + log, log};
 #else
   const float q = 1 - z;
