@@ -33,7 +33,7 @@ _THREADS, _BLOCKS = 128, 4
 _CROWDED = ((24, 32), (8, 16))
 #: Voxels that a thread looks at together where it keeps their scores, and of how many classes at most.
 _TOGETHER = {4: 16, 2: 24, 1: 32}
-#: Voxels that a block looks at before it goes on, as in score_sums.cuh.
+#: Voxels of a part are a multiple of these.
 _TILE = 4 * _THREADS
 #: Parts of all samples that keep a GPU busy, voxels of larger ones; most parts, and most bytes of what they come to.
 _BUSY_PARTS, _FULL_PART = 512, 1 << 12

@@ -22,8 +22,12 @@ struct Job {
   float padding;
 };
 
-constexpr int TILE = 4 * THREADS, WARPS = THREADS / 32;
+// As many voxels as a cache holds those of, of all blocks.
+constexpr int BYTES = CHANNELS * (sizeof(SCORE) + (SOFT ? sizeof(TRUTH) : 0));
+constexpr int TILE = (BYTES <= 112 ? 4 : BYTES <= 224 ? 2 : 1) * THREADS, WARPS = THREADS / 32;
 constexpr bool LOGS = CROSS_ENTROPY || FOCAL || SMOOTHING;
+// That a warp looks at together, by what they come to.
+constexpr int CLASSES = CHANNELS < 4 * WARPS ? 1 : ROWS <= 4 ? 4 : ROWS <= 8 ? 2 : 1;
 
 #if ROWS  // none where only the most probable classes are asked for
 // What a voxel adds to the sums of a class.
@@ -69,6 +73,35 @@ __device__ inline Terms terms_of(const Job &job, const Chance &chance, float t) 
   terms.values[row++] = 1;  // the weights themselves
 #endif
   return terms;
+}
+#endif
+
+#if ROWS
+__device__ constexpr int power_of_two_from(int number) {
+  int power = 1;
+  while (power < number) power *= 2;
+  return power;
+}
+constexpr int SUMS = power_of_two_from(CLASSES * ROWS);
+static_assert(SUMS <= 32, "a lane for each of them");
+
+// Add up over a warp what each lane has of some sums. Lane l returns sum l SUMS / 32 of them: at each step a lane gives away half of what
+// it has, and adds the same half of another lane's.
+__device__ inline float sum_of_warp(const Terms (&mine)[CLASSES]) {
+  float values[SUMS];
+#pragma unroll
+  for (int k = 0; k < SUMS; ++k) values[k] = k < CLASSES * ROWS ? mine[k / ROWS].values[k % ROWS] : 0;
+#pragma unroll
+  for (int far = 16, half = SUMS / 2; far; far /= 2, half /= 2) {
+    const bool upper = threadIdx.x & far;
+#pragma unroll
+    for (int k = 0; k < (half ? half : 1); ++k) {
+      const float given = half && !upper ? values[k + half] : values[k];
+      const float kept = half && upper ? values[k + half] : values[k];
+      values[k] = kept + __shfl_xor_sync(0xffffffffu, given, far);
+    }
+  }
+  return values[0];
 }
 #endif
 
@@ -148,29 +181,33 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_sums(const J
       __syncthreads();
 
 #if ROWS
-      for (int c = warp; c < CHANNELS; c += WARPS) {
-        Terms mine = {};
+      for (int begin = warp * CLASSES; begin < CHANNELS; begin += WARPS * CLASSES) {
+        Terms mine[CLASSES] = {};
         for (i32 k = lane; k < count; k += 32) {
           if (codes[k] < 0) continue;
           const Place at = place_of(given, sample, start + k);
-          const Chance chance = chance_of(score_at(given, at, c), c, seen[k], LOGS);
-          const Terms more = terms_of(job, chance, truth_of(given, at, codes[k], c));
+          const Voxel voxel = seen[k];
 #if WEIGHTED
           const float weight = (float)number(*at.weight);
-#pragma unroll
-          for (int row = 0; row < ROWS; ++row) mine.values[row] += times(weight, more.values[row]);
-#else
-#pragma unroll
-          for (int row = 0; row < ROWS; ++row) mine.values[row] += more.values[row];
 #endif
-        }
 #pragma unroll
-        for (int row = 0; row < ROWS; ++row) {
-          float sum = mine.values[row];
+          for (int j = 0; j < CLASSES; ++j) {
+            const int c = begin + j;
+            if (c >= CHANNELS) break;
+            const Chance chance = chance_of(score_at(given, at, c), c, voxel, LOGS);
+            const Terms more = terms_of(job, chance, truth_of(given, at, codes[k], c));
 #pragma unroll
-          for (int far = 16; far; far /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, far);
-          if (lane == 0) sums[row * CHANNELS + c] += sum;
+            for (int row = 0; row < ROWS; ++row)
+#if WEIGHTED
+              mine[j].values[row] += times(weight, more.values[row]);
+#else
+              mine[j].values[row] += more.values[row];
+#endif
+          }
         }
+        const float sum = sum_of_warp(mine);
+        const int place = lane / (32 / SUMS), row = place % ROWS, c = begin + place / ROWS;
+        if (lane % (32 / SUMS) == 0 && place < CLASSES * ROWS && c < CHANNELS) sums[row * CHANNELS + c] += sum;
       }
 #endif
       __syncthreads();

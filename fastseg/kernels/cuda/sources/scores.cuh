@@ -179,32 +179,51 @@ __device__ inline float log_of_one_and(float x) {
   return fmaf((float)(i32)e, 8.2629582e-8f, fmaf(t * t, q, t));  // ln 2 / 2^23
 }
 
+#if ACTIVATION == SOFTMAX
+// The largest logit so far, and the exponentials of all others by it; `others` and NaN stay so.
+struct Largest {
+  float top, others;
+  i32 first;
+};
+
+// Look at some more logits, which are in registers: less often than for each of them another one is the largest.
+template <int COUNT, typename Score>
+__device__ inline void look_at_some(const Score &score, int begin, Largest &found) {
+  float z[COUNT], top = found.top;
+#pragma unroll
+  for (int k = 0; k < COUNT; ++k) {
+    z[k] = score(begin + k);
+    top = larger(top, z[k]);
+  }
+  if (!(top == found.top)) {
+    found.others = (found.others + 1) * exponential(found.top - top);
+    found.top = top;
+#pragma unroll
+    for (int k = COUNT - 1; k >= 0; --k)
+      if (z[k] == top) found.first = begin + k;
+  }
+  const float from = top == -INFINITE ? 0 : top;
+  float part = 0;
+#pragma unroll
+  for (int k = 0; k < COUNT; ++k)
+    if (begin + k != found.first) part += exponential(z[k] - from);
+  found.others += part;
+}
+#endif
+
 // `score` returns the score of a channel.
 template <typename Score>
 __device__ inline Voxel look_at(const Scores &given, const Score &score) {
   Voxel found = {score(0), 1, 0, 0, 0, false};
 #if ACTIVATION == SOFTMAX
-  // The largest so far, and the exponentials of all others by it; sums of sums, so that few roundings come one after another.
-  float top = -INFINITE, others = 0;
-  constexpr int BLOCK = 16;
+  constexpr int BLOCK = 8, WHOLE = CHANNELS / BLOCK * BLOCK;
+  Largest largest = {-INFINITE, 0, 0};
 #pragma unroll 1
-  for (int begin = 0; begin < CHANNELS; begin += BLOCK) {
-    float part = 0;
-#pragma unroll 4
-    for (int c = begin; c < (begin + BLOCK < CHANNELS ? begin + BLOCK : CHANNELS); ++c) {
-      const float z = score(c);
-      if (z > top) {
-        others = (others + part + 1) * exponential(top - z);
-        part = 0;
-        top = z;
-        found.first = c;
-      } else {
-        part += z == -INFINITE ? 0 : exponential(z - top);  // NaN stays
-      }
-    }
-    others += part;
-  }
+  for (int begin = 0; begin < WHOLE; begin += BLOCK) look_at_some<BLOCK>(score, begin, largest);
+  if (CHANNELS > WHOLE) look_at_some<CHANNELS == WHOLE ? 1 : CHANNELS - WHOLE>(score, WHOLE, largest);
+  const float top = largest.top, others = largest.others;
   found.top = top;
+  found.first = largest.first;
   found.bad = !(top < INFINITE && top > -INFINITE) || others != others;
   found.likely = reciprocal(1 + others);
   found.rest = others * found.likely;
