@@ -47,7 +47,7 @@ def test_bfloat16_and_a_stream_of_its_own() -> None:
     assert counts == count_labels(true.cpu().numpy(), true.cpu().numpy(), num_classes=7, **HERE)
 
 
-@pytest.mark.parametrize("classes", [2, 14, 150, 300, 4096])
+@pytest.mark.parametrize("classes", [2, 14, 150, 238, 300, 470, 4096])
 def test_numbers_of_classes(classes: int) -> None:
     import torch
 
@@ -56,8 +56,29 @@ def test_numbers_of_classes(classes: int) -> None:
     assert counts == count_labels(true.cpu(), pred.cpu(), num_classes=classes, sample_axis=0, **HERE)
 
 
+@pytest.mark.parametrize("classes", [2, 14, 128, 150, 237, 238, 256])
+def test_maps_of_bytes(classes: int) -> None:
+    """Noise, a part where all is one pair, labels that are ignored or looked up, a mask, and where memory begins."""
+    import torch
+
+    true, pred = (torch.randint(0, classes, (1_000_003,), dtype=torch.uint8) for _ in range(2))
+    true[200_000:500_000], pred[200_000:500_000] = 1, 0
+    inside = torch.rand(1_000_003) < 0.7
+    cases: list[tuple[Any, Any, Any]] = [(true, pred, None), (true, pred, inside), (true[1:], pred[1:], None)]
+    for a, b, m in cases:
+        given = None if m is None else m.cuda()
+        found = count_labels(a.cuda(), b.cuda(), mask=given, num_classes=classes)
+        assert found == count_labels(a, b, mask=m, num_classes=classes, **HERE)
+    if classes < 250:
+        true[::17] = 255
+        options: dict[str, Any] = {"num_classes": classes, "ignore_index": 255}
+        assert count_labels(true.cuda(), pred.cuda(), **options) == count_labels(true, pred, **options, **HERE)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-@pytest.mark.parametrize(("channels", "soft"), [(1, False), (4, False), (14, True), (32, False), (105, False)])
+@pytest.mark.parametrize(
+    ("channels", "soft"), [(1, False), (4, False), (14, False), (14, True), (24, False), (32, False), (105, False)]
+)
 def test_sums_and_gradients_are_those_of_the_cpu(dtype: str, channels: int, soft: bool) -> None:
     import torch
 
