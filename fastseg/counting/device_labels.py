@@ -72,4 +72,8 @@ def _other_than(labels: npt.NDArray[np.int64]) -> int:
     """Return a label that is none of these sorted ones."""
     if not labels.size:
         return 0
-    return int(labels[-1]) + 1 if labels[-1] < 2**63 - 1 else int(labels[0]) - 1
+    if labels[-1] < 2**63 - 1:
+        return int(labels[-1]) + 1
+    if labels[0] > -(2**63):
+        return int(labels[0]) - 1
+    return int(labels[np.argmax(np.diff(labels) != 1)]) + 1  # both ends of the range are labels: the first gap
