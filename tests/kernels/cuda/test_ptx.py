@@ -1,0 +1,106 @@
+"""What NVIDIA's compiler makes of the kernels counts as the reference does: PTX, run by a machine that forgives nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from support.cuda.on_cpu import Tensor
+from support.cuda.ptx_on_cpu import PtxCpu, PtxFaultError, run_ptx_on_cpu
+
+from fastseg import count_labels, count_masks
+
+RNG = np.random.default_rng(9)
+TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "?", "f2", "f4", "f8")
+QUICK = ("u1", "i8")
+
+
+def slow(*values: Any) -> list[Any]:
+    return [pytest.param(each, marks=pytest.mark.slow) for each in values]
+
+
+def maps(shape: tuple[int, ...], classes: int = 5) -> tuple[Any, Any]:
+    """Return two maps that have runs, and single voxels that differ."""
+    true = np.repeat(RNG.integers(0, classes, shape), 3, axis=-1)[..., : shape[-1]]
+    return true, np.where(RNG.random(shape) < 0.3, RNG.integers(0, classes, shape), true)
+
+
+def same(true: Any, pred: Any, mask: Any = None, **options: Any) -> None:
+    ours = count_labels(Tensor(true), Tensor(pred), mask=None if mask is None else Tensor(mask), **options)
+    assert ours == count_labels(true, pred, mask=mask, **options, backend="numpy")
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> PtxCpu:
+    """Run kernels from their PTX."""
+    return run_ptx_on_cpu(monkeypatch)
+
+
+@pytest.mark.parametrize("dtype", [*QUICK, *slow(*(each for each in TYPES if each not in QUICK))])
+def test_labels_of_every_type(machine: PtxCpu, dtype: str) -> None:
+    classes = 2 if dtype == "?" else 5
+    true, pred = maps((3, 7, 141), classes)
+    same(true.astype(dtype), pred.astype(dtype), num_classes=classes)
+    assert dict(machine.launched[-1].macros)["VECTOR"] == 16 // np.dtype(dtype).itemsize
+    if dtype not in QUICK:
+        same(true.astype(dtype), pred.astype("u1"), num_classes=classes)
+        same(true.astype("i8"), pred.astype(dtype), num_classes=classes)
+
+
+@pytest.mark.parametrize("classes", [240, *slow(1, 2, 64, 107, 108, 150, 241, 700)])
+def test_numbers_of_classes(machine: PtxCpu, classes: int) -> None:
+    true, pred = maps((3, 700), classes)
+    same(true, pred, num_classes=classes, sample_axis=0)
+
+
+@pytest.mark.slow
+def test_masks_views_and_labels_that_are_not_declared(machine: PtxCpu) -> None:
+    true, pred = (each.astype("u1") for each in maps((6, 5, 113), 7))
+    mask = RNG.random(true.shape) < 0.8
+    same(true, pred, mask, num_classes=7, ignore_index=3)
+    same(true[:, :, 1:], pred[:, :, :-1], num_classes=7, sample_axis=0)
+    view = (slice(None), slice(None, None, -1), slice(None, None, 2))
+    same(true[view], pred[view], mask[view].astype("i4"), labels=[6, 2, 0, 1, 3], ignore_index=[4, 5], unknown="count")
+    same(true.transpose(2, 0, 1), pred.transpose(2, 0, 1).copy(), num_classes=7, sample_axis=1)
+    wide = np.array([-(2**63), 2**63 - 1, -7, 0, 1, 2**40, 5])[true]
+    same(wide, pred, labels=[-(2**63), 2**63 - 1, -7, 1, 2**40, 5, 0], unknown="count")
+    same(wide, pred, mask, sample_axis=0)
+    same(true.astype("f4"), pred)
+    weight = RNG.random(true.shape)
+    ours = count_labels(Tensor(true), Tensor(pred), mask=Tensor(mask), sample_weight=Tensor(weight), num_classes=7)
+    theirs = count_labels(true, pred, mask=mask, sample_weight=weight, num_classes=7, backend="numpy")
+    np.testing.assert_allclose(ours.matrix, theirs.matrix, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("dtype", ["u1", *slow("?", "i2", "f2", "f4", "f8", "i8")])
+def test_binary_maps(machine: PtxCpu, dtype: str) -> None:
+    true, pred = ((RNG.random((2, 3, 5, 67)) < 0.4).astype(dtype) for _ in range(2))
+    mask = RNG.random((2, 5, 67)) < 0.7
+    for inside in (None, mask, mask.astype("i8") * 7):
+        given = None if inside is None else Tensor(inside)
+        ours = count_masks(Tensor(true), Tensor(pred), mask=given, channel_axis=1, sample_axis=0)
+        assert ours == count_masks(true, pred, mask=inside, channel_axis=1, sample_axis=0, backend="numpy")
+
+
+#: What is done to the text of a kernel, and what the machine says of it.
+FAULTS = {
+    "no barriers": (r"bar\.sync\s+0;", "", "a race"),
+    "a vector beside its place": (
+        r"(ld\.global[.\w]*\.v4\.u32\s*\{[^}]*\},\s*\[%rd\d+)\]",
+        r"\1+4]",
+        "a misaligned address",
+    ),
+    "a table beyond": (r"(mov\.[ub]\d+\s+%r\d+, )tables;", r"\1 1000000;", "beyond the shared memory"),
+    "a job of another size": (r"(_param_0)\[\d+\]", r"\1[8]", "bytes of parameters for a kernel that has 8"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_a_gpu_would_not_do(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    there, instead, said = FAULTS[fault]
+    run_ptx_on_cpu(monkeypatch, changed=lambda text: re.sub(there, instead, text))
+    true, pred = (each.astype("u1") for each in maps((3000,)))
+    with pytest.raises(PtxFaultError, match=said):
+        count_labels(Tensor(true), Tensor(pred), num_classes=5)
