@@ -85,15 +85,15 @@ def test_binary_maps(machine: PtxCpu, dtype: str) -> None:
 
 
 #: What is done to the text of a kernel, and what the machine says of it.
-FAULTS = {
-    "no barriers": (r"bar\.sync\s+0;", "", "a race"),
+FAULTS: dict[str, tuple[str, Any, str]] = {
+    "one barrier alone": (r"(?s)(?<=bar\.sync).*", lambda found: found[0].replace("bar.sync", "//"), "a race"),
     "a vector beside its place": (
         r"(ld\.global[.\w]*\.v4\.u32\s*\{[^}]*\},\s*\[%rd\d+)\]",
         r"\1+4]",
         "a misaligned address",
     ),
     "a table beyond": (r"(mov\.[ub]\d+\s+%r\d+, )tables;", r"\1 1000000;", "beyond the shared memory"),
-    "a job of another size": (r"(_param_0)\[\d+\]", r"\1[8]", "bytes of parameters for a kernel that has 8"),
+    "a job of more bytes": (r"(_param_0)\[\d+\]", r"\1[4000]", "bytes of parameters for a kernel that has 4000"),
 }
 
 

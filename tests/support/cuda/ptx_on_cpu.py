@@ -2,7 +2,7 @@
 
 Where their own text is compiled for the CPU (on_cpu.py), the compiler for GPUs has no part, nor has what is in the text for
 GPUs alone. Here both have, and what a CPU forgives is an error: misaligned vectors, races within shared memory, addresses
-beyond it, and parameters of another size than the kernel's. What an instruction does is compiled by g++ when it is first met.
+beyond it, and parameters that are not there. What an instruction does is compiled by g++ when it is first met.
 """
 
 from __future__ import annotations
@@ -88,11 +88,11 @@ def run_ptx(text: str, job: bytes, grid: tuple[int, int], threads: int, shared_b
     Raises
     ------
     PtxFaultError
-        Where a thread does what it must not, or the parameters have another size than the kernel's.
+        Where a thread does what it must not, or the kernel has parameters beyond those given.
     """
     loaded = _loaded(text)
     program = loaded.program
-    if len(job) != program.param_bytes:
+    if len(job) < program.param_bytes:
         raise PtxFaultError(f"{len(job)} bytes of parameters for a kernel that has {program.param_bytes}")
     where = (ctypes.c_uint32 * 2)()
     launch = _Launch(job, *grid, threads, shared_bytes, MOST_STEPS)
