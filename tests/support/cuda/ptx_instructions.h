@@ -3,7 +3,6 @@
 #pragma once
 #include "ptx_machine.h"
 #include <cfenv>
-#include <cmath>
 #include <type_traits>
 
 enum Flags : u64 {
@@ -35,7 +34,7 @@ static inline To bits_as(From from) {
   return to;
 }
 
-static inline f32 flushed(f32 v) { return std::fpclassify(v) == FP_SUBNORMAL ? std::copysign(0.0f, v) : v; }
+static inline f32 flushed(f32 v) { return v > -0x1p-126f && v < 0x1p-126f ? __builtin_copysignf(0, v) : v; }
 // An operand, and a result, as the flags have them.
 template <class T, u64 F>
 static inline T take(u64 cell) {
@@ -77,7 +76,8 @@ template <class D, class S, u64 F>
 D op_cvt(S a) {
   if constexpr (is_real<S>) {
     if constexpr (!(F & (F_rni | F_rzi | F_rmi | F_rpi))) return DIRECTED(D, HELD(a); return (D)held_a;);
-    const f64 v = a, whole = F & F_rni ? std::nearbyint(v) : F & F_rzi ? std::trunc(v) : F & F_rmi ? std::floor(v) : std::ceil(v);
+    const f64 v = a, whole = F & F_rni ? __builtin_nearbyint(v) : F & F_rzi ? __builtin_trunc(v)
+      : F & F_rmi ? __builtin_floor(v) : __builtin_ceil(v);
     if constexpr (is_real<D>) return (D)whole;
     else {
       if (a != a) return sizeof(S) == 8 || sizeof(D) == 8 ? D(Unsigned<D>(1) << (BITS<D> - 1)) : D(0);
@@ -115,8 +115,12 @@ auto op_mul(T a, T b) {
   else if constexpr (F & F_hi) return T(Twice<T>(a) * Twice<T>(b) >> BITS<T>);
   else return T(Twice<T>(a) * Twice<T>(b));
 }
+static inline f32 fused(f32 a, f32 b, f32 c) { return __builtin_fmaf(a, b, c); }
+static inline f64 fused(f64 a, f64 b, f64 c) { return __builtin_fma(a, b, c); }
+static inline f32 root(f32 a) { return __builtin_sqrtf(a); }
+static inline f64 root(f64 a) { return __builtin_sqrt(a); }
 template <class T, u64 F>
-T op_fma(T a, T b, T c) { return DIRECTED(T, HELD(a); HELD(b); HELD(c); return std::fma((T)held_a, (T)held_b, (T)held_c);); }
+T op_fma(T a, T b, T c) { return DIRECTED(T, HELD(a); HELD(b); HELD(c); return fused(held_a, held_b, held_c);); }
 template <class T, u64 F, class C>
 auto op_mad(T a, T b, C c) {
   if constexpr (is_real<T>) return op_fma<T, F>(a, b, c);
@@ -135,14 +139,14 @@ T op_rem(T a, T b) { return T(Unsigned<T>(a) - Unsigned<T>(op_div<T, F>(a, b)) *
 template <class T, u64 F>
 T op_neg(T a) { if constexpr (is_real<T>) return -a; else return T(-Unsigned<T>(a)); }
 template <class T, u64 F>
-T op_abs(T a) { if constexpr (is_real<T>) return std::fabs(a); else return a < 0 ? T(-Unsigned<T>(a)) : a; }
+T op_abs(T a) { if constexpr (is_real<T>) return __builtin_fabs(a); else return a < 0 ? T(-Unsigned<T>(a)) : a; }
 template <class T, u64 F>
-T op_copysign(T a, T b) { return std::copysign(b, a); }
+T op_copysign(T a, T b) { return __builtin_copysign(b, a); }
 template <class T, u64 F, bool LESS>
 T chosen(T a, T b) {
   if constexpr (is_real<T>) {
-    if (a != a || b != b) return (F & F_NaN) || a == b || (a != a && b != b) ? T(NAN) : a != a ? b : a;
-    if (a == b) return std::signbit(a) == LESS ? a : b;
+    if (a != a || b != b) return (F & F_NaN) || a == b || (a != a && b != b) ? T(__builtin_nan("")) : a != a ? b : a;
+    if (a == b) return __builtin_signbit(a) == LESS ? a : b;
   }
   return (LESS ? a < b : a > b) ? a : b;
 }
@@ -154,19 +158,19 @@ T op_max(T a, T b) { return chosen<T, F, false>(a, b); }
 template <class T, u64 F>
 T op_rcp(T a) { return op_div<T, F>(T(1), a); }
 template <class T, u64 F>
-T op_sqrt(T a) { return DIRECTED(T, HELD(a); return std::sqrt((T)held_a);); }
+T op_sqrt(T a) { return DIRECTED(T, HELD(a); return root(held_a);); }
 template <class T, u64 F>
-T op_rsqrt(T a) { return T(1 / std::sqrt((f64)a)); }
+T op_rsqrt(T a) { return T(1 / root((f64)a)); }
 template <class T, u64 F>
-T op_ex2(T a) { return T(std::exp2((f64)a)); }
+T op_ex2(T a) { return T(__builtin_exp2((f64)a)); }
 template <class T, u64 F>
-T op_lg2(T a) { return T(std::log2((f64)a)); }
+T op_lg2(T a) { return T(__builtin_log2((f64)a)); }
 template <class T, u64 F>
-T op_sin(T a) { return T(std::sin((f64)a)); }
+T op_sin(T a) { return T(__builtin_sin((f64)a)); }
 template <class T, u64 F>
-T op_cos(T a) { return T(std::cos((f64)a)); }
+T op_cos(T a) { return T(__builtin_cos((f64)a)); }
 template <class T, u64 F>
-T op_tanh(T a) { return T(std::tanh((f64)a)); }
+T op_tanh(T a) { return T(__builtin_tanh((f64)a)); }
 
 template <class T, u64 F>
 T op_and(T a, T b) { return T(a & b); }

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Iterable
 from enum import IntEnum
+from pathlib import Path
 
 from support.cuda.ptx_text import Instruction, UnknownPtxError
 
@@ -23,6 +24,10 @@ _SPACE = re.compile(r"global|shared|local|param|const")
 #: Words that change nothing where there is one memory, which all threads see at once.
 _IDLE = re.compile(
     r"uni|volatile|nc|relaxed|acquire|release|acq_rel|weak|gpu|cta|sys|sync|aligned|noftz|c[agsv]|lu|wb|wt|b32|to|L[12]::\w+"
+)
+#: Words that the functions of instructions are told of, and comparisons.
+_FLAGS, _COMPARISONS = (
+    set(re.findall(rf"\b{kind}_(\w+)", (Path(__file__).parent / "ptx_instructions.h").read_text())) for kind in "FC"
 )
 _JOINED = {"and": "&", "or": "|", "xor": "^"}
 
@@ -95,14 +100,13 @@ _WARPS = ("bar", "shfl", "vote", "match", "redux")
 
 
 def _plain(head: str, words: list[str], types: list[str], space: str, shape: tuple[int, ...], to_space: bool) -> str:
-    last, flags = types[-1] if types else "", _flags(words)
+    last = types[-1] if types else ""
     if head in ("ld", "st") and not set(words) - {"v2", "v4"}:
         way, count = ("load", shape[0]) if head == "ld" else ("store", shape[1])
         return f"{way}<{space}, {_cpp(last, bits=last[0] == 'f')}, {count}>(m, r, o)"
     if head in ("atom", "red"):
-        return (
-            f"atomic<{space}, {_cpp(last, bits=words[0] in ('exch', 'cas'))}, {flags}, {int(head == 'atom')}>(m, r, o)"
-        )
+        kind, returns = _cpp(last, bits=words[0] in ("exch", "cas")), int(head == "atom")
+        return f"atomic<{space}, {kind}, {_flags(words)}, {returns}>(m, r, o)"
     if head == "cvta":
         return f"put(r[o[0]], {'from' if to_space else 'to'}_generic(m, {space}, r[o[1]]))"
     if head == "cvt":
@@ -121,9 +125,12 @@ def _plain(head: str, words: list[str], types: list[str], space: str, shape: tup
     signature = _SIGNATURES[f"{head}.wide" if "wide" in words else head]
     if len(shape) != len(signature) or max(shape) > 1:
         raise ValueError(f"no {head} of {len(shape)} operands")
+    if last.startswith("f16") or ("sat" in words and last[0] in "su" and head != "add"):
+        raise ValueError(f"no {head} of this sort")
     into, *kinds = (_kind(letter, last) for letter in signature)
+    flags, main = _flags(words), into if signature[0] == "B" else _cpp(last)
     given = ", ".join(_taken(kind, place, words) for place, kind in enumerate(kinds, 1))
-    return f"give<{into}, {flags}>(r[o[0]], op_{head}<{into if signature[0] == 'B' else _cpp(last)}, {flags}>({given}))"
+    return f"give<{into}, {flags}>(r[o[0]], op_{head}<{main}, {flags}>({given}))"
 
 
 def _cpp(kind: str, bits: bool = False) -> str:
@@ -138,6 +145,8 @@ def _kind(letter: str, last: str) -> str:
 
 
 def _flags(words: Iterable[str]) -> str:
+    if unknown := set(words) - _FLAGS:
+        raise ValueError(f"not known: {', '.join(sorted(unknown))}")
     return "|".join(f"F_{word}" for word in sorted(words)) or "0"
 
 
@@ -159,6 +168,8 @@ def _conversion(into: str, source: str, words: list[str]) -> str:
 
 def _comparison(head: str, words: list[str], types: list[str], shape: tuple[int, ...]) -> str:
     """Return what `setp` and `set` do; one of the words may join the result with a predicate."""
+    if words[0] not in _COMPARISONS:
+        raise ValueError(f"not known: {words[0]}")
     kind, compare, rest = _cpp(types[-1]), words[0], [word for word in words[1:] if word != "ftz"]
     flags, results = [word for word in words if word == "ftz"], shape[0]
     found = f"compared<{kind}, C_{compare}>({_taken(kind, results, flags)}, {_taken(kind, results + 1, flags)})"

@@ -26,7 +26,7 @@ from fastseg.kernels.cuda import compiler, driver
 from fastseg.kernels.cuda.compiler import Specialisation, sources
 from fastseg.kernels.protocols.device import Device
 
-__all__ = ["PtxCpu", "PtxFaultError", "ptx", "run_ptx", "run_ptx_on_cpu"]
+__all__ = ["PtxCpu", "PtxFaultError", "needs_compilers", "ptx", "run_ptx", "run_ptx_on_cpu"]
 
 HERE = Path(__file__).parent
 #: More instructions than any block needs.
@@ -54,14 +54,19 @@ class PtxCpu(Cpu):
 
 
 def run_ptx_on_cpu(monkeypatch: pytest.MonkeyPatch, *options: str, changed: Callable[[str], str] = str) -> PtxCpu:
-    """Let a test's kernels run from PTX; skip it where there is no compiler of either sort."""
+    """Let a test's kernels run from PTX."""
+    needs_compilers()
+    found = PtxCpu(*options, changed=changed)
+    monkeypatch.setattr(driver, "_driver", found)
+    return found
+
+
+def needs_compilers() -> None:
+    """Skip a test where there is no compiler for CPUs, or none for GPUs."""
     if shutil.which("g++") is None:
         pytest.skip("needs g++, which pip does not install")
     if importlib.util.find_spec("cuda") is None:
         pytest.skip("needs NVIDIA's compiler: pip install 'fastseg-metrics[cuda13]'")
-    found = PtxCpu(*options, changed=changed)
-    monkeypatch.setattr(driver, "_driver", found)
-    return found
 
 
 @functools.cache

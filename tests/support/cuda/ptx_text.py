@@ -42,7 +42,7 @@ _VARIABLE = re.compile(
 _CALL = re.compile(
     rf"call(?:\.uni)?\s+(?:\(\s*(?P<back>{_NAME})\s*\)\s*,\s*)?(?P<name>{_NAME})\s*(?:,\s*\((?P<given>[^)]*)\))?\s*$"
 )
-_IGNORED = re.compile(r"\.(version|target|address_size|pragma|file|loc|section)\b")
+_IGNORED = re.compile(r"\.(pragma|file|loc|section)\b")
 _OPERAND = re.compile(r"\{[^}]*\}|\[[^\]]*\]|[^,\s|]+(?:\s*\|\s*[^,\s]+)?")
 
 
@@ -114,6 +114,8 @@ def parsed(text: str) -> Program:
         except (KeyError, ValueError) as error:
             raise UnknownPtxError(f"line {line} of PTX is not understood ({error}): {statement}") from error
     program = reader.program
+    if not program.instructions:
+        raise UnknownPtxError("no kernel in this PTX")
     # What has its size at the launch comes behind the shared memory, and the memory of the next thread behind that of this.
     program.shared_bytes, program.local_bytes = (
         -(-each // 16) * 16 for each in (program.shared_bytes, program.local_bytes)
@@ -123,7 +125,12 @@ def parsed(text: str) -> Program:
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
     """Yield statements with their lines: what ends with a semicolon, labels with their colon, and braces of blocks."""
-    text = re.sub(r"//[^\n]*|/\*.*?\*/", lambda found: "\n" * found[0].count("\n"), text, flags=re.DOTALL)
+    text = re.sub(
+        r"//[^\n]*|/\*.*?\*/|(?m:^\.(version|target|address_size)[^\n]*)",
+        lambda found: "\n" * found[0].count("\n"),
+        text,
+        flags=re.DOTALL,
+    )
     begin = inner = 0
     for found in re.finditer(r"[{};:]", text):
         here, place, before = found[0], found.start(), text[begin : found.start()].strip()
