@@ -348,7 +348,9 @@ SAFE = [
 WRONG = {
     "ld.global.v2.u32 {%r1, %r2}, [%rd0+4];": "misaligned",
     "ld.shared.u32 %r1, [shared+126];": "misaligned",
-    "ld.shared.u32 %r1, [shared+128];": "beyond the shared memory",
+    "ld.shared.u32 %r1, [shared+144];": "beyond the shared memory",
+    "ld.shared.u32 %r1, [empty];": "in which nothing was put",
+    "atom.shared.add.u32 %r1, [empty+4], 1;": "in which nothing was put",
     "ld.shared.u32 %r1, [16];": "beyond the shared memory",
     "ld.global.u32 %r1, [16];": "where nothing is",
     "ld.param.u32 %r1, [k_param_0+8];": "beyond the parameters",
@@ -372,6 +374,8 @@ def test_what_is_not_allowed(body: str) -> None:
     .shared .align 8 .b8 shared[128];
     mov.u32 %r5, shared; mad.lo.u32 %r5, %r0, 4, %r5;
     add.u32 %r6, %r0, 1; and.b32 %r6, %r6, 31; mov.u32 %r7, shared; mad.lo.u32 %r6, %r6, 4, %r7;
+    .shared .align 8 .b8 empty[8];
+    st.shared.u32 [%r5], 0; bar.sync 0;
     """
     if body in SAFE:
         run(head + body)

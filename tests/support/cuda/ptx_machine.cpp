@@ -23,7 +23,8 @@ struct Program {
 };
 struct Launch {
   const char *job;
-  u32 x, y, threads, shared_bytes;
+  const Range *known;
+  u32 x, y, threads, shared_bytes, known_count;
   u64 most_steps;  // of the threads of a block together
 };
 
@@ -52,6 +53,8 @@ struct Block {
     machine.param_bytes = p.param_bytes;
     machine.local_bytes = p.local_bytes;
     machine.touched = touched.data();
+    machine.known = launch.known;
+    machine.known_count = launch.known_count;
     memcpy(machine.param, launch.job, p.param_bytes);
     for (u32 k = 0; k < shared.size(); ++k) shared[k] = (char)0xAD;  // nobody may rely on zeros
   }
@@ -64,6 +67,7 @@ struct Block {
   void run(const Launch &launch, u32 x, u32 y) {
     for (u64 &cell : cells) cell = 0xDEADBEEFDEADBEEFull;
     ++machine.round;
+    ++machine.block;
     waiting = gone = 0;
     steps_left = launch.most_steps;
     for (u32 t = 0; t < threads; ++t) {

@@ -35,18 +35,26 @@ struct Who {
 };
 // All of them since a barrier of the block: `round` counts the barriers.
 struct Touched {
-  u32 round = 0;
+  u32 round = 0, block = 0;  // `block` counts blocks: that in which something was last put there
   Who by[3];  // an access each
+};
+
+// Memory that a kernel may look at.
+struct Range {
+  u64 begin, end;
 };
 
 struct Machine {
   u32 next;    // the instruction that comes next
   u32 thread;  // which is running
-  u32 round;   // barriers of the block so far
+  u32 round;   // barriers so far, of all blocks
+  u32 block;   // blocks so far
   u32 turn[MOST_THREADS];  // what its warp has done together so far, of each thread
   char *shared, *local, *param;
   u32 shared_bytes, local_bytes, param_bytes;
   Touched *touched;
+  const Range *known;  // all other memory; where there is none given, any
+  u32 known_count;
 
   // Where an address is, once it is known that so many bytes may be read or written there at once.
   char *at(Space space, u64 address, u32 bytes, Access access) {
@@ -69,8 +77,14 @@ struct Machine {
     if (space == PARAM && !own && !given) throw Fault{"an address beyond the parameters"};
     if (space == GLOBAL && (own || given)) throw Fault{"an address of the thread that is taken for a global one"};
     if (given && access != READ) throw Fault{"a parameter is written to"};
-    if (address < 4096) throw Fault{"an address where nothing is"};
+    if (!own && !given && !is_known(address, bytes)) throw Fault{"an address where nothing is"};
     return place;
+  }
+
+  bool is_known(u64 address, u32 bytes) const {
+    for (u32 k = 0; k < known_count; ++k)
+      if (address >= known[k].begin && address + bytes <= known[k].end) return true;
+    return !known_count && address >= 4096;
   }
 
   static bool inside(const char *place, const char *begin, u32 bytes) { return place >= begin && place < begin + bytes; }
@@ -79,8 +93,12 @@ struct Machine {
   void touch(u32 offset, u32 bytes, Access access) {
     for (u32 k = offset; k < offset + bytes; ++k) {
       Touched &seen = touched[k];
+      if (access == WRITE)
+        seen.block = block;
+      else if (seen.block != block)
+        throw Fault{"shared memory in which nothing was put"};
       if (seen.round != round) {
-        seen = Touched();
+        for (Who &who : seen.by) who = Who();
         seen.round = round;
       }
       for (Access before : {READ, WRITE, ATOMIC})

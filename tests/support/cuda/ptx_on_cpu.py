@@ -13,12 +13,13 @@ import importlib.util
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from support.cuda.on_cpu import Cpu
+from support.cuda.on_cpu import Cpu, Tensor
 from support.cuda.ptx_meaning import Kind, meaning
 from support.cuda.ptx_text import Program, parsed
 
@@ -43,14 +44,30 @@ class PtxCpu(Cpu):
     def __init__(self, *options: str, changed: Callable[[str], str] = str, multiprocessors: int = 2) -> None:
         super().__init__(multiprocessors)
         self.options, self.changed = options, changed
+        self.lent: list[Any] = []
+        self.room = 0, 0
+
+    def tensor(self, array: Any) -> Tensor:
+        """Return an array on this GPU; kernels may look at no other memory from then on, but for their own."""
+        self.lent.append(array)
+        return Tensor(array)
+
+    @property
+    def known(self) -> list[tuple[int, int]]:
+        """Where the memory begins and ends that kernels may look at; any where there is none."""
+        return [*map(np.lib.array_utils.byte_bounds, self.lent + self.uploaded), self.room] if self.lent else []
+
+    def zeros(self, size: int, device: Device, beyond: int = 0) -> int:
+        pointer = super().zeros(size, device, beyond)
+        self.room = pointer, pointer + size + beyond
+        return pointer
 
     def launch(
         self, what: Specialisation, device: Device, grid: tuple[int, int], shared_bytes: int, job: bytes | bytearray
     ) -> None:
         self.launched.append(what)
-        run_ptx(
-            self.changed(ptx(what, *self.options)), bytes(job), grid, int(dict(what.macros)["THREADS"]), shared_bytes
-        )
+        text, threads = self.changed(ptx(what, *self.options)), int(dict(what.macros)["THREADS"])
+        run_ptx(text, bytes(job), grid, threads, shared_bytes, self.known)
 
 
 def run_ptx_on_cpu(monkeypatch: pytest.MonkeyPatch, *options: str, changed: Callable[[str], str] = str) -> PtxCpu:
@@ -87,8 +104,15 @@ def ptx(what: Specialisation, *more: str) -> str:
         nvrtc.nvrtcDestroyProgram(program)
 
 
-def run_ptx(text: str, job: bytes, grid: tuple[int, int], threads: int, shared_bytes: int = 0) -> None:
-    """Run a kernel's blocks.
+def run_ptx(
+    text: str,
+    job: bytes,
+    grid: tuple[int, int],
+    threads: int,
+    shared_bytes: int = 0,
+    known: Sequence[tuple[int, int]] = (),
+) -> None:
+    """Run a kernel's blocks; `known` is where the memory begins and ends that it may look at, any where there is none.
 
     Raises
     ------
@@ -99,8 +123,10 @@ def run_ptx(text: str, job: bytes, grid: tuple[int, int], threads: int, shared_b
     program = loaded.program
     if len(job) < program.param_bytes:
         raise PtxFaultError(f"{len(job)} bytes of parameters for a kernel that has {program.param_bytes}")
-    where = (ctypes.c_uint32 * 2)()
-    launch = _Launch(job, *grid, threads, shared_bytes, MOST_STEPS)
+    images = [(ctypes.addressof(image), ctypes.addressof(image) + len(image)) for image in loaded.images.values()]
+    ranges = [each for pair in (*known, *images) for each in pair] if known else []
+    where, memory = (ctypes.c_uint32 * 2)(), (ctypes.c_uint64 * len(ranges))(*ranges)
+    launch = _Launch(job, ctypes.addressof(memory), *grid, threads, shared_bytes, len(ranges) // 2, MOST_STEPS)
     said = _machine().run(ctypes.byref(loaded.pointers), ctypes.byref(launch), where)
     if said:
         at = program.instructions[where[0]]
@@ -121,7 +147,8 @@ class _Program(ctypes.Structure):
 class _Launch(ctypes.Structure):
     _fields_ = [
         ("job", ctypes.c_char_p),
-        *((name, ctypes.c_uint32) for name in ("x", "y", "threads", "shared_bytes")),
+        ("known", ctypes.c_void_p),
+        *((name, ctypes.c_uint32) for name in ("x", "y", "threads", "shared_bytes", "known_count")),
         ("most_steps", ctypes.c_uint64),
     ]
 
