@@ -10,7 +10,7 @@ import torch
 from fastseg.adapters.calls import NotCovered
 from fastseg.kernels import device_backend
 
-__all__ = ["beside", "check_place", "is_plain", "on_gpu"]
+__all__ = ["beside", "check_place", "check_tensors", "is_plain", "memory_of", "on_gpu"]
 
 
 #: Classes whose tensors are that and nothing more.
@@ -38,6 +38,26 @@ def check_place(*tensors: Any) -> None:
             raise NotCovered("tensors on another device, or sparse ones")
     if len({tensor.device for tensor in tensors}) > 1:
         raise NotCovered("tensors on two devices")
+
+
+def check_tensors(*tensors: Any) -> None:
+    """Raise `NotCovered` unless all are tensors and nothing more, which `check_place` lets pass, and nothing is compiled."""
+    if torch.compiler.is_compiling():
+        raise NotCovered("torch.compile")
+    if not all(map(is_plain, tensors)):
+        raise NotCovered("no plain tensors")
+    check_place(*tensors)
+
+
+def memory_of(tensor: Any) -> Any:
+    """Return what is counted of a tensor that `check_place` has let pass: a view as an array, or of a GPU itself."""
+    found = tensor.detach() if tensor.requires_grad else tensor
+    if on_gpu(tensor):
+        return found
+    try:
+        return found.numpy()
+    except (TypeError, RuntimeError):  # types that NumPy does not know; tensors of torch.func
+        raise NotCovered("tensors of another type, or without memory") from None
 
 
 def beside(values: Any, tensor: Any) -> Any:

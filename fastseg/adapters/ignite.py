@@ -25,6 +25,8 @@ from ignite.metrics import (  # noqa: E402
 from ignite.metrics.confusion_matrix import cmAccuracy, cmPrecision, cmRecall  # noqa: E402
 from ignite.metrics.metric import reinit__is_reduced  # noqa: E402
 
+from fastseg.adapters.devices import check_tensors, memory_of  # noqa: E402
+
 __all__ = [
     "ConfusionMatrix",
     "DiceCoefficient",
@@ -43,7 +45,10 @@ _LABELS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 @drop_in_class("ignite.metrics.ConfusionMatrix")
 class ConfusionMatrix(_ConfusionMatrix):
-    """Counted here: scores on the CPU, of some thousand values and without NaN, and true labels that are integers."""
+    """Counted here: scores of the CPU or a GPU, of some thousand values, and true labels that are integers.
+
+    Scores with NaN are counted on a GPU alone.
+    """
 
     @reinit__is_reduced
     def update(self, output: Sequence[Any]) -> None:
@@ -51,17 +56,27 @@ class ConfusionMatrix(_ConfusionMatrix):
         attempt("ignite.ConfusionMatrix", self._fast_update, super().update, output)
 
     def _fast_update(self, output: Sequence[Any]) -> None:
-        if torch.compiler.is_compiling():
-            raise NotCovered("torch.compile")
         self._check_shape(output)
         scores, labels = output[0].detach(), output[1].detach()
-        for each in (scores, labels, self.confusion_matrix):
-            if type(each) is not torch.Tensor or each.device.type != "cpu":
-                raise NotCovered("no tensors on the CPU")
+        check_tensors(scores, labels)
         if labels.dtype not in _LABELS or scores.dtype is torch.bool or scores.numel() < _FEW:
             raise NotCovered("few scores, or labels that are no integers")
-        counts = counted(count_labels, labels.numpy(), counted(argmax_labels, scores, channel_axis=1))
-        among = (counts.labels >= 0) & (counts.labels < self.num_classes)
-        where = counts.labels[among]
-        self.confusion_matrix.numpy()[np.ix_(where, where)] += counts.matrix[0][np.ix_(among, among)]
+        matrix = counted(_on_gpu if scores.is_cuda else _on_cpu, scores, labels, self.num_classes)
+        self.confusion_matrix += torch.from_numpy(matrix).to(self.confusion_matrix)
         self._num_examples += scores.shape[0]
+
+
+def _on_cpu(scores: Any, labels: Any, num_classes: int) -> Any:
+    """Return the confusion matrix of voxels whose true labels are classes."""
+    counts = count_labels(memory_of(labels), argmax_labels(scores, channel_axis=1))
+    among = (counts.labels >= 0) & (counts.labels < num_classes)
+    where = counts.labels[among]
+    matrix = np.zeros((num_classes, num_classes), np.int64)
+    matrix[np.ix_(where, where)] = counts.matrix[0][np.ix_(among, among)]
+    return matrix
+
+
+def _on_gpu(scores: Any, labels: Any, num_classes: int) -> Any:
+    """Return what `_on_cpu` does; which scores are largest, and which labels are classes, PyTorch finds where they lie."""
+    inside = (labels >= 0) & (labels < num_classes)
+    return count_labels(labels, scores.argmax(1), num_classes=num_classes, mask=inside).matrix[0].copy()

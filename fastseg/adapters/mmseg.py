@@ -20,6 +20,8 @@ import torch  # noqa: E402
 from mmseg.evaluation.metrics import IoUMetric as _IoUMetric  # noqa: E402
 from mmseg.registry import METRICS  # noqa: E402
 
+from fastseg.adapters.devices import check_tensors, memory_of  # noqa: E402
+
 __all__ = ["IoUMetric"]
 
 _LABELS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -28,7 +30,7 @@ _LABELS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 @METRICS.register_module(name="FastsegIoUMetric", force=True)
 @drop_in_class("mmseg.evaluation.metrics.IoUMetric", metric="iou")
 class IoUMetric(_IoUMetric):
-    """Counted here: tensors of integers on the CPU, whose labels are classes or ignored.
+    """Counted here: tensors of integers on the CPU or a GPU, whose labels are classes or ignored.
 
     Areas are as exact as 32-bit floats hold them: those of an image do not stop at 16,777,216, as the host's do
     (pytorch#96613), and are added up over images in double precision.
@@ -53,11 +55,9 @@ class IoUMetric(_IoUMetric):
 
 def areas(pred_label: Any, label: Any, num_classes: int, ignore_index: int) -> tuple[Any, ...]:
     """Return the four areas of each class in an image, or raise NotCovered."""
-    if torch.compiler.is_compiling():
-        raise NotCovered("torch.compile")
-    for each in (pred_label, label):
-        if type(each) is not torch.Tensor or each.device.type != "cpu" or each.dtype not in _LABELS:
-            raise NotCovered("no tensors of integers on the CPU")
+    check_tensors(pred_label, label)
+    if pred_label.dtype not in _LABELS or label.dtype not in _LABELS:
+        raise NotCovered("labels that are no integers")
     if pred_label.shape != label.shape or not label.numel():
         raise NotCovered("label maps of unlike shapes, or empty ones")
     if type(num_classes) is not int or num_classes < 2 or type(ignore_index) is not int:
@@ -65,15 +65,19 @@ def areas(pred_label: Any, label: Any, num_classes: int, ignore_index: int) -> t
     info = torch.iinfo(label.dtype)
     if not info.min <= ignore_index <= info.max:
         raise NotCovered("ignore_index that the labels cannot hold")
-    counts = counted(
-        count_each_label, label.numpy(), pred_label.numpy(), num_classes=num_classes, ignore_index=ignore_index
+    true, pred, both = counted(
+        _sums, memory_of(label), memory_of(pred_label), num_classes=num_classes, ignore_index=ignore_index
     )
-    if isinstance(counts, LabelCounts):
-        true, pred, both = (each[0] for each in counts.marginals)
-    else:
-        both = counts.tp[0]
-        true, pred = both + counts.fn[0], both + counts.fp[0]
     return tuple(torch.from_numpy(each.astype(np.float32)) for each in (both, true + pred - both, pred, true))
+
+
+def _sums(true: Any, pred: Any, **options: Any) -> Any:
+    """Return the voxels of each class that are true, predicted, and both."""
+    counts = count_each_label(true, pred, **options)
+    if isinstance(counts, LabelCounts):
+        return [each[0] for each in counts.marginals]
+    both = counts.tp[0]
+    return both + counts.fn[0], both + counts.fp[0], both
 
 
 def totals(results: list[Any]) -> list[Any]:

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import pytest
-from support.cuda.on_cpu import Cpu, run_on_cpu
 
 from fastseg.kernels.cuda import driver
 
 pytestmark = pytest.mark.torch
-
-
-@pytest.fixture
-def cpu(monkeypatch: pytest.MonkeyPatch) -> Cpu:
-    """Run kernels on the CPU, and let nothing go to the host."""
-    import torch
-    from support.cuda.tensors import pretended
-
-    found = run_on_cpu(monkeypatch)
-    monkeypatch.setattr(importlib.import_module("fastseg.arrays.device"), "_stream", lambda *_: 0)
-    kinds = (torch.Tensor, type(pretended(torch.zeros(1))))
-    monkeypatch.setattr(importlib.import_module("fastseg.adapters.devices"), "_PLAIN", kinds)
-    monkeypatch.setenv("FASTSEG_ADAPTERS", "strict")
-    return found
 
 
 def example() -> tuple[Any, Any]:
@@ -43,10 +27,10 @@ def one_hot(labels: Any) -> Any:
 
 @pytest.mark.host("monai")
 @pytest.mark.parametrize("name", ["DiceCELoss", pytest.param("DiceFocalLoss", marks=pytest.mark.slow)])
-def test_losses_of_monai(cpu: Cpu, name: str) -> None:
+def test_losses_of_monai(gpu: Any, name: str) -> None:
     import monai.losses
     import torch
-    from support.cuda.tensors import pretended
+    from support.cuda.gpu import assert_same_there, here, there
 
     from fastseg.adapters import monai as ours
 
@@ -54,22 +38,20 @@ def test_losses_of_monai(cpu: Cpu, name: str) -> None:
     options: dict[str, Any] = {"to_onehot_y": True, "softmax": True}
     if name == "DiceCELoss":
         options["weight"] = torch.tensor([1.0, 2.0, 0.5, 3.0, 0.1])
-    there, here = logits.clone().requires_grad_(), pretended(logits.clone()).requires_grad_()
-    wanted = getattr(monai.losses, name)(**options)(there, labels)
-    found = getattr(ours, name)(**options)(here, pretended(labels))
-    assert {each.name for each in cpu.launched} >= {"fold_sums"}
-    assert float(found.detach()) == pytest.approx(float(wanted.detach()), rel=1e-6)
-    wanted.backward()
-    found.backward()
-    assert cpu.launched[-1].name == "score_gradient"
-    torch.testing.assert_close(here.grad.as_subclass(torch.Tensor), there.grad, rtol=1e-4, atol=1e-8)
+    wanted, found = logits.clone().requires_grad_(), there(logits.clone()).requires_grad_()
+    theirs, own = getattr(monai.losses, name)(**options), getattr(ours, name)(**options)
+    assert_same_there(gpu, theirs, own, logits, labels)
+    assert "fold_sums" in gpu.launched
+    theirs(wanted, labels).backward()
+    own(found, there(labels)).backward()
+    assert gpu.launched[-1] == "score_gradient"
+    torch.testing.assert_close(here(found.grad), wanted.grad, rtol=1e-4, atol=1e-8)
 
 
 @pytest.mark.host("monai")
-def test_metrics_of_monai(cpu: Cpu) -> None:
+def test_metrics_of_monai(gpu: Any) -> None:
     import monai.metrics as theirs
-    import torch
-    from support.cuda.tensors import pretended
+    from support.cuda.gpu import assert_same_there
 
     from fastseg.adapters import monai as ours
 
@@ -79,21 +61,17 @@ def test_metrics_of_monai(cpu: Cpu) -> None:
         ("compute_dice", {"include_background": False}), ("compute_dice", {"ignore_index": 2}), ("compute_iou", {}),
         ("compute_iou", {"ignore_index": 9}), ("compute_generalized_dice", {}), ("get_confusion_matrix", {}),
     ):  # fmt: skip
-        before = len(cpu.launched)
-        found = getattr(ours, name)(pretended(pred), pretended(true), **options)
-        assert len(cpu.launched) > before, name
-        torch.testing.assert_close(found, getattr(theirs, name)(pred, true, **options), equal_nan=True)
+        assert_same_there(gpu, getattr(theirs, name), getattr(ours, name), pred, true, **options)
     helper = {"num_classes": 5, "apply_argmax": True, "include_background": True}
-    found, _ = ours.DiceHelper(**helper)(pretended(logits), pretended(labels))
-    torch.testing.assert_close(found, theirs.DiceHelper(**helper)(logits, labels)[0])
+    assert_same_there(gpu, theirs.DiceHelper(**helper), ours.DiceHelper(**helper), logits, labels)
 
 
 @pytest.mark.host("torchmetrics")
-def test_metrics_of_torchmetrics(cpu: Cpu) -> None:
+def test_metrics_of_torchmetrics(gpu: Any) -> None:
     import torch
     import torchmetrics.classification as classes
     import torchmetrics.functional.classification as functions
-    from support.cuda.tensors import pretended
+    from support.cuda.gpu import PLACE, assert_same_there, here, there
 
     from fastseg.adapters import torchmetrics as ours
 
@@ -105,24 +83,67 @@ def test_metrics_of_torchmetrics(cpu: Cpu) -> None:
         ("multiclass_accuracy", {"average": None, "ignore_index": -1}),
     ):  # fmt: skip
         for pred in (logits, logits.argmax(1)):
-            before = len(cpu.launched)
-            found = getattr(ours, name)(pretended(pred), pretended(labels), num_classes=5, **options)
-            assert len(cpu.launched) > before, name
-            wanted = getattr(functions, name)(pred, labels, num_classes=5, **options)
-            torch.testing.assert_close(found, wanted)
+            assert_same_there(
+                gpu, getattr(functions, name), getattr(ours, name), pred, labels, num_classes=5, **options
+            )
     for name in ("MulticlassJaccardIndex", "MulticlassF1Score"):
-        metric, other = getattr(ours, name)(num_classes=5), getattr(classes, name)(num_classes=5)
+        metric, other = getattr(ours, name)(num_classes=5).to(PLACE), getattr(classes, name)(num_classes=5)
         for part in (slice(1), slice(1, 2)):
-            metric.update(pretended(logits[part]), pretended(labels[part]))
+            metric.update(there(logits[part]), there(labels[part]))
             other.update(logits[part], labels[part])
-        torch.testing.assert_close(metric.compute(), other.compute())
+        torch.testing.assert_close(here(metric.compute()), other.compute())
+
+
+@pytest.mark.host("ignite")
+def test_ignite(gpu: Any) -> None:
+    """The matrix lies wherever it was asked for, by default on the CPU."""
+    import torch
+    from ignite.metrics import ConfusionMatrix
+    from support.cuda.gpu import FEW, PLACE, here, there
+
+    from fastseg.adapters import ignite as ours
+
+    scores, labels = torch.randn(2, 5, 9, 240), torch.randint(-1, 7, (2, 9, 240))
+    scores[0, 3, 4, 5] = torch.nan
+    for place in ("cpu", PLACE):
+        for true in (labels, labels.clamp_min(0).to(torch.uint8)):
+            pair = ours.ConfusionMatrix(5, device=place), ConfusionMatrix(5)
+            for part in (scores, scores.flip(1).double()):
+                launched = len(gpu.launched)
+                pair[0].update((there(part), there(true)))
+                assert len(gpu.launched) > launched
+                pair[1].update((part, true))
+            found = pair[0].compute()
+            torch.testing.assert_close(here(found) if place is PLACE else found, pair[1].compute(), rtol=0, atol=0)
+    assert max(gpu.copied, default=0) <= FEW
+
+
+@pytest.mark.host("mmseg")
+def test_mmseg(gpu: Any) -> None:
+    """Its areas lie on the CPU, as the host's."""
+    import torch
+    from mmseg.evaluation.metrics import IoUMetric
+    from support.cuda.gpu import there
+
+    from fastseg.adapters import mmseg as ours
+
+    label, pred = torch.randint(0, 6, (40, 50)), torch.randint(0, 5, (40, 50))
+    label[label == 5] = 255
+    for kind in (torch.int64, torch.uint8):
+        maps = pred.to(kind), label.to(kind)
+        wanted = IoUMetric.intersect_and_union(*maps, 5, 255)
+        launched = len(gpu.launched)
+        found = ours.IoUMetric.intersect_and_union(*map(there, maps), 5, 255)
+        assert len(gpu.launched) > launched
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    assert not gpu.copied
 
 
 @pytest.mark.host("monai")
-def test_without_a_driver_the_host_answers(cpu: Cpu, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_driver_the_host_answers(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import monai.metrics as theirs
     import torch
-    from support.cuda.tensors import pretended
+    from support.cuda.gpu import here, there
 
     from fastseg.adapters import monai as ours
     from fastseg.kernels.protocols.device import NoDevice
@@ -133,5 +154,4 @@ def test_without_a_driver_the_host_answers(cpu: Cpu, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(driver, "driver", none)
     monkeypatch.delenv("FASTSEG_ADAPTERS")
     true = one_hot(example()[1])
-    found = ours.compute_iou(pretended(true), pretended(true))
-    torch.testing.assert_close(found.as_subclass(torch.Tensor), theirs.compute_iou(true, true))
+    torch.testing.assert_close(here(ours.compute_iou(there(true), there(true))), theirs.compute_iou(true, true))

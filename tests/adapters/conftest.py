@@ -1,0 +1,26 @@
+"""The GPU of tests of drop-ins: kernels and tensors of a CPU."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.cuda.on_cpu import run_on_cpu
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Enter a GPU whose kernels run on the CPU (`launched`), and let nothing go to the host."""
+    import torch
+    from support.cuda.gpu import Gpu, OnGpu
+
+    found = Gpu(run_on_cpu(monkeypatch))
+    monkeypatch.setattr(importlib.import_module("fastseg.arrays.device"), "_stream", lambda *_: 0)
+    monkeypatch.setattr(importlib.import_module("fastseg.adapters.devices"), "_PLAIN", (torch.Tensor, OnGpu))
+    loss = importlib.import_module("fastseg.adapters.autograd")._Loss
+    monkeypatch.setattr(loss, "backward", staticmethod(found.within(loss.backward)))
+    monkeypatch.setenv("FASTSEG_ADAPTERS", "strict")
+    with found:
+        yield found
