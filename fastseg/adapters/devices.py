@@ -10,11 +10,13 @@ import torch
 from fastseg.adapters.calls import NotCovered
 from fastseg.kernels import device_backend
 
-__all__ = ["beside", "check_place", "check_tensors", "is_plain", "memory_of", "on_gpu"]
+__all__ = ["beside", "check_place", "check_table", "check_tensors", "is_plain", "memory_of", "on_gpu"]
 
 
 #: Classes whose tensors are that and nothing more.
 _PLAIN = (torch.Tensor,)
+#: Bytes of a table that may come back from a GPU in any case.
+_SMALL = 8 << 20
 
 
 def is_plain(tensor: Any) -> bool:
@@ -47,6 +49,12 @@ def check_tensors(*tensors: Any) -> None:
     if not all(map(is_plain, tensors)):
         raise NotCovered("no plain tensors")
     check_place(*tensors)
+
+
+def check_table(tensor: Any, samples: int, classes: int) -> None:
+    """Raise `NotCovered` where what comes back from a GPU, a table for each sample, would be larger than what is counted."""
+    if tensor.is_cuda and samples * (classes + 1) ** 2 * 8 > max(tensor.numel() * tensor.itemsize, _SMALL):
+        raise NotCovered("tables of classes that are larger than the labels, on a GPU")
 
 
 def memory_of(tensor: Any) -> Any:

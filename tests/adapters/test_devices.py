@@ -139,6 +139,57 @@ def test_mmseg(gpu: Any) -> None:
     assert not gpu.copied
 
 
+@pytest.mark.host("segmentation_models")
+def test_counts_of_segmentation_models(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of labels lie on the CPU, as the host's; those of masks beside the masks."""
+    import torch
+    from segmentation_models_pytorch.metrics import get_stats
+    from support.cuda.gpu import assert_same_there, there
+
+    from fastseg.adapters import segmentation_models as ours
+
+    monkeypatch.setattr(f"{ours.get_stats.__module__}._FEW", 0)
+    labels, pred = torch.randint(0, 5, (2, 9, 60)), torch.randint(0, 5, (2, 9, 60))
+    labels[labels == 4] = -1
+    for options in ({"ignore_index": -1}, {}):
+        maps = pred, labels if options else labels.abs()
+        wanted = get_stats(*maps, mode="multiclass", num_classes=5, **options)
+        found = ours.get_stats(*map(there, maps), mode="multiclass", num_classes=5, **options)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    assert len(gpu.launched) == 2
+    scores, masks = torch.rand(2, 3, 9, 60), torch.randint(0, 2, (2, 3, 9, 60))
+    assert_same_there(gpu, get_stats, ours.get_stats, scores, masks, mode="multilabel", threshold=0.5)
+    assert_same_there(gpu, get_stats, ours.get_stats, masks.flip(1), masks, mode="multilabel")
+    assert not gpu.copied
+
+
+@pytest.mark.host("segmentation_models")
+@pytest.mark.parametrize("mode", ["binary", "multiclass", pytest.param("multilabel", marks=pytest.mark.slow)])
+def test_losses_of_segmentation_models(gpu: Any, mode: str) -> None:
+    import torch
+    from segmentation_models_pytorch import losses
+    from support.cuda.gpu import PLACE, assert_same_there, here, there
+
+    from fastseg.adapters import segmentation_models as ours
+
+    logits, labels = example()
+    if mode != "multiclass":
+        logits, labels = (logits, one_hot(labels).long()) if mode == "multilabel" else (logits[:, :1], labels % 2)
+    wanted, found = logits.clone().requires_grad_(), there(logits.clone()).requires_grad_()
+    for name, options in (("DiceLoss", {}), ("JaccardLoss", {"log_loss": True}), ("TverskyLoss", {"gamma": 1.5})):
+        theirs, own = getattr(losses, name)(mode, **options), getattr(ours, name)(mode, **options)
+        assert_same_there(gpu, theirs, own, logits, labels, rtol=1e-5)  # the host's sums are of float32
+    assert not gpu.copied
+    theirs(wanted, labels).backward()
+    own(found, there(labels)).backward()
+    assert gpu.launched[-1] == "score_gradient"
+    torch.testing.assert_close(here(found.grad), wanted.grad, rtol=1e-4, atol=1e-8)
+    if mode == "multiclass":
+        weighted, own = (kind.DiceLoss(mode, class_weights=[1.0, 2.0, 0.5, 3.0, 0.1]) for kind in (losses, ours))
+        own.class_weights = own.class_weights.to(PLACE)  # by hand: they are no buffer of the host's
+        assert_same_there(gpu, weighted, own, logits, labels, rtol=1e-5)
+
+
 @pytest.mark.host("monai")
 def test_without_a_driver_the_host_answers(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import monai.metrics as theirs

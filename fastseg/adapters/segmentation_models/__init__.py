@@ -3,9 +3,10 @@
 Counts are exact. The host counts classes in 32-bit floats (`torch.histc`), which hold no odd number beyond 16,777,216, and may
 stop there (pytorch#96613).
 
-Losses are of tensors on the CPU and a truth that is hard: labels, or 0 and 1; their gradients are one more pass. Small inputs
-and second derivatives are the host's. Two differences are meant: scores of 16 bits are summed exactly, where the host adds up
-in 16 bits; and where a probability is 0 or 1 and right, the host takes ``|p − t|`` for flat, which has a slope here as beside.
+Losses are of tensors on the CPU or a GPU and a truth that is hard: labels, or 0 and 1; their gradients are one more pass. Few
+scores and second derivatives are the host's. Two differences are meant: scores of 16 bits are summed exactly, where the host
+adds up in 16 bits; and where a probability is 0 or 1 and right, the host takes ``|p − t|`` for flat, which has a slope here as
+beside.
 """
 
 from fastseg.adapters.hosts import load

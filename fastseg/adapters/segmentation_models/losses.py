@@ -12,6 +12,7 @@ from segmentation_models_pytorch import losses as host
 
 from fastseg.adapters.autograd import differentiable_loss
 from fastseg.adapters.calls import NotCovered, drop_in_class
+from fastseg.adapters.devices import check_tensors, is_plain
 from fastseg.adapters.loss_modules import CountedLoss, forward_of
 from fastseg.metrics.loss_derivatives import Loss, Overlap, Power
 
@@ -36,7 +37,7 @@ class _CountedLoss(CountedLoss):
         _check(module, y_pred, y_true)
         scores, truth = _side_by_side(module.mode, y_pred, y_true, module.ignore_index is not None)
         multiclass = module.mode == "multiclass"
-        share = _shares(module, y_pred.shape[1] if module.mode != "binary" else 1)
+        share = _shares(module, y_pred)
         loss = self._loss(share if multiclass else share[:, None], pooled=multiclass)
 
         def theirs(scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -73,9 +74,7 @@ class _CountedLoss(CountedLoss):
 
 def _check(module: Any, y_pred: torch.Tensor, y_true: torch.Tensor) -> None:
     """Raise `NotCovered` unless scores and truth can be counted here."""
-    for tensor in (y_pred, y_true):
-        if type(tensor) is not torch.Tensor or tensor.device.type != "cpu" or tensor.layout is not torch.strided:
-            raise NotCovered("no tensors on the CPU")
+    check_tensors(y_pred, y_true)
     if y_pred.numel() < _FEW << (module.mode != "multiclass") and os.environ.get("FASTSEG_ADAPTERS") != "strict":
         raise NotCovered("few scores")
     if y_true.requires_grad and torch.is_grad_enabled():
@@ -115,20 +114,23 @@ def _side_by_side(
     return y_pred.reshape(shape).unsqueeze(2), y_true.reshape(shape)
 
 
-def _shares(module: Any, classes: int) -> npt.NDArray[np.float64]:
+def _shares(module: Any, y_pred: torch.Tensor) -> npt.NDArray[np.float64]:
     """Return which part of the loss each class is."""
     weights, chosen = module.class_weights, module.classes
+    classes = 1 if module.mode == "binary" else y_pred.shape[1]
     if weights is None:
         of_class = np.ones(classes)
-    elif type(weights) is torch.Tensor and weights.shape == (classes,) and not weights.requires_grad:
-        of_class = weights.double().numpy()
-    else:
+    elif not is_plain(weights) or weights.shape != (classes,) or weights.requires_grad:
         raise NotCovered("weights that are not one a class")
+    elif weights.device != y_pred.device:
+        raise NotCovered("weights on another device")
+    else:
+        of_class = weights.double().cpu().numpy()
     times = np.ones(classes)
     if chosen is not None:
         if chosen.ndim != 1 or not chosen.numel() or not bool(((chosen >= -classes) & (chosen < classes)).all()):
             raise NotCovered("classes that there are not")
-        times = np.bincount(chosen.numpy() % classes, minlength=classes).astype(np.float64)
+        times = np.bincount(chosen.cpu().numpy() % classes, minlength=classes).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares: npt.NDArray[np.float64] = times * of_class / (times * of_class).sum()
     return shares
@@ -150,7 +152,7 @@ def _overlap(module: Any, share: npt.NDArray[np.float64], pooled: bool, alpha: f
 
 @drop_in_class("segmentation_models_pytorch.losses.DiceLoss", statistic="scores")
 class DiceLoss(_CountedLoss, host.DiceLoss):
-    """Counted here: scores of the CPU and a truth that is hard, with every option."""
+    """Counted here: scores of the CPU or a GPU and a truth that is hard, with every option."""
 
     _name, _theirs = "segmentation_models.DiceLoss", forward_of(host.DiceLoss)
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from fastseg.adapters.calls import NotCovered, counted, drop_in
+from fastseg.adapters.devices import beside, check_table, check_tensors, memory_of
 from fastseg.api.labels import count_each_label
 from fastseg.api.masks import count_masks
 from fastseg.counts import BinaryCounts, LabelCounts
 
 __all__ = ["get_stats"]
+
+Counts = tuple[npt.NDArray[np.int64], ...]
 
 #: Voxels below which PyTorch has counted a pair of masks before ours has begun.
 _FEW = 1 << 15
@@ -35,26 +40,19 @@ def get_stats(
     threshold: Any = None,
     num_classes: Any = None,
 ) -> Any:
-    """Counted here: tensors on the CPU: labels that are classes, or ignored; masks of 0 and 1; scores and a threshold."""
-    if torch.compiler.is_compiling():
-        raise NotCovered("torch.compile")
-    for each in (output, target):
-        if type(each) is not torch.Tensor or each.device.type != "cpu" or each.layout is not torch.strided:
-            raise NotCovered("no tensors on the CPU")
+    """Counted here, on the CPU or a GPU: labels that are classes, or ignored; masks of 0 and 1; scores and a threshold."""
+    check_tensors(output, target)
     if output.shape != target.shape or not output.numel() or target.dtype not in _ROOM:
         raise NotCovered("tensors that are no maps of labels or masks")
     if mode == "multiclass" and threshold is None:
-        return _tensors(_of_labels(output, target, ignore_index, num_classes))
+        return tuple(torch.from_numpy(each.copy()) for each in _of_labels(output, target, ignore_index, num_classes))
     if mode in ("binary", "multilabel") and ignore_index is None:
         return _of_masks(output, target, threshold)
     raise NotCovered("a mode, or options that it does not have")
 
 
-def _tensors(counts: BinaryCounts) -> Any:
-    return tuple(torch.from_numpy(each.copy()) for each in (counts.tp, counts.fp, counts.fn, counts.tn))
-
-
-def _of_labels(output: Any, target: Any, ignore_index: Any, num_classes: Any) -> BinaryCounts:
+def _of_labels(output: Any, target: Any, ignore_index: Any, num_classes: Any) -> Counts:
+    """Return what the host does, on the CPU wherever the labels lie."""
     if output.dtype not in _ROOM or type(num_classes) is not int:
         raise NotCovered("tensors that are no maps of labels, or no number of classes")
     if not 2 <= num_classes <= min(_ROOM[output.dtype], _ROOM[target.dtype]):
@@ -64,22 +62,22 @@ def _of_labels(output: Any, target: Any, ignore_index: Any, num_classes: Any) ->
             raise NotCovered("ignore_index among the classes")
         if target.dtype is torch.bool or not _holds(target.dtype, ignore_index) or not target.is_contiguous():
             raise NotCovered("ignore_index that the target cannot hold, or a target that is not contiguous")
-    return counted(
-        _each_label,
-        target.numpy(),
-        output.numpy(),
-        num_classes=num_classes,
-        ignore_index=ignore_index,
-        sample_axis=0,
-    )
+    check_table(target, len(target), num_classes)
+    maps = memory_of(target), memory_of(output)
+    return counted(_each_label, *maps, num_classes=num_classes, ignore_index=ignore_index, sample_axis=0)
 
 
-def _each_label(true: Any, pred: Any, **options: Any) -> BinaryCounts:
+def _each_label(true: Any, pred: Any, **options: Any) -> Counts:
     counts = count_each_label(true, pred, **options)
-    return counts.one_vs_rest() if isinstance(counts, LabelCounts) else counts
+    return _counts(counts.one_vs_rest() if isinstance(counts, LabelCounts) else counts)
+
+
+def _counts(counts: BinaryCounts) -> Counts:
+    return counts.tp, counts.fp, counts.fn, counts.tn
 
 
 def _of_masks(output: Any, target: Any, threshold: Any) -> Any:
+    """Return what the host does, where the masks lie."""
     if target.ndim < 3 or not (output.is_contiguous() and target.is_contiguous()):
         raise NotCovered("masks without voxels' axes, or that are not contiguous")
     if threshold is None:
@@ -92,7 +90,9 @@ def _of_masks(output: Any, target: Any, threshold: Any) -> Any:
         if not 0.001 < threshold <= 1:  # which leaves 0 and 1 as they are
             target = target >= threshold
     if output.numel() >= _FEW:
-        return _tensors(counted(count_masks, target.numpy(), output.numpy(), channel_axis=1, sample_axis=0))
+        maps = memory_of(target), memory_of(output)
+        counts = counted(lambda: _counts(count_masks(*maps, channel_axis=1, sample_axis=0)))
+        return tuple(beside(each, target) for each in counts)
     pred, true = output.flatten(2), target.flatten(2)
     tp, positives, support = (pred * true).sum(2), pred.sum(2), true.sum(2)
     return tp, positives - tp, support - tp, true.shape[2] - positives - support + tp
