@@ -16,6 +16,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 from fastseg.adapters.asking import ask
 from fastseg.adapters.hosts import HOSTS, host_of, load, resolve
 from fastseg.adapters.tally import went_fast, went_to_host
+from fastseg.counting.device_maps import EXPLAINED
 from fastseg.kernels.protocols.device import NoDevice
 from fastseg.metrics.conventions import CONVENTIONS, Convention
 from fastseg.metrics.registry import REGISTRY
@@ -195,13 +196,19 @@ def attempt(name: str, fast: Function, theirs: Function, *args: Any, **kwargs: A
 
 
 def counted(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Call a function of fastseg; what it refuses is not covered, since the host may take it, or refuses in its own words."""
+    """Call a function of fastseg; what it refuses is not covered, since the host may take it, or refuses in its own words.
+
+    Nothing is copied from a GPU to say what it was.
+    """
+    token = EXPLAINED.set(False)
     try:
         return function(*args, **kwargs)
     except (TypeError, ValueError) as error:
         _refused(error)
     except NoDevice as error:
         raise NotCovered("a GPU that nothing can be counted on") from error
+    finally:
+        EXPLAINED.reset(token)
 
 
 def _refused(error: Exception) -> NoReturn:

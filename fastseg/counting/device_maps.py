@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -16,11 +17,13 @@ from fastseg.arrays.masks import MaskInputs
 from fastseg.arrays.scores import ScoreInputs
 from fastseg.kernels.protocols.device import DeviceArray, Order
 
-__all__ = ["Axes", "bases_of", "copied_to_host", "maps_on_device", "orders_of", "places_on_device"]
+__all__ = ["EXPLAINED", "Axes", "bases_of", "copied_to_host", "maps_on_device", "orders_of", "places_on_device"]
 
 Given = TypeVar("Given", LabelInputs, MaskInputs, ScoreInputs)
 #: Of an array: the axes of samples and of channels, None for those that it has not.
 Axes = tuple[int | None, int | None]
+#: Whether maps are copied to say what is wrong with them: not for callers that only want to know that something is.
+EXPLAINED: ContextVar[bool] = ContextVar("EXPLAINED", default=True)
 #: Bytes that are read at once at most, and how many ways in which arrays lie are remembered: the same come again and again.
 _ALIGNED, _MOST_KEPT = 16, 1024
 
@@ -116,7 +119,9 @@ def _views(
 
 
 def copied_to_host(given: Given, module: Any) -> Given:
-    """Return the inputs in the memory of the CPU, to look for what is wrong with them."""
+    """Return the inputs in the memory of the CPU, to look for what is wrong with them; ValueError where nobody asks."""
+    if not EXPLAINED.get():
+        raise ValueError("values on a GPU: expected others")
     copies: dict[str, Any] = {
         name: module.on_host(array)
         for name in ("y_true", "y_pred", "y_score", "mask", "weight")

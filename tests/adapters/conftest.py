@@ -16,7 +16,12 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     import torch
     from support.cuda.gpu import Gpu, OnGpu
 
-    found = Gpu(run_on_cpu(monkeypatch))
+    def copied(*_: Any) -> Any:
+        raise AssertionError("a map was copied from the GPU")
+
+    cpu = run_on_cpu(monkeypatch)
+    monkeypatch.setattr(cpu, "download", copied)
+    found = Gpu(cpu)
     monkeypatch.setattr(importlib.import_module("fastseg.arrays.device"), "_stream", lambda *_: 0)
     monkeypatch.setattr(importlib.import_module("fastseg.adapters.devices"), "_PLAIN", (torch.Tensor, OnGpu))
     loss = importlib.import_module("fastseg.adapters.autograd")._Loss

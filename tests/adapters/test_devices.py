@@ -191,6 +191,25 @@ def test_losses_of_segmentation_models(gpu: Any, mode: str) -> None:
 
 
 @pytest.mark.host("monai")
+def test_what_is_not_covered_is_not_copied(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soft maps are counted, found not to be masks, and handed to the host where they lie."""
+    import monai.metrics as theirs
+    import torch
+    from support.cuda.gpu import here, there
+    from support.drop_ins import went
+
+    from fastseg.adapters import monai as ours
+
+    monkeypatch.delenv("FASTSEG_ADAPTERS")
+    true = one_hot(example()[1]).repeat(1, 1, 8, 4)
+    with went("monai.compute_iou", host=1):
+        found = ours.compute_iou(there(true / 2), there(true))
+    assert gpu.launched
+    torch.testing.assert_close(here(found), theirs.compute_iou(true / 2, true))
+    assert not gpu.copied
+
+
+@pytest.mark.host("monai")
 def test_without_a_driver_the_host_answers(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import monai.metrics as theirs
     import torch
