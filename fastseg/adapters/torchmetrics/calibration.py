@@ -18,7 +18,7 @@ from fastseg.adapters.torchmetrics.functions import with_steps
 from fastseg.adapters.torchmetrics.metrics import of_any_task
 from fastseg.adapters.torchmetrics.states import Counted, named
 from fastseg.adapters.torchmetrics.table import CALIBRATION, PUBLIC
-from fastseg.adapters.torchmetrics.tensors import check_plain
+from fastseg.adapters.torchmetrics.tensors import check_on_cpu
 
 __all__ = ["CALIBRATION_ERRORS"]
 
@@ -58,7 +58,7 @@ def _binning_bucketize(confidences: Any, accuracies: Any, bin_boundaries: Tensor
     if isinstance(confidences, Binned):
         bins, dtype = confidences.bins, confidences.dtype
     else:
-        check_plain(confidences)
+        check_on_cpu(confidences)
         if not confidences.is_floating_point():
             raise NotCovered("scores that are no real numbers")
         bins, dtype = fill(confidences, accuracies, bin_boundaries), confidences.dtype
@@ -94,8 +94,8 @@ class _Calibration(Counted):
 
     def _count(self, preds: Tensor, target: Tensor) -> None:
         self._on_the_cpu()
-        check_plain(preds)
-        check_plain(target)
+        check_on_cpu(preds)
+        check_on_cpu(target)
         self._count_by_host(preds, target)
 
     def _count_by_host(self, preds: Tensor, target: Tensor) -> None:

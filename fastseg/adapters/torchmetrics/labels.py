@@ -1,4 +1,7 @@
-"""Counts of label arrays: the confusion matrix of all, or what each label amounts to in each sample."""
+"""Counts of labels: the confusion matrix of all, or what each label amounts to in each sample.
+
+They are arrays in the memory of the CPU, or tensors of a GPU.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.adapters.calls import NotCovered, counted
+from fastseg.adapters.devices import check_table
 from fastseg.adapters.torchmetrics.tensors import ignored_label
 from fastseg.api.labels import count_labels
+from fastseg.arrays.array_likes import are_bool
 from fastseg.arrays.classes import Classes, label_classes
 from fastseg.arrays.labels import LabelInputs
 from fastseg.counting.labels import count_classes, count_label_inputs
-from fastseg.counts import IGNORED, BinaryCounts
+from fastseg.counts import IGNORED, BinaryCounts, LabelCounts
 
-__all__ = ["confusion", "confusion_on_gpu", "per_sample"]
+__all__ = ["check_classes", "confusion", "per_sample"]
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -33,6 +38,8 @@ def confusion(true: Array, pred: Array, num_classes: int, ignore_index: Any = No
     """
     ignored = ignored_label(ignore_index, true)
     _some(true, num_classes)
+    if not isinstance(true, np.ndarray) or not isinstance(pred, np.ndarray):
+        return _confusion_on_gpu(true, pred, num_classes, ignored)
     if true.size <= _FEW and num_classes**2 <= _FEW:
         rows, columns = _in_a_row(true), _in_a_row(pred)
         if ignored is None:
@@ -47,42 +54,55 @@ def confusion(true: Array, pred: Array, num_classes: int, ignore_index: Any = No
     inputs = LabelInputs(true, pred, None, None, _classes(num_classes, ignored), None)
     counts = counted(count_label_inputs, inputs)
     if ignored is not None and counts.voxels[0, IGNORED]:
-        _check(pred, num_classes)
+        check_classes(pred, num_classes)
     matrix: Ints = counts.matrix
     matrix.flags.writeable = True  # nobody else has these counts
     first: Ints = matrix[0]
     return first
 
 
-def confusion_on_gpu(true: Any, pred: Any, num_classes: int, ignore_index: Any = None) -> Ints:
-    """Return what `confusion` does of two tensors of labels on a GPU."""
-    if type(num_classes) is not int or num_classes < 1 or not true.numel():
-        raise NotCovered("no labels at all, or a number of classes that is none")
-    ignored = ignored_label(ignore_index, true)
+def _confusion_on_gpu(true: Any, pred: Any, num_classes: int, ignored: int | None) -> Ints:
+    counts = _counts_on_gpu(true, pred, 1, num_classes, ignore_index=ignored)
+    if counts.voxels[0, IGNORED]:
+        check_classes(pred, num_classes)
+    first: Ints = counts.matrix[0]
+    return first
 
-    def found() -> tuple[Ints, bool]:
-        counts = count_labels(true, pred, num_classes=num_classes, ignore_index=ignored)
-        return counts.matrix[0], bool(counts.voxels[0, IGNORED])
 
-    matrix, some_ignored = counted(found)
-    if some_ignored:
-        _check(pred, num_classes)
-    return matrix
+def _counts_on_gpu(true: Any, pred: Any, samples: int, num_classes: int, **options: Any) -> LabelCounts:
+    if isinstance(true, np.ndarray) or isinstance(pred, np.ndarray):
+        raise NotCovered("tensors on two devices")
+    check_table(true, samples, num_classes)
+    counts = counted(count_labels, true, pred, num_classes=num_classes, **options)
+    counted(lambda: counts.voxels)  # what is wrong is known when the first number is
+    return counts
 
 
 def per_sample(true: Array, pred: Array, num_classes: int, ignore_index: Any = None) -> tuple[Ints, Ints, Ints, Ints]:
-    """Return tp, fp, tn and fn of each class in each of N samples, (N, K): of labels (N, V), as `confusion` takes them."""
+    """Return tp, fp, tn and fn of each class in each of N samples, (N, K): of labels (N, ...), as `confusion` takes them."""
     ignored = ignored_label(ignore_index, true)
     _some(true, num_classes)
+    if not isinstance(true, np.ndarray) or not isinstance(pred, np.ndarray):
+        return _per_sample_on_gpu(true, pred, num_classes, ignored)
+    true, pred = (each.reshape(each.shape[0], -1) for each in (true, pred))
     if true.shape[1] <= _FEW_IN_A_SAMPLE:
         return _per_small_sample(true, pred, num_classes, ignored)
     mask = None
     if ignored is not None:
-        _check(pred, num_classes)
+        check_classes(pred, num_classes)
         mask = true != ignored
     inputs = LabelInputs(true, pred, mask, None, _classes(num_classes, None), 0)
     found = counted(count_classes, inputs)
     assert isinstance(found, BinaryCounts)
+    return found.tp, found.fp, found.tn, found.fn
+
+
+def _per_sample_on_gpu(true: Any, pred: Any, num_classes: int, ignored: int | None) -> tuple[Ints, Ints, Ints, Ints]:
+    mask = None
+    if ignored is not None:
+        check_classes(pred, num_classes)
+        mask = true != ignored
+    found = _counts_on_gpu(true, pred, true.shape[0], num_classes, mask=mask, sample_axis=0).one_vs_rest()
     return found.tp, found.fp, found.tn, found.fn
 
 
@@ -109,7 +129,7 @@ def _per_small_sample(true: Array, pred: Array, classes: int, ignored: int | Non
 def _some(true: Array, num_classes: Any) -> None:
     if type(num_classes) is not int or num_classes < 1:
         raise NotCovered("a number of classes that is none")
-    if not true.size:
+    if 0 in true.shape:
         raise NotCovered("no labels at all")
 
 
@@ -123,7 +143,10 @@ def _check_classes(labels: npt.NDArray[np.uint64], num_classes: int) -> None:
         raise NotCovered("labels outside the classes")
 
 
-def _check(labels: Any, num_classes: int) -> None:
+def check_classes(labels: Any, num_classes: int) -> None:
+    """Refuse labels, an array or a tensor, that are no classes."""
+    if are_bool(labels) and num_classes > 1:
+        return
     if labels.max() >= num_classes or labels.min() < 0:
         raise NotCovered("labels outside the classes")
 

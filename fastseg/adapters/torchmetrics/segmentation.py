@@ -12,9 +12,10 @@ import numpy.typing as npt
 import torch
 
 from fastseg.adapters.calls import NotCovered, counted, drop_in, drop_in_class
+from fastseg.adapters.devices import beside
 from fastseg.adapters.hosts import resolve
 from fastseg.adapters.torchmetrics.functions import with_steps
-from fastseg.adapters.torchmetrics.labels import per_sample
+from fastseg.adapters.torchmetrics.labels import check_classes, per_sample
 from fastseg.adapters.torchmetrics.states import Counted, View, named
 from fastseg.adapters.torchmetrics.table import PUBLIC
 from fastseg.adapters.torchmetrics.tensors import check_plain, label_array, score_labels
@@ -54,14 +55,13 @@ def class_sums(
         raise NotCovered("a number of classes that is none")
     sides = [_side(each, mask) for each, mask in zip((preds, target), masks, strict=True)]
     if all(labels is not None for labels, _ in sides):
-        rows = [labels.reshape(labels.shape[0], -1) for labels, _ in sides]
-        tp, fp, _, fn = per_sample(rows[1], rows[0], num_classes)
+        tp, fp, _, fn = per_sample(sides[1][0], sides[0][0], num_classes)
     else:
         made = [_mask(labels, num_classes) if mask is None else mask for labels, mask in sides]
         if made[0].shape != made[1].shape:
             raise NotCovered("shapes that do not fit")
         counts = counted(count_masks, made[1], made[0], channel_axis=1, sample_axis=0)
-        tp, fp, fn = counts.tp, counts.fp, counts.fn
+        tp, fp, fn = counted(lambda: (counts.tp, counts.fp, counts.fn))  # of a GPU what is wrong is known by then
     first = 0 if include_background or tp.shape[1] == 1 else 1
     return tp[:, first:], (tp + fn)[:, first:], (tp + fp)[:, first:]
 
@@ -78,12 +78,16 @@ def _side(tensor: Tensor, has_classes: bool) -> tuple[Any, Any]:
     return array, None
 
 
-def _mask(labels: Array, num_classes: int) -> Array:
-    made: Array = counted(one_hot, labels, num_classes, channel_axis=1, dtype=bool)
-    return made
+def _mask(labels: Any, num_classes: int) -> Any:
+    """Return labels (N, ...) as masks (N, C, ...)."""
+    if isinstance(labels, np.ndarray):
+        return counted(one_hot, labels, num_classes, channel_axis=1, dtype=bool)
+    check_classes(labels, num_classes)
+    classes = torch.arange(num_classes, device=labels.device)
+    return labels.unsqueeze(1) == classes.view(-1, *(1,) * (labels.ndim - 1))
 
 
-def _stand_ins(sums: tuple[Ints, Ints, Ints], one: int) -> tuple[Tensor, Tensor]:
+def _stand_ins(sums: tuple[Ints, Ints, Ints], one: int, place: Tensor) -> tuple[Tensor, Tensor]:
     """Return predictions and targets of three voxels, (N, C, 3), which have these sums, and whose products add up to the hits.
 
     With minus one, which has all bits, for `one` it is what the host's `&` makes of them that adds up.
@@ -91,7 +95,7 @@ def _stand_ins(sums: tuple[Ints, Ints, Ints], one: int) -> tuple[Tensor, Tensor]
     hits, true, pred = sums
     ones, none = np.full_like(hits, one), np.zeros_like(hits)
     preds, target = np.stack([ones, none, pred - one], -1), np.stack([hits, true - hits, none], -1)
-    return torch.from_numpy(preds), torch.from_numpy(target)
+    return beside(preds, place), beside(target, place)
 
 
 def _products(
@@ -101,7 +105,7 @@ def _products(
     num_classes: int | None = None,
     input_format: str = "one-hot",
 ) -> tuple[Tensor, Tensor]:
-    return _stand_ins(class_sums(preds, target, include_background, num_classes, input_format), 1)
+    return _stand_ins(class_sums(preds, target, include_background, num_classes, input_format), 1, preds)
 
 
 def _bits(
@@ -111,7 +115,7 @@ def _bits(
     num_classes: int | None = None,
     input_format: str = "one-hot",
 ) -> tuple[Tensor, Tensor]:
-    return _stand_ins(class_sums(preds, target, include_background, num_classes, input_format), -1)
+    return _stand_ins(class_sums(preds, target, include_background, num_classes, input_format), -1, preds)
 
 
 class _Rows(Counted):
@@ -139,9 +143,9 @@ class _Rows(Counted):
         getattr(self, self._state).append(torch.stack([hits, true, pred], -1))
 
     def _count(self, preds: Tensor, target: Tensor) -> None:
-        self._on_the_cpu()
+        self._in_one_place(target)
         sums = class_sums(preds, target, self.include_background, self.num_classes, self.input_format)
-        self._keep(*map(torch.tensor, sums))
+        getattr(self, self._state).append(beside(np.stack(sums, -1), target))
 
     def _sums(self) -> tuple[Tensor, Tensor, Tensor]:
         state = getattr(self, self._state)
@@ -204,7 +208,7 @@ class _MeanIoU(_Rows):
         _, target = host._segmentation_inputs_format(preds, target, options[1], options[0], options[2])
         true = target.flatten(2).sum(-1)
         if self.per_class:
-            torch.zeros(self._host_classes()).add_(hits.sum(0))  # which fails where the host's states do not fit
+            hits.new_zeros(self._host_classes()).add_(hits.sum(0))  # which fails where the host's states do not fit
         self._keep(hits, true, union - true + hits)
 
     def _view(self, name: str) -> Any:
@@ -213,9 +217,9 @@ class _MeanIoU(_Rows):
         valid = union > 0
         summed = 0 if self.per_class else (0, 1)
         if name == "num_batches":
-            return torch.zeros(self._host_classes()) + valid.sum(summed)
+            return torch.zeros(self._host_classes(), device=hits.device) + valid.sum(summed)
         scores = torch.where(valid, hits / union, 0.0)
-        return torch.zeros(self._host_classes() if self.per_class else 1) + scores.sum(summed)
+        return torch.zeros(self._host_classes() if self.per_class else 1, device=hits.device) + scores.sum(summed)
 
     def _host_classes(self) -> int:
         """Return how many classes the host's states have."""
@@ -255,7 +259,7 @@ class _GeneralizedDice(Counted):
         return True
 
     def _count(self, preds: Tensor, target: Tensor) -> None:
-        self._on_the_cpu()
+        self._in_one_place(target)
         _generalized_update(self, preds, target)
 
 

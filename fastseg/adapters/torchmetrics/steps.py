@@ -7,6 +7,7 @@ covered, so that the host is asked, and refuses.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,10 +17,11 @@ import torch
 
 from fastseg.adapters.calls import NotCovered
 from fastseg.adapters.devices import beside
-from fastseg.adapters.torchmetrics.labels import confusion, confusion_on_gpu, per_sample
-from fastseg.adapters.torchmetrics.tensors import check_plain, class_labels, exceeding, label_array, labels_on_gpu
+from fastseg.adapters.torchmetrics.labels import confusion, per_sample
+from fastseg.adapters.torchmetrics.tensors import check_plain, class_labels, exceeding, label_array
+from fastseg.arrays.array_likes import are_bool
 
-__all__ = ["STEPS", "Given", "binary_matrix", "check_marks", "multiclass_matrix", "multilabel_matrix", "tensors"]
+__all__ = ["STEPS", "Given", "binary_matrix", "check_marks", "multiclass_matrix", "multilabel_matrix"]
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -36,9 +38,11 @@ class Given(NamedTuple):
     threshold: float = 0.5
 
 
-def tensors(*counts: Ints) -> tuple[Tensor, ...]:
-    """Return counts as tensors."""
-    return tuple(torch.from_numpy(each if each.flags.writeable else each.copy()) for each in counts)
+def _tensors(place: Tensor, *counts: Ints) -> tuple[Tensor, ...]:
+    """Return counts of one shape as tensors where another lies, to which they are brought together."""
+    if place.is_cuda:
+        return tuple(beside(np.stack(counts), place).unbind())
+    return tuple(beside(each, place) for each in counts)
 
 
 # The confusion matrices
@@ -54,10 +58,7 @@ def binary_matrix(given: Given, *, kept_only: bool) -> Ints:
 
 
 def multiclass_matrix(given: Given, num_classes: int) -> Ints:
-    """Return the confusion matrix, (K, K); of tensors of a GPU too."""
-    if isinstance(given.target, torch.Tensor) and given.target.is_cuda:
-        pred, labels = labels_on_gpu(given.preds, given.target, num_classes)
-        return confusion_on_gpu(labels, pred, num_classes, given.ignore_index)
+    """Return the confusion matrix, (K, K)."""
     true = label_array(given.target)
     return confusion(true, class_labels(given.preds, true, num_classes), num_classes, given.ignore_index)
 
@@ -108,7 +109,7 @@ def _multilabel_confusion_matrix_format(
 
 
 def _binary_confusion_matrix_update(preds: Given, target: None) -> Tensor:  # noqa: ARG001
-    return tensors(binary_matrix(preds, kept_only=True))[0]
+    return beside(binary_matrix(preds, kept_only=True), preds.target)
 
 
 def _multiclass_confusion_matrix_update(preds: Given, target: None, num_classes: int) -> Tensor:  # noqa: ARG001
@@ -117,7 +118,7 @@ def _multiclass_confusion_matrix_update(preds: Given, target: None, num_classes:
 
 def _multilabel_confusion_matrix_update(preds: Given, target: None, num_labels: int) -> Tensor:  # noqa: ARG001
     check_marks(preds)
-    return tensors(multilabel_matrix(preds, num_labels))[0]
+    return beside(multilabel_matrix(preds, num_labels), preds.target)
 
 
 # True and false positives and negatives
@@ -147,11 +148,12 @@ def _multilabel_stat_scores_format(
 
 def _binary_stat_scores_update(preds: Given, target: None, multidim_average: str = "global") -> Counts:  # noqa: ARG001
     if multidim_average == "global":
-        return _of_matrices(binary_matrix(preds, kept_only=False)[None])
+        matrix = binary_matrix(preds, kept_only=False)
+        return _squeezed(preds.target, matrix[1, 1], matrix[0, 1], matrix[0, 0], matrix[1, 0])
     true, pred = _two_classes(preds, kept_only=False)
     _of_samples(preds.target, 2)
-    found = per_sample(_rows(true), _rows(pred), 2, preds.ignore_index)
-    return _squeezed(*(each[:, 1] for each in found))
+    found = per_sample(true, pred, 2, preds.ignore_index)
+    return _squeezed(preds.target, *(each[:, 1] for each in found))
 
 
 def _multiclass_stat_scores_update(
@@ -170,16 +172,15 @@ def _multiclass_stat_scores_update(
         if average == "micro":
             tp = np.add.reduce(hits)
             missed = total - tp
-            micro = map(np.asarray, (tp, missed, num_classes * total - 2 * missed - tp, missed))
-            return tuple(beside(each, target) for each in micro)
+            return _tensors(target, *map(np.asarray, (tp, missed, num_classes * total - 2 * missed - tp, missed)))
         fp = np.add.reduce(matrix, 0) - hits
-        return tuple(beside(each, target) for each in (hits, fp, total - fp - true, true - hits))
+        return _tensors(target, hits, fp, total - fp - true, true - hits)
     labels = label_array(target)
     _of_samples(target, 2)
     pred = class_labels(preds, labels, num_classes)
     if ignore_index is not None and min(_largest(labels), _largest(pred)) < num_classes:
         raise NotCovered("small integers, where the host marks what it ignores by numbers that do not fit")
-    return tensors(*per_sample(_rows(labels), _rows(pred), num_classes, ignore_index))
+    return _tensors(target, *per_sample(labels, pred, num_classes, ignore_index))
 
 
 def _multilabel_stat_scores_update(
@@ -192,7 +193,7 @@ def _multilabel_stat_scores_update(
     apart = multidim_average != "global"
     if apart:
         _of_samples(given.target, 3)
-    return _squeezed(*_of_each_label(given, num_labels, apart=apart))
+    return _squeezed(given.target, *_of_each_label(given, num_labels, apart=apart))
 
 
 # What they share
@@ -203,10 +204,12 @@ def _labels_are_wanted(wanted: bool) -> None:
         raise NotCovered("scores that are not made labels")
 
 
-def _two_classes(given: Given, *, kept_only: bool) -> tuple[Array, Array]:
+def _two_classes(given: Given, *, kept_only: bool) -> tuple[Any, Any]:
     """Return true and predicted labels of two classes."""
     true = label_array(given.target)
     check_plain(given.preds)
+    if given.preds.device != given.target.device:
+        raise NotCovered("tensors on two devices")
     if given.preds.shape != given.target.shape:
         raise NotCovered("shapes that do not fit")
     if given.preds.is_floating_point():
@@ -220,10 +223,13 @@ def _of_each_label(given: Given, num_labels: int, *, apart: bool) -> tuple[Ints,
     true, pred = _two_classes(given, kept_only=False)
     if true.ndim < 2 or true.shape[1] != num_labels:
         raise NotCovered("shapes that do not fit")
-    if not true.size:
+    if 0 in true.shape:
         raise NotCovered("no labels at all")
     samples = true.shape[0]
-    if apart or true.size // (samples * num_labels) > 1024:  # rows are long enough to be counted where they lie
+    if given.target.is_cuda and not apart:  # each label is as a sample, however it lies
+        tp, fp, tn, fn = per_sample(true.movedim(1, 0), pred.movedim(1, 0), 2, given.ignore_index)
+        return tp[:, 1], fp[:, 1], tn[:, 1], fn[:, 1]
+    if apart or math.prod(true.shape[2:]) > 1024:  # rows are long enough to be counted where they lie
         rows = (samples * num_labels, -1)
         found = per_sample(true.reshape(rows), pred.reshape(rows), 2, given.ignore_index)
         tp, fp, tn, fn = (each[:, 1].reshape(samples, num_labels) for each in found)
@@ -234,27 +240,18 @@ def _of_each_label(given: Given, num_labels: int, *, apart: bool) -> tuple[Ints,
     return tp[:, 1], fp[:, 1], tn[:, 1], fn[:, 1]
 
 
-def _rows(labels: Array) -> Array:
-    return labels.reshape(labels.shape[0], -1)
-
-
 def _of_samples(target: Tensor, axes: int) -> None:
     if target.ndim < axes:
         raise NotCovered("no axis but that of the samples")
 
 
-def _largest(labels: Array) -> int:
-    return int(np.iinfo(labels.dtype).max) if labels.dtype.kind != "b" else 1
+def _largest(labels: Any) -> int:
+    return 1 if are_bool(labels) else int(np.iinfo(str(labels.dtype).rpartition(".")[2]).max)
 
 
-def _of_matrices(matrices: Ints) -> Counts:
-    """Return tp, fp, tn and fn of confusion matrices of two classes, (C, 2, 2)."""
-    return _squeezed(matrices[:, 1, 1], matrices[:, 0, 1], matrices[:, 0, 0], matrices[:, 1, 0])
-
-
-def _squeezed(*counts: Ints) -> Counts:
+def _squeezed(place: Tensor, *counts: Ints) -> Counts:
     """Return tensors without axes of length one, as the host does."""
-    return tensors(*(each.squeeze() for each in counts))
+    return _tensors(place, *(np.asarray(each).squeeze() for each in counts))
 
 
 def _no_validation(*_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""Tensors in the memory of the CPU as arrays of labels, without a copy; all others go to the host."""
+"""Tensors as labels, without a copy: arrays in the memory of the CPU, or tensors of a GPU; all others go to the host."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy.typing as npt
 import torch
 
 from fastseg.adapters.calls import NotCovered, counted
-from fastseg.adapters.devices import check_place, is_plain, on_gpu
+from fastseg.adapters.devices import check_place, is_plain, memory_of
 from fastseg.api.encoding import argmax_labels
 from fastseg.arrays.array_likes import are_bool
 
 __all__ = [
+    "check_on_cpu",
     "check_plain",
     "class_labels",
     "exceeding",
     "ignored_label",
     "label_array",
-    "labels_on_gpu",
     "score_labels",
     "scores",
 ]
@@ -31,12 +31,12 @@ _LABELS = frozenset((torch.bool, torch.uint8, torch.int8, torch.int16, torch.int
 _FEW_SCORES = 1 << 14
 
 
-def label_array(tensor: Any) -> Array:
-    """Return a view of labels."""
+def label_array(tensor: Any) -> Any:
+    """Return a view of labels, or those of a GPU."""
     check_plain(tensor)
     if tensor.dtype not in _LABELS:
         raise NotCovered("labels that are no integers")
-    return _view(tensor)
+    return memory_of(tensor)
 
 
 def scores(tensor: Any) -> Any:
@@ -47,9 +47,9 @@ def scores(tensor: Any) -> Any:
     return tensor.detach()
 
 
-def class_labels(preds: Any, true: Array, num_classes: int) -> Array:
+def class_labels(preds: Any, true: Any, num_classes: int) -> Any:
     """Return predicted labels of the shape of the true ones: as they are given, or where the scores of classes are largest."""
-    if type(preds) is torch.Tensor and preds.ndim == true.ndim + 1:
+    if is_plain(preds) and preds.ndim == true.ndim + 1:
         if preds.shape[1] != num_classes or (preds.shape[0], *preds.shape[2:]) != true.shape:
             raise NotCovered("shapes that do not fit")
         return score_labels(preds)
@@ -59,30 +59,16 @@ def class_labels(preds: Any, true: Array, num_classes: int) -> Array:
     return labels
 
 
-def score_labels(preds: Any) -> Array:
-    """Return the class with the largest score, of scores (N, C, ...)."""
+def score_labels(preds: Any) -> Any:
+    """Return the class with the largest score, of scores (N, C, ...); on a GPU PyTorch finds it."""
     found = scores(preds)
-    if found.numel() <= _FEW_SCORES:
-        return _view(found.argmax(dim=1))
+    if found.is_cuda or found.numel() <= _FEW_SCORES:
+        return memory_of(found.argmax(dim=1))
     labels: Array = counted(argmax_labels, found, channel_axis=1)
     return labels
 
 
-def labels_on_gpu(preds: Any, target: Any, num_classes: int) -> tuple[Any, Any]:
-    """Return predicted and true labels of a GPU as tensors; of scores (N, C, ...) the classes that PyTorch finds largest."""
-    for tensor in (preds, target):
-        check_plain(tensor, also_on_gpu=True)
-    check_place(preds, target)
-    if preds.ndim == target.ndim + 1 and preds.is_floating_point() and preds.numel() and preds.shape[1] == num_classes:
-        preds = preds.detach().argmax(dim=1)
-    if preds.shape != target.shape:
-        raise NotCovered("shapes that do not fit")
-    if preds.dtype not in _LABELS or target.dtype not in _LABELS:
-        raise NotCovered("labels that are no integers")
-    return preds, target
-
-
-def exceeding(preds: Any, threshold: float, kept: Any = None) -> Array:
+def exceeding(preds: Any, threshold: float, kept: Any = None) -> Any:
     """Return where scores exceed a threshold, of their sigmoid if they are no probabilities.
 
     Parameters
@@ -95,9 +81,14 @@ def exceeding(preds: Any, threshold: float, kept: Any = None) -> Array:
         Those that decide whether all are probabilities; without it, all do.
     """
     found = scores(preds)
+    if found.is_cuda:
+        beyond = (found < 0) | (found > 1)  # NaN is not, as the host has it there
+        if kept is not None:
+            beyond &= kept
+        return (found.sigmoid() if beyond.any() else found) > threshold
     if not _probabilities(found) and (kept is None or not _probabilities(found[kept])):
         found = found.sigmoid()
-    return _view(found > threshold)
+    return memory_of(found > threshold)
 
 
 def ignored_label(ignore_index: Any, true: Any) -> int | None:
@@ -109,22 +100,20 @@ def ignored_label(ignore_index: Any, true: Any) -> int | None:
     return int(np.int64(ignore_index).astype(str(true.dtype).rpartition(".")[2]))  # of a tensor too
 
 
-def check_plain(tensor: Any, also_on_gpu: bool = False) -> None:
+def check_plain(tensor: Any) -> None:
     """Leave to the host what is no plain tensor in the memory of the CPU, or of a GPU where that can be counted."""
     if not is_plain(tensor):
         raise NotCovered("arguments that are no plain tensors")
-    if not (on_gpu(tensor) and also_on_gpu) and (tensor.is_cuda or not tensor.is_cpu):
-        raise NotCovered("tensors on another device")
+    check_place(tensor)
     if torch.compiler.is_compiling():
         raise NotCovered("a function that is being compiled")
 
 
-def _view(tensor: Any) -> Array:
-    try:
-        array: Array = tensor.numpy()
-    except (RuntimeError, TypeError):  # sparse, or of a transformation of functions
-        raise NotCovered("tensors that are no strided memory") from None
-    return array
+def check_on_cpu(tensor: Any) -> None:
+    """Leave to the host what `check_plain` does, and tensors of a GPU."""
+    check_plain(tensor)
+    if tensor.is_cuda:
+        raise NotCovered("tensors of a GPU, where the host fills bins itself")
 
 
 def _probabilities(found: Any) -> bool:

@@ -38,6 +38,11 @@ class OnGpu(_OnGpu):
         """Return the number of the GPU."""
         return 0
 
+    def __deepcopy__(self, memo: Any) -> OnGpu:
+        """Return a copy there."""
+        copy: OnGpu = there(self.detach().clone())
+        return memo.setdefault(id(self), copy)
+
 
 def there(tensor: torch.Tensor) -> Any:
     """Return a tensor of the same memory on the GPU."""
@@ -104,7 +109,7 @@ class Gpu(TorchFunctionMode):
                 rest.append(each.dtype)
             elif isinstance(each, str | torch.device):
                 to = torch.device(each)
-            elif each is not None:
+            elif each is not None and not isinstance(each, bool):  # whether to wait
                 rest.append(each)
         to = tensor.device if to is None else torch.device(to)
         kwargs.pop("non_blocking", None)

@@ -9,8 +9,8 @@ import torch
 __all__ = ["pretended"]
 
 _KINDS = {
-    torch.bool: "|b1", torch.uint8: "|u1", torch.int16: "<i2", torch.int64: "<i8", torch.float16: "<f2", torch.float32: "<f4",
-    torch.float64: "<f8",
+    torch.bool: "|b1", torch.uint8: "|u1", torch.int8: "|i1", torch.int16: "<i2", torch.int32: "<i4", torch.int64: "<i8",
+    torch.float16: "<f2", torch.float32: "<f4", torch.float64: "<f8",
 }  # fmt: skip
 
 
