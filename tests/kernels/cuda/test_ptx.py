@@ -97,7 +97,7 @@ FAULTS: dict[str, tuple[str, Any, str]] = {
         r"\1+4]",
         "a misaligned address",
     ),
-    "a table beyond": (r"(mov\.[ub]\d+\s+%r\d+, )tables;", r"\1 1000000;", "beyond the shared memory"),
+    "a table beyond": (r"(mov\.[ub]\d+\s+%rd?\d+, )tables;", r"\1 1000000;", "beyond the shared memory"),
     "a job of more bytes": (r"(_param_0)\[\d+\]", r"\1[4000]", "bytes of parameters for a kernel that has 4000"),
 }
 

@@ -12,8 +12,8 @@ struct Maps {
   i64 axes;
 };
 
-// Packs of each map that a thread reads at once: they wait together.
-constexpr int AT_ONCE = 2;
+// Packs of each map that a thread reads at once: they wait together; and what is in each.
+constexpr int AT_ONCE = 2, COUNT = VECTOR ? VECTOR : 1;
 
 template <typename T>
 __device__ inline const T *start_of(const Array &array, i64 sample, i64 channel) {
@@ -111,10 +111,13 @@ __device__ inline void each_pack(const Maps &maps, i64 sample, i64 channel, Shar
 // Call `use` with the true and the predicted number of each voxel that this thread looks at and that is inside the mask.
 template <typename Use>
 __device__ inline void each_voxel(const Maps &maps, i64 sample, i64 channel, Share share, Use use) {
-  const auto packs = [&](const auto &t, const auto &p, const auto &m) {
+  typedef Pack<TRUTH, COUNT> Truths;
+  typedef Pack<PRED, COUNT> Preds;
+  typedef Pack<Inside, COUNT> Insides;
+  const auto packs = [&](const Truths &t, const Preds &p, const Insides &m) {
 #pragma unroll
-    for (int v = 0; v < VECTOR; ++v)
+    for (int v = 0; v < COUNT; ++v)
       if (is_inside(m.values[v])) use(t.values[v], p.values[v]);
   };
-  each_pack<Pack<TRUTH, VECTOR>, Pack<PRED, VECTOR>, Pack<Inside, VECTOR>>(maps, sample, channel, share, packs, use);
+  each_pack<Truths, Preds, Insides>(maps, sample, channel, share, packs, use);
 }
