@@ -19,7 +19,7 @@ from fastseg.kernels.cuda import driver
 from fastseg.kernels.cuda.compiler import SOURCES, Specialisation
 from fastseg.kernels.protocols.device import Device, Limits
 
-__all__ = ["Cpu", "Tensor"]
+__all__ = ["Cpu", "Tensor", "run_text"]
 
 HERE = Path(__file__).parent
 
@@ -42,8 +42,15 @@ class Tensor:
         return {key: interface[key] for key in ("shape", "typestr", "data", "strides", "version", "stream")}
 
 
+def run_text(what: Specialisation, job: bytes, grid: tuple[int, int], shared_bytes: int) -> None:
+    """Run a kernel from its own text."""
+    library(what).run(job, *grid, dict(what.macros)["THREADS"], shared_bytes)
+
+
 class Cpu:
     """The driver of a GPU that is a CPU: its memory is that of the process."""
+
+    run: Any = staticmethod(run_text)
 
     def __init__(self, multiprocessors: int = 2, shared_bytes: int = 227 << 10) -> None:
         self.turn = threading.RLock()
@@ -66,7 +73,7 @@ class Cpu:
         self, what: Specialisation, device: Device, grid: tuple[int, int], shared_bytes: int, job: bytes | bytearray
     ) -> None:
         self.launched.append(what)
-        library(what).run(bytes(job), *grid, dict(what.macros)["THREADS"], shared_bytes)
+        self.run(what, bytes(job), grid, shared_bytes)
 
     def zeros(self, size: int, device: Device, beyond: int = 0) -> int:
         room = np.full((size + beyond) // 8 + 1, -0x21524110, np.int64)

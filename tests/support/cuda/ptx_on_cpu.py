@@ -62,12 +62,9 @@ class PtxCpu(Cpu):
         self.room = pointer, pointer + size + beyond
         return pointer
 
-    def launch(
-        self, what: Specialisation, device: Device, grid: tuple[int, int], shared_bytes: int, job: bytes | bytearray
-    ) -> None:
-        self.launched.append(what)
-        text, threads = self.changed(ptx(what, *self.options)), int(dict(what.macros)["THREADS"])
-        run_ptx(text, bytes(job), grid, threads, shared_bytes, self.known)
+    def run(self, what: Specialisation, job: bytes, grid: tuple[int, int], shared_bytes: int) -> None:
+        text = self.changed(ptx(what, *self.options))
+        run_ptx(text, job, grid, int(dict(what.macros)["THREADS"]), shared_bytes, self.known)
 
 
 def run_ptx_on_cpu(monkeypatch: pytest.MonkeyPatch, *options: str, changed: Callable[[str], str] = str) -> PtxCpu:
