@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from fastseg.adapters.asking import ask
 from fastseg.adapters.autograd import differentiable_loss
 from fastseg.adapters.calls import NotCovered
 from fastseg.adapters.devices import check_place, is_plain
@@ -51,9 +52,12 @@ class Given:
         self.scores, self.truth = scores, truth
         self.plain = [each.as_subclass(torch.Tensor) if has_metadata(each) else each for each in (scores, truth)]
 
-    @property
-    def dtype(self) -> Any:
-        """The type of the host's result."""
+    def dtype_by(self, theirs: Callable[[Any, Any], Any]) -> Any:
+        """Return the type of the host's result; where that depends on what is cast automatically, ask it of one voxel."""
+        if is_half(self.scores) and not self.label_map and not self.truth.is_floating_point():
+            voxel = (slice(None), slice(None), *(slice(1),) * (self.scores.ndim - 2))
+            with torch.no_grad():
+                return ask(theirs, *(each.detach()[voxel] for each in self.plain)).dtype
         scores = torch.promote_types(self.scores.dtype, torch.float32)
         return (
             scores
@@ -77,7 +81,7 @@ class Given:
         truth = self.plain[1]
         if not label_map and self.channels == 1 and not truth.is_floating_point():
             label_map = True
-        dtype = options.pop("dtype", None) or self.dtype
+        dtype = options.pop("dtype", None) or self.dtype_by(theirs)
         options |= {"label_axis": 1 if label_map else None, "channel_axis": 1, "sample_axis": 0}
         result = differentiable_loss(self.plain[0], truth, loss, theirs, dtype, **options)
         return with_metadata(result if shape is None else result.view(shape), (self.scores, self.truth))

@@ -135,7 +135,7 @@ class _CountedLoss(CountedLoss):
 
 @drop_in_class("monai.losses.DiceLoss", statistic="scores")
 class DiceLoss(_CountedLoss, host.DiceLoss):
-    """Counted here: scores of the CPU and a label map or one-hot truth, also with `jaccard`, `batch` and weights."""
+    """Counted here: scores and a label map or one-hot truth, also with `jaccard`, `batch` and weights."""
 
     _name, _theirs = "monai.DiceLoss", forward_of(host.DiceLoss)
 
@@ -179,6 +179,8 @@ class TverskyLoss(_CountedLoss, host.TverskyLoss):
     @torch.jit.unused
     def _fast(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         given = Given(input, target, onehot=self.to_onehot_y)
+        if not given.label_map and given.truth.dtype is torch.bool:
+            raise NotCovered("a boolean truth, which the host refuses")
         first, options = _options(self, given)
         a, b = float(self.alpha), float(self.beta)
         loss = Overlap(

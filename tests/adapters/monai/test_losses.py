@@ -90,6 +90,30 @@ def test_dice_and_binary_cross_entropy(activation: str, monkeypatch: pytest.Monk
                 assert_same_loss("DiceCELoss", scores, truth, **options, **how)
 
 
+@pytest.mark.parametrize("name", ["DiceLoss", "DiceCELoss", "TverskyLoss"])
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_integers_beside_scores_of_16_bits(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's result is of 16 bits, unless scores are cast automatically."""
+    import torch
+
+    logits, _, hot = example()
+    theirs, ours = (each(sigmoid=True) for each in both(name))
+    with strictly(monkeypatch):
+        for truth in (hot.long(), hot.to(torch.uint8), *([] if name == "TverskyLoss" else [hot.bool()])):
+            scores = logits.to(getattr(torch, kind))
+            wanted, found = theirs(scores, truth), ours(scores, truth)
+            assert found.dtype == wanted.dtype == scores.dtype
+            assert float(found) == pytest.approx(float(theirs(scores.float(), truth)), rel=1e-2)
+            with torch.autocast("cpu"):
+                assert ours(scores, truth).dtype == theirs(scores, truth).dtype
+
+
+def test_a_boolean_truth_that_the_host_refuses() -> None:
+    logits, _, hot = example()
+    theirs, ours = (each(sigmoid=True) for each in both("TverskyLoss"))
+    assert_same_call(theirs, ours, logits, hot.bool())
+
+
 def test_far_logits_and_certain_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, labels, hot = example()
     with strictly(monkeypatch):
