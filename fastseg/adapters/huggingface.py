@@ -115,7 +115,7 @@ class MeanIoU:
         if len(maps) != len(truths):
             raise ValueError(f"references: expected as many as predictions, {len(maps)}; found {len(truths)}")
         for prediction, reference in zip(maps, truths, strict=True):
-            self.add(prediction=np.asarray(prediction), reference=np.asarray(reference))
+            self.add(prediction=_as_map(prediction), reference=_as_map(reference))
 
     def compute(
         self,
@@ -168,7 +168,7 @@ class SegmentationMetrics:
     -----
     Predictions are label maps, or scores (N, C, …) of which the largest counts, brought to the size of the references by
     linear interpolation first if they are of another (this needs PyTorch); of a tuple of outputs the first. Scores of tensors
-    on other devices are compared there.
+    on other devices are compared there, and label maps on a GPU that can be counted on are counted there.
 
     Examples
     --------
@@ -227,7 +227,9 @@ class SegmentationMetrics:
         pair = eval_prediction if isinstance(eval_prediction, tuple) else None
         predictions, references = pair or (eval_prediction.predictions, eval_prediction.label_ids)
         predictions = predictions[0] if isinstance(predictions, tuple) else predictions
-        self.add(prediction=_label_maps(predictions, tuple(references.shape)), reference=_on_cpu(references))
+        prediction = _label_maps(predictions, tuple(references.shape))
+        prediction, reference = _in_one_place(prediction, references)
+        self.add(prediction=prediction, reference=reference)
         return self._scores(self.compute()) if compute_result else {}
 
     def _scores(self, scores: dict[str, Any]) -> dict[str, float]:
@@ -268,7 +270,7 @@ def areas_of_classes(
 def _label_maps(predictions: Any, shape: tuple[int, ...]) -> Any:
     """Return the label maps of scores, of the references' shape; or what are label maps already."""
     if predictions.ndim != len(shape) + 1:
-        return _on_cpu(predictions)
+        return predictions
     if tuple(predictions.shape[2:]) != shape[1:]:
         import torch
 
@@ -278,12 +280,28 @@ def _label_maps(predictions: Any, shape: tuple[int, ...]) -> Any:
         mode = _INTERPOLATION[scores.ndim]
         predictions = torch.nn.functional.interpolate(scores, size=shape[1:], mode=mode, align_corners=False)
     if _is_elsewhere(predictions):
-        return predictions.argmax(1).cpu()
+        return predictions.argmax(1)
     return argmax_labels(predictions, channel_axis=1)
 
 
-def _on_cpu(labels: Any) -> Any:
-    return labels.cpu() if _is_elsewhere(labels) else labels
+def _as_map(labels: Any) -> Any:
+    """Return a label map, a nested list for example, as an array or as the tensor that it is."""
+    return labels if _is_elsewhere(labels) else np.asarray(labels)
+
+
+def _in_one_place(*maps: Any) -> Any:
+    """Return label maps as they are where they can be counted there, else on the CPU."""
+    if all(map(_is_elsewhere, maps)):
+        from fastseg.adapters.calls import NotCovered
+        from fastseg.adapters.devices import check_place
+
+        try:
+            check_place(*maps)
+        except NotCovered:
+            pass
+        else:
+            return maps
+    return tuple(each.cpu() if _is_elsewhere(each) else each for each in maps)
 
 
 def _is_elsewhere(array: Any) -> bool:

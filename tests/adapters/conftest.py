@@ -19,9 +19,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def copied(*_: Any) -> Any:
         raise AssertionError("a map was copied from the GPU")
 
-    cpu = run_on_cpu(monkeypatch)
-    monkeypatch.setattr(cpu, "download", copied)
-    found = Gpu(cpu)
+    found = Gpu(run_on_cpu(monkeypatch))
+    monkeypatch.setattr(importlib.import_module("fastseg.kernels.cuda"), "on_host", copied)
     monkeypatch.setattr(importlib.import_module("fastseg.arrays.device"), "_stream", lambda *_: 0)
     monkeypatch.setattr(importlib.import_module("fastseg.adapters.devices"), "_PLAIN", (torch.Tensor, OnGpu))
     loss = importlib.import_module("fastseg.adapters.autograd")._Loss

@@ -19,6 +19,15 @@ def example() -> tuple[Any, Any]:
     return torch.randn(2, 5, 9, 60), torch.randint(0, 5, (2, 1, 9, 60))
 
 
+def _without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastseg.kernels.protocols.device import NoDevice
+
+    def none() -> Any:
+        raise NoDevice("no driver")
+
+    monkeypatch.setattr(driver, "driver", none)
+
+
 def one_hot(labels: Any) -> Any:
     import torch
 
@@ -190,6 +199,29 @@ def test_losses_of_segmentation_models(gpu: Any, mode: str) -> None:
         assert_same_there(gpu, weighted, own, logits, labels, rtol=1e-5)
 
 
+def test_a_trainers_batches(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits and references of Hugging Face's Trainer are counted on the GPU, or copied where nothing can be counted there."""
+    import torch
+    from support.cuda.gpu import there
+
+    from fastseg.adapters.huggingface import SegmentationMetrics, mean_iou
+
+    logits, labels = example()[0], torch.randint(-1, 5, (2, 9, 60)) % 256
+    metrics = SegmentationMetrics(5)
+    wanted = metrics((logits, labels))
+    assert metrics((there(logits), there(labels))) == wanted
+    assert gpu.launched
+    assert not gpu.copied
+    assert metrics((there(logits), labels)) == wanted  # of two places
+    assert gpu.copied == [labels.numel()]
+    maps = list(logits.argmax(1)), list(labels)
+    found = mean_iou(*([there(each) for each in pair] for pair in maps), num_labels=5, ignore_index=255)
+    assert found["mean_iou"] == mean_iou(*maps, num_labels=5, ignore_index=255)["mean_iou"] == wanted["mean_iou"]
+    _without_a_driver(monkeypatch)
+    assert metrics((there(logits), there(labels))) == wanted
+    assert gpu.copied == [labels.numel()] * 3
+
+
 @pytest.mark.host("monai")
 def test_what_is_not_covered_is_not_copied(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Soft maps are counted, found not to be masks, and handed to the host where they lie."""
@@ -216,12 +248,8 @@ def test_without_a_driver_the_host_answers(gpu: Any, monkeypatch: pytest.MonkeyP
     from support.cuda.gpu import here, there
 
     from fastseg.adapters import monai as ours
-    from fastseg.kernels.protocols.device import NoDevice
 
-    def none() -> Any:
-        raise NoDevice("no driver")
-
-    monkeypatch.setattr(driver, "driver", none)
+    _without_a_driver(monkeypatch)
     monkeypatch.delenv("FASTSEG_ADAPTERS")
     true = one_hot(example()[1])
     torch.testing.assert_close(here(ours.compute_iou(there(true), there(true))), theirs.compute_iou(true, true))
