@@ -253,3 +253,108 @@ def test_without_a_driver_the_host_answers(gpu: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("FASTSEG_ADAPTERS")
     true = one_hot(example()[1])
     torch.testing.assert_close(here(ours.compute_iou(there(true), there(true))), theirs.compute_iou(true, true))
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing go to the host, and skip where PyTorch knows no GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs PyTorch for CUDA")
+    monkeypatch.setenv("FASTSEG_ADAPTERS", "strict")
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("card")
+@pytest.mark.host("monai")
+@pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
+def test_losses_of_monai_on_a_card(kind: str) -> None:
+    import monai.losses as theirs
+    import torch
+
+    from fastseg.adapters import monai as ours
+
+    logits, labels = example()
+    options: dict[str, Any] = {"to_onehot_y": True, "softmax": True}
+    for name in ("DiceCELoss", "DiceFocalLoss", "TverskyLoss", "GeneralizedDiceLoss"):
+        scores = logits.to(getattr(torch, kind))
+        wanted, found = scores.float().clone().requires_grad_(), scores.cuda().requires_grad_()
+        expected = getattr(theirs, name)(**options)(wanted, labels)
+        loss = getattr(ours, name)(**options)(found, labels.cuda())
+        assert loss.device == found.device
+        torch.testing.assert_close(loss.cpu().float(), expected, rtol=1e-5, atol=1e-7)
+        expected.backward()
+        loss.backward()
+        rtol = {"float32": 1e-4, "float16": 2e-3, "bfloat16": 1e-2}[kind]
+        torch.testing.assert_close(found.grad.cpu().float(), wanted.grad, rtol=rtol, atol=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("card")
+@pytest.mark.host("monai")
+def test_metrics_of_monai_on_a_card() -> None:
+    import monai.metrics as theirs
+    import torch
+    from monai.data import MetaTensor
+
+    from fastseg.adapters import monai as ours
+
+    logits, labels = example()
+    pred, true = one_hot(logits.argmax(1, keepdim=True)), one_hot(labels)
+    for name in ("DiceMetric", "MeanIoU", "GeneralizedDiceScore"):
+        metric, other = getattr(ours, name)(), getattr(theirs, name)()
+        with torch.cuda.stream(torch.cuda.Stream()):
+            metric(pred.cuda(), true.cuda())
+            metric(MetaTensor(pred.cuda()), MetaTensor(true.cuda()))
+        other(pred, true)
+        other(pred, true)
+        found = metric.aggregate()
+        assert found.is_cuda
+        torch.testing.assert_close(torch.as_tensor(found.cpu()), other.aggregate())
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("card")
+@pytest.mark.host("torchmetrics")
+def test_metrics_of_torchmetrics_on_a_card() -> None:
+    import torch
+    from torchmetrics import MetricCollection, classification, segmentation
+
+    from fastseg.adapters import torchmetrics as ours
+
+    logits, labels = example()
+    labels = labels[:, 0]
+    masks = one_hot(labels[:, None]).long()
+    for names, module, options, pair in (
+        (("MulticlassJaccardIndex", "MulticlassF1Score"), classification, {"num_classes": 5}, (logits, labels)),
+        (("BinaryF1Score", "BinaryConfusionMatrix"), classification, {}, (logits[:, 0], labels % 2)),
+        (("MultilabelRecall", "MultilabelJaccardIndex"), classification, {"num_labels": 5}, (logits, masks)),
+        (("DiceScore", "MeanIoU", "GeneralizedDiceScore"), segmentation, {"num_classes": 5}, (logits, masks)),
+    ):
+        found = MetricCollection({name: getattr(ours, name)(**options) for name in names}).cuda()
+        wanted = MetricCollection({name: getattr(module, name)(**options) for name in names})
+        for _ in range(2):
+            torch.testing.assert_close(
+                {name: value.cpu() for name, value in found(*(each.cuda() for each in pair)).items()}, wanted(*pair)
+            )
+        values = found.compute()
+        assert all(each.is_cuda for each in values.values())
+        torch.testing.assert_close({name: value.cpu() for name, value in values.items()}, wanted.compute())
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("card")
+@pytest.mark.host("ignite")
+def test_ignite_on_a_card() -> None:
+    import torch
+    from ignite.metrics import ConfusionMatrix
+
+    from fastseg.adapters import ignite as ours
+
+    scores, labels = torch.randn(2, 5, 9, 240), torch.randint(-1, 7, (2, 9, 240))
+    for place in ("cpu", "cuda"):
+        found, wanted = ours.ConfusionMatrix(5, device=place), ConfusionMatrix(5)
+        found.update((scores.cuda(), labels.cuda()))
+        wanted.update((scores, labels))
+        torch.testing.assert_close(found.compute().cpu(), wanted.compute(), rtol=0, atol=0)
