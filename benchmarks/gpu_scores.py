@@ -18,7 +18,7 @@ from fastseg.losses import dice_cross_entropy_with_gradient
 CHANNELS = (4, 14, 32, 105)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 #: Samples, and voxels of each.
-SAMPLES, VOXELS = 2, 1 << 20
+SAMPLES, VOXELS = 2, 1 << 21
 OPTIONS: dict[str, Any] = {"channel_axis": 1, "sample_axis": 0, "activation": "softmax"}
 
 
