@@ -16,6 +16,8 @@ from fastseg.kernels.protocols.device import DeviceArray
 __all__ = ["as_array", "checked_mask", "checked_weight", "label_map_or_bits", "same_shape", "score_array"]
 
 Array = npt.NDArray[Any]
+#: What DLPack calls devices by: those of NVIDIA, with memory of their own or managed, of Apple and of AMD.
+_DEVICES = {2: "GPU", 13: "GPU", 8: "Metal GPU", 10: "ROCm GPU"}
 
 
 def as_array(value: Any, name: str, on_device: bool = False, in_blocks: bool = False) -> Any:
@@ -53,7 +55,7 @@ def as_array(value: Any, name: str, on_device: bool = False, in_blocks: bool = F
         return blocked_array(blocks, name)
     if hasattr(value, "__dlpack_device__"):
         try:
-            kind, _ = value.__dlpack_device__()
+            kind, number = value.__dlpack_device__()
         except Exception as error:  # such as a torch tensor without memory, on the device "meta"
             raise TypeError(
                 f"{name}: expected an array in the memory of the CPU, found {type(value).__name__}: {error}"
@@ -61,9 +63,7 @@ def as_array(value: Any, name: str, on_device: bool = False, in_blocks: bool = F
         if int(kind) not in (1, 3):  # CPU, or page-locked memory of the CPU
             if on_device and (found := device_array(value, name)) is not None:
                 return found
-            raise TypeError(
-                f"{name}: expected an array in the memory of the CPU, found one on device {value.__dlpack_device__()}"
-            )
+            raise _elsewhere(name, f"{_DEVICES.get(int(kind), f'a device of DLPack kind {int(kind)}')} {number}")
         try:
             return np.from_dlpack(value.detach() if hasattr(value, "detach") else value)
         except (BufferError, RuntimeError, TypeError):
@@ -71,7 +71,7 @@ def as_array(value: Any, name: str, on_device: bool = False, in_blocks: bool = F
     elif hasattr(value, "__cuda_array_interface__"):
         if on_device:
             return device_array(value, name)
-        raise TypeError(f"{name}: expected an array in the memory of the CPU, found one on a GPU")
+        raise _elsewhere(name, "a GPU")
     array_likes.check_holds_array(value, name)
     try:
         array = np.asarray(value)
@@ -80,6 +80,12 @@ def as_array(value: Any, name: str, on_device: bool = False, in_blocks: bool = F
     if array.dtype == object:
         raise TypeError(f"{name}: expected an array of numbers, found {type(value).__name__} (object dtype)")
     return array
+
+
+def _elsewhere(name: str, device: str) -> TypeError:
+    return TypeError(
+        f"{name}: expected an array in the memory of the CPU, found one in that of {device}; copy it, as PyTorch's .cpu() does"
+    )
 
 
 def label_map_or_bits(value: Any, name: str, on_device: bool = False) -> tuple[Any, bool]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.cuda.on_cpu import Cpu, Tensor, run_on_cpu
 
-from fastseg import count_labels, sum_scores
+from fastseg import argmax_labels, count_labels, sum_scores
 from fastseg.arrays import device
 from fastseg.arrays.device import device_array, device_of, tensor_on_device
 
@@ -62,6 +62,18 @@ def test_arrays_that_say_it_in_one_way(cpu: Cpu, kind: Any) -> None:
         ValueError, match=r"y_pred: .* memory of GPU 0, where y_true lies; found one in that of the CPU"
     ):
         count_labels(kind(TRUE), PRED, num_classes=5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [(2, "GPU 3"), (8, "Metal GPU 3"), (10, "ROCm GPU 3"), (99, "DLPack kind 99 3")]
+)
+def test_where_an_array_lies_is_said(kind: int, said: str) -> None:
+    there = OnlyDlpack(TRUE)
+    there.__dlpack_device__ = lambda: (kind, 3)  # type: ignore[method-assign]
+    with pytest.raises(TypeError, match=rf"y_score: .* found one in that of .*{said}; copy it, as PyTorch's \.cpu\(\)"):
+        argmax_labels(there, channel_axis=0)
+    with pytest.raises(TypeError, match="y_score: .* found one in that of a GPU; copy it"):
+        argmax_labels(OnlyInterface(TRUE), channel_axis=0)
 
 
 @pytest.mark.torch
