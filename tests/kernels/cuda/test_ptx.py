@@ -62,6 +62,25 @@ def test_numbers_of_classes(machine: PtxCpu, classes: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "voxels"), [("u1", 33_008), ("i1", 9008)])
+def test_bytes_of_every_sort(machine: PtxCpu, dtype: str, voxels: int) -> None:
+    """Long runs of one pair, labels that are looked up, more than fit seven bits, and none that is declared.
+
+    So many voxels that a thread reads several times at once, and goes round again.
+    """
+    true, pred = (each.astype(dtype) for each in maps((8, voxels), 120))
+    true[:, 3000:-4000], pred[:, 2000:-5000] = 7, 3
+    mask = RNG.random(true.shape) < 0.9
+    for inside in (None, mask.astype("u1")):
+        same(true, pred, inside, sample_axis=0, num_classes=120)
+        labels = [*range(3, 128), -3]
+        same(true, pred, inside, sample_axis=0, labels=labels, ignore_index=[0, 1, 2], unknown="count")
+        ignored = [*range(10, 120), 1, 2, 4, 5, 6]
+        same(true, pred, inside, sample_axis=0, labels=[0, 3, 7, 8, 9], ignore_index=ignored, unknown="count")
+        same(true, pred, inside, sample_axis=0)
+
+
+@pytest.mark.slow
 def test_masks_views_and_labels_that_are_not_declared(machine: PtxCpu) -> None:
     true, pred = (each.astype("u1") for each in maps((6, 5, 113), 7))
     mask = RNG.random(true.shape) < 0.8
@@ -82,11 +101,15 @@ def test_masks_views_and_labels_that_are_not_declared(machine: PtxCpu) -> None:
 
 @pytest.mark.parametrize("dtype", ["u1", *slow("?", "i2", "f2", "f4", "f8", "i8")])
 def test_binary_maps(machine: PtxCpu, dtype: str) -> None:
-    true, pred = ((RNG.random((2, 3, 5, 67)) < 0.4).astype(dtype) for _ in range(2))
-    mask = RNG.random((2, 5, 67)) < 0.7
-    for inside in (None, mask, mask.astype("i8") * 7):
+    true, pred = ((RNG.random((2, 4, 9008)) < 0.4).astype(dtype) for _ in range(2))
+    mask = RNG.random((2, 9008)) < 0.7
+    for inside in (None, mask.astype("u1"), mask.astype("i8") * 7):
         ours = count_masks(on_gpu(true), on_gpu(pred), mask=on_gpu(inside), channel_axis=1, sample_axis=0)
         assert ours == count_masks(true, pred, mask=inside, channel_axis=1, sample_axis=0, backend="numpy")
+    if dtype != "?":
+        pred[1, 2, 8000] = 2
+        with pytest.raises(ValueError, match=r"y_pred: .*\(1, 2, 8000\)"):
+            _ = count_masks(on_gpu(true), on_gpu(pred), channel_axis=1, sample_axis=0).tp
 
 
 #: What is done to the text of a kernel, and what the machine says of it.

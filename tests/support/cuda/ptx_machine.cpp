@@ -18,6 +18,7 @@ struct Program {
   const Instruction *instructions;
   const s32 *operands;
   const Constant *constants;
+  u8 *met;  // for each instruction whether a thread has come to it and done it
   u32 constant_count, cells, begin;
   u32 local_bytes, shared_bytes, param_bytes;
 };
@@ -102,6 +103,7 @@ struct Block {
     while (most--) {
       const Instruction &here = program.instructions[machine.next++];
       if (here.guard >= 0 && (own[here.guard] & 1) == (u64)here.negated) continue;
+      program.met[machine.next - 1] = 1;
       if (here.kind == PLAIN) {
         ((Plain *)here.run)(machine, own, program.operands + here.operands);
         continue;

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from support.cuda.on_cpu import Cpu, Tensor
 from support.cuda.ptx_meaning import Kind, meaning
-from support.cuda.ptx_text import Program, parsed
+from support.cuda.ptx_text import Instruction, Program, parsed
 
 from fastseg.kernels.cuda import compiler, driver
 from fastseg.kernels.cuda.compiler import Specialisation, sources
@@ -135,7 +135,7 @@ def run_ptx(
 
 class _Program(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("instructions", "operands", "constants")),
+        *((name, ctypes.c_void_p) for name in ("instructions", "operands", "constants", "met")),
         *((name, ctypes.c_uint32) for name in (
             "constant_count", "cells", "begin", "local_bytes", "shared_bytes", "param_bytes")),
     ]  # fmt: skip
@@ -184,11 +184,16 @@ class _Loaded:
             instructions,
             (ctypes.c_int32 * len(cells))(*cells),
             (_Constant * len(constants))(*constants),
+            (ctypes.c_uint8 * len(given))(),
         )
         self.pointers = _Program(
             *map(ctypes.addressof, self.kept), len(constants), program.cells, program.begin, program.local_bytes,
             program.shared_bytes, program.param_bytes,
         )  # fmt: skip
+
+    def never_met(self) -> list[Instruction]:
+        """Return the instructions that no thread has come to."""
+        return [each for each, met in zip(self.program.instructions, self.kept[-1], strict=True) if not met]
 
 
 @functools.cache
