@@ -135,6 +135,28 @@ def test_what_a_gpu_would_not_do(monkeypatch: pytest.MonkeyPatch, fault: str) ->
         count_labels(on_gpu(true), on_gpu(pred), num_classes=5)
 
 
+#: Selectors of bytes and what a warp asks its lanes, and others in their place.
+WRONG_BYTES = {
+    "pairs of labels": ("20800;", "16720;"),
+    "what is no code": ("0xba98", "0xba89"),
+    "any for all": ("vote.sync.all", "vote.sync.any"),
+    "the lane itself for the first": ("shfl.sync.idx", "shfl.sync.up"),
+}
+
+
+@pytest.mark.parametrize("fault", [None, *WRONG_BYTES])
+def test_wrong_bytes_are_seen(monkeypatch: pytest.MonkeyPatch, fault: str | None) -> None:
+    there, instead = WRONG_BYTES.get(fault or "", ("", ""))
+    run_ptx_on_cpu(monkeypatch, changed=lambda text: text.replace(there, instead) if there else text)
+    true = np.concatenate([np.repeat(RNG.integers(0, 5, 30), 256), RNG.integers(0, 5, 6000)]).astype("u1")
+    pred = np.where(np.arange(true.size) % 997, true, 9).astype("u1")
+    if fault is None:
+        same(true, pred, num_classes=5, unknown="count")
+        return
+    with pytest.raises((AssertionError, ValueError)):
+        same(true, pred, num_classes=5, unknown="count")
+
+
 def test_a_voxel_beyond_the_last(machine: PtxCpu) -> None:
     true, pred = (each.astype("u1") for each in maps((3000,)))
     machine.tensor(true[:-1])
