@@ -387,7 +387,14 @@ def test_what_is_not_allowed(body: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["wgmma.fence.sync.aligned;", "add.cc.u32 %r1, 1, 2;", "add.u32 %r1, 1;", "add.u32 %q1, 1, 2;", "bra $nowhere;"],
+    [
+        "wgmma.fence.sync.aligned;",
+        "add.cc.u32 %r1, 1, 2;",
+        "add.u32 %r1, 1;",
+        "add.u32 %q1, 1, 2;",
+        "bar.sync 1;",
+        "bra $nowhere;",
+    ],
 )
 def test_what_is_not_known_is_shown(body: str) -> None:
     with pytest.raises(

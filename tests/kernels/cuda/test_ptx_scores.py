@@ -95,6 +95,16 @@ def test_sums(machine: PtxCpu, channels: int, activation: str | None, soft: bool
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["f2", "f4"])
+def test_sums_of_many_voxels(machine: PtxCpu, monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    """A part of so many that its threads add up several times what they have."""
+    monkeypatch.setattr("fastseg.kernels.cuda.scores._MOST_PARTS", 2)
+    score = RNG.normal(0, 3, (2, 4, 9680)).astype(dtype)
+    true = RNG.integers(0, 4, (2, 9680)).astype("u1")
+    same(true[:, :9677], score[..., :9677], channel_axis=1, activation="softmax", sample_axis=0, ignore_index=2)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("soft", "activation"), [(False, "softmax"), (True, "sigmoid")])
 def test_weighted_sums(machine: PtxCpu, soft: bool, activation: str) -> None:
     true, score = example(4, activation, soft)
@@ -248,10 +258,16 @@ def test_a_shuffle_from_a_wrong_lane_is_seen(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_inline_ptx_is_what_sees_numbers_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     true, score = example(4, "softmax", False, "f2")
-    score[1, 2, 3, 1] = np.nan
     options: dict[str, Any] = {"activation": "softmax", "sample_axis": 0, "channel_axis": 1}
+
+    def total(wrong: float, classes: slice) -> Any:
+        given = np.moveaxis(score, -1, 1).copy()
+        given[1, classes, 2, 3] = wrong
+        return sum_scores(on_gpu(true), on_gpu(given), **options).total
+
     run_ptx_on_cpu(monkeypatch)
-    with pytest.raises(ValueError, match=r"\(1, 1, 2, 3\)"):
-        _ = sum_scores(Tensor(true), Tensor(np.moveaxis(score, -1, 1).copy()), **options).total
+    for wrong, classes in ((np.nan, slice(1, 2)), (np.inf, slice(1, 2)), (-np.inf, slice(None))):
+        with pytest.raises(ValueError, match=r"\(1, (1, )?2, 3\)"):
+            total(wrong, classes)
     run_ptx_on_cpu(monkeypatch, changed=lambda text: text.replace("max.NaN.f32", "max.f32"))
-    _ = sum_scores(Tensor(true), Tensor(np.moveaxis(score, -1, 1).copy()), **options).total
+    total(np.nan, slice(1, 2))

@@ -84,8 +84,6 @@ def _meaning(name: str, shape: tuple[int, ...]) -> tuple[Kind, str]:
     if head in ("ret", "exit"):
         return Kind.EXIT, ""
     if head in ("bar", "barrier") and not words:
-        if len(shape) != 1:
-            raise ValueError("a barrier of some threads")
         return Kind.BARRIER, ""
     if head in _WARPS:
         own = [_cpp(types[-1])] if head in ("match", "redux") else []

@@ -249,6 +249,8 @@ class _Reader:
             if guard >= 0:
                 raise ValueError("a call that depends on something")
             self.call(text)
+        elif re.match(r"bar(rier)?(\.cta)?\.sync", name) and operands != ["0"]:
+            raise ValueError("another barrier than that of the whole block")
         elif name.startswith("bra"):
             self.add("bra", [[self.target(operands[0])]], guard, negated)
         elif name.startswith("brx"):
