@@ -34,12 +34,29 @@ def on_gpu(tensor: Any) -> bool:
 
 
 def check_place(*tensors: Any) -> None:
-    """Raise `NotCovered` unless tensors are dense, and all lie in the memory of the CPU, or all on one GPU."""
+    """Raise `NotCovered` unless tensors are dense, and all lie in the memory of the CPU, or all on one GPU.
+
+    Nor are those of a GPU while a graph of CUDA's is captured, in which no number can be waited for.
+    """
     for tensor in tensors:
-        if tensor.layout is not torch.strided or not (on_gpu(tensor) or tensor.is_cpu):
+        there = on_gpu(tensor)
+        if tensor.layout is not torch.strided or not (there or tensor.is_cpu):
             raise NotCovered("tensors on another device, or sparse ones")
+        if there and torch.cuda.is_current_stream_capturing():
+            raise NotCovered("a CUDA graph that is being captured")
+        if there and not _has_memory(tensor):
+            raise NotCovered("tensors without memory")
     if len({tensor.device for tensor in tensors}) > 1:
         raise NotCovered("tensors on two devices")
+
+
+def _has_memory(tensor: Any) -> bool:
+    """Tell whether a tensor has an address: those of torch.func have none."""
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
+        return False
+    return True
 
 
 def check_tensors(*tensors: Any) -> None:

@@ -25,6 +25,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(importlib.import_module("fastseg.adapters.devices"), "_PLAIN", (torch.Tensor, OnGpu))
     loss = importlib.import_module("fastseg.adapters.autograd")._Loss
     monkeypatch.setattr(loss, "backward", staticmethod(found.within(loss.backward)))
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     monkeypatch.setenv("FASTSEG_ADAPTERS", "strict")
     with found:
         yield found

@@ -115,15 +115,14 @@ def test_ignite(gpu: Any) -> None:
     scores, labels = torch.randn(2, 5, 9, 240), torch.randint(-1, 7, (2, 9, 240))
     scores[0, 3, 4, 5] = torch.nan
     for place in ("cpu", PLACE):
-        for true in (labels, labels.clamp_min(0).to(torch.uint8)):
-            pair = ours.ConfusionMatrix(5, device=place), ConfusionMatrix(5)
-            for part in (scores, scores.flip(1).double()):
-                launched = len(gpu.launched)
-                pair[0].update((there(part), there(true)))
-                assert len(gpu.launched) > launched
-                pair[1].update((part, true))
-            found = pair[0].compute()
-            torch.testing.assert_close(here(found) if place is PLACE else found, pair[1].compute(), rtol=0, atol=0)
+        pair = ours.ConfusionMatrix(5, device=place), ConfusionMatrix(5)
+        for part in (scores, scores.flip(1).double()):
+            launched = len(gpu.launched)
+            pair[0].update((there(part), there(labels)))
+            assert len(gpu.launched) > launched
+            pair[1].update((part, labels))
+        found = pair[0].compute()
+        torch.testing.assert_close(here(found) if place is PLACE else found, pair[1].compute(), rtol=0, atol=0)
     assert max(gpu.copied, default=0) <= FEW
 
 
@@ -253,6 +252,32 @@ def test_without_a_driver_the_host_answers(gpu: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("FASTSEG_ADAPTERS")
     true = one_hot(example()[1])
     torch.testing.assert_close(here(ours.compute_iou(there(true), there(true))), theirs.compute_iou(true, true))
+
+
+@pytest.mark.host("monai")
+@pytest.mark.parametrize("case", ["a CUDA graph that is being captured", "tensors without memory"])
+def test_what_cannot_be_waited_for_or_has_no_memory_is_the_hosts(
+    case: str, gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from support.cuda.gpu import OnGpu, there
+
+    from fastseg.adapters import monai as ours, report
+
+    def no_memory(*_: Any) -> Any:
+        raise RuntimeError("no storage")
+
+    monkeypatch.delenv("FASTSEG_ADAPTERS")
+    if case == "tensors without memory":
+        monkeypatch.setattr(OnGpu, "data_ptr", no_memory)
+    else:
+        monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    report(reset=True)
+    pair = list(map(there, example()))
+    ours.DiceCELoss(to_onehot_y=True, softmax=True)(*[each.repeat(1, 1, 9, 9) for each in pair])
+    ours.DiceHelper(num_classes=5, apply_argmax=True)(*pair)
+    assert [each.reasons for each in report(reset=True).values()] == [{case: 1}] * 2
+    assert not gpu.launched
 
 
 @pytest.fixture
