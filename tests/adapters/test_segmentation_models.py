@@ -81,6 +81,8 @@ def test_random_masks(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
             output = torch.from_numpy(scores).to(getattr(torch, rng.choice(SCORES))).requires_grad_()
             threshold = rng.choice([0.5, 0.25, 0.3, 1, 0, -1, 2, 1e-60, 0.0])
         threshold = threshold if threshold is None else float(threshold) if rng.random() < 0.8 else int(threshold)
+        if rng.random() < 0.3:  # channels last
+            output, target = (each.movedim(1, -1).contiguous().movedim(-1, 1) for each in (output, target))
         with strictly(monkeypatch):
             compare(output, target, mode, threshold=threshold)
 
