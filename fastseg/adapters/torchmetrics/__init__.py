@@ -5,8 +5,8 @@ F-beta, Hamming distance, Jaccard index, Matthews' coefficient, negative predict
 specificity, stat scores and calibration error; and Dice, mean IoU and generalised Dice of segmentations. Labels in
 tensors of the CPU or a GPU are counted here without a copy, scores once they are labels, with `ignore_index`, `average`,
 `multidim_average`, `threshold`, `normalize` and the others. What is made of the counts is made by torchmetrics itself.
-All else goes there with the same arguments: tensors on other devices, calibration errors on a GPU, `top_k`, labels that are no
-integers or no classes, subclasses of tensors, and whatever is an error.
+All else goes there with the same arguments: tensors on other devices, `top_k`, labels that are no integers or no classes,
+subclasses of tensors, and whatever is an error.
 
 Metrics keep their counts under a name that says what was counted: in a `MetricCollection` those of the same options
 share one matrix, and no others do. They differ from torchmetrics' in a few things: calibration errors keep bins, not

@@ -18,7 +18,7 @@ from fastseg.adapters.torchmetrics.functions import with_steps
 from fastseg.adapters.torchmetrics.metrics import of_any_task
 from fastseg.adapters.torchmetrics.states import Counted, named
 from fastseg.adapters.torchmetrics.table import CALIBRATION, PUBLIC
-from fastseg.adapters.torchmetrics.tensors import check_on_cpu
+from fastseg.adapters.torchmetrics.tensors import check_plain
 
 __all__ = ["CALIBRATION_ERRORS"]
 
@@ -44,9 +44,14 @@ def fill(confidences: Tensor, accuracies: Tensor, boundaries: Tensor) -> Tensor:
     place = torch.bucketize(confidences, boundaries, right=True) - 1
     wide = torch.float32 if confidences.device.type == "mps" else torch.float64
     nan = confidences.isnan()
+    sure = torch.where(nan, 0, confidences).to(wide)
+    if confidences.is_cuda:  # integers, which may be added up in any order there, and nothing that is waited for
+        columns = (torch.ones_like(place), (sure * _UNIT).round(), accuracies, nan)
+        totals = [place.new_zeros(size).index_add_(0, place, each.long()) for each in columns]
+        return torch.stack(totals, -1)
     totals = [
         torch.bincount(place, minlength=size),
-        (torch.bincount(place, torch.where(nan, 0, confidences).to(wide), size) * _UNIT).round(),
+        (torch.bincount(place, sure, size) * _UNIT).round(),
         torch.bincount(place, accuracies.to(wide), size),
         torch.bincount(place[nan], minlength=size),
     ]
@@ -58,7 +63,8 @@ def _binning_bucketize(confidences: Any, accuracies: Any, bin_boundaries: Tensor
     if isinstance(confidences, Binned):
         bins, dtype = confidences.bins, confidences.dtype
     else:
-        check_on_cpu(confidences)
+        check_plain(confidences)
+        check_plain(accuracies)
         if not confidences.is_floating_point():
             raise NotCovered("scores that are no real numbers")
         bins, dtype = fill(confidences, accuracies, bin_boundaries), confidences.dtype
@@ -93,9 +99,9 @@ class _Calibration(Counted):
             super().add_state(self._state, torch.zeros(self.n_bins + 1, 4, dtype=torch.long), "sum")  # type: ignore[misc]
 
     def _count(self, preds: Tensor, target: Tensor) -> None:
-        self._on_the_cpu()
-        check_on_cpu(preds)
-        check_on_cpu(target)
+        self._in_one_place(target)
+        check_plain(preds)
+        check_plain(target)
         self._count_by_host(preds, target)
 
     def _count_by_host(self, preds: Tensor, target: Tensor) -> None:

@@ -65,10 +65,6 @@ class Counted:
     def _count_by_host(self, preds: Tensor, target: Tensor) -> None:
         super().update(preds, target)  # type: ignore[misc]
 
-    def _on_the_cpu(self) -> None:
-        if self.device.type != "cpu":  # type: ignore[attr-defined]
-            raise NotCovered("a metric on another device")
-
     def _in_one_place(self, target: Tensor) -> None:
         if self.device != getattr(target, "device", None):  # type: ignore[attr-defined]
             raise NotCovered("a metric on another device")

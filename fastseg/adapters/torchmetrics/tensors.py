@@ -14,7 +14,6 @@ from fastseg.api.encoding import argmax_labels
 from fastseg.arrays.array_likes import are_bool
 
 __all__ = [
-    "check_on_cpu",
     "check_plain",
     "class_labels",
     "exceeding",
@@ -107,13 +106,6 @@ def check_plain(tensor: Any) -> None:
     check_place(tensor)
     if torch.compiler.is_compiling():
         raise NotCovered("a function that is being compiled")
-
-
-def check_on_cpu(tensor: Any) -> None:
-    """Leave to the host what `check_plain` does, and tensors of a GPU."""
-    check_plain(tensor)
-    if tensor.is_cuda:
-        raise NotCovered("tensors of a GPU, where the host fills bins itself")
 
 
 def _probabilities(found: Any) -> bool:

@@ -143,18 +143,29 @@ def test_what_the_host_adds_to_a_mean_iou_on_the_gpu(
         torch.testing.assert_close(here(getattr(ours, name)), getattr(theirs, name))
 
 
-def test_calibration_is_the_hosts(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_calibration(task: str, gpu: Any) -> None:
+    """Bins are filled by PyTorch, where the scores lie."""
     import torch
-    from support.cuda.gpu import here, there
-    from support.drop_ins import went
+    from support.cuda.gpu import FEW, PLACE, here, there
 
-    monkeypatch.delenv("FASTSEG_ADAPTERS")
-    theirs, ours = both("torchmetrics.functional.classification", "binary_calibration_error")
-    preds, target = torch.rand(99), torch.randint(0, 2, (99,))
-    with went("torchmetrics.binary_calibration_error", host=1):
-        found = ours(there(preds), there(target))
-    torch.testing.assert_close(here(found), theirs(preds, target))
-    assert not gpu.launched
+    torch.manual_seed(0)
+    preds, target = torch.randn(400, 3).softmax(1), torch.randint(0, 3, (400,))
+    target[:50] = -1
+    args: dict[str, Any] = {"ignore_index": -1, "n_bins": 7}
+    if task == "binary":
+        preds, target = preds[:, 0], target.clamp_max(1)
+    else:
+        args["num_classes"] = 3
+    theirs, ours = both("torchmetrics.functional.classification", f"{task}_calibration_error")
+    torch.testing.assert_close(here(ours(there(preds), there(target), **args)), theirs(preds, target, **args))
+    theirs, ours = both("torchmetrics.classification", f"{task.capitalize()}CalibrationError")
+    metric, other = ours(**args).to(PLACE), theirs(**args)
+    for part in (slice(100), slice(100, None)):
+        metric.update(there(preds[part]), there(target[part]))
+        other.update(preds[part], target[part])
+    torch.testing.assert_close(here(metric.compute()), other.compute())
+    assert max(gpu.copied, default=0) <= FEW
 
 
 def test_tensors_of_two_places_are_the_hosts_to_refuse(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
