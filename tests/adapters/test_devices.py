@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fastseg.adapters.tally import FallbackError
 from fastseg.kernels.cuda import driver
 
 pytestmark = pytest.mark.torch
@@ -39,7 +40,7 @@ def one_hot(labels: Any) -> Any:
 def test_losses_of_monai(gpu: Any, name: str) -> None:
     import monai.losses
     import torch
-    from support.cuda.gpu import assert_same_there, here, there
+    from support.cuda.gpu import PLACE, assert_same_there, here, there
 
     from fastseg.adapters import monai as ours
 
@@ -48,13 +49,16 @@ def test_losses_of_monai(gpu: Any, name: str) -> None:
     if name == "DiceCELoss":
         options["weight"] = torch.tensor([1.0, 2.0, 0.5, 3.0, 0.1])
     wanted, found = logits.clone().requires_grad_(), there(logits.clone()).requires_grad_()
-    theirs, own = getattr(monai.losses, name)(**options), getattr(ours, name)(**options)
+    theirs, own = getattr(monai.losses, name)(**options), getattr(ours, name)(**options).to(PLACE)
     assert_same_there(gpu, theirs, own, logits, labels)
     assert "fold_sums" in gpu.launched
     theirs(wanted, labels).backward()
     own(found, there(labels)).backward()
     assert gpu.launched[-1] == "score_gradient"
     torch.testing.assert_close(here(found.grad), wanted.grad, rtol=1e-4, atol=1e-8)
+    if "weight" in options:  # on the CPU, where they were made: the host refuses them
+        with pytest.raises(FallbackError, match="weights on another device"):
+            getattr(ours, name)(**options)(there(logits), there(labels))
 
 
 @pytest.mark.host("monai")

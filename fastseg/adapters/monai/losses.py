@@ -68,17 +68,30 @@ def _cross_entropy(module: Any, given: Given) -> tuple[CrossEntropy, dict[str, A
         raise NotCovered("a truth of another type than the scores")
     if given.channels > 1:
         entropy = module.cross_entropy
+        _check_weight(entropy.weight, given.scores)
         smoothing = float(entropy.label_smoothing)
         loss = CrossEntropy(
             class_weights(entropy.weight, given.channels), label_smoothing=smoothing, reduction=entropy.reduction
         )
         return loss, {"activation": "softmax", "quantities": ["cross_entropy", *(["smoothing"] if smoothing else [])]}
     entropy = module.binary_cross_entropy
+    if entropy.pos_weight is not None and entropy.pos_weight.device != given.scores.device:
+        raise NotCovered("weights on another device")
     weight = class_weights(entropy.pos_weight, 1)
     loss = CrossEntropy(true_weight=weight, reduction=entropy.reduction)
     if weight is None:
         return loss, {"activation": "sigmoid", "quantities": ["cross_entropy"]}
     return loss, {"activation": "sigmoid", "quantities": ["focal"], "focal_gamma": 0.0}
+
+
+def _check_weight(weight: Any, scores: Any) -> None:
+    """Raise `NotCovered` of weights that PyTorch's cross-entropy refuses beside these scores."""
+    if weight is None:
+        return
+    if weight.device != scores.device:
+        raise NotCovered("weights on another device")
+    if weight.dtype != scores.dtype and not torch.is_autocast_enabled(scores.device.type):
+        raise NotCovered("weights of another type than the scores")
 
 
 def _focal(module: Any, given: Given) -> tuple[Loss, dict[str, Any]]:

@@ -108,6 +108,21 @@ def test_integers_beside_scores_of_16_bits(name: str, kind: str, monkeypatch: py
                 assert ours(scores, truth).dtype == theirs(scores, truth).dtype
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
+def test_weights_of_another_type_are_refused_alike(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    logits, labels, _ = example()
+    weight = torch.arange(1.0, logits.shape[1] + 1)
+    theirs, ours = (each(softmax=True, to_onehot_y=True, weight=weight) for each in both("DiceCELoss"))
+    scores = logits.to(getattr(torch, kind))
+    found = assert_same_call(theirs, ours, scores, labels)
+    assert isinstance(found.error, RuntimeError)
+    if kind != "float64":
+        with torch.autocast("cpu"), strictly(monkeypatch):
+            assert float(ours(scores, labels)) == pytest.approx(float(theirs(scores, labels)), rel=1e-2)
+
+
 def test_a_boolean_truth_that_the_host_refuses() -> None:
     logits, _, hot = example()
     theirs, ours = (each(sigmoid=True) for each in both("TverskyLoss"))
