@@ -26,6 +26,7 @@ from ignite.metrics.confusion_matrix import cmAccuracy, cmPrecision, cmRecall  #
 from ignite.metrics.metric import reinit__is_reduced  # noqa: E402
 
 from fastseg.adapters.devices import check_tensors, memory_of  # noqa: E402
+from fastseg.adapters.most_probable import count_largest  # noqa: E402
 
 __all__ = [
     "ConfusionMatrix",
@@ -77,6 +78,9 @@ def _on_cpu(scores: Any, labels: Any, num_classes: int) -> Any:
 
 
 def _on_gpu(scores: Any, labels: Any, num_classes: int) -> Any:
-    """Return what `_on_cpu` does; which scores are largest, and which labels are classes, PyTorch finds where they lie."""
+    """Return what `_on_cpu` does; which labels are classes PyTorch finds where they lie."""
     inside = (labels >= 0) & (labels < num_classes)
-    return count_labels(labels, scores.argmax(1), num_classes=num_classes, mask=inside).matrix[0].copy()
+    found = count_largest(labels, scores, mask=inside)
+    if found is None:
+        found = count_labels(labels, scores.argmax(1), num_classes=num_classes, mask=inside)
+    return found.matrix[0].copy()

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fastseg.adapters.calls import NotCovered, counted
 from fastseg.adapters.devices import check_table
+from fastseg.adapters.most_probable import count_largest
 from fastseg.adapters.torchmetrics.tensors import ignored_label
 from fastseg.api.labels import count_labels
 from fastseg.arrays.array_likes import are_bool
@@ -63,16 +64,22 @@ def confusion(true: Array, pred: Array, num_classes: int, ignore_index: Any = No
 
 def _confusion_on_gpu(true: Any, pred: Any, num_classes: int, ignored: int | None) -> Ints:
     counts = _counts_on_gpu(true, pred, 1, num_classes, ignore_index=ignored)
-    if counts.voxels[0, IGNORED]:
+    if counts.voxels[0, IGNORED] and pred.ndim == true.ndim:
         check_classes(pred, num_classes)
     first: Ints = counts.matrix[0]
     return first
 
 
 def _counts_on_gpu(true: Any, pred: Any, samples: int, num_classes: int, **options: Any) -> LabelCounts:
+    """Return counts of labels (N, ...) and predicted ones, or scores (N, K, ...)."""
     if isinstance(true, np.ndarray) or isinstance(pred, np.ndarray):
         raise NotCovered("tensors on two devices")
     check_table(true, samples, num_classes)
+    if pred.ndim > true.ndim:  # scores
+        found = count_largest(true, pred, **options)
+        if found is not None:
+            return found
+        pred = pred.argmax(1)
     counts = counted(count_labels, true, pred, num_classes=num_classes, **options)
     counted(lambda: counts.voxels)  # what is wrong is known when the first number is
     return counts
@@ -100,7 +107,8 @@ def per_sample(true: Array, pred: Array, num_classes: int, ignore_index: Any = N
 def _per_sample_on_gpu(true: Any, pred: Any, num_classes: int, ignored: int | None) -> tuple[Ints, Ints, Ints, Ints]:
     mask = None
     if ignored is not None:
-        check_classes(pred, num_classes)
+        if pred.ndim == true.ndim:
+            check_classes(pred, num_classes)
         mask = true != ignored
     found = _counts_on_gpu(true, pred, true.shape[0], num_classes, mask=mask, sample_axis=0).one_vs_rest()
     return found.tp, found.fp, found.tn, found.fn

@@ -246,6 +246,9 @@ def _of_samples(target: Tensor, axes: int) -> None:
 
 
 def _largest(labels: Any) -> int:
+    """Return the largest label that there is room for; scores become labels of 64 bits."""
+    if isinstance(labels, torch.Tensor) and labels.is_floating_point():
+        return 2**63 - 1
     return 1 if are_bool(labels) else int(np.iinfo(str(labels.dtype).rpartition(".")[2]).max)
 
 

@@ -64,6 +64,21 @@ def test_each_sample_of_several_classes(gpu: Any) -> None:
         assert_same_there(gpu, *functions, scores, target, 5, multidim_average="samplewise", **options)
 
 
+def test_scores_of_several_classes_are_read_once(gpu: Any) -> None:
+    """With NaN among them it is PyTorch's to say which is the largest: the first NaN."""
+    import torch
+    from support.cuda.gpu import assert_same_there
+
+    functions = both("torchmetrics.functional.classification", "multiclass_confusion_matrix")
+    scores, target = torch.randn(2, 5, 9, 60).round(), torch.randint(0, 5, (2, 9, 60))
+    target[:, 0] = -1
+    assert_same_there(gpu, *functions, scores, target, 5, ignore_index=-1)
+    assert "joint_histogram" not in gpu.launched
+    scores[0, 2, 3, 4] = torch.nan
+    assert_same_there(gpu, *functions, scores, target, 5, ignore_index=-1)
+    assert gpu.launched[-1] == "joint_histogram"
+
+
 @pytest.mark.parametrize("name", ["BinaryF1Score", "MultilabelAccuracy", "BinaryConfusionMatrix"])
 def test_a_metric_on_the_gpu(name: str, gpu: Any) -> None:
     """Its state lies there, and goes where it goes: copied, brought to the CPU and back, saved and loaded."""
