@@ -72,7 +72,7 @@ NOT_NUMBERS = {
     "masked array": (np.ma.array(Y), "masked array; pass its data, and mask=~array.mask"),
     "ragged list": ([[1], [1, 2]], "found list"),
     "integers beyond 64 bits": ([2**64, 0, 0, 0], "object dtype"),
-    "another device": (OnGpu(), "on device (10, 0)"),
+    "another device": (OnGpu(), "in that of ROCm GPU 0"),
 }
 if np.dtype(np.longdouble).itemsize > 8:
     NOT_NUMBERS["long double"] = (Y.astype(np.longdouble), f"dtype {np.dtype(np.longdouble)}")
