@@ -56,7 +56,8 @@ __device__ inline void read(const Scores &given, i64 sample, const Place &begin,
 #pragma unroll
   for (int a = 0; a < AT_ONCE; ++a)
 #pragma unroll
-    for (int c = 0; c < CHANNELS; ++c) group.z[a][c] = score_at(given, group.at(a < count ? a : 0), c);
+    for (int c = 0; c < CHANNELS; ++c)
+      group.z[a][c] = score_at(given, group.at(PACKED && a >= count ? 0 : a), c);  // else it is a place of the first already
 }
 
 // Add up what each thread has in some rows of shared memory, to the sums of the block; row by row.

@@ -95,7 +95,8 @@ __device__ inline float sum_of_warp(const Terms (&mine)[CLASSES]) {
   for (int far = 16, half = SUMS / 2; far; far /= 2, half /= 2) {
     const bool upper = threadIdx.x & far;
 #pragma unroll
-    for (int k = 0; k < (half ? half : 1); ++k) {
+    for (int k = 0; k < (SUMS + 1) / 2; ++k) {  // a number of turns that never changes: else the values are kept in memory
+      if (k >= (half ? half : 1)) continue;
       const float given = half && !upper ? values[k + half] : values[k];
       const float kept = half && upper ? values[k + half] : values[k];
       values[k] = kept + __shfl_xor_sync(0xffffffffu, given, far);
