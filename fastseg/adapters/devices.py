@@ -16,7 +16,7 @@ __all__ = ["beside", "check_place", "check_table", "check_tensors", "is_plain", 
 #: Classes whose tensors are that and nothing more.
 _PLAIN = (torch.Tensor,)
 #: Bytes of a table that may come back from a GPU in any case.
-_SMALL = 8 << 20
+_SMALL = 1 << 20
 
 
 def is_plain(tensor: Any) -> bool:
@@ -77,7 +77,7 @@ def check_table(tensor: Any, samples: int, classes: int) -> None:
 def memory_of(tensor: Any) -> Any:
     """Return what is counted of a tensor that `check_place` has let pass: a view as an array, or of a GPU itself."""
     found = tensor.detach() if tensor.requires_grad else tensor
-    if on_gpu(tensor):
+    if tensor.is_cuda:
         return found
     try:
         return found.numpy()

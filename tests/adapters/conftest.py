@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from support.cuda.on_cpu import run_on_cpu
+
+from fastseg.kernels.cuda import driver
+from fastseg.kernels.protocols.device import NoDevice
 
 
 @pytest.fixture
@@ -29,3 +32,23 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("FASTSEG_ADAPTERS", "strict")
     with found:
         yield found
+
+
+@pytest.fixture
+def no_driver(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what takes the driver away."""
+
+    def none() -> Any:
+        raise NoDevice("no driver")
+
+    return lambda: monkeypatch.setattr(driver, "driver", none)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing go to the host, and skip where PyTorch knows no GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs PyTorch for CUDA")
+    monkeypatch.setenv("FASTSEG_ADAPTERS", "strict")

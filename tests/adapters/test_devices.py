@@ -5,78 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from fastseg.adapters.tally import FallbackError
-from fastseg.kernels.cuda import driver
+from support.tensors import logits_and_labels, one_hot_of
 
 pytestmark = pytest.mark.torch
-
-
-def example() -> tuple[Any, Any]:
-    """Return logits (2, 5, 9, 60) and labels (2, 1, 9, 60)."""
-    import torch
-
-    torch.manual_seed(0)
-    return torch.randn(2, 5, 9, 60), torch.randint(0, 5, (2, 1, 9, 60))
-
-
-def _without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastseg.kernels.protocols.device import NoDevice
-
-    def none() -> Any:
-        raise NoDevice("no driver")
-
-    monkeypatch.setattr(driver, "driver", none)
-
-
-def one_hot(labels: Any) -> Any:
-    import torch
-
-    return torch.nn.functional.one_hot(labels[:, 0], 5).movedim(-1, 1).float()
-
-
-@pytest.mark.host("monai")
-@pytest.mark.parametrize("name", ["DiceCELoss", pytest.param("DiceFocalLoss", marks=pytest.mark.slow)])
-def test_losses_of_monai(gpu: Any, name: str) -> None:
-    import monai.losses
-    import torch
-    from support.cuda.gpu import PLACE, assert_same_there, here, there
-
-    from fastseg.adapters import monai as ours
-
-    logits, labels = example()
-    options: dict[str, Any] = {"to_onehot_y": True, "softmax": True}
-    if name == "DiceCELoss":
-        options["weight"] = torch.tensor([1.0, 2.0, 0.5, 3.0, 0.1])
-    wanted, found = logits.clone().requires_grad_(), there(logits.clone()).requires_grad_()
-    theirs, own = getattr(monai.losses, name)(**options), getattr(ours, name)(**options).to(PLACE)
-    assert_same_there(gpu, theirs, own, logits, labels)
-    assert "fold_sums" in gpu.launched
-    theirs(wanted, labels).backward()
-    own(found, there(labels)).backward()
-    assert gpu.launched[-1] == "score_gradient"
-    torch.testing.assert_close(here(found.grad), wanted.grad, rtol=1e-4, atol=1e-8)
-    if "weight" in options:  # on the CPU, where they were made: the host refuses them
-        with pytest.raises(FallbackError, match="weights on another device"):
-            getattr(ours, name)(**options)(there(logits), there(labels))
-
-
-@pytest.mark.host("monai")
-def test_metrics_of_monai(gpu: Any) -> None:
-    import monai.metrics as theirs
-    from support.cuda.gpu import assert_same_there
-
-    from fastseg.adapters import monai as ours
-
-    logits, labels = example()
-    pred, true = one_hot(logits.argmax(1, keepdim=True)), one_hot(labels)
-    for name, options in (
-        ("compute_dice", {"include_background": False}), ("compute_dice", {"ignore_index": 2}), ("compute_iou", {}),
-        ("compute_iou", {"ignore_index": 9}), ("compute_generalized_dice", {}), ("get_confusion_matrix", {}),
-    ):  # fmt: skip
-        assert_same_there(gpu, getattr(theirs, name), getattr(ours, name), pred, true, **options)
-    helper = {"num_classes": 5, "apply_argmax": True, "include_background": True}
-    assert_same_there(gpu, theirs.DiceHelper(**helper), ours.DiceHelper(**helper), logits, labels)
 
 
 @pytest.mark.host("torchmetrics")
@@ -88,7 +19,7 @@ def test_metrics_of_torchmetrics(gpu: Any) -> None:
 
     from fastseg.adapters import torchmetrics as ours
 
-    logits, labels = example()
+    logits, labels = logits_and_labels()
     labels = labels[:, 0]
     for name, options in (
         ("multiclass_confusion_matrix", {}), ("multiclass_confusion_matrix", {"ignore_index": 2, "normalize": "all"}),
@@ -184,9 +115,9 @@ def test_losses_of_segmentation_models(gpu: Any, mode: str) -> None:
 
     from fastseg.adapters import segmentation_models as ours
 
-    logits, labels = example()
+    logits, labels = logits_and_labels()
     if mode != "multiclass":
-        logits, labels = (logits, one_hot(labels).long()) if mode == "multilabel" else (logits[:, :1], labels % 2)
+        logits, labels = (logits, one_hot_of(labels).long()) if mode == "multilabel" else (logits[:, :1], labels % 2)
     wanted, found = logits.clone().requires_grad_(), there(logits.clone()).requires_grad_()
     for name, options in (("DiceLoss", {}), ("JaccardLoss", {"log_loss": True}), ("TverskyLoss", {"gamma": 1.5})):
         theirs, own = getattr(losses, name)(mode, **options), getattr(ours, name)(mode, **options)
@@ -202,14 +133,14 @@ def test_losses_of_segmentation_models(gpu: Any, mode: str) -> None:
         assert_same_there(gpu, weighted, own, logits, labels, rtol=1e-5)
 
 
-def test_a_trainers_batches(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trainers_batches(gpu: Any, no_driver: Any) -> None:
     """Logits and references of Hugging Face's Trainer are counted on the GPU, or copied where nothing can be counted there."""
     import torch
     from support.cuda.gpu import there
 
     from fastseg.adapters.huggingface import SegmentationMetrics, mean_iou
 
-    logits, labels = example()[0], torch.randint(-1, 5, (2, 9, 60)) % 256
+    logits, labels = logits_and_labels()[0], torch.randint(-1, 5, (2, 9, 60)) % 256
     metrics = SegmentationMetrics(5)
     wanted = metrics((logits, labels))
     assert metrics((there(logits), there(labels))) == wanted
@@ -220,127 +151,9 @@ def test_a_trainers_batches(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     maps = list(logits.argmax(1)), list(labels)
     found = mean_iou(*([there(each) for each in pair] for pair in maps), num_labels=5, ignore_index=255)
     assert found["mean_iou"] == mean_iou(*maps, num_labels=5, ignore_index=255)["mean_iou"] == wanted["mean_iou"]
-    _without_a_driver(monkeypatch)
+    no_driver()
     assert metrics((there(logits), there(labels))) == wanted
     assert gpu.copied == [labels.numel()] * 3
-
-
-@pytest.mark.host("monai")
-def test_what_is_not_covered_is_not_copied(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Soft maps are counted, found not to be masks, and handed to the host where they lie."""
-    import monai.metrics as theirs
-    import torch
-    from support.cuda.gpu import here, there
-    from support.drop_ins import went
-
-    from fastseg.adapters import monai as ours
-
-    monkeypatch.delenv("FASTSEG_ADAPTERS")
-    true = one_hot(example()[1]).repeat(1, 1, 8, 4)
-    with went("monai.compute_iou", host=1):
-        found = ours.compute_iou(there(true / 2), there(true))
-    assert gpu.launched
-    torch.testing.assert_close(here(found), theirs.compute_iou(true / 2, true))
-    assert not gpu.copied
-
-
-@pytest.mark.host("monai")
-def test_without_a_driver_the_host_answers(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import monai.metrics as theirs
-    import torch
-    from support.cuda.gpu import here, there
-
-    from fastseg.adapters import monai as ours
-
-    _without_a_driver(monkeypatch)
-    monkeypatch.delenv("FASTSEG_ADAPTERS")
-    true = one_hot(example()[1])
-    torch.testing.assert_close(here(ours.compute_iou(there(true), there(true))), theirs.compute_iou(true, true))
-
-
-@pytest.mark.host("monai")
-@pytest.mark.parametrize("case", ["a CUDA graph that is being captured", "tensors without memory"])
-def test_what_cannot_be_waited_for_or_has_no_memory_is_the_hosts(
-    case: str, gpu: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import torch
-    from support.cuda.gpu import OnGpu, there
-
-    from fastseg.adapters import monai as ours, report
-
-    def no_memory(*_: Any) -> Any:
-        raise RuntimeError("no storage")
-
-    monkeypatch.delenv("FASTSEG_ADAPTERS")
-    if case == "tensors without memory":
-        monkeypatch.setattr(OnGpu, "data_ptr", no_memory)
-    else:
-        monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
-    report(reset=True)
-    pair = list(map(there, example()))
-    ours.DiceCELoss(to_onehot_y=True, softmax=True)(*[each.repeat(1, 1, 9, 9) for each in pair])
-    ours.DiceHelper(num_classes=5, apply_argmax=True)(*pair)
-    assert [each.reasons for each in report(reset=True).values()] == [{case: 1}] * 2
-    assert not gpu.launched
-
-
-@pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing go to the host, and skip where PyTorch knows no GPU."""
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("needs PyTorch for CUDA")
-    monkeypatch.setenv("FASTSEG_ADAPTERS", "strict")
-
-
-@pytest.mark.gpu
-@pytest.mark.usefixtures("card")
-@pytest.mark.host("monai")
-@pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
-def test_losses_of_monai_on_a_card(kind: str) -> None:
-    import monai.losses as theirs
-    import torch
-
-    from fastseg.adapters import monai as ours
-
-    logits, labels = example()
-    options: dict[str, Any] = {"to_onehot_y": True, "softmax": True}
-    for name in ("DiceCELoss", "DiceFocalLoss", "TverskyLoss", "GeneralizedDiceLoss"):
-        scores = logits.to(getattr(torch, kind))
-        wanted, found = scores.float().clone().requires_grad_(), scores.cuda().requires_grad_()
-        expected = getattr(theirs, name)(**options)(wanted, labels)
-        loss = getattr(ours, name)(**options)(found, labels.cuda())
-        assert loss.device == found.device
-        torch.testing.assert_close(loss.cpu().float(), expected, rtol=1e-5, atol=1e-7)
-        expected.backward()
-        loss.backward()
-        rtol = {"float32": 1e-4, "float16": 2e-3, "bfloat16": 1e-2}[kind]
-        torch.testing.assert_close(found.grad.cpu().float(), wanted.grad, rtol=rtol, atol=1e-6)
-
-
-@pytest.mark.gpu
-@pytest.mark.usefixtures("card")
-@pytest.mark.host("monai")
-def test_metrics_of_monai_on_a_card() -> None:
-    import monai.metrics as theirs
-    import torch
-    from monai.data import MetaTensor
-
-    from fastseg.adapters import monai as ours
-
-    logits, labels = example()
-    pred, true = one_hot(logits.argmax(1, keepdim=True)), one_hot(labels)
-    for name in ("DiceMetric", "MeanIoU", "GeneralizedDiceScore"):
-        metric, other = getattr(ours, name)(), getattr(theirs, name)()
-        with torch.cuda.stream(torch.cuda.Stream()):
-            metric(pred.cuda(), true.cuda())
-            metric(MetaTensor(pred.cuda()), MetaTensor(true.cuda()))
-        other(pred, true)
-        other(pred, true)
-        found = metric.aggregate()
-        assert found.is_cuda
-        torch.testing.assert_close(torch.as_tensor(found.cpu()), other.aggregate())
 
 
 @pytest.mark.gpu
@@ -352,9 +165,9 @@ def test_metrics_of_torchmetrics_on_a_card() -> None:
 
     from fastseg.adapters import torchmetrics as ours
 
-    logits, labels = example()
+    logits, labels = logits_and_labels()
     labels = labels[:, 0]
-    masks = one_hot(labels[:, None]).long()
+    masks = one_hot_of(labels[:, None]).long()
     for names, module, options, pair in (
         (("MulticlassJaccardIndex", "MulticlassF1Score"), classification, {"num_classes": 5}, (logits, labels)),
         (("BinaryF1Score", "BinaryConfusionMatrix"), classification, {}, (logits[:, 0], labels % 2)),

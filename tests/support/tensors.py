@@ -29,3 +29,18 @@ def masks(rng: np.random.Generator, shape: tuple[int, ...], channels: int, dtype
     pred[0, min(1, channels - 1)] = true[0, min(1, channels - 1)] = channels == 1
     true[0, -1] = False
     return tensor(pred, dtype), tensor(true, dtype)
+
+
+def logits_and_labels() -> tuple[Any, Any]:
+    """Return logits (2, 5, 9, 60) and labels (2, 1, 9, 60)."""
+    import torch
+
+    torch.manual_seed(0)
+    return torch.randn(2, 5, 9, 60), torch.randint(0, 5, (2, 1, 9, 60))
+
+
+def one_hot_of(labels: Any) -> Any:
+    """Return labels (N, 1, ...) of five classes as masks (N, 5, ...) of floats."""
+    import torch
+
+    return torch.nn.functional.one_hot(labels[:, 0], 5).movedim(-1, 1).float()

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastseg.adapters.calls import NotCovered, counted
+from fastseg.adapters.devices import check_table
 from fastseg.adapters.monai.tensors import as_array
 from fastseg.api.labels import count_labels
 from fastseg.api.masks import count_masks
@@ -60,6 +61,7 @@ def _overlaps(true: Any, pred: Any, mask: Any) -> Overlaps:
 def of_labels(y_pred: Any, y: Any, num_classes: int, ignore_index: int | None) -> Overlaps:
     """Count label maps (B, 1, ...); labels that were predicted beyond the classes are misses."""
     options: dict[str, Any] = {"num_classes": num_classes, "ignore_index": ignore_index, "unknown": "count"}
+    check_table(y, len(y), num_classes)
     true, pred = as_array(y), as_array(y_pred)
     return counted(lambda: _of_counts(count_labels(true, pred, sample_axis=0, **options)))
 
@@ -67,6 +69,7 @@ def of_labels(y_pred: Any, y: Any, num_classes: int, ignore_index: int | None) -
 def of_most_probable(scores: Any, y: Any, ignore_index: int | None) -> Overlaps:
     """Count the most probable classes of scores (B, C, ...) against a label map (B, 1, ...)."""
     options: dict[str, Any] = {"channel_axis": 1, "sample_axis": 0, "activation": "softmax", "quantities": "argmax"}
+    check_table(scores, len(scores), scores.shape[1])
     true, given = as_array(y)[:, 0], as_array(scores)
     return counted(lambda: _of_counts(sum_scores(true, given, ignore_index=ignore_index, **options).argmax_counts))
 
