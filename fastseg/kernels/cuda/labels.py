@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastseg.kernels.cuda.compiler import Specialisation
 from fastseg.kernels.cuda.driver import Driver, driver
-from fastseg.kernels.cuda.maps import BLOCKS, PLANS, Maps
+from fastseg.kernels.cuda.maps import BLOCKS, FEWER_BLOCKS, PLANS, Maps
 from fastseg.kernels.protocols.device import Device, Limits
 
 __all__ = [
@@ -185,7 +185,7 @@ def weigh(
     assert maps.weight is not None
     job = maps.packed(bases, maps.weight.packed(bases[3] + maps.weight.pointer) + told)
     for step in steps:
-        found.launch(weights_kernel(maps, step), device, maps.grid(found.limits(device)), 0, job)
+        found.launch(weights_kernel(maps, step), device, maps.grid(found.limits(device), blocks=FEWER_BLOCKS), 0, job)
 
 
 def told_of_weights(labels: int, largest: int, bad: int, sums: int, others: int, first: int) -> bytes:
@@ -208,7 +208,7 @@ def _begin(labels: npt.NDArray[np.int64]) -> int:
 def weights_kernel(maps: Maps, step: str) -> Specialisation:
     """Return the kernel that finds the largest weight, or sums the weights."""
     assert maps.weight is not None
-    return maps.specialised("label_weights", ("WEIGHT", maps.weight.type), ("STEP", step))
+    return maps.specialised("label_weights", ("WEIGHT", maps.weight.type), ("STEP", step), blocks=FEWER_BLOCKS)
 
 
 def weights_of(words: npt.NDArray[np.int64], largest: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -224,7 +224,7 @@ def distinct_labels(maps: Maps, bases: tuple[int, ...], device: Device) -> tuple
     with found.at(device):
         pointer = found.zeros((_SLOTS + 2) * 8, device)
         job = maps.packed(bases) + _DISTINCT_JOB.pack(pointer, pointer + _SLOTS * 8)
-        found.launch(distinct_kernel(maps), device, maps.grid(found.limits(device)), 0, job)
+        found.launch(distinct_kernel(maps), device, maps.grid(found.limits(device), blocks=FEWER_BLOCKS), 0, job)
         result = np.frombuffer(found.download(pointer, (_SLOTS + 2) * 8, device), np.uint64)
     slots, (special, full) = result[:_SLOTS], result[_SLOTS:]
     labels = (slots[slots > 0] - np.uint64(_OFFSET)).view(np.int64)
@@ -234,4 +234,4 @@ def distinct_labels(maps: Maps, bases: tuple[int, ...], device: Device) -> tuple
 
 def distinct_kernel(maps: Maps) -> Specialisation:
     """Return the kernel that finds which labels occur."""
-    return maps.specialised("distinct_labels", ("SLOTS", _SLOTS))
+    return maps.specialised("distinct_labels", ("SLOTS", _SLOTS), blocks=FEWER_BLOCKS)

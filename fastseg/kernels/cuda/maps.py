@@ -17,15 +17,16 @@ from fastseg.kernels.cuda.driver import driver
 from fastseg.kernels.protocols.device import DeviceArray, Limits, Order
 
 __all__ = [
-    "ADDRESS", "ARRAY", "BLOCKS", "MOST_AXES", "PLANS", "THREADS", "Lying", "Maps", "on_host", "packed", "padded",
+    "ADDRESS", "ARRAY", "BLOCKS", "FEWER_BLOCKS", "MOST_AXES", "PLANS", "THREADS", "Lying", "Maps", "on_host", "packed",
+    "padded",
 ]  # fmt: skip
 
 #: Axes that kernels know, as in common.cuh.
 MOST_AXES = 6
 #: Threads of a block.
 THREADS = 256
-#: Blocks of a multiprocessor at a time: what a thread's registers leave room for, with few of them and with many.
-BLOCKS, _FEWER_BLOCKS = 4, 3
+#: Blocks of a multiprocessor at a time: what a thread's registers leave room for, and where they leave less.
+BLOCKS, FEWER_BLOCKS = 4, 3
 #: Voxels of a block that its counters of 32 bits hold.
 _MOST_VOXELS = 1 << 31
 #: Most blocks along the second axis of a grid.
@@ -133,13 +134,17 @@ class Maps:
         """Whether sixteen labels of each map, a byte each, are read at once."""
         return self.vector == 16 and self.true.itemsize == self.pred.itemsize == 1
 
+    @property
+    def blocks(self) -> int:
+        """How many blocks of the usual kernels a multiprocessor has room for at a time."""
+        return FEWER_BLOCKS if self.mask is not None and self.vector in (0, 8) else BLOCKS
+
     def specialised(
         self, kernel: str, *macros: tuple[str, str | int], threads: int = THREADS, blocks: int | None = None
     ) -> Specialisation:
         """Return a kernel for arrays of these types that lie so."""
         vector, mask = self.vector, self.mask
-        if blocks is None:
-            blocks = BLOCKS if vector > 4 and mask is None else _FEWER_BLOCKS
+        blocks = self.blocks if blocks is None else blocks
         return Specialisation(
             kernel,
             (
@@ -148,12 +153,15 @@ class Maps:
             ),
         )  # fmt: skip
 
-    def grid(self, limits: Limits, threads: int = THREADS, blocks: int = BLOCKS, parts: int = 1) -> tuple[int, int]:
+    def grid(
+        self, limits: Limits, threads: int = THREADS, blocks: int | None = None, parts: int = 1
+    ) -> tuple[int, int]:
         """Return how many blocks look at each channel of a sample, and how many channels of samples are looked at at once.
 
         As many blocks as there are parts look at the same voxels. Not one block more than there is room for, where there are
         enough: it would wait until the others are done.
         """
+        blocks = self.blocks if blocks is None else blocks
         rows = min(self.samples * self.channels, _MOST_ROWS)
         useful = -(-self.voxels // (threads * max(1, self.vector)))
         wanted = max(limits.multiprocessors * blocks // (rows * parts), -(-self.voxels // _MOST_VOXELS))
