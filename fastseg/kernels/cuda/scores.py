@@ -124,9 +124,14 @@ class Scores:
         )  # fmt: skip
 
     @property
-    def together(self) -> tuple[int, bool]:
-        """How many voxels a thread looks at together where it keeps their scores, and whether they can be read together."""
+    def together(self) -> tuple[int, int]:
+        """How many voxels a thread looks at together where it keeps their scores, and how they can be read together.
+
+        1 says that voxels lie side by side, 2 that their classes do, 0 that nothing does.
+        """
         voxels = next(voxels for voxels, most in _TOGETHER.items() if self.options.channels <= most)
+        if _beside(self.scores, self.options.channels, voxels):
+            return voxels, 2
         read = [each for each in (self.scores, self.truth, self.mask) if each is not None]
         return voxels, self.scores.channel_step % voxels == 0 and all(
             each.steps == (1,) and each.pointer % (voxels * each.itemsize) == 0 and each.sample_step % voxels == 0
@@ -259,6 +264,15 @@ def sums_kernel(scores: Scores, shared: bool) -> Specialisation:
         return scores.specialised("label_score_sums", *used, rows, *together, blocks=blocks)
     weight = () if scores.weight is None else (("WEIGHTED", 1), ("WEIGHT", scores.weight.type))
     return scores.specialised("score_sums", *quantities, rows, ("TABLE", "SHARED" if shared else "GLOBAL"), *weight)
+
+
+def _beside(array: Lying, channels: int, voxels: int) -> bool:
+    """Tell whether the classes of some voxels lie side by side, where as many can be read or written at once as are a divisor."""
+    numbers, wide = channels * voxels, 16 // array.itemsize
+    while numbers % wide:
+        wide //= 2
+    line = array.channel_step == 1 and array.steps == (channels,) and channels > 1
+    return line and array.pointer % (wide * array.itemsize) == 0 and array.sample_step % wide == 0
 
 
 def _usual(scores: Scores) -> bool:

@@ -152,8 +152,13 @@ def test_where_memory_begins_changes_no_bit(cpu: Cpu, channels: int) -> None:
     assert packed[:2] == [1, int(channels == 30)]
     for each in found[1:]:
         alike(each, found[0], rel=0, least=0)
-    last = sum_scores(Tensor(true), Tensor(score), sample_axis=0, activation="softmax")
-    alike(last, found[0], rel=0, least=0)
+    for offset in range(2):  # classes last
+        moved = room_score[offset:][: score.size].reshape(score.shape)
+        moved[:] = score
+        last = sum_scores(Tensor(true), Tensor(moved), sample_axis=0, activation="softmax")
+        alike(last, found[0], rel=0, least=0)
+        packed.append(dict(cpu.launched[-2].macros)["PACKED"])
+    assert packed[3:] == [2, 0]
 
 
 def test_labels_of_other_types_and_far_away(cpu: Cpu) -> None:

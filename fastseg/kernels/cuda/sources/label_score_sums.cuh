@@ -4,7 +4,7 @@
 // A thread keeps the scores of AT_ONCE voxels in registers, and what all its voxels come to: of every class there. What belongs to the
 // true class alone it adds to a place of its own in shared memory. Every FLUSH voxels, before many roundings have come one after
 // another, the block adds its threads up, a warp a row, in an order that is always the same. PACKED is 1 where voxels lie side by side,
-// and those that are looked at together can be read together; which those are does not depend on it.
+// and those that are looked at together can be read together; 2 where their classes do; which those are does not depend on it.
 #include "scores.cuh"
 
 #define SHARED 0
@@ -24,21 +24,34 @@ struct Job {
 constexpr int FLUSH = 32 * THREADS, WARPS = THREADS / 32;
 constexpr int OF_EACH = 2;  // rows of every class, and of the true one: p and p p; p t and the loss
 
-// What a thread looks at together.
+// What a thread looks at together; at(a) is the place of one of them.
 struct Group {
-#if PACKED
+#if LINE
   Place begin;
-  __device__ Place at(int a) const { return beyond(begin, a); }
 #else
   Place places[AT_ONCE];
-  __device__ const Place &at(int a) const { return places[a]; }
 #endif
   float z[AT_ONCE][CHANNELS];
+
+  __device__ Place at(const Scores &given, int a) const {
+#if PACKED == 1
+    return beyond(begin, a);
+#elif LINE
+    return steps_beyond(given, begin, a);
+#else
+    return places[a];
+#endif
+  }
 };
 
-// Read the scores of some voxels, at most AT_ONCE; those beyond are the first one's. `begin` is the place of the sample's first voxel.
+#if PACKED == 2
+constexpr int NUMBERS = AT_ONCE * CHANNELS, WIDE = widest<SCORE>(NUMBERS);
+#endif
+
+// Read the scores of some voxels, at most AT_ONCE; those beyond are the first one's, or any. `begin` is the place of the sample's first
+// voxel.
 __device__ inline void read(const Scores &given, i64 sample, const Place &begin, i64 voxel, int count, Group &group) {
-#if PACKED
+#if PACKED == 1
   group.begin = beyond(begin, voxel);
   if (count == AT_ONCE) {
 #pragma unroll
@@ -49,15 +62,29 @@ __device__ inline void read(const Scores &given, i64 sample, const Place &begin,
     }
     return;
   }
+#elif PACKED == 2
+  group.begin = steps_beyond(given, begin, voxel);
+  if (count == AT_ONCE) {
+#pragma unroll
+    for (int k = 0; k < NUMBERS; k += WIDE) {
+      const auto pack = *(const Pack<SCORE, WIDE> *)(group.begin.score + k);
+#pragma unroll
+      for (int j = 0; j < WIDE; ++j) group.z[(k + j) / CHANNELS][(k + j) % CHANNELS] = score_of(given, pack.values[j]);
+    }
+    return;
+  }
+#elif LINE
+  group.begin = steps_beyond(given, begin, voxel);
 #else
 #pragma unroll
   for (int a = 0; a < AT_ONCE; ++a) group.places[a] = place_of(given, sample, voxel + (a < count ? a : 0));
 #endif
 #pragma unroll
-  for (int a = 0; a < AT_ONCE; ++a)
+  for (int a = 0; a < AT_ONCE; ++a) {
+    const Place at = group.at(given, LINE && a >= count ? 0 : a);
 #pragma unroll
-    for (int c = 0; c < CHANNELS; ++c)
-      group.z[a][c] = score_at(given, group.at(PACKED && a >= count ? 0 : a), c);  // else it is a place of the first already
+    for (int c = 0; c < CHANNELS; ++c) group.z[a][c] = score_at(given, at, c);
+  }
 }
 
 // Add up what each thread has in some rows of shared memory, to the sums of the block; row by row.
@@ -104,7 +131,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) label_score_sums(c
         read(given, sample, first, voxel, count, group);  // before labels are known: they wait together
         i32 codes[AT_ONCE];
 #pragma unroll
-        for (int a = 0; a < AT_ONCE; ++a) codes[a] = a < count ? code_of(given, group.at(a)) : NOT_THERE;
+        for (int a = 0; a < AT_ONCE; ++a) codes[a] = a < count ? code_of(given, group.at(given, a)) : NOT_THERE;
 #pragma unroll
         for (int a = 0; a < AT_ONCE; ++a) {
           float(&p)[CHANNELS] = group.z[a];
@@ -124,7 +151,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) label_score_sums(c
             squares[c] += p[c] * p[c];
           }
 #endif
-          const float away = seen.top - score_at(given, group.at(a), code);  // in a cache: a register cannot be chosen by a number
+          const float away = seen.top - score_at(given, group.at(given, a), code);  // in a cache: a register cannot be chosen by a number
 #if DICE
           mine[code * THREADS] += exponential(-away) * seen.likely;
 #endif

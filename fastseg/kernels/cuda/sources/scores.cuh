@@ -102,6 +102,28 @@ __device__ inline Place beyond(Place at, i64 voxels) {
   return at;
 }
 
+#if LINE
+// The same where they lie at equal steps.
+__device__ inline Place steps_beyond(const Scores &given, Place at, i64 voxels) {
+  at.score += voxels * given.scores.steps[0];
+  at.truth += voxels * given.truth.steps[0];
+  at.mask += voxels * given.mask.steps[0];
+  at.out += voxels * given.out.steps[0];
+#if WEIGHTED
+  at.weight += voxels * given.weight.steps[0];
+#endif
+  return at;
+}
+#endif
+
+// How many numbers of a row are read at once, of 16 bytes at most.
+template <typename T>
+__device__ constexpr int widest(int numbers) {
+  int wide = 16 / (int)sizeof(T);
+  while (numbers % wide) wide /= 2;
+  return wide;
+}
+
 __device__ inline float score_at(const Scores &given, const Place &at, int channel) {
   return score_of(given, at.score[channel * given.scores.channel_step]);
 }
