@@ -38,6 +38,8 @@ _TILE = 4 * _THREADS
 #: Parts of all samples that keep a GPU busy, voxels of larger ones; most parts, and most bytes of what they come to.
 _BUSY_PARTS, _FULL_PART = 512, 1 << 12
 _MOST_PARTS, _MOST_BYTES = 2048, 32 << 20
+#: Blocks that write a gradient, to those that there is room for at a time, at least: the last round is seldom a full one.
+_ROUNDS = 16
 #: Shared memory that all else of the kernel has, at most.
 _RESERVED = 48 << 10
 _MOST_ROWS = 65535
@@ -267,7 +269,7 @@ def sums_kernel(scores: Scores, shared: bool) -> Specialisation:
 
 
 def _beside(array: Lying, channels: int, voxels: int) -> bool:
-    """Tell whether the classes of some voxels lie side by side, where as many can be read or written at once as are a divisor."""
+    """Tell whether the classes of some voxels lie side by side, where as many can be read together as divide their number."""
     numbers, wide = channels * voxels, 16 // array.itemsize
     while numbers % wide:
         wide //= 2
@@ -297,8 +299,11 @@ def _blocks(scores: Scores) -> int:
 def gradient_kernel(scores: Scores) -> Specialisation:
     """Return the kernel that writes the gradient of these."""
     assert scores.out is not None
-    focal = ("FOCAL", int("focal" in scores.options.quantities))
-    return scores.specialised("score_gradient", ("OUT", scores.out.type), focal, blocks=_blocks(scores))
+    options, focal = scores.options, "focal" in scores.options.quantities
+    kept = options.activation == "softmax" and options.channels <= _CROWDED[options.soft][1] and not focal
+    beside = kept and all(_beside(each, options.channels, 1) for each in (scores.scores, scores.out))
+    macros = ("OUT", scores.out.type), ("FOCAL", int(focal)), ("BESIDE", int(beside))
+    return scores.specialised("score_gradient", *macros, blocks=_blocks(scores))
 
 
 def _fold(found: Driver, device: Device, what: tuple[int, ...]) -> None:
@@ -319,7 +324,7 @@ def write_gradient(scores: Scores, bases: tuple[int, ...], terms: list[GradientT
         found.write(pointer, table.tobytes(), device)
         job = scores.packed(found, bases, device, _GRADIENT_JOB.pack(pointer, scores.options.focal_gamma))
         rows = min(scores.samples, _MOST_ROWS)
-        wanted = -(-found.limits(device).multiprocessors * _BLOCKS * 4 // rows)
+        wanted = -(-found.limits(device).multiprocessors * _BLOCKS * _ROUNDS // rows)
         blocks = max(1, min(-(-scores.voxels // _THREADS), wanted))
         what = gradient_kernel(scores)
         found.launch(what, device, (blocks, rows), 0, job)

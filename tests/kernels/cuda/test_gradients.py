@@ -73,6 +73,24 @@ def test_half_precision_and_any_order(cpu: Cpu) -> None:
     assert gradient.dtype == out.dtype
 
 
+@pytest.mark.parametrize(("channels", "kind"), [(4, "f4"), (6, "f2"), (5, "f4")])
+def test_classes_that_lie_side_by_side_change_no_bit(cpu: Cpu, channels: int, kind: str) -> None:
+    score = RNG.normal(0, 2, (2, 65, channels)).astype(kind)
+    true = RNG.integers(0, channels + 1, (2, 65))
+    found, beside = [], []
+    for first in (False, True, False):
+        given = np.ascontiguousarray(np.moveaxis(score, -1, 1)) if first else score
+        room = np.full(score.size + 1, np.nan, "f4")
+        out = room[len(found) // 2 :][: score.size].reshape(given.shape)  # the last time beyond the first number
+        options: dict[str, Any] = {"channel_axis": 1 if first else -1, "ignore_index": channels}
+        dice_cross_entropy_with_gradient(Tensor(true), Tensor(given), out=Tensor(out), **options)
+        found.append(np.moveaxis(out, 1, -1) if first else out)
+        beside.append(dict(cpu.launched[-1].macros)["BESIDE"])
+    assert beside == [1, 0, int(channels == 5)]
+    for each in found[1:]:
+        np.testing.assert_array_equal(each, found[0])
+
+
 def test_no_voxels(cpu: Cpu) -> None:
     nothing = np.zeros((2, 0, 3), "f4")
     loss, _ = cross_entropy_with_gradient(Tensor(nothing[..., 0]), Tensor(nothing), out=Tensor(nothing.copy()))

@@ -1,6 +1,7 @@
 // The derivative of a loss by every score, from what its derivatives by the sums are made of: as `GradientTerms` says it,
 // dL/dp = slope t + curve p + level - u / p with u = base + hit t, and from there to the logits. A thread writes all classes of a
 // voxel; a voxel that is not looked at has zeros. FOCAL is 1 where the loss has a focal term: -u q^gamma ln p, with u = focal t.
+// BESIDE is 1 where the classes of a voxel lie side by side, and some can be read and written together.
 #include "scores.cuh"
 
 struct Job {
@@ -48,15 +49,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_gradient(con
     for (i64 voxel = (i64)blockIdx.x * THREADS + threadIdx.x; voxel < given.voxels; voxel += (i64)gridDim.x * THREADS) {
       FORGET_MEMORY();  // else the terms of all classes are kept in registers
       const Place at = place_of(given, sample, voxel);
-      OUT *out = (OUT *)given.out.data + at.out;  // of the next channel
-      const i64 step = given.out.channel_step;
-      const auto put = [&](float value) {
-        write(out, value);
-        out += step;
+      OUT *const out = (OUT *)given.out.data + at.out;
+#if BESIDE
+      constexpr int READ = widest<SCORE>(CHANNELS), WRITTEN = widest<OUT>(CHANNELS);
+      Pack<OUT, WRITTEN> pack;
+      const auto put = [&](int c, float value) {  // in the order of channels
+        write(pack.values + c % WRITTEN, value);
+        if (c % WRITTEN == WRITTEN - 1) *(Pack<OUT, WRITTEN> *)(out + (c - c % WRITTEN)) = pack;
       };
+#else
+      const auto put = [&](int c, float value) { write(out + c * given.out.channel_step, value); };
+#endif
       const i32 code = code_of(given, at);
       if (code < 0) {
-        for (int c = 0; c < CHANNELS; ++c) put(0);
+#pragma unroll AT_ONCE
+        for (int c = 0; c < CHANNELS; ++c) put(c, 0);
         continue;
       }
       const auto term = [&](int which, int c) { return terms[which * CHANNELS + c]; };
@@ -66,8 +73,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_gradient(con
 #if ACTIVATION == SOFTMAX
 #if KEPT && !FOCAL
       float p[CHANNELS];
+#if BESIDE
+#pragma unroll
+      for (int k = 0; k < CHANNELS; k += READ) {
+        const auto scores = *(const Pack<SCORE, READ> *)(at.score + k);
+#pragma unroll
+        for (int j = 0; j < READ; ++j) p[k + j] = score_of(given, scores.values[j]);
+      }
+#else
 #pragma unroll
       for (int c = 0; c < CHANNELS; ++c) p[c] = score_at(given, at, c);
+#endif
       probabilities(p);
       const auto chance = [&](int c) { return p[c]; };
 #else
@@ -102,9 +118,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_gradient(con
         const float t = truth_of(given, at, code, c), p_c = chance(c);
 #if FOCAL
         const Focal here = focal(c, t);
-        put(p_c * (overlap(c, p_c, t) - along + losses) - loss(c, t) + here.own - p_c * (others - here.by_log));
+        put(c, p_c * (overlap(c, p_c, t) - along + losses) - loss(c, t) + here.own - p_c * (others - here.by_log));
 #else
-        put(p_c * (overlap(c, p_c, t) - along + losses) - loss(c, t));
+        put(c, p_c * (overlap(c, p_c, t) - along + losses) - loss(c, t));
 #endif
       }
 #else
@@ -119,10 +135,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) score_gradient(con
         if (BINARY) more -= times(term(FOCUS_OF_OTHERS, c) * (1 - t), focal_slope(chance.q, p_c, chance.other_log, job.gamma));
 #endif
         if (ACTIVATION == SIGMOID) {
-          put(more + p_c * chance.q * overlap(c, p_c, t) + term(HIT, c) * miss);
+          put(c, more + p_c * chance.q * overlap(c, p_c, t) + term(HIT, c) * miss);
         } else {
           const float part = BINARY ? -term(HIT, c) * miss : loss(c, t);
-          put(more + overlap(c, p_c, t) - (part == 0 ? 0 : part / (BINARY ? p_c * chance.q : p_c)));
+          put(c, more + overlap(c, p_c, t) - (part == 0 ? 0 : part / (BINARY ? p_c * chance.q : p_c)));
         }
       }
 #endif
