@@ -26,6 +26,7 @@ import torch
 from gpu_timing import Report, device_seconds, kernel_seconds, on_device, rotated, whole_seconds
 
 import fastseg
+from fastseg.kernels.cuda import driver
 from fastseg.kernels.cuda.compiler import compiler_version
 from fastseg.phantom import phantom_pair
 
@@ -36,6 +37,8 @@ SHAPES = ((256, 256), (128, 128, 128))
 #: Seconds after which no part is begun any more, and no program goes on; and how long parts may take, most of them and others.
 LATEST, LAST = 250, 290
 USUAL_LIMIT, LIMITS = 40, {"tests": 110, "small_cases": 70, "compiled": 90}
+#: Where compute-sanitizer is, if not on the PATH.
+SANITIZER = "/usr/local/cuda/bin:/usr/local/cuda/compute-sanitizer"
 #: What a process ends with that has no GPU, as in `gpu.py`.
 NO_GPU = 4
 
@@ -94,12 +97,14 @@ def driver_version() -> str:
 
 
 def ceilings(report: Report) -> None:
-    """Measure how fast memory is read, and copied: bytes a second."""
-    arrays = [torch.zeros(CEILING, dtype=torch.uint8, device=gpu_timing.DEVICE) for _ in range(5)]
+    """Measure how fast memory is read, and copied: bytes a second; and how long a kernel takes that does nothing."""
+    arrays = [torch.randint(0, 256, (CEILING,), dtype=torch.uint8, device=gpu_timing.DEVICE) for _ in range(5)]
     copies = [partial(arrays[0].copy_, each) for each in arrays[1:]]
-    reads = [each.view(torch.int32).sum for each in arrays]
+    reads = [each.view(torch.float32).sum for each in arrays]
     found = {"copy": 2 * arrays[0].nbytes / device_seconds(copies), "read": arrays[0].nbytes / device_seconds(reads)}
-    report.add("ceilings", **{f"{name}_gb_per_s": round(value / 1e9, 1) for name, value in found.items()})
+    nothing = device_seconds([partial(torch.cuda._sleep, 1)])  # is in all other times
+    speeds = {f"{name}_gb_per_s": round(value / 1e9, 1) for name, value in found.items()}
+    report.add("ceilings", **speeds, microseconds_of_nothing=round(nothing * 1e6, 1))
 
 
 def labels(report: Report, kind: str, classes: int, dtype: Any, voxels: int) -> None:
@@ -201,7 +206,7 @@ def small_cases(report: Report, tool: str | None) -> None:
     if tool is None:
         program(report, "small cases", command, 60)
         return
-    sanitizer = shutil.which("compute-sanitizer", path=f"{os.environ.get('PATH', '')}:/usr/local/cuda/bin")
+    sanitizer = shutil.which("compute-sanitizer", path=f"{os.environ.get('PATH', '')}:{SANITIZER}")
     if sanitizer is None:
         report.add(tool, failed="left out: no compute-sanitizer")
         return
@@ -213,8 +218,8 @@ def tests(report: Report) -> None:
     options = ["-q", "-o", "addopts=", "-p", "no:cacheprovider", "--import-mode=importlib"]
     if importlib.util.find_spec("xdist"):
         options += ["-n", str(min(6, os.cpu_count() or 1))]
-    file = str(ROOT / "tests/kernels/cuda/test_gpu.py")
-    program(report, "tests", [sys.executable, "-m", "pytest", *options, file], 100)
+    files = [str(ROOT / "tests" / name) for name in ("kernels/cuda/test_gpu.py", "adapters/test_devices.py")]
+    program(report, "tests", [sys.executable, "-m", "pytest", *options, "-m", "gpu", *files], 100)
 
 
 def parts() -> list[tuple[Any, ...]]:
@@ -239,8 +244,13 @@ def parts() -> list[tuple[Any, ...]]:
 
 
 def memory(report: Report) -> None:
-    """Say how much memory was taken in all."""
-    report.add("memory", most_of_torch_gib=round(torch.cuda.max_memory_allocated() / 2**30, 2))
+    """Say how much memory was taken in all, and of that which PyTorch does not know."""
+    lanes = getattr(driver.driver(), "_lanes", {}).values()
+    report.add(
+        "memory",
+        most_of_torch_gib=round(torch.cuda.max_memory_allocated() / 2**30, 2),
+        work_space_mib=round(sum(each.room for each in lanes) / 2**20, 1),
+    )
 
 
 def ask(report: Report, first: int, begin: Callable[[int, float], Any]) -> None:

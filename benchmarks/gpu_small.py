@@ -80,12 +80,14 @@ def masks(dtype: str) -> bool:
     return bool(found == fastseg.count_masks(true, pred, **options, backend="numpy"))
 
 
-def sums(dtype: str, channels: int, soft: bool = False, **more: Any) -> bool:
+def sums(dtype: str, channels: int, soft: bool = False, last: bool = False, activation: str = "softmax") -> bool:
     """Sum scores."""
     score = (2 * RNG.normal(size=(2, channels, 4099))).astype(dtype)
     true = RNG.integers(0, channels, (2, 4099)).astype("u1")
     truth = RNG.dirichlet(np.ones(channels), (2, 4099)).transpose(0, 2, 1).astype("f4") if soft else true
-    options: dict[str, Any] = {"channel_axis": 1, "sample_axis": 0, "activation": "softmax", **more}
+    options: dict[str, Any] = {"channel_axis": 2 if last else 1, "sample_axis": 0, "activation": activation}
+    if last:
+        score, truth = np.moveaxis(score, 1, 2), np.moveaxis(truth, 1, 2) if soft else truth
     found = fastseg.sum_scores(OnGpu(truth), OnGpu(score), **options)
     expected = fastseg.sum_scores(truth, score, **options, backend="numpy")
     names = ("true", "pred", "true_pred", "cross_entropy")
@@ -94,13 +96,14 @@ def sums(dtype: str, channels: int, soft: bool = False, **more: Any) -> bool:
     )
 
 
-def gradient(call: Callable[..., Any], channels: int) -> bool:
+def gradient(call: Callable[..., Any], channels: int, last: bool = False) -> bool:
     """Write a gradient."""
-    score = RNG.normal(size=(2, channels, 4099)).astype("f4")
+    shape, axis = ((2, 4099, channels), 2) if last else ((2, channels, 4099), 1)
+    score = RNG.normal(size=shape).astype("f4")
     true = RNG.integers(0, channels, (2, 4099)).astype("u1")
     out = OnGpu(np.full_like(score, np.nan))
-    loss, _ = call(OnGpu(true), OnGpu(score), channel_axis=1, out=out)
-    wanted, expected = call(true, score, channel_axis=1, backend="numpy")
+    loss, _ = call(OnGpu(true), OnGpu(score), channel_axis=axis, out=out)
+    wanted, expected = call(true, score, channel_axis=axis, backend="numpy")
     return bool(
         abs(loss / wanted - 1) < 1e-6
         and np.allclose(out.read(), expected, rtol=1e-5, atol=1e-6 * float(np.abs(expected).max()))
@@ -120,8 +123,9 @@ def wrong_label() -> bool:
 CASES: list[tuple[Any, ...]] = [
     (labels, "u1"), (labels, "u1", True), (labels, "i8"), (labels, "f4", True), (labels, "u1", False, False, 150),
     (labels, "u2", False, False, 300), (labels, "u1", True, True), (open_labels,), (masks, "u1"), (masks, "f4"),
-    (sums, "f4", 4), (sums, "f2", 14), (sums, "f4", 14, True), (sums, "f4", 40),
-    (gradient, dice_cross_entropy_with_gradient, 4),
+    (sums, "f4", 4), (sums, "f2", 14), (sums, "f4", 14, True), (sums, "f4", 40), (sums, "f4", 14, False, True),
+    (sums, "f2", 3, True, True, "sigmoid"), (labels, "u2", True, False, 600),
+    (gradient, dice_cross_entropy_with_gradient, 4), (gradient, dice_cross_entropy_with_gradient, 6, True),
     (gradient, dice_cross_entropy_with_gradient, 40), (gradient, dice_focal_loss_with_gradient, 4), (wrong_label,),
 ]  # fmt: skip
 

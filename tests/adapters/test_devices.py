@@ -158,6 +158,7 @@ def test_a_trainers_batches(gpu: Any, no_driver: Any) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("card")
+@pytest.mark.filterwarnings("default")  # those of a GPU machine's libraries are theirs
 @pytest.mark.host("torchmetrics")
 def test_metrics_of_torchmetrics_on_a_card() -> None:
     import torch
@@ -187,6 +188,7 @@ def test_metrics_of_torchmetrics_on_a_card() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("card")
+@pytest.mark.filterwarnings("default")  # those of a GPU machine's libraries are theirs
 @pytest.mark.host("ignite")
 def test_ignite_on_a_card() -> None:
     import torch

@@ -125,6 +125,7 @@ def test_tables_larger_than_the_labels_do_not_come_back(gpu: Any) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("card")
+@pytest.mark.filterwarnings("default")  # those of a GPU machine's libraries are theirs
 @pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
 def test_losses_of_monai_on_a_card(kind: str) -> None:
     import monai.losses as theirs
@@ -149,6 +150,7 @@ def test_losses_of_monai_on_a_card(kind: str) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("card")
+@pytest.mark.filterwarnings("default")  # those of a GPU machine's libraries are theirs
 def test_metrics_of_monai_on_a_card() -> None:
     import monai.metrics as theirs
     import torch
@@ -163,6 +165,7 @@ def test_metrics_of_monai_on_a_card() -> None:
         with torch.cuda.stream(torch.cuda.Stream()):
             metric(pred.cuda(), true.cuda())
             metric(MetaTensor(pred.cuda()), MetaTensor(true.cuda()))
+        torch.cuda.synchronize()  # what follows is on another stream
         other(pred, true)
         other(pred, true)
         found = metric.aggregate()

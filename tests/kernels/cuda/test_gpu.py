@@ -44,6 +44,7 @@ def test_bfloat16_and_a_stream_of_its_own() -> None:
     with torch.cuda.stream(torch.cuda.Stream()):
         true = torch.arange(100_000, device="cuda") % 7
         counts = count_labels(true.to(torch.bfloat16), true, num_classes=7)
+    torch.cuda.synchronize()  # what follows is on another stream
     assert counts == count_labels(true.cpu().numpy(), true.cpu().numpy(), num_classes=7, **HERE)
 
 
@@ -64,11 +65,11 @@ def test_maps_of_bytes(classes: int) -> None:
     true, pred = (torch.randint(0, classes, (1_000_003,), dtype=torch.uint8) for _ in range(2))
     true[200_000:500_000], pred[200_000:500_000] = 1, 0
     inside = torch.rand(1_000_003) < 0.7
-    cases: list[tuple[Any, Any, Any]] = [(true, pred, None), (true, pred, inside), (true[1:], pred[1:], None)]
-    for a, b, m in cases:
-        given = None if m is None else m.cuda()
-        found = count_labels(a.cuda(), b.cuda(), mask=given, num_classes=classes)
-        assert found == count_labels(a, b, mask=m, num_classes=classes, **HERE)
+    for begin, masked in ((0, False), (0, True), (1, False), (16, True)):
+        a, b, m = (each[begin:] for each in (true, pred, inside))
+        given = inside.cuda()[begin:] if masked else None
+        found = count_labels(true.cuda()[begin:], pred.cuda()[begin:], mask=given, num_classes=classes)
+        assert found == count_labels(a, b, mask=m if masked else None, num_classes=classes, **HERE)
     if classes < 250:
         true[::17] = 255
         options: dict[str, Any] = {"num_classes": classes, "ignore_index": 255}
@@ -98,6 +99,10 @@ def test_sums_and_gradients_are_those_of_the_cpu(dtype: str, channels: int, soft
     assert loss == pytest.approx(expected, rel=1e-6)
     assert gradient.is_cuda
     np.testing.assert_allclose(gradient.cpu().numpy(), wanted, rtol=1e-5, atol=1e-6 * np.abs(wanted).max())
+    _, turned = dice_cross_entropy_with_gradient(
+        *(each.cuda() for each in last), dtype=np.float32, **(options | {"channel_axis": -1})
+    )
+    np.testing.assert_allclose(turned.movedim(-1, 1).cpu().numpy(), wanted, rtol=1e-5, atol=1e-6 * np.abs(wanted).max())
 
 
 def test_weights_and_open_labels() -> None:
@@ -169,6 +174,19 @@ def test_the_callers_context_stays() -> None:
     assert torch.cuda.current_device() == before
     assert int((true + 1).sum()) == 10
     assert driver.driver().limits
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "float16", "float32", "int64"])
+def test_masks(dtype: str) -> None:
+    import torch
+
+    true, pred = ((torch.rand(2, 3, 65_539) < 0.5).to(getattr(torch, dtype)) for _ in range(2))
+    inside = torch.rand(2, 65_539) < 0.7
+    options: dict[str, Any] = {"channel_axis": 1, "sample_axis": 0}
+    for mask in (None, inside):
+        given = None if mask is None else mask.cuda()
+        found = count_masks(true.cuda(), pred.cuda(), mask=given, **options)
+        assert found == count_masks(true, pred, mask=mask, **options, **HERE)
 
 
 def test_weights_of_masks_and_scores() -> None:
