@@ -2,7 +2,8 @@
 
 It needs PyTorch for CUDA, cuda-bindings and nvidia-cuda-nvrtc, and asks torchmetrics, pytest and compute-sanitizer, if there.
 The file is written again after each line, so that a run that is cut off is still a result. A second process does the work
-(`gpu_parts.py`): where it ends, or hangs, at one part, another goes on with the next one.
+(`gpu_parts.py`): where it ends, or hangs, at one part, another goes on with the next one. At the end come the figures that are
+to be reached (`gpu_figures.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import gpu_figures
 
 HERE = Path(__file__).parent
 #: Seconds of all, and those in which a process comes to its first part unless it hangs; a part says how long it may take.
@@ -96,7 +99,9 @@ def main() -> None:
     """Ask all of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="where the results go, as JSON")
-    supervise(parser.parse_args().file)
+    file = parser.parse_args().file
+    supervise(file)
+    print(gpu_figures.table(json.loads(file.read_text())), flush=True)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,12 @@ def test_every_part_has_a_result(cpu: Cpu, monkeypatch: pytest.MonkeyPatch, tmp_
     assert gradient["relative_error"] < 1e-5
     assert gradient["loss_error"] < 1e-6
     assert lines[-1]["what"] == "torch, compiled"
+    figures = importlib.import_module("gpu_figures")
+    for figure in figures.FIGURES:
+        if figure.line["what"] != "whole call":  # of other shapes here
+            wanted = [line for line in lines if figure.line.items() <= line.items()]
+            assert wanted, figure
+            assert figure.number == "share_of_copy" or figure.other in wanted[0]["others"] or "exacta" in figure.other
 
 
 def test_what_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +182,31 @@ def test_the_table_of_the_readme() -> None:
     (block,) = gpu_table.BLOCK.findall(gpu_table.README.read_text())
     heading = block.splitlines()[0]
     assert ("not yet measured" in heading) == (block == gpu_table.table([]))
+
+
+def test_the_figures_that_are_to_be_reached() -> None:
+    """Each is named by a line that the benchmark writes; what is not equal is said below them."""
+    import gpu_figures
+
+    lines = [
+        {"what": "labels", "kind": "phantom", "classes": 14, "dtype": "torch.uint8", "equal": True, "share_of_copy": 0.8,
+         "others": {"torchmetrics": 131.5}},
+        {"what": "sums of scores", "channels": 14, "dtype": "torch.float32", "argmax_equal": True, "relative_error": 2e-6,
+         "share_of_copy": 0.5, "others": {"monai": "ImportError: none"}, "losses_away": {}},
+        {"what": "whole call", "shape": [256, 256], "microseconds_without_waiting": 20.5},
+        {"what": "tests", "code": 1, "said": "1 failed"},
+    ]  # fmt: skip
+    made = gpu_figures.table(lines)
+    assert "| bytes, phantom: share of a copy | 0.75 | 0.9 | 0.8 | floor |" in made
+    assert "| 512³, 14 classes: times faster than torchmetrics | 30 | 100 | 131.5 | aim |" in made
+    assert "| 14 logits, float32: share of a copy | 0.8 | 0.9 | 0.5 | BELOW |" in made
+    assert "| sums of 14 logits: times faster than monai | 8 | 15 | ImportError: none | ? |" in made
+    assert "| a call of [256, 256]: µs | 60 | 25 | 20.5 | aim |" in made
+    assert [line.split(":")[0] for line in made.splitlines() if line.startswith("-")] == [
+        "- not equal",
+        "- ended with an error",
+    ]
+    assert gpu_figures.table(lines[:1]).splitlines()[-1].startswith("All results are equal")
 
 
 def test_without_a_gpu_that_is_said(tmp_path: Path) -> None:
