@@ -116,7 +116,7 @@ class Nvidia:
         lane.capturing = self._capturing(device)
         if lane.capturing:
             # What a graph works with is nobody else's: it may be launched at any time, on any stream.
-            with self._allocating():
+            with self._unhindered():
                 pointer = int(self._call(self.cuda.cuMemAlloc(wanted)))
         else:
             if lane.room < wanted:
@@ -129,7 +129,7 @@ class Nvidia:
     def _enlarge(self, lane: Lane, wanted: int) -> None:
         """Give a stream more work space."""
         room = wanted if wanted > _LARGE_ROOM else max(_LEAST_ROOM, 1 << (wanted - 1).bit_length())
-        with self._allocating():
+        with self._unhindered():
             if lane.room:
                 lane.room, pointer = 0, lane.pointer
                 self._call(self.cuda.cuMemFree(pointer))  # which waits for all work on the device
@@ -143,7 +143,7 @@ class Nvidia:
         if lane is None:
             if len(self._lanes) >= _MOST_STREAMS:
                 (index, _, _), old = next(iter(self._lanes.items()))
-                with self.at(Device(index)), self._allocating():
+                with self.at(Device(index)), self._unhindered():
                     del self._lanes[next(iter(self._lanes))]
                     old.gone = True
                     if old.room:
@@ -155,7 +155,9 @@ class Nvidia:
         return lane
 
     def write(self, pointer: int, content: bytes, device: Device) -> None:
-        """Copy some bytes to the device's memory, in the order of the stream; they are taken before this returns."""
+        """Copy some bytes to the device's memory, in the order of the stream."""
+        # Kept, as a GPU that reads the CPU's memory by itself may take them later than this returns.
+        self._lane(device).written = content
         self._call(self.cuda.cuMemcpyHtoDAsync(pointer, content, len(content), device.stream))
 
     def upload(self, array: Array, device: Device) -> int:
@@ -165,7 +167,7 @@ class Nvidia:
         with self.at(device):
             pointer = self._uploads.pop(key, None)
             if pointer is None:
-                with self._allocating():
+                with self._unhindered():
                     if len(self._uploads) >= _MOST_UPLOADS:
                         self._forget_an_upload()
                     stream = self._uploading.get(device.index)
@@ -197,8 +199,9 @@ class Nvidia:
                     "and ask for numbers once the graph was launched"
                 )
             room = (ctypes.c_char * size).from_buffer(host)
-            self._call(self.cuda.cuMemcpyDtoHAsync(ctypes.addressof(room), pointer, size, device.stream))
-            self._call(self.cuda.cuStreamSynchronize(device.stream))
+            with self._unhindered():
+                self._call(self.cuda.cuMemcpyDtoHAsync(ctypes.addressof(room), pointer, size, device.stream))
+                self._call(self.cuda.cuStreamSynchronize(device.stream))
         return host
 
     def fetch(self, pointer: int, size: int, device: Device) -> Copy:
@@ -221,7 +224,8 @@ class Nvidia:
         self.push(copy.device.index)
         try:
             if not copy.in_graph:
-                self._call(self.cuda.cuEventSynchronize(copy.host.written))
+                with self._unhindered():  # else a graph that another thread captures would be spoilt
+                    self._call(self.cuda.cuEventSynchronize(copy.host.written))
             elif self._capturing(copy.device):
                 raise RuntimeError(
                     "a number was asked for while the CUDA graph that counts it is captured: ask once the graph was launched"
@@ -244,7 +248,7 @@ class Nvidia:
         self._call(self.cuda.cuMemFreeHost(host.pointer))
 
     def _new_pinned(self, room: int) -> Pinned:
-        with self._allocating():
+        with self._unhindered():
             untimed = int(self.cuda.CUevent_flags.CU_EVENT_DISABLE_TIMING)
             event = self._call(self.cuda.cuEventCreate(untimed))
             return Pinned(int(self._call(self.cuda.cuMemAllocHost(room))), room, event)
@@ -258,8 +262,8 @@ class Nvidia:
             self._call(self.cuda.cuEventDestroy(event))  # once it is over
 
     @contextmanager
-    def _allocating(self) -> Iterator[None]:
-        """Allow this thread to allocate while some stream's work goes into a graph."""
+    def _unhindered(self) -> Iterator[None]:
+        """Allow this thread to allocate, and to wait, while the work of a stream that is not asked here goes into a graph."""
         mode = self.cuda.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
         before = self._call(self.cuda.cuThreadExchangeStreamCaptureMode(mode))
         try:
@@ -294,7 +298,7 @@ class Nvidia:
         code = compiled(what, f"sm_{major}{minor}").code
         most = self.cuda.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
         static = self.cuda.CUfunction_attribute.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES
-        with self._allocating():
+        with self._unhindered():
             try:
                 module = self._call(self.cuda.cuModuleLoadData(code))
             except NoDevice:  # no memory

@@ -60,6 +60,8 @@ class Lane:
     """Memory of the CPU that waits to be written to again, by its size."""
     capturing: bool = False
     """Whether the stream's work goes into a graph, as of the last call."""
+    written: bytes = b""
+    """What was copied to the device last."""
     gone: bool = False
     """Whether it was forgotten."""
 
