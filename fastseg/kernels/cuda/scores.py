@@ -29,6 +29,9 @@ MOST_CHANNELS = 256
 _USUAL = {"dice", "cross_entropy", "argmax"}
 #: Threads of a block, and blocks of a multiprocessor at a time, by what registers leave room for.
 _THREADS, _BLOCKS = 128, 4
+#: Blocks of a multiprocessor that sum scores, at most: where that is more than run at a time, the next takes the place of one
+#: that is done.
+_MOST_BLOCKS = 16
 #: Of a label map and of a soft truth: as many classes as leave room for that, and as many as are kept in registers.
 _CROWDED = ((24, 32), (8, 16))
 #: Voxels that a thread looks at together where it keeps their scores, and of how many classes at most.
@@ -207,7 +210,7 @@ def _plan(scores: Scores, limits: Limits) -> _Plan:
     words = 0 if scores.weight is None else samples * cells * WORDS
     sizes = [samples * scores.columns, samples * cells, samples * 3, words, samples, 1]
     shared = 0 if _usual(scores) or cells * 4 > limits.shared_bytes - _RESERVED else cells * 4
-    blocks = max(1, min(samples * scores.parts[0], limits.multiprocessors * _BLOCKS))
+    blocks = max(1, min(samples * scores.parts[0], limits.multiprocessors * _MOST_BLOCKS))
     what = sums_kernel(scores, bool(shared))
     return _Plan(what, blocks, shared, tuple(places_of(0, sizes)), tuple(accumulate(sizes)))
 

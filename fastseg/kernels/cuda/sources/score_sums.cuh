@@ -85,23 +85,27 @@ __device__ constexpr int power_of_two_from(int number) {
 constexpr int SUMS = power_of_two_from(CLASSES * ROWS);
 static_assert(SUMS <= 32, "a lane for each of them");
 
+// A step of that below, and all that follow: by a template, as a loop that is not unrolled keeps the values in local memory.
+template <int FAR>
+__device__ inline void give_and_add(float (&values)[SUMS]) {
+  constexpr int half = SUMS * FAR / 32;
+  const bool upper = threadIdx.x & FAR;
+#pragma unroll
+  for (int k = 0; k < (half ? half : 1); ++k) {
+    const float given = half && !upper ? values[k + half] : values[k];
+    const float kept = half && upper ? values[k + half] : values[k];
+    values[k] = kept + __shfl_xor_sync(0xffffffffu, given, FAR);
+  }
+  if constexpr (FAR > 1) give_and_add<FAR / 2>(values);
+}
+
 // Add up over a warp what each lane has of some sums. Lane l returns sum l SUMS / 32 of them: at each step a lane gives away half of what
 // it has, and adds the same half of another lane's.
 __device__ inline float sum_of_warp(const Terms (&mine)[CLASSES]) {
   float values[SUMS];
 #pragma unroll
   for (int k = 0; k < SUMS; ++k) values[k] = k < CLASSES * ROWS ? mine[k / ROWS].values[k % ROWS] : 0;
-#pragma unroll
-  for (int far = 16, half = SUMS / 2; far; far /= 2, half /= 2) {
-    const bool upper = threadIdx.x & far;
-#pragma unroll
-    for (int k = 0; k < (SUMS + 1) / 2; ++k) {  // a number of turns that never changes: else the values are kept in memory
-      if (k >= (half ? half : 1)) continue;
-      const float given = half && !upper ? values[k + half] : values[k];
-      const float kept = half && upper ? values[k + half] : values[k];
-      values[k] = kept + __shfl_xor_sync(0xffffffffu, given, far);
-    }
-  }
+  give_and_add<16>(values);
   return values[0];
 }
 #endif
