@@ -38,6 +38,8 @@ _MANY_THREADS, _MOST_PARTS = 1024, 4
 _SHARED, _GLOBAL = ("TABLE", "SHARED"), ("TABLE", "GLOBAL")
 #: Static shared memory of the kernel, and what each block takes for itself, rounded up.
 _RESERVED, _OF_BLOCK = 2 << 10, 1 << 10
+#: Bytes behind the tables for what is outside a mask, which nobody reads; of what is reserved.
+_NOWHERE = 4
 
 #: The end of `Job` in joint_histogram.cuh, behind the maps: labels, table, bad; others, first, pitch, copies;
 #: and the four numbers of FourCodes in four_codes.cuh.
@@ -115,13 +117,13 @@ def histogram(maps: Maps, others: int, first: int, limits: Limits) -> Histogram:
     copies = min(_MOST_COPIES, room // (width * row))
     if copies:
         what = maps.specialised("joint_histogram", _SHARED, words, ("PARTS", 1))
-        return Histogram(what, maps.grid(limits), copies * width * row, pitch, copies)
+        return Histogram(what, maps.grid(limits), copies * width * row + _NOWHERE, pitch, copies)
     for parts in range(1, _MOST_PARTS + 1):
         size = -(-width // parts) * row
         if size <= most:
             options = (_SHARED, words, ("PARTS", parts))
             what = maps.specialised("joint_histogram", *options, threads=_MANY_THREADS, blocks=1)
-            return Histogram(what, maps.grid(limits, _MANY_THREADS, 1, parts), size, pitch, 1)
+            return Histogram(what, maps.grid(limits, _MANY_THREADS, 1, parts), size + _NOWHERE, pitch, 1)
     what = maps.specialised("joint_histogram", _GLOBAL, words, ("PARTS", 1))
     return Histogram(what, maps.grid(limits), 0, width, 1)
 

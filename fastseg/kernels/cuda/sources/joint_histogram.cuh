@@ -102,7 +102,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) joint_histogram(co
     u64 *const table = job.table + sample * width * job.pitch + first_cell;
     if (threadIdx.x == 0) bad_here = 0;
 #if TABLE == SHARED
-    for (i32 cell = threadIdx.x; cell < cells * job.copies; cell += THREADS) tables[cell] = 0;
+    for (i32 cell = threadIdx.x; cell <= cells * job.copies; cell += THREADS) tables[cell] = 0;
 #endif
     __syncthreads();
 
@@ -110,6 +110,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) joint_histogram(co
 #if TABLE == SHARED
     Counter counter = {tables, cells * Counter::SIZE};
     const u32 begin = (threadIdx.x / 32 % job.copies * cells - first_cell) * Counter::SIZE;
+    [[maybe_unused]] const u32 nowhere = cells * job.copies * Counter::SIZE;  // where what is outside the mask is counted
 #else
     Counter counter = {table, 0, 0};
     const u32 begin = 0;
@@ -136,8 +137,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) joint_histogram(co
         const u32 places[4] = {__dp2a_lo(sizes, low, begin), __dp2a_hi(sizes, low, begin), __dp2a_lo(sizes, high, begin),
                                __dp2a_hi(sizes, high, begin)};
 #pragma unroll
-        for (int k = 0; k < 4; ++k)
-          if (inside(mask, w) >> 8 * k & 255) counter.add(places[k]);
+        for (int k = 0; k < 4; ++k) {
+          const bool counted = inside(mask, w) >> 8 * k & 255;
+#if MASKED && TABLE == SHARED && PARTS == 1
+          counter.add(counted ? places[k] : nowhere);  // a branch for each takes more instructions
+#else
+          if (counted) counter.add(places[k]);
+#endif
+        }
       }
     };
     each_pack<Words, Words, WordsInside>(job.maps, sample, 0, share, count_packs, count);
