@@ -71,7 +71,7 @@ def machine(report: Report) -> None:
         architecture=f"sm_{properties.major}{properties.minor}",
         multiprocessors=properties.multi_processor_count,
         memory_gib=round(properties.total_memory / 2**30),
-        driver=driver_version(),
+        driver=asked_of_the_driver("driver_version"),
         cuda=torch.version.cuda,
         compiler=compiler(),
         python=sys.version.split()[0],
@@ -87,13 +87,16 @@ def compiler() -> str:
         return str(error)[:200]
 
 
-def driver_version() -> str:
-    """Return the version of NVIDIA's driver, as its own tool says it."""
+def asked_of_the_driver(what: str) -> str:
+    """Return what the tool of NVIDIA's driver says of it."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return "unknown"
-    asked = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
-    return subprocess.run(asked, capture_output=True, text=True, timeout=20).stdout.strip() or "unknown"
+    asked = [tool, f"--query-gpu={what}", "--format=csv,noheader"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, timeout=10).stdout.strip() or "unknown"
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
 
 
 def ceilings(report: Report) -> None:
@@ -102,9 +105,10 @@ def ceilings(report: Report) -> None:
     copies = [partial(arrays[0].copy_, each) for each in arrays[1:]]
     reads = [each.view(torch.float32).sum for each in arrays]
     found = {"copy": 2 * arrays[0].nbytes / device_seconds(copies), "read": arrays[0].nbytes / device_seconds(reads)}
+    clocks = asked_of_the_driver("clocks.sm,clocks.mem")
     nothing = device_seconds([partial(torch.cuda._sleep, 1)])  # is in all other times
     speeds = {f"{name}_gb_per_s": round(value / 1e9, 1) for name, value in found.items()}
-    report.add("ceilings", **speeds, microseconds_of_nothing=round(nothing * 1e6, 1))
+    report.add("ceilings", **speeds, microseconds_of_nothing=round(nothing * 1e6, 1), clocks=clocks)
 
 
 def labels(report: Report, kind: str, classes: int, dtype: Any, voxels: int) -> None:

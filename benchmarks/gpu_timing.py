@@ -19,6 +19,8 @@ WORKING_SET = 2 << 30
 ROUNDS = 30
 #: Of what takes long, seconds after which a few rounds are enough.
 ENOUGH, FEW_ROUNDS = 1.5, 5
+#: Seconds of the same work before it is timed: an idle card's clock is a fifth of a busy one's, and takes a while to rise.
+WARM = 0.05
 #: Cycles that the device waits before what is timed, so that all of that is there when it begins.
 LEAD = 300_000
 DEVICE = "cuda"
@@ -52,10 +54,18 @@ def events_around_launches() -> Iterator[None]:
         del found.launch
 
 
+def warmed(calls: list[Callable[[], Any]]) -> None:
+    """Call them for a while, once at least."""
+    start, number = time.monotonic(), 0
+    while not number or time.monotonic() - start < WARM:
+        calls[number % len(calls)]()
+        torch.cuda.synchronize()
+        number += 1
+
+
 def kernel_seconds(calls: list[Callable[[], Any]]) -> float:
     """Return the median seconds of all kernels of a call, the calls taken in turn."""
-    calls[0]()
-    torch.cuda.synchronize()
+    warmed(calls)
     LAST.clear()
     seconds = []
     with events_around_launches():
@@ -69,8 +79,7 @@ def kernel_seconds(calls: list[Callable[[], Any]]) -> float:
 
 def device_seconds(calls: list[Callable[[], Any]]) -> float:
     """Return the median seconds that the device works on others' calls: of all rounds, or of fewer where they take long."""
-    calls[0]()
-    torch.cuda.synchronize()
+    warmed(calls)
     seconds, start = [], time.monotonic()
     for number in range(ROUNDS):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

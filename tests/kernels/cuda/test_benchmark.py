@@ -38,7 +38,7 @@ def test_every_part_has_a_result(cpu: Cpu, monkeypatch: pytest.MonkeyPatch, tmp_
     for module in modules:
         monkeypatch.setattr(module, "on_device", pretended)
     monkeypatch.setattr(importlib.import_module("fastseg.arrays.device"), "_stream", lambda *_: 0)
-    for name, value in {"DEVICE": "cpu", "ROUNDS": 2, "WORKING_SET": 1}.items():
+    for name, value in {"DEVICE": "cpu", "ROUNDS": 2, "WARM": 0, "WORKING_SET": 1}.items():
         monkeypatch.setattr(timing, name, value)
     for name, value in {"CEILING": 1 << 12, "NARROW": 512, "WIDE": 512, "MASK_VOXELS": 64, "SHAPES": ((9, 7),)}.items():
         monkeypatch.setattr(gpu, name, value)
