@@ -185,8 +185,9 @@ def latency(report: Report, shape: tuple[int, ...]) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return what programs are started with: the package from here."""
-    return {**os.environ, "FASTSEG_REQUIRE_GPU": "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'benchmarks'}"}
+    """Return what programs are started with: the package from here, before what else there is."""
+    roots = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH")]
+    return {**os.environ, "FASTSEG_REQUIRE_GPU": "1", "PYTHONPATH": os.pathsep.join(filter(None, roots))}
 
 
 def program(report: Report, name: str, command: list[str], limit: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -69,12 +70,13 @@ class Lane:
 class Copy:
     """Bytes on their way to memory of the CPU, which is given back once they are read."""
 
-    __slots__ = ("content", "device", "host", "in_graph", "lane", "owner", "size")
+    __slots__ = ("content", "device", "host", "in_graph", "lane", "lock", "owner", "size")
 
     def __init__(self, owner: Any, host: Pinned, size: int, device: Device, lane: Lane, in_graph: bool) -> None:
         self.owner, self.host, self.size, self.device = owner, host, size, device
         self.lane, self.in_graph = lane, in_graph
         self.content: bytes | None = None
+        self.lock = threading.Lock()  # of those who wait: what they wait for goes once it is read
 
     def keep(self) -> None:
         """Let the memory be written to again, in the order of the same stream."""
@@ -82,10 +84,10 @@ class Copy:
 
     def wait(self) -> bytes:
         """Return them once all work on their stream that came before is done; the same each time."""
-        if self.content is None:
-            self.owner.wait(self)
-            with self.owner.turn:
-                if self.content is None:
+        with self.lock:
+            if self.content is None:
+                self.owner.wait(self)
+                with self.owner.turn:
                     self.content = ctypes.string_at(self.host.pointer, self.size)
                     if not self.in_graph:
                         self.owner.give_back(self)
