@@ -28,31 +28,28 @@ constexpr int OF_EACH = 2;  // rows of every class, and of the true one: p and p
 struct Group {
 #if LINE
   Place begin;
+  __device__ Place at(const Scores &given, int a) const { return beyond(given, begin, a); }
 #else
   Place places[AT_ONCE];
+  __device__ const Place &at(const Scores &, int a) const { return places[a]; }
 #endif
   float z[AT_ONCE][CHANNELS];
-
-  __device__ Place at(const Scores &given, int a) const {
-#if PACKED == 1
-    return beyond(begin, a);
-#elif LINE
-    return steps_beyond(given, begin, a);
-#else
-    return places[a];
-#endif
-  }
 };
 
 #if PACKED == 2
 constexpr int NUMBERS = AT_ONCE * CHANNELS, WIDE = widest<SCORE>(NUMBERS);
 #endif
 
-// Read the scores of some voxels, at most AT_ONCE; those beyond are the first one's, or any. `begin` is the place of the sample's first
+// Read the scores of some voxels, at most AT_ONCE; those beyond are the first one's, or any. `first` is the place of the sample's first
 // voxel.
-__device__ inline void read(const Scores &given, i64 sample, const Place &begin, i64 voxel, int count, Group &group) {
+__device__ inline void read(const Scores &given, i64 sample, const Place &first, i64 voxel, int count, Group &group) {
+#if LINE
+  group.begin = beyond(given, first, voxel);
+#else
+#pragma unroll
+  for (int a = 0; a < AT_ONCE; ++a) group.places[a] = place_of(given, sample, voxel + (a < count ? a : 0));
+#endif
 #if PACKED == 1
-  group.begin = beyond(begin, voxel);
   if (count == AT_ONCE) {
 #pragma unroll
     for (int c = 0; c < CHANNELS; ++c) {
@@ -63,7 +60,6 @@ __device__ inline void read(const Scores &given, i64 sample, const Place &begin,
     return;
   }
 #elif PACKED == 2
-  group.begin = steps_beyond(given, begin, voxel);
   if (count == AT_ONCE) {
 #pragma unroll
     for (int k = 0; k < NUMBERS; k += WIDE) {
@@ -73,11 +69,6 @@ __device__ inline void read(const Scores &given, i64 sample, const Place &begin,
     }
     return;
   }
-#elif LINE
-  group.begin = steps_beyond(given, begin, voxel);
-#else
-#pragma unroll
-  for (int a = 0; a < AT_ONCE; ++a) group.places[a] = place_of(given, sample, voxel + (a < count ? a : 0));
 #endif
 #pragma unroll
   for (int a = 0; a < AT_ONCE; ++a) {

@@ -74,9 +74,7 @@ __device__ inline Terms terms_of(const Job &job, const Chance &chance, float t) 
 #endif
   return terms;
 }
-#endif
 
-#if ROWS
 __device__ constexpr int power_of_two_from(int number) {
   int power = 1;
   while (power < number) power *= 2;

@@ -50,38 +50,47 @@ struct Place {
 #endif
 };
 
-__device__ inline Place place_of(const Scores &given, i64 sample, i64 voxel) {
-  i64 score = sample * given.scores.sample_step, truth = sample * given.truth.sample_step;
-  i64 mask = sample * given.mask.sample_step, out = sample * given.out.sample_step;
-#if WEIGHTED
-  i64 weight = sample * given.weight.sample_step;
-#endif
 #if LINE
-  score += voxel * given.scores.steps[0];
-  truth += voxel * given.truth.steps[0];
-  mask += voxel * given.mask.steps[0];
-  out += voxel * given.out.steps[0];
+// How many numbers lie between neighbours: known to be 1 where voxels lie side by side.
+#define STEP(array) (PACKED == 1 ? 1 : given.array.steps[0])
+
+// Where the numbers of a voxel lie that is so many beyond another one.
+__device__ inline Place beyond(const Scores &given, Place at, i64 voxels) {
+  at.score += voxels * STEP(scores);
+  at.truth += voxels * STEP(truth);
+  at.mask += voxels * STEP(mask);
+  at.out += voxels * STEP(out);
 #if WEIGHTED
-  weight += voxel * given.weight.steps[0];
+  at.weight += voxels * STEP(weight);
 #endif
+  return at;
+}
+#endif
+
+__device__ inline Place place_of(const Scores &given, i64 sample, i64 voxel) {
+  Place at = {(const SCORE *)given.scores.data + sample * given.scores.sample_step,
+              (const TRUTH *)given.truth.data + sample * given.truth.sample_step,
+              sample * given.mask.sample_step,
+              sample * given.out.sample_step,
+#if WEIGHTED
+              (const WEIGHT *)given.weight.data + sample * given.weight.sample_step,
+#endif
+  };
+#if LINE
+  return beyond(given, at, voxel);
 #else
   for (int axis = (int)given.axes - 1; axis >= 0; --axis) {
     const i64 next = voxel / given.sizes[axis], index = voxel - next * given.sizes[axis];
-    score += index * given.scores.steps[axis];
-    truth += index * given.truth.steps[axis];
-    mask += index * given.mask.steps[axis];
-    out += index * given.out.steps[axis];
+    at.score += index * given.scores.steps[axis];
+    at.truth += index * given.truth.steps[axis];
+    at.mask += index * given.mask.steps[axis];
+    at.out += index * given.out.steps[axis];
 #if WEIGHTED
-    weight += index * given.weight.steps[axis];
+    at.weight += index * given.weight.steps[axis];
 #endif
     voxel = next;
   }
-#endif
-#if WEIGHTED
-  return {(const SCORE *)given.scores.data + score, (const TRUTH *)given.truth.data + truth, mask, out,
-          (const WEIGHT *)given.weight.data + weight};
-#else
-  return {(const SCORE *)given.scores.data + score, (const TRUTH *)given.truth.data + truth, mask, out};
+  return at;
 #endif
 }
 
@@ -89,32 +98,6 @@ __device__ inline float score_of(const Scores &given, SCORE value) {
   const float score = (float)number(value);
   return SCALED ? score / given.scale : score;
 }
-
-// Where the numbers of a voxel lie that is so many beyond another one, where voxels lie side by side.
-__device__ inline Place beyond(Place at, i64 voxels) {
-  at.score += voxels;
-  at.truth += voxels;
-  at.mask += voxels;
-  at.out += voxels;
-#if WEIGHTED
-  at.weight += voxels;
-#endif
-  return at;
-}
-
-#if LINE
-// The same where they lie at equal steps.
-__device__ inline Place steps_beyond(const Scores &given, Place at, i64 voxels) {
-  at.score += voxels * given.scores.steps[0];
-  at.truth += voxels * given.truth.steps[0];
-  at.mask += voxels * given.mask.steps[0];
-  at.out += voxels * given.out.steps[0];
-#if WEIGHTED
-  at.weight += voxels * given.weight.steps[0];
-#endif
-  return at;
-}
-#endif
 
 // How many numbers of a row are read at once, of 16 bytes at most.
 template <typename T>
