@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from fastseg.kernels.protocols.device import NoDevice
 
-__all__ = ["SOURCES", "Compiled", "Specialisation", "compiled", "compiler_version", "sources"]
+__all__ = ["SOURCES", "Compiled", "Specialisation", "compiled", "compiler_version", "sources", "translated"]
 
 SOURCES = Path(__file__).parent / "sources"
 #: Where kernels are kept, if not in the user's folder for caches.
@@ -31,7 +31,7 @@ class Specialisation(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """Machine code, and what the assembler said of registers and spills ("" where the code was kept from before)."""
+    """Machine code or PTX, and what the assembler said of registers and spills ("" where the code was kept from before)."""
 
     code: bytes
     log: str
@@ -50,14 +50,28 @@ def compiled(what: Specialisation, architecture: str, keep: bool = True) -> Comp
     NoDevice
         If it does not compile, or there is no compiler.
     """
-    nvrtc, version = _nvrtc()
-    texts = sources()
-    options = (*what.options, f"--gpu-architecture={architecture}", "--std=c++17", "--ptxas-options=-v")
-    key = hashlib.sha256(repr((what, options, version, texts)).encode()).hexdigest()
+    texts, more = sources(), "--ptxas-options=-v"
+    key = hashlib.sha256(repr((what, _options(what, architecture, more), _nvrtc()[1], texts)).encode()).hexdigest()
     folder = _folder() if keep else None
     file = None if folder is None else folder / f"{what.name}-{architecture}-{key[:32]}.cubin"
     if file is not None and (found := _read(file)) is not None:
         return Compiled(found, "")
+    made = translated(what, texts, "CUBIN", architecture, more)
+    if file is not None:
+        _write(file, made.code)
+    return made
+
+
+def translated(what: Specialisation, texts: dict[str, str], form: str, architecture: str, *more: str) -> Compiled:
+    """Return a kernel of these sources in a form that NVRTC has: a "CUBIN" of "sm_90" for example, or "PTX" of "compute_90".
+
+    Raises
+    ------
+    NoDevice
+        If it does not compile, or there is no compiler.
+    """
+    nvrtc, _ = _nvrtc()
+    options = _options(what, architecture, *more)
     names = [name for name in texts if name != f"{what.name}.cuh"]
     program = _call(
         nvrtc,
@@ -74,12 +88,13 @@ def compiled(what: Specialisation, architecture: str, keep: bool = True) -> Comp
         log = _text(nvrtc, program, "ProgramLog")
         if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
             raise NoDevice(f"the CUDA kernel {what.name} does not compile for {architecture}:\n{log.decode()}")
-        code = _text(nvrtc, program, "CUBIN")
+        return Compiled(_text(nvrtc, program, form), log.decode(errors="replace"))
     finally:
         nvrtc.nvrtcDestroyProgram(program)
-    if file is not None:
-        _write(file, code)
-    return Compiled(code, log.decode(errors="replace"))
+
+
+def _options(what: Specialisation, architecture: str, *more: str) -> tuple[str, ...]:
+    return (*what.options, f"--gpu-architecture={architecture}", "--std=c++17", *more)
 
 
 def compiler_version() -> str:

@@ -23,8 +23,8 @@ from support.cuda.on_cpu import Cpu, Tensor
 from support.cuda.ptx_meaning import Kind, meaning
 from support.cuda.ptx_text import Instruction, Program, parsed
 
-from fastseg.kernels.cuda import compiler, driver
-from fastseg.kernels.cuda.compiler import Specialisation, sources
+from fastseg.kernels.cuda import driver
+from fastseg.kernels.cuda.compiler import Specialisation, sources, translated
 from fastseg.kernels.protocols.device import Device
 
 __all__ = ["PtxCpu", "PtxFaultError", "needs_compilers", "ptx", "run_ptx", "run_ptx_on_cpu"]
@@ -86,19 +86,7 @@ def needs_compilers() -> None:
 @functools.cache
 def ptx(what: Specialisation, *more: str) -> str:
     """Return a kernel as NVRTC gives it before it is machine code."""
-    nvrtc, _ = compiler._nvrtc()
-    texts = sources()
-    source = texts.pop(f"{what.name}.cuh")
-    headers = [text.encode() for text in texts.values()], [name.encode() for name in texts]
-    made = nvrtc.nvrtcCreateProgram(source.encode(), f"{what.name}.cuh".encode(), len(texts), *headers)
-    program = compiler._call(nvrtc, made)
-    options = [*what.options, "--gpu-architecture=compute_90", "--std=c++17", *more]
-    try:
-        (status,) = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
-        assert status == nvrtc.nvrtcResult.NVRTC_SUCCESS, compiler._text(nvrtc, program, "ProgramLog").decode()
-        return compiler._text(nvrtc, program, "PTX").decode().rstrip("\0")
-    finally:
-        nvrtc.nvrtcDestroyProgram(program)
+    return translated(what, sources(), "PTX", "compute_90", *more).code.decode().rstrip("\0")
 
 
 def run_ptx(
