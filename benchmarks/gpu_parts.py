@@ -223,7 +223,8 @@ def tests(report: Report) -> None:
     options = ["-q", "-o", "addopts=", "-p", "no:cacheprovider", "--import-mode=importlib"]
     if importlib.util.find_spec("xdist"):
         options += ["-n", str(min(6, os.cpu_count() or 1))]
-    files = [str(ROOT / "tests" / name) for name in ("kernels/cuda/test_gpu.py", "adapters/test_devices.py")]
+    names = ("kernels/cuda/test_gpu.py", "adapters/test_devices.py", "adapters/monai/test_devices.py")
+    files = [str(ROOT / "tests" / name) for name in names]
     program(report, "tests", [sys.executable, "-m", "pytest", *options, "-m", "gpu", *files], 100)
 
 
