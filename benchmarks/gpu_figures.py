@@ -54,12 +54,16 @@ FIGURES = [
 ]
 
 
+def line_of(lines: list[dict[str, Any]], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the first line of results that has what is wanted and did not fail; an empty one where there is none."""
+    return next((line for line in lines if wanted.items() <= line.items() and "failed" not in line), {})
+
+
 def table(lines: list[dict[str, Any]]) -> str:
     """Return a row for each figure, and one for each line of results that is not as it should be."""
     rows = ["| what | floor | aim | found | |", "| --- | --- | --- | --- | --- |"]
     for figure in FIGURES:
-        line = next((each for each in lines if figure.line.items() <= each.items() and figure.number in each), {})
-        found = line.get(figure.number)
+        found = line_of(lines, figure.line).get(figure.number)
         found = found.get(figure.other) if isinstance(found, dict) else found
         rows.append(f"| {figure.name} | {figure.floor:g} | {figure.aim:g} | {found} | {_verdict(found, figure)} |")
     wrong = [f"- {problem}: {_short(line)}" for line in lines if (problem := _problem(line))]

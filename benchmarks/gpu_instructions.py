@@ -21,6 +21,8 @@ from fastseg.kernels.cuda.scores import Scores, gradient_kernel, sums_kernel
 from fastseg.kernels.protocols.device import Limits
 from fastseg.kernels.protocols.scores import ScoreOptions
 
+#: What ends a piece of code that is run from the beginning to the end.
+LEAVES = re.compile(r"\b(BRA|EXIT|RET)\b")
 SIZES = {"u8": 1, "i64": 8, "float": 4, "half": 2}
 #: Of an H100 SXM: instructions of single threads a second (multiprocessors, lanes, clock), and bytes copied a second.
 INSTRUCTIONS, BANDWIDTH = 132 * 128 * 1.755e9, 3.0e12
@@ -63,16 +65,14 @@ def blocks_of(text: str) -> list[Block]:
             pieces.append((label[1], []))
         elif code := re.search(r"/\*[0-9a-f]{4,}\*/\s+(.*?);", line):
             pieces[-1][1].append(code[1])
-            if re.search(r"\b(BRA|EXIT|RET)\b", code[1]):
+            if LEAVES.search(code[1]):
                 pieces.append(("", []))
     numbers = {label: number for number, (label, _) in enumerate(pieces)}
     blocks = []
     for number, (_, lines) in enumerate(pieces):
         last = lines[-1] if lines else ""
         target = re.search(r"\bBRA\b.*`\((\.L_x_\d+)\)", last)
-        goes_on = number + 1 < len(pieces) and (
-            not re.search(r"\b(BRA|EXIT|RET)\b", last) or bool(re.match(r"@|BRA\.DIV", last))
-        )
+        goes_on = number + 1 < len(pieces) and (not LEAVES.search(last) or bool(re.match(r"@|BRA\.DIV", last)))
         blocks.append(Block(lines, [number + 1] * goes_on + ([numbers[target[1]]] if target else [])))
     return blocks
 

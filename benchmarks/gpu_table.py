@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gpu_figures import BYTES, FLOAT, HALF, WIDE, line_of
+
 README = Path(__file__).parents[1] / "README.md"
 #: Where the table is in there.
 BLOCK = re.compile(r"(?<=<!-- gpu -->\n).*?(?=<!-- gpu: end -->)", re.DOTALL)
 NOT_YET = "not yet measured"
-BYTES, WIDE, FLOAT, HALF = "torch.uint8", "torch.int64", "torch.float32", "torch.float16"
 #: What a row is called, the line of results that it is made of, and with whom it is compared.
 ROWS: list[tuple[str, dict[str, Any], str]] = [
     ("label maps, 512³ bytes, 14 classes", {"what": "labels", "kind": "phantom", "dtype": BYTES}, "torchmetrics"),
@@ -33,20 +34,15 @@ def table(lines: list[dict[str, Any]]) -> str:
     """Return the table of some results, which says where there are none; of no results a sentence."""
     if not lines:
         return f"[On a GPU of NVIDIA's](docs/guide/gpu.md): {NOT_YET}.\n"
-
-    def found(wanted: dict[str, Any]) -> dict[str, Any]:
-        return next((line for line in lines if wanted.items() <= line.items() and "failed" not in line), {})
-
-    rows = [
-        f"| On a GPU ({found({'what': 'machine'}).get('card', NOT_YET)}) | of the speed of copying | another takes |"
-    ]
+    card = line_of(lines, {"what": "machine"}).get("card", NOT_YET)
+    rows = [f"| On a GPU ({card}) | of the speed of copying | another takes |"]
     rows += ["| --- | --- | --- |"]
     for name, wanted, other in ROWS:
-        line = found(wanted)
+        line = line_of(lines, wanted)
         share, times = line.get("share_of_copy"), line.get("others", {}).get(other)
         said = f"{other}: {times}×" if isinstance(times, float) else f"{other}: {NOT_YET}"
         rows.append(f"| {name} | {NOT_YET if share is None else f'{share:.2f}'} | {said} |")
-    line = found({"what": "whole call", "shape": [128, 128, 128]})
+    line = line_of(lines, {"what": "whole call", "shape": [128, 128, 128]})
     micro = line.get("microseconds_without_waiting")
     rows.append(f"| a call of 128³, until it returns | {NOT_YET if micro is None else f'{micro} µs'} | |")
     return "\n".join(rows) + "\n"
