@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from support.cuda.on_cpu import Cpu
-from support.cuda.tensors import _OnGpu
+from support.cuda.tensors import Pretended
 from torch.overrides import TorchFunctionMode
 
 __all__ = ["FEW", "PLACE", "Gpu", "OnGpu", "assert_same_there", "brought", "here", "there"]
@@ -24,7 +24,7 @@ _WAIT = {
 }
 
 
-class OnGpu(_OnGpu):
+class OnGpu(Pretended):
     """A tensor on the GPU, as far as Python can tell."""
 
     is_cpu = False  # type: ignore[assignment]

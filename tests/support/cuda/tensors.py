@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["pretended"]
+__all__ = ["Pretended", "pretended"]
 
 _KINDS = {
     torch.bool: "|b1", torch.uint8: "|u1", torch.int8: "|i1", torch.int16: "<i2", torch.int32: "<i4", torch.int64: "<i8",
@@ -14,8 +14,8 @@ _KINDS = {
 }  # fmt: skip
 
 
-class _OnGpu(torch.Tensor):
-    """Its memory is the CPU's; what is made of it says the same of itself."""
+class Pretended(torch.Tensor):
+    """A tensor whose memory is the CPU's; what is made of it says the same of itself."""
 
     is_cuda = True  # type: ignore[assignment]
 
@@ -36,4 +36,4 @@ class _OnGpu(torch.Tensor):
 
 def pretended(tensor: torch.Tensor) -> Any:
     """Return a tensor of the same memory that says it lies on a GPU."""
-    return tensor.as_subclass(_OnGpu)
+    return tensor.as_subclass(Pretended)
